@@ -1,0 +1,84 @@
+"""What every command shares: where output goes, progress bars, errors and exit codes."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, all else on stderr.")
+]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where one command prints.
+
+    With `--json`, people's text goes to stderr and one document to stdout.
+    """
+
+    as_json: bool
+
+    @property
+    def console(self) -> "Console":
+        """Return the console for people."""
+        from rich.console import Console
+
+        return Console(stderr=self.as_json, soft_wrap=False, highlight=False)
+
+    def say(self, *renderables: "RenderableType") -> None:
+        """Print text, tables or other renderables for people (rich markup is off)."""
+        console = self.console
+        for renderable in renderables:
+            console.print(renderable, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print a warning on stderr."""
+        print(f"warning: {text}", file=sys.stderr)
+
+    def document(self, value: Any) -> None:
+        """Print the JSON document, if one was asked for."""
+        if self.as_json:
+            print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+class Progress:
+    """A bar on stderr that shows on a terminal only; `advance()` counts one item."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar, self._task = bar, task
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` items as done."""
+        if self._bar is not None:
+            self._bar.advance(self._task, count)
+
+
+@contextlib.contextmanager
+def progress(description: str, total: int | None) -> Iterator[Progress]:
+    """Show a progress bar while the block runs; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield Progress(None, None)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import (
+        Progress as RichProgress,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Progress(bar, bar.add_task(description, total=total))

@@ -1,0 +1,58 @@
+"""Errors that a user can act on: each message names the fault and the remedy."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EndoexitError(Exception):
+    """Base of all expected errors. The command line prints the message alone.
+
+    Attributes:
+        exit_code: what the command line returns: 1 for work that failed.
+    """
+
+    exit_code = 1
+
+
+class UsageError(EndoexitError):
+    """The request itself is wrong (unknown name, impossible option): exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(EndoexitError):
+    """A folder, manifest or cohort cannot be used as it is."""
+
+
+class ImageError(DataError):
+    """One image cannot be read. Batches of work note it and go on with the rest."""
+
+
+class ModelError(EndoexitError):
+    """Weights and network do not fit each other."""
+
+
+class RunError(EndoexitError):
+    """A run folder or bundle is missing something or was changed."""
+
+
+class TrainingError(EndoexitError):
+    """Training cannot go on."""
+
+
+class PolicyError(EndoexitError):
+    """An exit policy cannot be made or may not be used here."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a misspelt name, with the nearest known spelling.
+
+    Args:
+        kind: what the name is of, such as "model".
+        name: what was asked for.
+        known: every name that exists.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}."
+    return UsageError(f"unknown {kind} {name!r}: {hint}")
