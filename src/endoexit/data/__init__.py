@@ -1,0 +1,1 @@
+"""Images, manifests and splits: everything between a folder and an array."""
