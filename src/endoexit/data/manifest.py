@@ -1,0 +1,327 @@
+"""The manifest: which image has which label, group and role.
+
+A manifest is a CSV with the columns `path,label,group,role`. A path is relative
+to the data root, with forward slashes. A role says what an image may be used
+for, and a group (a patient, a video, or near-copies of one view) has one role
+only: that is what keeps a test figure honest. Beside `manifest.csv` stands
+`manifest.csv.json`, which holds the root and how the manifest was made.
+"""
+
+import csv
+import difflib
+import io
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from endoexit.errors import DataError, unknown_name
+from endoexit.files import read_json, sha256_bytes, write_json, write_text
+
+ROLES = ("train", "val", "calibrate", "certify", "test")
+COLUMNS = ("path", "label", "group", "role")
+MAX_BYTES = 512 * 2**20
+_NAMED = 5  # so many offenders are named in an error, the rest is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image of a manifest.
+
+    Attributes:
+        path: relative to the root of the data, with forward slashes.
+        label: the name of its class.
+        group: images that belong together share it.
+        role: one of `ROLES`.
+    """
+
+    path: str
+    label: str
+    group: str
+    role: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """The images of one role.
+
+    Attributes:
+        role: one of `ROLES`.
+        paths: absolute, in the order of the manifest; N of them.
+        labels: indices into `classes`, shape (N,), int64.
+        groups: names of the groups, shape (N,).
+        classes: names of the classes.
+    """
+
+    role: str
+    paths: tuple[Path, ...]
+    labels: np.ndarray
+    groups: np.ndarray
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest.
+
+    Attributes:
+        path: its CSV.
+        root: the folder that the rows' paths are relative to, absolute.
+        rows: the images, in the order of the CSV.
+        classes: sorted names of the labels, or the classes that it was read with.
+        sha256: of the bytes of the CSV.
+    """
+
+    path: Path
+    root: Path
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+    sha256: str
+
+    def has(self, role: str) -> bool:
+        """Return whether any image has this role."""
+        return any(row.role == role for row in self.rows)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of images by role, then by class, for the roles that exist."""
+        seen = Counter((row.role, row.label) for row in self.rows)
+        return {
+            role: {name: seen[role, name] for name in self.classes}
+            for role in ROLES
+            if self.has(role)
+        }
+
+    def cohort(self, role: str) -> Cohort:
+        """Return the images of one role.
+
+        Raises:
+            UsageError: there is no such role.
+            DataError: no image has it.
+        """
+        if role not in ROLES:
+            raise unknown_name("role", role, ROLES)
+        rows = [row for row in self.rows if row.role == role]
+        if not rows:
+            present = ", ".join(name for name in ROLES if self.has(name))
+            raise DataError(
+                f"{self.path} has no image with the role {role!r} (it has {present}): make a "
+                f"manifest that has one with `endoexit split --roles ...,{role}=...`."
+            )
+        index = {name: number for number, name in enumerate(self.classes)}
+        return Cohort(
+            role=role,
+            paths=tuple(self.root / row.path for row in rows),
+            labels=np.array([index[row.label] for row in rows], dtype=np.int64),
+            groups=np.array([row.group for row in rows]),
+            classes=self.classes,
+        )
+
+
+def read_manifest(
+    path: Path, root: Path | None = None, *, classes: Sequence[str] | None = None
+) -> Manifest:
+    """Read a manifest and check it whole.
+
+    Args:
+        path: the CSV; columns besides `COLUMNS` are ignored.
+        root: what the rows' paths are relative to. By default the `root` of
+            `<path>.json`, else the folder of the manifest.
+        classes: the classes that a network knows, in the order of its outputs; a
+            label outside them is refused. By default the sorted labels.
+
+    Raises:
+        DataError: the file, its root or one of its images is missing, a row is
+            malformed, a path stands twice, a group has two roles, or a label or
+            role is unknown.
+    """
+    path = Path(path)
+    content = _read_bytes(path)
+    rows = _parse(path, content)
+    _check_rows(path, rows, classes)
+    root = _find_root(path, root)
+    _check_files(path, root, rows)
+    names = tuple(classes) if classes is not None else tuple(sorted({row.label for row in rows}))
+    return Manifest(path.resolve(), root, tuple(rows), names, sha256_bytes(content))
+
+
+def write_manifest(
+    path: Path, rows: Sequence[Row], root: Path, facts: Mapping[str, Any] | None = None
+) -> Manifest:
+    """Write a manifest and its sidecar, and return it as `read_manifest` would.
+
+    Args:
+        path: the CSV; the sidecar is `<path>.json`.
+        rows: the images.
+        root: what the rows' paths are relative to; stored relative to the
+            manifest where the two can be, so that both can move together.
+        facts: how the manifest was made (seed, options, counts), for the sidecar.
+
+    Raises:
+        DataError: the rows break a rule of `read_manifest`.
+        EndoexitError: it cannot be written.
+    """
+    path = Path(path)
+    _check_rows(path, rows, None)
+    root = Path(root).resolve()
+    _check_files(path, root, rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((row.path, row.label, row.group, row.role) for row in rows)
+    content = text.getvalue()
+    sha256 = sha256_bytes(content.encode())
+    # The sidecar goes first: where there is a manifest, there is what it needs to be read.
+    write_json(
+        sidecar_path(path), {"root": _relative(root, path), "sha256": sha256, **(facts or {})}
+    )
+    write_text(path, content)
+    classes = tuple(sorted({row.label for row in rows}))
+    return Manifest(path.resolve(), root, tuple(rows), classes, sha256)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return where the facts on a manifest stand: `manifest.csv.json`."""
+    return path.with_name(path.name + ".json")
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise DataError(
+            f"manifest {path} does not exist: check its path, or make one with "
+            "`endoexit split DIR`."
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{path} is larger than {MAX_BYTES >> 20} MiB: this is not a manifest.")
+    return path.read_bytes()
+
+
+def _parse(path: Path, content: bytes) -> list[Row]:
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True)
+        header = reader.fieldnames or []
+        _check_header(path, header)
+        rows = []
+        for record in reader:
+            if None in record or None in record.values():
+                raise DataError(
+                    f"{path}, line {reader.line_num}: not {len(header)} fields as in the header; "
+                    "put values that contain a comma in double quotes."
+                )
+            fields = {name: record[name] for name in COLUMNS}
+            empty = [name for name, value in fields.items() if not value.strip()]
+            if empty:
+                raise DataError(
+                    f"{path}, line {reader.line_num}: empty {empty[0]}; fill it in or remove the "
+                    "line (an image that belongs with no other is a group of its own)."
+                )
+            fields["path"] = _clean(path, fields["path"], reader.line_num)
+            rows.append(Row(**fields))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV in UTF-8 ({error}); save it as one.") from error
+    if not rows:
+        raise DataError(f"{path} names no image: make it again with `endoexit split DIR`.")
+    return rows
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    missing = [name for name in COLUMNS if name not in header]
+    if len(missing) == len(COLUMNS):
+        raise DataError(
+            f"{path} has no header: its first line must be {','.join(COLUMNS)!r}; add it, or make "
+            "a manifest with `endoexit split DIR`."
+        )
+    if missing:
+        raise DataError(
+            f"{path} has no column {', '.join(missing)} (it has {', '.join(header)}): a manifest "
+            f"needs {', '.join(COLUMNS)}; add it, or make a manifest with `endoexit split DIR`."
+        )
+
+
+def _clean(path: Path, name: str, line: int) -> str:
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise DataError(
+            f"{path}, line {line}: path {name!r} leaves the data root; write paths relative to "
+            "the root, without '..'."
+        )
+    return pure.as_posix()
+
+
+def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str] | None) -> None:
+    roles: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.role not in ROLES:
+            near = difflib.get_close_matches(row.role, ROLES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(ROLES)}."
+            raise DataError(f"{path}: unknown role {row.role!r} of {row.path}: {hint}")
+        roles[row.group].add(row.role)
+    leaking = [
+        f"{group!r} ({', '.join(sorted(found))})"
+        for group, found in roles.items()
+        if len(found) > 1
+    ]
+    if leaking:
+        raise DataError(
+            f"{path}: a group has more than one role: {_some(leaking)}. Images of one group would "
+            "stand on both sides of a comparison: give each group one role, or split again with "
+            "`endoexit split DIR --groups`."
+        )
+    repeated = [name for name, n in Counter(row.path for row in rows).items() if n > 1]
+    if repeated:
+        raise DataError(
+            f"{path}: a path stands more than once: {_some(repeated)}; keep one line for each "
+            "image."
+        )
+    if classes is not None:
+        unknown = sorted({row.label for row in rows} - set(classes))
+        if unknown:
+            raise DataError(
+                f"{path}: unknown label {_some([repr(name) for name in unknown])}; known are "
+                f"{', '.join(classes)}. Rename the label, remove its lines, or train on this "
+                "manifest."
+            )
+
+
+def _find_root(path: Path, root: Path | None) -> Path:
+    sidecar = sidecar_path(path)
+    if root is None and sidecar.is_file():
+        facts = read_json(sidecar, DataError)
+        stored = facts.get("root") if isinstance(facts, dict) else None
+        if not isinstance(stored, str):
+            raise DataError(f"{sidecar} has no text `root`: write the folder of the images there.")
+        root = path.resolve().parent / stored
+    root = Path(root).resolve() if root is not None else path.resolve().parent
+    if not root.is_dir():
+        raise DataError(
+            f"the folder of the images of {path}, {root}, does not exist: bring it back, or write "
+            f"its new place as `root` into {sidecar}."
+        )
+    return root
+
+
+def _check_files(path: Path, root: Path, rows: Sequence[Row]) -> None:
+    missing = [row.path for row in rows if not (root / row.path).is_file()]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {len(rows)} images not found under {root}: "
+            f"{_some(missing)}. Bring them back, correct the root, or split again."
+        )
+
+
+def _relative(root: Path, path: Path) -> str:
+    try:
+        return Path(os.path.relpath(root, path.resolve().parent)).as_posix()
+    except ValueError:  # another drive
+        return root.as_posix()
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,206 @@
+"""A manifest is read back as written, and every fault in one is named with its remedy."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from endoexit.data.manifest import ROLES, Row, read_manifest, sidecar_path, write_manifest
+from endoexit.errors import DataError, UsageError
+
+HEADER = "path,label,group,role\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("polyp/1.jpg", "polyp/2.jpg", "cecum/a, b.jpg"):
+        file = tmp_path / "images" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    return tmp_path / "images"
+
+
+ROWS = (
+    Row("polyp/1.jpg", "polyp", "g1", "train"),
+    Row("polyp/2.jpg", "polyp", "g1", "train"),
+    Row("cecum/a, b.jpg", "cecum", "g2", "test"),
+)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_read_equals_written(root: Path, tmp_path: Path) -> None:
+    written = write_manifest(tmp_path / "out" / "m.csv", ROWS, root, {"seed": 3})
+    read = read_manifest(tmp_path / "out" / "m.csv")
+    assert read == written
+    assert read.rows == ROWS
+    assert read.classes == ("cecum", "polyp")
+    sidecar = json.loads(sidecar_path(tmp_path / "out" / "m.csv").read_text())
+    assert sidecar == {"root": "../images", "sha256": read.sha256, "seed": 3}
+    assert read.counts() == {"train": {"cecum": 0, "polyp": 2}, "test": {"cecum": 1, "polyp": 0}}
+
+
+def test_manifest_and_data_move_together(root: Path, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.csv", ROWS, root)
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("m.csv", "m.csv.json", "images"):
+        shutil.move(tmp_path / name, moved / name)
+    assert read_manifest(moved / "m.csv").root == moved / "images"
+
+
+def test_cohort_holds_absolute_paths_and_label_indices(root: Path, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "m.csv", ROWS, root)
+    cohort = manifest.cohort("train")
+    assert cohort.paths == (root / "polyp/1.jpg", root / "polyp/2.jpg")
+    assert len(cohort) == 2
+    assert cohort.labels.dtype == np.int64
+    assert cohort.labels.tolist() == [1, 1]
+    assert cohort.groups.tolist() == ["g1", "g1"]
+    assert manifest.has("test")
+    assert not manifest.has("certify")
+
+
+def test_classes_of_a_network_keep_their_order_and_indices(root: Path, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.csv", ROWS, root)
+    manifest = read_manifest(tmp_path / "m.csv", classes=("polyp", "ulcer", "cecum"))
+    assert manifest.classes == ("polyp", "ulcer", "cecum")
+    assert manifest.cohort("test").labels.tolist() == [2]
+
+
+def test_root_is_argument_then_sidecar_then_own_folder(root: Path, tmp_path: Path) -> None:
+    inside = write(root / "m.csv", HEADER + "polyp/1.jpg,polyp,1,val\n")
+    assert read_manifest(inside).root == root
+    outside = write(tmp_path / "m.csv", inside.read_text())
+    assert read_manifest(outside, root).root == root
+    with pytest.raises(DataError, match="1 of 1 images not found"):
+        read_manifest(outside)
+
+
+def test_byte_order_mark_extra_columns_and_dotted_paths_are_read(root: Path) -> None:
+    text = "\ufeffrole,path,label,group,note\nval,./polyp//1.jpg,polyp,1,hello\n"
+    assert read_manifest(write(root / "m.csv", text)).rows == (
+        Row("polyp/1.jpg", "polyp", "1", "val"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "remedy"),
+    [
+        ("", "has no header", "`endoexit split DIR`"),
+        ("polyp/1.jpg,polyp,1,train\n", "has no header", "path,label,group,role"),
+        ("path,label,role\n", "has no column group", "endoexit split"),
+        (HEADER, "names no image", "endoexit split"),
+        (HEADER + "polyp/1.jpg,polyp,1,tain\n", "unknown role 'tain'", "did you mean 'train'?"),
+        (HEADER + "polyp/1.jpg,polyp,1,x\n", "unknown role 'x'", "use one of train, val"),
+        (HEADER + "polyp/1.jpg,,1,train\n", "line 2: empty label", "fill it in"),
+        (HEADER + "polyp/1.jpg,polyp, ,train\n", "line 2: empty group", "group of its own"),
+        (HEADER + "polyp/1.jpg,polyp,train\n", "line 2: not 4 fields", "double quotes"),
+        (HEADER + "a, b.jpg,polyp,1,train\n", "line 2: not 4 fields", "double quotes"),
+        (HEADER + "../x.jpg,polyp,1,train\n", "leaves the data root", "relative to the root"),
+        (HEADER + "/x.jpg,polyp,1,train\n", "leaves the data root", "relative to the root"),
+        (HEADER + '"polyp/1.jpg,polyp,1,train\n', "is not a CSV in UTF-8", "save it as one"),
+        (
+            HEADER + "polyp/1.jpg,polyp,7,train\npolyp/2.jpg,polyp,7,test\n",
+            "a group has more than one role: '7' (test, train)",
+            "give each group one role",
+        ),
+        (
+            HEADER + "polyp/1.jpg,polyp,1,train\n./polyp/1.jpg,polyp,1,train\n",
+            "a path stands more than once: polyp/1.jpg",
+            "keep one line for each image",
+        ),
+    ],
+)
+def test_faults_are_named_with_their_remedy(root: Path, text: str, fault: str, remedy: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_manifest(write(root / "m.csv", text))
+    assert fault in str(caught.value)
+    assert remedy in str(caught.value)
+    assert str(root / "m.csv") in str(caught.value)
+
+
+def test_missing_files_are_counted_and_five_are_named(root: Path) -> None:
+    lines = "".join(f"polyp/no{i}.jpg,polyp,{i},train\n" for i in range(8))
+    path = write(root / "m.csv", HEADER + "polyp/1.jpg,polyp,x,train\n" + lines)
+    with pytest.raises(DataError) as caught:
+        read_manifest(path)
+    text = str(caught.value)
+    assert "8 of 9 images not found" in text
+    assert "polyp/no4.jpg and 3 more" in text
+    assert "no5" not in text
+    assert "Bring them back" in text
+
+
+def test_unknown_label_names_the_known_ones(root: Path) -> None:
+    path = write(root / "m.csv", HEADER + "polyp/1.jpg,polyp,1,train\n")
+    with pytest.raises(DataError, match=r"unknown label 'polyp'; known are cecum, ulcer\. Rename"):
+        read_manifest(path, classes=("cecum", "ulcer"))
+
+
+def test_missing_manifest_and_missing_root(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist: check its path, or make one with"):
+        read_manifest(tmp_path / "no.csv")
+    write_manifest(tmp_path / "m.csv", ROWS, root)
+    root.rename(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"does not exist: bring it back, .* `root` into .*json"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_sidecar_without_root_is_refused(root: Path) -> None:
+    path = write(root / "m.csv", HEADER + "polyp/1.jpg,polyp,1,train\n")
+    write(sidecar_path(path), "[]")
+    with pytest.raises(DataError, match="has no text `root`: write the folder"):
+        read_manifest(path)
+
+
+def test_latin1_is_refused(root: Path) -> None:
+    path = root / "m.csv"
+    path.write_bytes((HEADER + "pölyp/1.jpg,polyp,1,train\n").encode("latin-1"))
+    with pytest.raises(DataError, match="is not a CSV in UTF-8"):
+        read_manifest(path)
+
+
+def test_asking_for_a_role_that_is_not_there(root: Path, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "m.csv", ROWS, root)
+    with pytest.raises(DataError, match=r"no image with the role 'certify' \(it has train, test\)"):
+        manifest.cohort("certify")
+    with pytest.raises(UsageError, match="unknown role 'tests': did you mean 'test'"):
+        manifest.cohort("tests")
+
+
+def test_writing_refuses_what_reading_would(root: Path, tmp_path: Path) -> None:
+    leaking = (*ROWS, Row("cecum/a, b.jpg", "cecum", "g1", "val"))
+    with pytest.raises(DataError, match="more than one role: 'g1'"):
+        write_manifest(tmp_path / "m.csv", leaking, root)
+    assert not (tmp_path / "m.csv").exists()
+    assert not sidecar_path(tmp_path / "m.csv").exists()
+
+
+def test_the_prototypes_splits_are_read(real_data: Path) -> None:
+    golden = real_data.parent / "golden"
+    if not golden.is_dir():
+        pytest.skip(f"no prototype splits at {golden}")
+    for name, counts in (("colonoscopy", 2150), ("otoscopy", 811)):
+        manifest = read_manifest(golden / f"{name}_prototype_split.csv", real_data / name)
+        assert [role for role in ROLES if manifest.has(role)] == [
+            "train", "val", "calibrate", "test",
+        ]  # fmt: skip
+        assert len(manifest.rows) == counts
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, endoexit.data.manifest; print('torch' in sys.modules, 'pandas' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "False"]
