@@ -1,0 +1,80 @@
+"""Layers shared by the branches, the fusion blocks and the exits."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of an NCHW map.
+
+    Computed with the channels last: for a channels-last tensor both permutes
+    are views, and the kernel of the framework is used.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x, shape (B, C, H, W)."""
+        x = x.permute(0, 2, 3, 1)
+        x = functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+class ConvNorm(nn.Module):
+    """1×1 convolution with bias, then batch normalisation."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
+        result: Tensor = self.norm(self.conv(x))
+        return result
+
+
+class DropPath(nn.Module):
+    """Stochastic depth per sample (Huang et al. 2016): drop a residual branch in training.
+
+    Args:
+        rate: probability that a sample's branch is dropped, in [0, 1).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale kept samples so that the expectation stays; identity in evaluation."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1.0 - self.rate)
+        return x * (keep / (1.0 - self.rate))
+
+    def extra_repr(self) -> str:
+        """Show the rate."""
+        return f"rate={self.rate:g}"
+
+
+class SpatialGate(nn.Module):
+    """Spatial attention (paper, Eq 4): 7×7 convolution over channel max and mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.norm = nn.BatchNorm2d(1)
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return the attention map in (0, 1), shape (B, 1, H, W)."""
+        summary = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), dim=1)
+        return torch.sigmoid(self.norm(self.conv(summary)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weight the positions of x, shape (B, C, H, W)."""
+        return x * self.attention(x)

@@ -1,0 +1,94 @@
+"""The one interface of every network here: a staged classifier."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from endoexit.errors import UsageError
+
+State = tuple[Tensor, ...]
+"""What one stage hands to the next: tensors whose first dimension is the batch."""
+
+
+class Stage(nn.Module):
+    """One stage and its exit.
+
+    Args:
+        trunk: modules applied in order, each turning a state into the next one.
+        head: turns the last state into logits, shape (batch, classes).
+    """
+
+    def __init__(self, trunk: Iterable[nn.Module], head: nn.Module) -> None:
+        super().__init__()
+        self.trunk = nn.ModuleList(trunk)
+        self.head = head
+
+    def forward(self, state: State) -> tuple[State, Tensor]:
+        """Return this stage's state and the logits of its exit."""
+        for part in self.trunk:
+            state = part(state)
+        return state, self.head(state)
+
+
+class StagedClassifier(nn.Module):
+    """A classifier in M consecutive stages, each with an exit.
+
+    Calling it computes all exits (training); `stage` computes one stage alone
+    (inference). Both run the same modules, so their results are identical.
+
+    Args:
+        stages: the M stages in order. The first one's input state is
+            `(images,)`, images of shape (batch, 3, height, width).
+        num_classes: number of classes C of every exit.
+        size_multiple: what height and width must be multiples of.
+    """
+
+    def __init__(self, stages: Iterable[Stage], num_classes: int, size_multiple: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.num_classes = num_classes
+        self.size_multiple = size_multiple
+
+    @property
+    def num_stages(self) -> int:
+        """Number of stages M, which is the number of exits."""
+        return len(self.stages)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise UsageError if images of this size cannot pass through the network."""
+        step = self.size_multiple
+        if min(height, width) < step or height % step or width % step:
+            near = max(step, round(min(height, width) / step) * step)
+            raise UsageError(
+                f"images of {height}×{width} pixels do not fit this network: height and width "
+                f"must be multiples of {step}; {near} is the nearest."
+            )
+
+    def stage(self, number: int, state: State) -> tuple[State, Tensor]:
+        """Run stage `number` alone.
+
+        Args:
+            number: 1 to M.
+            state: what stage `number` - 1 returned; `(images,)` for stage 1.
+
+        Returns:
+            The state after the stage, and its exit's logits (batch, classes).
+
+        Raises:
+            UsageError: there is no such stage, or the images' size does not fit.
+        """
+        if not 1 <= number <= self.num_stages:
+            raise UsageError(f"stage must be 1 to {self.num_stages}, got {number}.")
+        if number == 1:
+            self.check_size(*state[0].shape[-2:])
+        result: tuple[State, Tensor] = self.stages[number - 1](state)
+        return result
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the logits of all M exits, each (batch, classes)."""
+        state: State = (images,)
+        logits = []
+        for number in range(1, self.num_stages + 1):
+            state, exit_logits = self.stage(number, state)
+            logits.append(exit_logits)
+        return logits
