@@ -65,11 +65,30 @@ def read_image(source: Path | bytes, *, at_least: int | None = None) -> npt.NDAr
             under `MIN_SIDE`.
     """
     name = "the image" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else _read_bytes(source)
+    data = source if isinstance(source, bytes) else read_bytes(source)
     if not data:
         raise ImageError(f"{name} is empty (0 bytes): restore it from its source or remove it.")
     with _quiet_pillow():
         return np.array(_decode(data, name, at_least))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        ImageError: it is missing, not a file, unreadable or over `MAX_BYTES`.
+    """
+    try:
+        size = path.stat().st_size if path.is_file() else None
+        if size is not None and size <= MAX_BYTES:
+            return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if size is not None:
+        limit = MAX_BYTES // 2**20
+        raise ImageError(f"{path} is larger than {limit} MiB: convert it to a smaller image.")
+    fault = "is not a file" if path.exists() else "does not exist"
+    raise ImageError(f"{path} {fault}: check the path.")
 
 
 class Preprocessing(BaseModel):
@@ -171,20 +190,6 @@ class Preprocessing(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size if path.is_file() else None
-        if size is not None and size <= MAX_BYTES:
-            return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if size is not None:
-        limit = MAX_BYTES // 2**20
-        raise ImageError(f"{path} is larger than {limit} MiB: convert it to a smaller image.")
-    fault = "is not a file" if path.exists() else "does not exist"
-    raise ImageError(f"{path} {fault}: check the path.")
-
-
 def _decode(data: bytes, name: str, at_least: int | None) -> Image.Image:
     """Return the first frame as an upright RGB image."""
     try:
@@ -194,7 +199,7 @@ def _decode(data: bytes, name: str, at_least: int | None) -> Image.Image:
                 image.draft(None, (at_least, at_least))  # JPEG only; the others ignore it
             image.load()
             return _upright(_to_rgb(image, name), image)
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(name) from error
