@@ -77,9 +77,11 @@ class FrontPoint(Record):
         patience: for the rule `patience`.
         exit: for the rule `fixed`.
         cost: mean cost of an image, in the unit of the costs.
-        score: what was to be kept high: accuracy, or minus the risk.
+        score: what was to be kept high: accuracy, or how far the risks lie below their tolerances,
+            in standard errors.
         accuracy: share of right answers.
         exit_shares: (M,) share of images that leave at each exit.
+        p_value: the largest over the risks on certify, for a policy that was tested there.
     """
 
     thresholds: tuple[Share | None, ...] = ()
@@ -89,6 +91,7 @@ class FrontPoint(Record):
     score: float
     accuracy: Share
     exit_shares: tuple[Share, ...]
+    p_value: Share | None = None
 
 
 class Promise(Record):
@@ -98,7 +101,8 @@ class Promise(Record):
         risk: its name, such as "disagreement" or "missed[polyp]".
         tolerance: ε.
         delta: δ.
-        images: certify images that it rests on.
+        images: how many independent certify images (or groups) it rests on.
+        unit: what counts as one: an image, or a group with its mean loss.
         observed: mean loss on them.
         p_value: of the hypothesis risk > ε.
         method: how the p-value was computed.
@@ -108,6 +112,7 @@ class Promise(Record):
     tolerance: float
     delta: float
     images: Count
+    unit: Literal["image", "group"] = "image"
     observed: float
     p_value: Share
     method: Literal["exact binomial", "betting", "by construction"]

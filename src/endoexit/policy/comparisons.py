@@ -1,0 +1,44 @@
+"""What a policy is measured against: the oracle above it, the random assignment below it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.table import Outcome, outcome
+
+
+def oracle_exits(data: LogitSet) -> NDArray[np.int64]:
+    """Return the first exit (1-based) that is right for each image.
+
+    Where none is right the image leaves at exit 1: nothing is gained by going on.
+    """
+    return np.asarray(data.correct.argmax(axis=0) + 1, dtype=np.int64)
+
+
+def oracle(data: LogitSet, costs: tuple[float, ...]) -> Outcome:
+    """Return what the oracle reaches: no policy on these exits is better and cheaper."""
+    return outcome(data, oracle_exits(data), costs)
+
+
+def random_assignment(
+    data: LogitSet, exits: NDArray[np.int64], costs: tuple[float, ...]
+) -> Outcome:
+    """Return what is expected when the same shares leave at each exit, but at random.
+
+    The expectation is exact: accuracy is Σ_k share_k · accuracy_k. A policy that does no better
+    does not tell easy images from hard ones.
+    """
+    routed = outcome(data, exits, costs)
+    accuracy = np.asarray(routed.exit_shares) @ data.correct.mean(axis=1)
+    return Outcome(accuracy=float(accuracy), cost=routed.cost, exit_shares=routed.exit_shares)
+
+
+def exit_shares_by_class(data: LogitSet, exits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (C, M): of the images of each true class, the share that leaves at each exit.
+
+    A class without images has a row of zeros.
+    """
+    counts = np.zeros((data.num_classes, data.num_exits))
+    np.add.at(counts, (data.labels, exits - 1), 1.0)
+    totals: NDArray[np.float64] = counts.sum(axis=1, keepdims=True)
+    return counts / np.maximum(totals, 1.0)
