@@ -1,0 +1,64 @@
+"""p-values of the hypothesis "the risk is above ε", valid for every sample size."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from scipy.stats import binom
+
+# Constant bets, as shares of the largest that cannot lose everything.
+BETS = (np.arange(64) + 0.5) / 64
+
+
+def binomial_p_value(losses: NDArray[np.float64], tolerance: float) -> float:
+    """Return P(Binomial(n, ε) ≤ Σ losses), exact for losses that are 0 or 1.
+
+    Args:
+        losses: (n,) independent, each 0 or 1.
+        tolerance: ε.
+    """
+    return float(binom.cdf(round(float(losses.sum())), len(losses), tolerance))
+
+
+def betting_p_value(losses: NDArray[np.float64], tolerance: float) -> float:
+    """Return a p-value for losses in [−1, 1] by betting against "mean > ε".
+
+    The capital Π_i (1 + b (ε − L_i)) of a gambler who bets b ∈ [0, 1 / (1 − ε)] on small losses
+    is a nonnegative supermartingale under the hypothesis, and so is the mean over many b. By
+    Markov's inequality its inverse is a p-value. This is the diversified Kelly bettor of
+    Waudby-Smith and Ramdas (2024, "Estimating means of bounded random variables by betting"),
+    for losses rescaled to [0, 1]; it adapts to the variance, and does not depend on the order of
+    the images.
+
+    Args:
+        losses: (n,) independent, in [−1, 1].
+        tolerance: ε.
+    """
+    values, counts = np.unique(losses, return_counts=True)
+    return _betting(values, counts, tolerance)
+
+
+def _betting(values: NDArray[np.float64], counts: NDArray[np.int64], tolerance: float) -> float:
+    bets = BETS / (1.0 - tolerance)
+    growth = np.log1p(bets[:, None] * (tolerance - values)) @ counts
+    capital = float(logsumexp(growth) - math.log(len(bets)))
+    return math.exp(-max(capital, 0.0))
+
+
+def smallest_sample(tolerance: float, delta: float, *, binary: bool) -> int:
+    """Return how many images without a single loss it takes for a p-value of at most δ."""
+    if binary:
+        return math.ceil(math.log(delta) / math.log1p(-tolerance) - 1e-12)
+
+    def enough(images: int) -> bool:
+        return _betting(np.zeros(1), np.array([images]), tolerance) <= delta
+
+    high = 1
+    while not enough(high):
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
