@@ -33,7 +33,9 @@ def describe_machine() -> dict[str, Any]:
     return {
         "processor": info.get("brand_raw", platform.processor() or "unknown"),
         "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "instructions": [flag for flag in wanted if flag in flags],
         "system": f"{platform.system()} {platform.release()}",

@@ -20,7 +20,10 @@ _spec.loader.exec_module(golden_fill)
 
 def published_weights(size: str) -> dict[str, torch.Tensor]:
     shapes = json.loads((GOLDEN / f"hifuse_{size}_8.keys.json").read_text())
-    return {name: torch.from_numpy(np.asarray(golden_fill.fill(name, shape))) for name, shape in shapes.items()}
+    return {
+        name: torch.from_numpy(np.asarray(golden_fill.fill(name, shape)))
+        for name, shape in shapes.items()
+    }
 
 
 def summary(x: torch.Tensor) -> np.ndarray:
@@ -44,9 +47,10 @@ def test_logits_and_every_scale_agree_with_the_published_code(size):
     model = create_model(f"ee_hifuse_{size}", 8).eval()
     report = load_published_hifuse(model, weights)
     assert report.loaded + len(report.left_out) == len(weights)
-    assert {name.split(".")[3] for name in report.not_in_published} == {"attention", "classify"} or all(
-        ".head." in name for name in report.not_in_published
-    )
+    assert {name.split(".")[3] for name in report.not_in_published} == {
+        "attention",
+        "classify",
+    } or all(".head." in name for name in report.not_in_published)
     cases = sorted({key.split("_stage")[0] for key in golden.files if "_stage" in key})
     for case in cases:
         seed, batch = (int(digits) for digits in re.findall(r"\d+", case))
@@ -55,7 +59,11 @@ def test_logits_and_every_scale_agree_with_the_published_code(size):
             for number in range(1, 5):
                 state, logits = model.stage(number, state)
                 local, globe, fused = state
-                for name, x in (("local", local), ("global", globe.permute(0, 3, 1, 2)), ("fused", fused)):
+                for name, x in (
+                    ("local", local),
+                    ("global", globe.permute(0, 3, 1, 2)),
+                    ("fused", fused),
+                ):
                     expected = golden[f"{case}_stage{number}_{name}"]
                     assert close(summary(x), expected), (number, name, summary(x), expected)
         assert close(logits.numpy(), golden[f"{case}_logits"])

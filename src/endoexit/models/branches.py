@@ -126,7 +126,8 @@ class GlobalBlock(nn.Module):
         if self.shift:
             y = torch.roll(y, (self.shift, self.shift), (1, 2))
         y = functional.gelu(self.linear(y[:, :height, :width]))
-        return x + self.drop_path(y)
+        result: Tensor = x + self.drop_path(y)
+        return result
 
 
 class PatchMerging(nn.Module):
@@ -173,7 +174,8 @@ class LocalBlock(nn.Module):
         """Map (B, C, H, W) to the same shape."""
         y = self.norm(self.depthwise(x)).permute(0, 2, 3, 1)
         y = functional.gelu(self.linear(y)).permute(0, 3, 1, 2)
-        return x + self.drop_path(y)
+        result: Tensor = x + self.drop_path(y)
+        return result
 
 
 class LocalStem(nn.Sequential):
@@ -187,6 +189,4 @@ class LocalDownsample(nn.Sequential):
     """LayerNorm over the channels, then 2×2 convolution with stride 2, C → 2C."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(
-            ChannelNorm(channels), nn.Conv2d(channels, 2 * channels, 2, stride=2)
-        )
+        super().__init__(ChannelNorm(channels), nn.Conv2d(channels, 2 * channels, 2, stride=2))

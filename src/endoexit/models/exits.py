@@ -7,6 +7,8 @@ from torch.nn import functional
 from endoexit.models.layers import SpatialGate
 from endoexit.models.staged import State
 
+OPEN = 3.0  # sigmoid(3) = 0.95
+
 
 class Cbam(nn.Module):
     """Convolutional block attention module (Woo et al. 2018; paper, Eqs 11-12).
@@ -22,6 +24,10 @@ class Cbam(nn.Module):
         self.squeeze = nn.Linear(channels, hidden)
         self.excite = nn.Linear(hidden, channels)
         self.spatial = SpatialGate()
+        # Gates start open. With the usual zero biases each block halves the signal twice,
+        # and behind three blocks an exit learns nothing in its first epochs.
+        nn.init.constant_(self.excite.bias, OPEN / 2)  # counted twice, for mean and maximum
+        nn.init.constant_(self.spatial.norm.bias, OPEN)
 
     def _score(self, pooled: Tensor) -> Tensor:
         result: Tensor = self.excite(functional.relu(self.squeeze(pooled)))

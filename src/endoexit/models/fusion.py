@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.models.layers import ChannelNorm, ConvNorm, SpatialGate
+from endoexit.models.layers import ChannelNorm, ConvNorm, SpatialGate, join
 
 
 class ChannelGate(nn.Module):
@@ -89,7 +89,7 @@ class FusionBlock(nn.Module):
         if self.before is not None and fused is not None:
             shortcut = functional.avg_pool2d(functional.relu(self.before(fused)), 2)
             maps.insert(0, shortcut)
-        joined = functional.gelu(self.join(self.join_norm(torch.cat(maps, dim=1))))
-        gated = torch.cat((self.channel(globe), self.spatial(local), joined), dim=1)
+        joined = functional.gelu(self.join(self.join_norm(join(*maps))))
+        gated = join(self.channel(globe), self.spatial(local), joined)
         result: Tensor = self.residual(self.norm(gated))
         return result if shortcut is None else result + shortcut

@@ -67,7 +67,7 @@ class HiFuseConfig:
         ordered = all(a < b for a, b in pairwise((0, *self.exits, SCALES)))
         self._require(ordered, "exits", f"scales from 1 to {SCALES - 1} in rising order")
 
-    def _require(self, holds: bool, name: str, what: str) -> None:  # noqa: FBT001
+    def _require(self, holds: bool, name: str, what: str) -> None:
         if not holds:
             raise UsageError(f"HiFuse: {name} must be {what}, got {getattr(self, name)!r}.")
 
@@ -125,9 +125,18 @@ class Scale(nn.Module):
 
 
 def _initialise(model: nn.Module) -> None:
-    """Initialise as the published code does: branches here, fusion blocks by default."""
-    for name, module in model.named_modules():
-        if ".fusion." in name or ".head.attention." in name:
+    """Initialise as the published code does: branches and classifier; fusion by default.
+
+    The exit heads, of which nothing is published, keep their own initialisation.
+    """
+    own = {
+        inner
+        for part in model.modules()
+        if isinstance(part, FusionBlock | CbamHead)
+        for inner in part.modules()
+    }
+    for module in model.modules():
+        if module in own:
             continue
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)
@@ -175,7 +184,7 @@ class HiFuse(StagedClassifier):
 
     def scales(self) -> list[Scale]:
         """Return the four scales in order, whatever stage they are in."""
-        return [part for stage in self.stages for part in stage.trunk]  # type: ignore[union-attr, misc]
+        return [part for stage in self.stages for part in stage.trunk]  # type: ignore[union-attr]
 
     def spatial_attention(self, images: Tensor) -> list[list[Tensor]]:
         """Return what each early exit looks at: its CBAM blocks' spatial attention.

@@ -63,7 +63,7 @@ class PublishedReport:
     not_in_published: tuple[str, ...]
 
 
-def _place(key: str) -> tuple[str, str] | None:
+def _place(key: str) -> tuple[str, str] | None:  # noqa: PLR0911  (one a kind of name)
     """Return (scale number or "head", name inside it) of a published name; None if unused."""
     stem, _, leaf = key.rpartition(".")
     if stem in _BRANCHES:
@@ -86,9 +86,7 @@ def _place(key: str) -> tuple[str, str] | None:
     return None
 
 
-def _inside(
-    scale: str, prefix: str, rest: str, table: Mapping[str, str]
-) -> tuple[str, str] | None:
+def _inside(scale: str, prefix: str, rest: str, table: Mapping[str, str]) -> tuple[str, str] | None:
     if rest in table:  # a parameter of its own, without a leaf
         return scale, f"{prefix}.{table[rest]}"
     stem, _, leaf = rest.rpartition(".")

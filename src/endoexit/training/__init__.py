@@ -1,0 +1,1 @@
+"""Training of all exits together: recipes, losses, the Lightning module, run folders."""

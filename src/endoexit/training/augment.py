@@ -1,0 +1,59 @@
+"""Random changes of training batches, on tensors, with kornia."""
+
+from typing import Any
+
+import kornia.augmentation as kornia
+import torch
+from torch import Tensor, nn
+
+from endoexit.training.recipe import AugmentSettings
+
+
+class Augment(nn.Module):
+    """Crop, flip, turn, recolour and erase; each image of a batch in its own way.
+
+    Args:
+        settings: of the recipe.
+        size: side of the result, pixels.
+    """
+
+    def __init__(self, settings: AugmentSettings, size: int) -> None:
+        super().__init__()
+        s = settings
+        crop = kornia.RandomResizedCrop(
+            (size, size), scale=s.crop_scale, ratio=(3 / 4, 4 / 3), cropping_mode="resample"
+        )
+        steps: list[Any] = [crop]
+        if s.horizontal_flip:
+            steps.append(kornia.RandomHorizontalFlip(p=s.horizontal_flip))
+        if s.vertical_flip:
+            steps.append(kornia.RandomVerticalFlip(p=s.vertical_flip))
+        if s.rotation:
+            steps.append(kornia.RandomRotation(s.rotation, p=1.0))
+        if s.brightness or s.contrast or s.saturation or s.hue:
+            steps.append(kornia.ColorJiggle(s.brightness, s.contrast, s.saturation, s.hue, p=0.8))
+        if s.erase:
+            steps.append(kornia.RandomErasing(p=s.erase, scale=(0.02, 0.2)))
+        self.steps = nn.Sequential(*steps)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Map float images in [0, 1], (B, 3, canvas, canvas), to (B, 3, size, size)."""
+        result: Tensor = self.steps(images)
+        return result.clamp(0, 1)
+
+
+def mixup(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Blend each image and its target with another's (Zhang et al. 2018).
+
+    Args:
+        images: (B, 3, H, W).
+        target: probabilities, (B, classes).
+        alpha: one share λ ~ Beta(α, α) for the batch.
+    """
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    other = torch.randperm(len(images), device=images.device)
+    return (
+        share * images + (1 - share) * images[other],
+        share * target + (1 - share) * target[other],
+    )

@@ -1,0 +1,112 @@
+"""What a run keeps: metrics of every epoch and the best weights."""
+
+import csv
+import io
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from endoexit.files import write_text
+from endoexit.models.weights import save_weights
+from endoexit.runs import WEIGHTS
+from endoexit.training.module import ExitTraining
+
+METRICS = "metrics.csv"
+
+
+class KeepRun(Callback):
+    """After each epoch: one row of `metrics.csv`, one line, and the weights if they are better.
+
+    It must stand before a weight-averaging callback, so that the weights which
+    were validated are those that are kept.
+
+    Args:
+        path: the run folder.
+        has_val: without a val role the last epoch's weights are kept.
+    """
+
+    def __init__(self, path: Path, *, has_val: bool) -> None:
+        self.path = path
+        self.has_val = has_val
+        self.history: list[dict[str, float]] = []
+        self.best: tuple[float, float] = (-math.inf, -math.inf)
+        self.best_epoch = 0
+        self._started = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of this."""
+        return {"history": self.history, "best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.history = state_dict["history"]
+        self.best = state_dict["best"]
+        self.best_epoch = state_dict["best_epoch"]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        del trainer, pl_module
+        self._started = time.perf_counter()
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the epoch; keep the weights if they are the best so far."""
+        assert isinstance(pl_module, ExitTraining)  # noqa: S101
+        if trainer.sanity_checking:
+            return
+        summary = pl_module.validation_summary()
+        pl_module.log_dict(summary)
+        # Ties are common on a small val role: the lower loss decides.
+        mark = (summary["val/score"], -summary["val/loss"])
+        if mark > self.best:
+            self.best, self.best_epoch = mark, trainer.current_epoch + 1
+            if trainer.is_global_zero:
+                save_weights(pl_module.model, self.path / WEIGHTS)
+        self._record(trainer, pl_module, summary)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Without a val role, keep every epoch's weights."""
+        assert isinstance(pl_module, ExitTraining)  # noqa: S101
+        if self.has_val:
+            return
+        self.best_epoch = trainer.current_epoch + 1
+        if trainer.is_global_zero:
+            save_weights(pl_module.model, self.path / WEIGHTS)
+        self._record(trainer, pl_module, {})
+
+    def _record(self, trainer: Trainer, module: ExitTraining, summary: dict[str, float]) -> None:
+        loss = float(module.train_loss.compute())
+        module.train_loss.reset()
+        module.log("train/loss", loss)
+        seconds = time.perf_counter() - self._started
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "train/loss": loss,
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            **summary,
+            "seconds": round(seconds, 2),
+        }
+        self.history = [*self.history, row]
+        if not trainer.is_global_zero:
+            return
+        write_text(self.path / METRICS, _as_csv(self.history))
+        exits = [f"{100 * v:.1f}" for k, v in summary.items() if k.startswith("val/accuracy")]
+        val = f"  val accuracy per exit {' '.join(exits)} %" if exits else ""
+        star = " *" if self.best_epoch == row["epoch"] and self.has_val else ""
+        print(
+            f"epoch {row['epoch']:>3}/{trainer.max_epochs}  loss {loss:.3f}{val}{star}"
+            f"  {seconds:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _as_csv(rows: list[dict[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,147 @@
+"""The Lightning module: one step, the metrics of an epoch, the optimiser."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from endoexit.data.images import Preprocessing
+from endoexit.errors import TrainingError, UsageError
+from endoexit.models import StagedClassifier
+from endoexit.training.augment import Augment, mixup
+from endoexit.training.loading import Batch
+from endoexit.training.losses import MultiExitLoss
+from endoexit.training.recipe import OptimizerSettings, Recipe
+
+
+def learning_rate_factor(step: int, total: int, warmup: int, settings: OptimizerSettings) -> float:
+    """Return the factor of the peak rate: linear warm-up, then cosine to `settings.final`."""
+    if step < warmup:
+        return settings.warmup_start + (1 - settings.warmup_start) * step / warmup
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
+    cosine = (1 + math.cos(math.pi * progress)) / 2
+    return settings.final + (1 - settings.final) * cosine
+
+
+class ExitTraining(lightning.LightningModule):
+    """Trains all exits of a staged classifier together.
+
+    Args:
+        model: the network.
+        recipe: its training settings.
+        preprocessing: for the normalisation.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self, model: StagedClassifier, recipe: Recipe, preprocessing: Preprocessing, seed: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = recipe
+        self.seed = seed
+        self.loss = MultiExitLoss(recipe.loss, model.num_stages)
+        self.augment = Augment(recipe.augment, recipe.image.size)
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), False)
+        self.train_loss = MeanMetric()
+        self.val_loss = MeanMetric()
+        self.val_accuracy = MetricCollection(
+            {
+                f"exit_{k}": MulticlassAccuracy(model.num_classes, average="micro")
+                for k in range(1, model.num_stages + 1)
+            },
+            compute_groups=False,
+        )
+        self._check_selection()
+
+    def _check_selection(self) -> None:
+        select, exits = self.recipe.select, self.model.num_stages
+        if isinstance(select, int) and not 1 <= select <= exits:
+            raise UsageError(
+                f"recipe: select names exit {select}, but this network has exits 1 to {exits}."
+            )
+
+    def on_train_epoch_start(self) -> None:
+        """Make everything random depend on seed, epoch and process alone: a resumed run agrees."""
+        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1009 + self.global_rank)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment (training) and normalise on the device."""
+        del dataloader_idx
+        images = batch[0].float() / 255
+        if self.trainer.training:
+            images = self.augment(images)
+        images = (images - self.mean) / self.std  # type: ignore[operator]
+        return images.contiguous(memory_format=torch.channels_last), batch[1]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of all exits; stop at a value that is not finite."""
+        images, labels = batch
+        target = labels
+        if self.recipe.augment.mixup:
+            soft = functional.one_hot(labels, self.model.num_classes).float()
+            images, target = mixup(images, soft, self.recipe.augment.mixup)
+        loss: Tensor = self.loss(self.model(images), target)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step "
+                f"{batch_idx + 1}. The last good checkpoint was kept. Try a lower learning rate "
+                "(--set optimizer.lr=...), gradient clipping (--set optimizer.gradient_clip=1) or "
+                "--precision 32-true."
+            )
+        self.train_loss.update(loss.detach())
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count right answers of every exit."""
+        del batch_idx
+        images, labels = batch
+        logits = [z.float() for z in self.model(images)]
+        self.val_loss.update(self.loss(logits, labels))
+        for k, z in enumerate(logits, start=1):
+            self.val_accuracy[f"exit_{k}"].update(z, labels)
+
+    def validation_summary(self) -> dict[str, float]:
+        """Return the epoch's metrics, and the score that the best epoch is chosen by."""
+        found = self.val_accuracy.compute()
+        accuracy = {k: float(found[f"exit_{k}"]) for k in range(1, self.model.num_stages + 1)}
+        select = self.recipe.select
+        if select == "mean":
+            score = sum(accuracy.values()) / len(accuracy)
+        else:
+            score = accuracy[self.model.num_stages if select == "final" else int(select)]
+        summary = {f"val/accuracy_exit_{k}": value for k, value in accuracy.items()}
+        return summary | {"val/score": score, "val/loss": float(self.val_loss.compute())}
+
+    def on_validation_epoch_end(self) -> None:
+        """Start the next epoch's count; the callbacks have read this one's."""
+        self.val_loss.reset()
+        self.val_accuracy.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW with warm-up and cosine, stepped after each batch."""
+        settings = self.recipe.optimizer
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        groups = [
+            {
+                "params": [p for p in parameters if p.ndim > 1],
+                "weight_decay": settings.weight_decay,
+            },
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=settings.lr)
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = round(total * min(1.0, settings.warmup_epochs / self.recipe.epochs))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, total, warmup, settings)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,216 @@
+"""Recipes: committed YAML files with typed, validated training settings."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from endoexit.data.images import Preprocessing
+from endoexit.errors import UsageError, unknown_name
+
+MAX_BYTES = 1 << 20
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageSettings(_Settings):
+    """From file to network input.
+
+    Attributes:
+        size: side of the network's input, pixels.
+        canvas: side of the square to which whole images are stretched before
+            training crops are taken from them.
+        resize: see `Preprocessing`; of evaluation and inference.
+        crop_ratio: see `Preprocessing`.
+    """
+
+    size: int = Field(224, ge=32, le=1024)
+    canvas: int = Field(256, ge=32, le=2048)
+    resize: Literal["stretch", "shorter-side"] = "stretch"
+    crop_ratio: float = Field(1.0, gt=0, le=1)
+
+    def preprocessing(self) -> Preprocessing:
+        """Return what evaluation and inference do with an image."""
+        return Preprocessing(size=self.size, resize=self.resize, crop_ratio=self.crop_ratio)
+
+
+class OptimizerSettings(_Settings):
+    """AdamW; vectors and biases are not decayed.
+
+    Attributes:
+        lr: peak learning rate.
+        weight_decay: decoupled.
+        warmup_epochs: linear warm-up from `warmup_start` × lr.
+        warmup_start: factor of lr at the first step.
+        final: factor of lr at the last step; cosine in between.
+        gradient_clip: largest gradient norm; null for none.
+    """
+
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_epochs: float = Field(1, ge=0)
+    warmup_start: float = Field(1e-3, gt=0, le=1)
+    final: float = Field(1e-2, ge=0, le=1)
+    gradient_clip: float | None = Field(1.0, gt=0)
+
+
+class AugmentSettings(_Settings):
+    """Random changes of training batches.
+
+    Attributes:
+        crop_scale: smallest and largest share of the canvas that a crop covers.
+        horizontal_flip: probability.
+        vertical_flip: probability.
+        rotation: largest angle, degrees.
+        brightness: largest relative change; likewise contrast and saturation.
+        contrast: see `brightness`.
+        saturation: see `brightness`.
+        hue: largest shift, in turns.
+        erase: probability of erasing a rectangle of 2-20 % of the image.
+        mixup: parameter α of the Beta(α, α) distribution of mixup; 0 for none.
+    """
+
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    horizontal_flip: float = Field(0.5, ge=0, le=1)
+    vertical_flip: float = Field(0.0, ge=0, le=1)
+    rotation: float = Field(0.0, ge=0, le=180)
+    brightness: float = Field(0.0, ge=0, lt=1)
+    contrast: float = Field(0.0, ge=0, lt=1)
+    saturation: float = Field(0.0, ge=0, lt=1)
+    hue: float = Field(0.0, ge=0, le=0.5)
+    erase: float = Field(0.0, ge=0, le=1)
+    mixup: float = Field(0.0, ge=0)
+
+
+class LossSettings(_Settings):
+    """The training loss; the paper's is the plain sum over exits (Eq 14).
+
+    Attributes:
+        exit_weights: one weight an exit, in their order; null for 1 each.
+        label_smoothing: of every exit's cross entropy.
+        distillation: α of self-distillation from the final exit (Phuong &
+            Lampert 2019); 0 for none. Without effect on a single exit.
+    """
+
+    exit_weights: tuple[float, ...] | None = None
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    distillation: float = Field(0.0, ge=0, lt=1)
+
+
+class Recipe(_Settings):
+    """All settings of a training.
+
+    Attributes:
+        epochs: at most so many.
+        batch_size: images a step and process.
+        model: settings of the network that differ from the catalog's.
+        select: what the best epoch is chosen by, on the val role: the accuracy
+            of one exit (a number, or "final") or its "mean" over the exits.
+        patience: stop after so many epochs without a better one; null for never.
+        precision: of the arithmetic, in Lightning's terms; "auto" takes
+            bfloat16 where the processor computes it in hardware.
+        weight_average: decay per step of the exponential average of the weights
+            that is evaluated and kept; 0 for none.
+    """
+
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(64, ge=2)
+    image: ImageSettings = ImageSettings()
+    model: dict[str, Any] = Field(default_factory=dict)
+    optimizer: OptimizerSettings = OptimizerSettings()
+    augment: AugmentSettings = AugmentSettings()
+    loss: LossSettings = LossSettings()
+    select: Literal["mean", "final"] | int = "mean"
+    patience: int | None = Field(None, ge=1)
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "auto"
+    weight_average: float = Field(0.0, ge=0, lt=1)
+
+
+def list_recipes() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    folder = resources.files("endoexit.training") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir()
+                  if entry.name.endswith(".yaml"))  # fmt: skip
+
+
+def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Return a recipe.
+
+    Args:
+        name: of a recipe that comes with the package, or the path of a YAML file.
+        changes: settings to change, such as "epochs=5" or "augment.mixup=0.2".
+
+    Raises:
+        UsageError: no such recipe, a misspelt key (the nearest one is named), or
+            a value that does not fit.
+    """
+    document = _read(name)
+    for change in changes:
+        _change(document, change)
+    return validate_recipe(document, name)
+
+
+def validate_recipe(document: Any, source: str) -> Recipe:
+    """Return the recipe that a document (from YAML or JSON) holds; see `read_recipe`."""
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        *place, last = [str(part) for part in first["loc"]] or [""]
+        where = ".".join((*place, last))
+        if first["type"] == "extra_forbidden":
+            known = _section(place).model_fields
+            kind = f"key in recipe {source}" + (f", section {'.'.join(place)}" if place else "")
+            raise unknown_name(kind, last, known) from error
+        raise UsageError(
+            f"recipe {source}: {where} does not fit: {first['msg']}, got {first['input']!r}."
+        ) from error
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise UsageError(f"recipe file {name} does not exist; known by name: {list_recipes()}.")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"recipe file {name} is larger than 1 MiB: this is not a recipe.")
+        text = path.read_text(encoding="utf-8")
+    else:
+        if name not in list_recipes():
+            raise unknown_name("recipe", name, list_recipes())
+        folder = resources.files("endoexit.training") / "recipes"
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"recipe {name} is not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"recipe {name} must be a mapping of settings, got {document!r}.")
+    return document
+
+
+def _change(document: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals:
+        raise UsageError(f"a setting must read key=value, such as epochs=5; got {change!r}.")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        document = document.setdefault(section, {})
+        if not isinstance(document, dict):
+            raise UsageError(f"{change!r}: {section!r} is not a section of the recipe.")
+    document[last] = yaml.safe_load(value)
+
+
+def _section(place: Sequence[str]) -> type[BaseModel]:
+    found: type[BaseModel] = Recipe
+    for name in place:
+        inner = found.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        found = inner
+    return found
