@@ -1,0 +1,45 @@
+# endoexit: every target sets up what it needs in .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test lint format real clean
+
+help:
+	@echo "make demo    set up, then train and evaluate on synthetic images (about 6 minutes)"
+	@echo "make test    set up, then run the tests"
+	@echo "make lint    set up, then ruff, the formatter check and mypy"
+	@echo "make format  set up, then format the code"
+	@echo "make real    set up, then the study on real images (hours; see benchmarks/README.md)"
+	@echo "make clean   remove what these targets made, the environment included"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "endoexit needs Python 3.11 or later: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/endoexit demo --out demo
+
+# One thread a worker: two workers share two cores without getting in each other's way.
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+real: $(READY)
+	$(BIN)/python benchmarks/real.py
+
+clean:
+	rm -rf .venv demo runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
