@@ -1,7 +1,95 @@
-"""Placeholder until its owner fills it."""
+"""`endoexit reproduce`: figures of the exit paper, counted again."""
+
+from typing import TYPE_CHECKING
 
 import typer
 
+from endoexit.cli.console import JsonOption, Output
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from endoexit.evaluation.table3 import Comparison
+
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command group."""
+    group = typer.Typer(no_args_is_help=True, help="Reproduce figures of the exit paper.")
+    group.callback()(_group)
+    group.command()(table3)
+    app.add_typer(group, name="reproduce")
+
+
+def _group() -> None:
+    """Keep `table3` a command of its own, although it is the only one."""
+
+
+def table3(*, as_json: JsonOption = False) -> None:
+    """Count parameters and work of the paper's Table 3, by its rules and truly.
+
+    Exits with 1 if a number does not round to the printed digits.
+
+    Example: `endoexit reproduce table3`
+    """
+    from dataclasses import asdict
+
+    from endoexit.cli.tables import paragraph
+    from endoexit.errors import ModelError
+    from endoexit.evaluation import table3 as paper
+    from endoexit.evaluation.complexity import LEFT_OUT
+
+    rows = paper.reproduce_table3()
+    agreeing = [row for row in rows if row.agrees]
+    dead = paper.PUBLISHED_PARAMETERS - rows[0].true_parameters
+    published = (
+        f"The published code's HiFuse-Small holds {paper.PUBLISHED_PARAMETERS / 1e6:.6f} M "
+        f"parameters, {dead / 1e6:.6f} M of them in layers that never run; those are not built "
+        "here."
+    )
+    output = Output(as_json)
+    output.say(
+        _table(rows),
+        f"{2 * len(agreeing)} of {2 * len(rows)} numbers agree to the printed digit.",
+        "",
+        paragraph(paper.PAPER_LEFT_OUT),
+        "",
+        paragraph(LEFT_OUT),
+        "",
+        paragraph(published),
+    )
+    output.document(
+        {
+            "size": paper.SIZE,
+            "classes": paper.CLASSES,
+            "rows": [asdict(row) | {"agrees": row.agrees} for row in rows],
+            "left_out": {"paper": paper.PAPER_LEFT_OUT, "true": LEFT_OUT},
+            "published_parameters": paper.PUBLISHED_PARAMETERS,
+        }
+    )
+    if len(agreeing) < len(rows):
+        wrong = ", ".join(row.paper.name for row in rows if not row.agrees)
+        raise ModelError(f"these rows differ from the paper's Table 3: {wrong}.")
+
+
+def _table(rows: "list[Comparison]") -> "Table":
+    from endoexit.cli.tables import compact_table
+    from endoexit.evaluation.table3 import CLASSES, SIZE
+
+    return compact_table(
+        f"Table 3 (HiFuse-Small, {SIZE}×{SIZE}, {CLASSES} classes; a row holds all before it)",
+        ("exit", "params\npaper", "(M)\nours", "FLOPs\npaper", "(G)\nours", "\nagree",
+         "true\nparams M", "true\nMACs G"),
+        (
+            (
+                row.paper.name,
+                row.paper.parameters_m,
+                f"{row.parameters / 1e6:.6f}",
+                row.paper.gflops,
+                f"{row.operations / 1e9:.4f}",
+                "yes" if row.agrees else "NO",
+                f"{row.true_parameters / 1e6:.3f}",
+                f"{row.true_macs / 1e9:.3f}",
+            )
+            for row in rows
+        ),
+    )  # fmt: skip

@@ -1,0 +1,104 @@
+"""What each exit of a network costs: true parameters and true multiply-adds.
+
+One multiply-add is one MAC, which is two FLOPs. Networks are counted on tensors
+without memory, so the size of a network costs neither memory nor time.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from endoexit.models import StagedClassifier, State, create_model
+
+# Batch normalisation in training mode refuses one value a channel, so a pair of images is counted.
+_BATCH = 2
+
+LEFT_OUT = (
+    "True counts hold every product of convolutions, linear layers and attention (query × key, "
+    "weight × value) of stages 1 to k and of exit heads 1 to k. They leave out the additions of "
+    "biases and residuals, normalisations, activations, softmax, pooling, and the products that "
+    "apply channel and spatial gates. Parameters are all trained numbers; the running statistics "
+    "of batch normalisation are not among them."
+)
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What leaving at each exit costs, everything before it included.
+
+    Attributes:
+        parameters: (M,) parameters of stages 1 to k with their heads.
+        macs: (M,) multiply-adds of one image.
+        size: side in pixels of the square image.
+    """
+
+    parameters: tuple[int, ...]
+    macs: tuple[int, ...]
+    size: int
+
+    def mean_macs(self, shares: tuple[float, ...]) -> float:
+        """Return the mean multiply-adds of an image when `shares` (M,) leave at each exit."""
+        return sum(share * macs for share, macs in zip(shares, self.macs, strict=True))
+
+
+def measure_complexity(model: StagedClassifier, size: int) -> Complexity:
+    """Count the parameters and multiply-adds of every exit; see `LEFT_OUT`.
+
+    Args:
+        model: it is neither run nor changed.
+        size: side in pixels of the square image.
+
+    Raises:
+        UsageError: images of this size do not fit the network.
+    """
+    model.check_size(size, size)
+    state = blank_images(size)
+    seen: dict[int, int] = {}
+    parameters, macs, total = [], [], 0
+    for stage in model.stages:
+        with FlopCounterMode(display=False) as counter:
+            state = dry_run(stage, state)
+        total += counter.get_total_flops() // (2 * _BATCH)
+        seen |= {id(parameter): parameter.numel() for parameter in stage.parameters()}
+        macs.append(total)
+        parameters.append(sum(seen.values()))
+    return Complexity(tuple(parameters), tuple(macs), size)
+
+
+def catalog_complexity(name: str, num_classes: int, size: int, **overrides: Any) -> Complexity:
+    """Count a network of the catalog without allocating its weights.
+
+    Args:
+        name: see `endoexit.models.list_models`.
+        num_classes: at least 2.
+        size: side in pixels of the square image.
+        overrides: settings of the network to change.
+
+    Raises:
+        UsageError: see `endoexit.models.create_model` and `measure_complexity`.
+    """
+    return measure_complexity(blank_model(name, num_classes, **overrides), size)
+
+
+def blank_model(name: str, num_classes: int, **overrides: Any) -> StagedClassifier:
+    """Return a network of the catalog whose weights take no memory (device "meta")."""
+    with torch.device("meta"):
+        return create_model(name, num_classes, **overrides)
+
+
+def blank_images(size: int) -> State:
+    """Return the input state of a dry run: a batch without memory."""
+    return (torch.empty(_BATCH, 3, size, size, device="meta"),)
+
+
+def dry_run(stage: nn.Module, state: State) -> State:
+    """Return the state after a stage, shapes only: nothing is computed or changed."""
+    weights = dict(stage.named_parameters()) | dict(stage.named_buffers())
+    shapes = {name: tensor.to("meta") for name, tensor in weights.items()}
+    with torch.no_grad():
+        after: State = functional_call(stage, shapes, (state,))[0]
+    return after
