@@ -1,0 +1,202 @@
+"""Pareto testing: the cheapest policy whose risks are proven small on new images.
+
+Angelopoulos et al., "Learn then Test" (2021); Laufer-Goldshtein et al., "Efficiently controlling
+multiple risks with Pareto Testing" (ICLR 2023).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.errors import PolicyError
+from endoexit.policy.policy import ExitPolicy
+from endoexit.policy.pvalues import betting_p_value, binomial_p_value, smallest_sample
+from endoexit.policy.records import Promise
+from endoexit.policy.risks import LossTable, Risk
+from endoexit.policy.screening import Scores
+from endoexit.policy.table import ExitTable
+
+Unit = Literal["image", "group"]
+
+# Rungs from "nobody leaves early" up to the front's safest point.
+LADDER_STEPS = 8
+
+
+@dataclass(frozen=True)
+class RiskTest:
+    """One risk of one policy on certify.
+
+    Attributes:
+        risk: which.
+        images: how many independent units (images, or groups) the test rests on.
+        observed: mean loss.
+        p_value: of "risk > ε".
+        method: how it was computed.
+    """
+
+    risk: Risk
+    images: int
+    observed: float
+    p_value: float
+    method: Literal["exact binomial", "betting"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One policy of the test sequence; it passed when every p-value was at most δ."""
+
+    policy: ExitPolicy
+    tests: tuple[RiskTest, ...]
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Certified:
+    """The end of a test sequence.
+
+    Attributes:
+        policy: the cheapest that passed, or None.
+        promises: what holds for it with probability 1 − δ, all at once; empty for None.
+        trials: every policy that was tested, in order; only the last can have failed.
+    """
+
+    policy: ExitPolicy | None
+    promises: tuple[Promise, ...]
+    trials: tuple[Trial, ...]
+
+
+def risk_score(tables: Sequence[LossTable]) -> tuple[NDArray[np.float32], Scores]:
+    """Return the loss totals' table (R, M, N) and the score that orders policies by safety.
+
+    The score is the smallest distance of a mean loss below its ε, in standard errors at ε: with
+    one risk the order of the mean loss itself.
+    """
+    images = np.array([table.num_images for table in tables], dtype=np.float64)
+    limits = np.array([table.risk.tolerance for table in tables])
+    errors = np.sqrt(limits * (1.0 - limits) / images)
+
+    def score(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        spread = (len(tables),) + (1,) * (totals.ndim - 1)
+        means = totals / images.reshape(spread)
+        slack = (limits.reshape(spread) - means) / errors.reshape(spread)
+        return np.asarray(slack.min(axis=0))
+
+    return np.stack([table.losses for table in tables]), score
+
+
+def measure_risk(
+    table: LossTable, exits: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> RiskTest:
+    """Test one risk of one assignment of images to exits.
+
+    Args:
+        table: the risk on certify.
+        exits: (N,) exit of each image, 1-based.
+        groups: (N,) whole numbers: each group then counts as one unit with its mean loss; None
+            counts images.
+    """
+    losses = table.of(exits)
+    if groups is not None:
+        losses = _group_means(losses, groups[table.counted])
+    exact = table.risk.binary and groups is None
+    p_value = binomial_p_value if exact else betting_p_value
+    return RiskTest(
+        risk=table.risk,
+        images=len(losses),
+        observed=float(losses.mean()),
+        p_value=p_value(losses, table.risk.tolerance),
+        method="exact binomial" if exact else "betting",
+    )
+
+
+def _group_means(losses: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.asarray(np.bincount(place, weights=losses) / sizes)
+
+
+def require_enough(
+    tables: Sequence[LossTable], delta: float, groups: NDArray[np.int64] | None
+) -> None:
+    """Refuse a certify cohort on which not even zero losses would prove the risk small.
+
+    Raises:
+        PolicyError: says how many would do.
+    """
+    for table in tables:
+        risk = table.risk
+        have = table.num_images
+        unit = "images" if groups is None else "groups"
+        if groups is not None:
+            have = len(np.unique(groups[table.counted]))
+        needed = smallest_sample(risk.tolerance, delta, binary=risk.binary and groups is None)
+        if have < needed:
+            of_class = f" of class {risk.of_class!r}" if risk.of_class else ""
+            raise PolicyError(
+                f"certify has {have} {unit}{of_class}, too few to promise {risk} with "
+                f"delta {delta:g}: it takes at least {needed} without a single loss, and more "
+                "with some. Give certify more images, or ask for a larger tolerance or delta."
+            )
+
+
+def certify_sequence(
+    sequence: Sequence[ExitPolicy],
+    table: ExitTable,
+    losses: Sequence[LossTable],
+    delta: float,
+    groups: NDArray[np.int64] | None = None,
+) -> Certified:
+    """Test policies in the given order until one fails; the last that passed is chosen.
+
+    A policy passes when its largest p-value over the risks is at most δ. Because the order was
+    fixed beforehand, the chance that the chosen policy breaks any of its risks is at most δ
+    whatever the number of policies (fixed sequence testing).
+
+    Args:
+        sequence: from safest to cheapest, fixed without looking at certify.
+        table: the certify cohort.
+        losses: one table for each risk, on certify.
+        delta: δ.
+        groups: see `measure_risk`.
+    """
+    trials: list[Trial] = []
+    for policy in sequence:
+        exits = table.exits(policy)
+        tests = tuple(measure_risk(risk, exits, groups) for risk in losses)
+        passed = max(test.p_value for test in tests) <= delta
+        trials.append(Trial(policy, tests, passed))
+        if not passed:
+            break
+    chosen = [trial for trial in trials if trial.passed]
+    if not chosen:
+        return Certified(None, (), tuple(trials))
+    last = chosen[-1]
+    promises = tuple(
+        Promise(
+            risk=test.risk.label,
+            tolerance=test.risk.tolerance,
+            delta=delta,
+            images=test.images,
+            unit="image" if groups is None else "group",
+            observed=test.observed,
+            p_value=test.p_value,
+            method=test.method,
+        )
+        for test in last.tests
+    )
+    return Certified(last.policy, promises, tuple(trials))
+
+
+def kept_by_construction(table: LossTable, delta: float) -> Promise:
+    """Return the promise of the final exit, whose losses against itself are zero."""
+    return Promise(
+        risk=table.risk.label,
+        tolerance=table.risk.tolerance,
+        delta=delta,
+        images=table.num_images,
+        observed=0.0,
+        p_value=0.0,
+        method="by construction",
+    )

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from endoexit.errors import PolicyError, UsageError
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.risks import Risk, loss_table, parse_risk
+
+CLASSES = ("normal", "polyp", "snare")
+#                    image:   0  1  2  3  4
+ANSWERS = np.array([[1, 0, 1, 0, 2], [1, 1, 0, 0, 1]])
+LABELS = np.array([1, 1, 0, 1, 2])
+DATA = LogitSet("certify", np.eye(3)[ANSWERS], LABELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "losses", "counted"),
+    [
+        # Final: right, right, right, wrong, wrong. Exit 1: right, wrong, wrong, wrong, right.
+        ("disagreement<=0.1", [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]),
+        ("accuracy_loss<=0.1", [0, 1, 1, 0, -1], [1, 1, 1, 1, 1]),
+        ("missed[polyp]<=0.1", [0, 1, 0, 0, 0], [1, 1, 0, 1, 0]),
+        ("missed[snare]<=0.1", [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]),
+        ("accuracy_loss[snare]<=0.1", [0, 0, 0, 0, -1], [0, 0, 0, 0, 1]),
+        ("disagreement[polyp]<=0.1", [0, 1, 0, 0, 0], [1, 1, 0, 1, 0]),
+    ],
+)
+def test_losses_by_hand(text, losses, counted):
+    table = loss_table(parse_risk(text), DATA, CLASSES)
+    assert table.losses.tolist() == [losses, [0] * 5]
+    assert table.counted.tolist() == [bool(value) for value in counted]
+    assert table.num_images == sum(counted)
+    at_exits = table.of(np.array([1, 2, 1, 1, 1]))
+    expected = [loss for n, loss in enumerate(losses) if counted[n]]
+    if counted[1]:
+        expected[sum(counted[:1])] = 0
+    assert at_exits.tolist() == expected
+
+
+def test_accuracy_loss_is_the_accuracy_given_up(golden):
+    data = golden("test")
+    classes = tuple(map(str, range(data.num_classes)))
+    table = loss_table(parse_risk("accuracy_loss<=0.1"), data, classes)
+    accuracy = data.correct.mean(axis=1)
+    for k in range(4):
+        exits = np.full(data.num_images, k + 1)
+        assert table.of(exits).mean() == pytest.approx(accuracy[-1] - accuracy[k])
+
+
+def test_relabelling_classes_changes_nothing(golden):
+    data = golden("val")
+    order = np.random.default_rng(0).permutation(data.num_classes)
+    names = tuple(f"class {c}" for c in range(data.num_classes))
+    renamed = LogitSet("val", data.logits[..., order], np.argsort(order)[data.labels])
+    for text in ("disagreement<=0.1", "accuracy_loss<=0.1", "missed[class 1]<=0.1"):
+        first = loss_table(parse_risk(text), data, names)
+        second = loss_table(parse_risk(text), renamed, tuple(names[c] for c in order))
+        assert np.array_equal(first.losses, second.losses)
+        assert np.array_equal(first.counted, second.counted)
+
+
+def test_parsing():
+    assert parse_risk("disagreement<=0.02") == Risk("disagreement", 0.02)
+    assert parse_risk(" missed[ulcerative-colitis] <= 1e-2 ") == Risk(
+        "missed", 0.01, "ulcerative-colitis"
+    )
+    assert str(parse_risk("missed[viêm loét [độ 2]]<=0.01")) == "missed[viêm loét [độ 2]]<=0.01"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("disagreement", r'cannot read the guarantee .*"disagreement<=0\.02"'),
+        ("disagreement<0.02", "cannot read"),
+        ("disagreement<=0.0.2", "cannot read"),
+        ("disagrement<=0.02", "did you mean 'disagreement'"),
+        ("disagreement<=0", "between 0 and 1, got 0"),
+        ("disagreement<=1.5", "between 0 and 1"),
+        ("missed<=0.01", r"needs a class, such as .missed\[polyp\]<=0\.01"),
+    ],
+)
+def test_parsing_refuses(text, message):
+    with pytest.raises(UsageError, match=message):
+        parse_risk(text)
+
+
+def test_refusals_of_a_cohort():
+    with pytest.raises(UsageError, match="unknown class 'polip': did you mean 'polyp'"):
+        loss_table(parse_risk("missed[polip]<=0.01"), DATA, CLASSES)
+    without = LogitSet("certify", DATA.logits[:, :4], LABELS[:4])
+    with pytest.raises(PolicyError, match=r"certify has no image of class 'snare'.*endoexit split"):
+        loss_table(parse_risk("missed[snare]<=0.01"), without, CLASSES)
+    with pytest.raises(PolicyError, match="2 class names for logits of 3 classes"):
+        loss_table(parse_risk("disagreement<=0.01"), DATA, CLASSES[:2])

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.policy.risks import Risk, loss_table
+from endoexit.policy.simulation import CLASSES, RISK_CLASSES, SimulatedExits
+from endoexit.policy.table import outcome
+
+NETWORK = SimulatedExits()
+POLICY = ExitPolicy(
+    rule="max_probability", num_exits=3, temperatures=(1.3, 0.8, 1.0), thresholds=(0.9, 0.7)
+)
+
+
+def test_truth_is_what_many_images_show():
+    images = 200_000
+    data = NETWORK.draw(images, np.random.default_rng(0), "certify")
+    for policy in (POLICY, fixed_exit(3, 2), fixed_exit(3, 3)):
+        truth = NETWORK.truth(policy)
+        exits = policy.assign(data.logits)
+        assert outcome(data, exits, NETWORK.costs).cost == pytest.approx(truth.cost, abs=0.003)
+        for name, of_class in RISK_CLASSES.items():
+            losses = loss_table(Risk(name, 0.1, of_class), data, CLASSES).of(exits)
+            assert losses.mean() == pytest.approx(truth.risks[name], abs=0.003)
+
+
+def test_the_final_exit_costs_all_and_loses_nothing():
+    truth = NETWORK.truth(fixed_exit(3, 3))
+    assert truth.cost == 1.0
+    assert set(truth.risks.values()) == {0.0}
+
+
+def test_best_cost_is_reached_and_not_beaten():
+    best = NETWORK.best_cost("disagreement", 0.05, steps=60)
+    generator = np.random.default_rng(0)
+    reached = []
+    for first, second in generator.uniform(0.5, 1.0, size=(2000, 2)):
+        policy = ExitPolicy(rule="max_probability", num_exits=3, temperatures=(1, 1, 1),
+                            thresholds=(first, second))  # fmt: skip
+        truth = NETWORK.truth(policy)
+        if truth.risks["disagreement"] <= 0.05:
+            reached.append(float(truth.cost))
+    assert best == pytest.approx(min(reached), abs=0.01)
+    costs = [NETWORK.best_cost("disagreement", limit, steps=20) for limit in (1e-12, 0.01, 0.1)]
+    assert 1.0 >= costs[0] > costs[1] > costs[2] > 0.3
