@@ -14,16 +14,21 @@ class Augment(nn.Module):
 
     Args:
         settings: of the recipe.
-        size: side of the result, pixels.
+        sizes: the sides that results can have, pixels.
     """
 
-    def __init__(self, settings: AugmentSettings, size: int) -> None:
+    def __init__(self, settings: AugmentSettings, sizes: set[int]) -> None:
         super().__init__()
         s = settings
-        crop = kornia.RandomResizedCrop(
-            (size, size), scale=s.crop_scale, ratio=(3 / 4, 4 / 3), cropping_mode="resample"
+        self.crops = nn.ModuleDict(
+            {
+                str(size): kornia.RandomResizedCrop(
+                    (size, size), scale=s.crop_scale, ratio=(3 / 4, 4 / 3), cropping_mode="resample"
+                )
+                for size in sorted(sizes)
+            }
         )
-        steps: list[Any] = [crop]
+        steps: list[Any] = []
         if s.horizontal_flip:
             steps.append(kornia.RandomHorizontalFlip(p=s.horizontal_flip))
         if s.vertical_flip:
@@ -37,9 +42,9 @@ class Augment(nn.Module):
         self.steps = nn.Sequential(*steps)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, size: int) -> Tensor:
         """Map float images in [0, 1], (B, 3, canvas, canvas), to (B, 3, size, size)."""
-        result: Tensor = self.steps(images)
+        result: Tensor = self.steps(self.crops[str(size)](images))
         return result.clamp(0, 1)
 
 

@@ -106,7 +106,8 @@ def create_model_cheaply(model: str, num_classes: int, recipe: Recipe) -> None:
     model_config(model, **recipe.model)
     with torch.device("meta"):
         network = create_model(model, num_classes, **recipe.model)
-    network.check_size(recipe.image.size, recipe.image.size)
+    for size in (recipe.image.size, recipe.image.early_size):
+        network.check_size(size, size)
     ExitTraining(network, recipe, recipe.image.preprocessing(), 0)
 
 

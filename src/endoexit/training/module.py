@@ -46,7 +46,7 @@ class ExitTraining(lightning.LightningModule):
         self.recipe = recipe
         self.seed = seed
         self.loss = MultiExitLoss(recipe.loss, model.num_stages)
-        self.augment = Augment(recipe.augment, recipe.image.size)
+        self.augment = Augment(recipe.augment, {recipe.image.size, recipe.image.early_size})
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), False)
         self.train_loss = MeanMetric()
@@ -76,7 +76,8 @@ class ExitTraining(lightning.LightningModule):
         del dataloader_idx
         images = batch[0].float() / 255
         if self.trainer.training:
-            images = self.augment(images)
+            size = self.recipe.image.crop_size(self.current_epoch, self.recipe.epochs)
+            images = self.augment(images, size)
         images = (images - self.mean) / self.std  # type: ignore[operator]
         return images.contiguous(memory_format=torch.channels_last), batch[1]
 

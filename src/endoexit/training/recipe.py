@@ -27,12 +27,21 @@ class ImageSettings(_Settings):
             training crops are taken from them.
         resize: see `Preprocessing`; of evaluation and inference.
         crop_ratio: see `Preprocessing`.
+        early_size: side of the training crops in the first `early_share` of the
+            epochs (progressive resizing: cheaper, and a regulariser).
+        early_share: 0 for none.
     """
 
     size: int = Field(224, ge=32, le=1024)
     canvas: int = Field(256, ge=32, le=2048)
     resize: Literal["stretch", "shorter-side"] = "stretch"
     crop_ratio: float = Field(1.0, gt=0, le=1)
+    early_size: int = Field(96, ge=32, le=1024)
+    early_share: float = Field(0.0, ge=0, lt=1)
+
+    def crop_size(self, epoch: int, epochs: int) -> int:
+        """Return the side of the training crops in an epoch, counted from 0."""
+        return self.early_size if epoch < self.early_share * epochs else self.size
 
     def preprocessing(self) -> Preprocessing:
         """Return what evaluation and inference do with an image."""

@@ -1,0 +1,47 @@
+"""Make the manifests of the study on real images.
+
+The test and training images are those of the prototypes' splits (benchmarks/splits,
+groups of near-copies kept together), so that figures can be compared image by image. The
+prototypes knew no certify role: their val and calibrate images are shared out anew, by
+group, seed 0.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+
+from endoexit.data.manifest import Manifest, Row, read_manifest, write_manifest
+from endoexit.data.roles import assign_roles
+
+HERE = Path(__file__).resolve().parent
+SHARES = {"val": 0.25, "calibrate": 0.3, "certify": 0.45}
+
+
+def data_folder() -> Path:
+    """Return the folder with the real images: ENDOEXIT_DATA, else beside the checkout."""
+    return Path(os.environ.get("ENDOEXIT_DATA", HERE.parents[1] / "shared" / "data"))
+
+
+def make_manifest(name: str, path: Path) -> Manifest:
+    """Write the manifest of `name` ("colonoscopy" or "otoscopy") to `path`."""
+    prototype = read_manifest(HERE / "splits" / f"{name}_prototype_split.csv", data_folder() / name)
+    free = [row for row in prototype.rows if row.role in {"val", "calibrate"}]
+    classes = prototype.classes
+    labels = np.array([classes.index(row.label) for row in free])
+    groups = np.unique([row.group for row in free], return_inverse=True)[1]
+    roles = assign_roles(labels, groups, SHARES, 0, classes)
+    new = {row.path: role for row, role in zip(free, roles, strict=True)}
+    rows = [Row(r.path, r.label, r.group, new.get(r.path, r.role)) for r in prototype.rows]
+    return write_manifest(path, rows, prototype.root, {"made_by": "benchmarks/real_split.py"})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=["colonoscopy", "otoscopy"])
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    manifest = make_manifest(arguments.name, arguments.out)
+    for role, counts in manifest.counts().items():
+        print(f"{role:10} {sum(counts.values()):5}  {counts}")
