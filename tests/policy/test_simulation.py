@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.policy.goals import Guarantee
 from endoexit.policy.risks import Risk, loss_table
-from endoexit.policy.simulation import CLASSES, RISK_CLASSES, SimulatedExits
+from endoexit.policy.simulation import CLASSES, RISK_CLASSES, SimulatedExits, repeat_guarantee
 from endoexit.policy.table import outcome
 
 NETWORK = SimulatedExits()
@@ -43,3 +44,22 @@ def test_best_cost_is_reached_and_not_beaten():
     assert best == pytest.approx(min(reached), abs=0.01)
     costs = [NETWORK.best_cost("disagreement", limit, steps=20) for limit in (1e-12, 0.01, 0.1)]
     assert 1.0 >= costs[0] > costs[1] > costs[2] > 0.3
+
+
+@pytest.mark.parametrize("risk", RISK_CLASSES)
+def test_the_guarantee_holds_and_saves_on_a_small_scale(risk):
+    """The benchmark does this with 2000 repetitions, three sizes and two deltas."""
+    goal = Guarantee((Risk(risk, 0.05, RISK_CLASSES[risk]),), delta=0.1)
+    seen = repeat_guarantee(NETWORK, goal, images=400, repetitions=100, seed=1)
+    assert seen.allowed == pytest.approx(0.1 + 3 * 0.03)
+    assert seen.violations <= seen.allowed
+    assert seen.naive_violations > 0.4  # what the certify role is for
+    assert seen.saving >= 0.75 * seen.best_saving
+    assert seen.fallbacks == 0.0
+
+
+def test_too_few_images_fall_back_instead_of_promising():
+    goal = Guarantee((Risk("disagreement", 0.03),), delta=0.05)
+    seen = repeat_guarantee(NETWORK, goal, images=100, repetitions=20, seed=1)
+    assert seen.violations == 0.0
+    assert seen.saving < 0.9 * seen.best_saving

@@ -7,14 +7,18 @@ is a normal distribution function, and every risk and cost is a finite sum over 
 """
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import logit, ndtr
 
+from endoexit.policy.calibrate import find_policy
+from endoexit.policy.goals import Guarantee
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
+from endoexit.policy.records import Costs
 from endoexit.policy.risks import RiskName
 
 CLASSES = ("other", "finding")
@@ -115,11 +119,100 @@ class SimulatedExits:
         Found on a grid of `steps` thresholds per exit, "nobody leaves" among them.
         """
         grid = np.append(np.linspace(0.0, 8.0, steps - 1), np.inf)
-        best = self.costs[-1]
         early = len(self.costs) - 1
-        for first in grid:
-            rest: list[ArrayLike] = list(np.meshgrid(*[grid] * (early - 1), indexing="ij"))
-            truth = self._truth([np.asarray(first), *(np.asarray(cut) for cut in rest)])
+        rest = np.meshgrid(*[grid] * (early - 1), indexing="ij")
+        best = self.costs[-1]
+        for first in grid:  # one axis at a time, for the memory
+            truth = self._truth([np.asarray(first), *rest])
             allowed = truth.cost[truth.risks[risk] <= tolerance]
-            best = min(best, *allowed.ravel(), best)
-        return float(best)
+            best = min(best, float(allowed.min(initial=best)))
+        return best
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """What the guarantee did over many repetitions of calibrate and certify.
+
+    Attributes:
+        risk: which, such as "missed[finding]".
+        tolerance: ε.
+        delta: δ.
+        images: in calibrate, and again in certify.
+        repetitions: how many.
+        violations: share of repetitions whose policy has a true risk above ε.
+        naive_violations: the same for the cheapest policy that kept ε on calibrate, untested.
+        fallbacks: share that ended with "final exit always".
+        saving: mean true share of the cost that the policies save.
+        best_saving: what the best thresholds save, knowing the truth.
+    """
+
+    risk: str
+    tolerance: float
+    delta: float
+    images: int
+    repetitions: int
+    violations: float
+    naive_violations: float
+    fallbacks: float
+    saving: float
+    best_saving: float
+
+    @property
+    def allowed(self) -> float:
+        """δ and three standard errors of a share of δ."""
+        return self.delta + 3.0 * math.sqrt(self.delta * (1.0 - self.delta) / self.repetitions)
+
+
+def repeat_guarantee(
+    network: SimulatedExits,
+    goal: Guarantee,
+    images: int,
+    repetitions: int,
+    seed: int,
+) -> Repetitions:
+    """Draw calibrate and certify again and again, and hold each policy against the truth.
+
+    Args:
+        network: what is drawn from.
+        goal: a guarantee of one risk.
+        images: in each of the two cohorts.
+        repetitions: how many.
+        seed: of the draws; repetition i is the same for every goal.
+    """
+    (risk,) = goal.risks
+    costs = Costs(values=network.costs, unit="relative", source="simulated")
+    broken, naive, fallbacks, saved = 0, 0, 0, 0.0
+    for repetition in range(repetitions):
+        generator = np.random.default_rng((seed, images, repetition))
+        found = find_policy(
+            goal,
+            calibrate=network.draw(images, generator, "calibrate"),
+            certify=network.draw(images, generator, "certify"),
+            costs=costs,
+            classes=CLASSES,
+        ).policy
+        truth = network.truth(found)
+        broken += bool(truth.risks[risk.name] > risk.tolerance)
+        fallbacks += found.rule == "fixed"
+        saved += float(1.0 - truth.cost / network.costs[-1])
+        kept = next(point for point in found.front if point.score >= 0.0)
+        cheapest = ExitPolicy(
+            rule="max_probability",
+            num_exits=found.num_exits,
+            temperatures=found.temperatures,
+            thresholds=kept.thresholds,
+        )
+        naive += bool(network.truth(cheapest).risks[risk.name] > risk.tolerance)
+    best = network.best_cost(risk.name, risk.tolerance)
+    return Repetitions(
+        risk=risk.label,
+        tolerance=risk.tolerance,
+        delta=goal.delta,
+        images=images,
+        repetitions=repetitions,
+        violations=broken / repetitions,
+        naive_violations=naive / repetitions,
+        fallbacks=fallbacks / repetitions,
+        saving=saved / repetitions,
+        best_saving=1.0 - best / network.costs[-1],
+    )
