@@ -1,0 +1,147 @@
+"""Scores of the answers to one cohort, by scikit-learn and torchmetrics.
+
+Where a cohort does not define a score (a class that does not occur, no wrong answer), the
+value is None and the reason says so: never NaN, and never a number that stands for nothing.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn import metrics
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from endoexit.evaluation.intervals import (
+    Floats,
+    GroupBootstrap,
+    estimate,
+    exact_interval,
+)
+from endoexit.evaluation.records import ClassScores, Estimate, Scores
+
+ECE_BINS = 15
+
+Labels = NDArray[np.int64]
+
+
+def score(
+    probabilities: Floats, labels: Labels, classes: Sequence[str], bootstrap: GroupBootstrap
+) -> Scores:
+    """Score the answers to one cohort.
+
+    Args:
+        probabilities: (N, C), rows sum to 1; the answer is the most probable class.
+        labels: (N,) true class indices.
+        classes: C names.
+        bootstrap: over the groups of the same N images.
+    """
+    predicted = probabilities.argmax(axis=1)
+    indices = np.arange(len(classes))
+    present = np.unique(labels)
+    absent = [classes[index] for index in np.setdiff1d(indices, present)]
+    note = f"without classes that do not occur: {', '.join(absent)}" if absent else None
+    confusion = metrics.confusion_matrix(labels, predicted, labels=indices)
+    draws = _confusions(labels, predicted, len(classes), bootstrap)
+    macro_f1 = metrics.f1_score(
+        labels, predicted, labels=present, average="macro", zero_division=0.0
+    )
+    return Scores(
+        accuracy=bootstrap.proportion(predicted == labels),
+        macro_f1=_with_note(
+            estimate(float(macro_f1), bootstrap.interval(macro_f1s(draws, present))), note
+        ),
+        mcc=_mcc(labels, predicted, draws, bootstrap),
+        ece=_calibration_error(probabilities, labels),
+        auroc=_with_note(_auroc(probabilities, labels, present), note),
+        confidence_auroc=_confidence_auroc(probabilities, predicted == labels),
+        classes=_class_scores(confusion, classes),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+    )
+
+
+def _confusions(
+    labels: Labels, predicted: Labels, num_classes: int, bootstrap: GroupBootstrap
+) -> Floats:
+    """Return the confusion matrix of every draw, (R, C, C)."""
+    cells = np.zeros((len(labels), num_classes * num_classes))
+    cells[np.arange(len(labels)), labels * num_classes + predicted] = 1
+    return bootstrap.sums(cells).reshape(-1, num_classes, num_classes)
+
+
+def macro_f1s(confusions: Floats, present: Labels) -> Floats:
+    """Return the macro F1 of many confusion matrices (R, C, C) at once, as scikit-learn's."""
+    hits = np.diagonal(confusions, axis1=1, axis2=2)
+    total = confusions.sum(axis=1) + confusions.sum(axis=2)
+    f1 = 2 * hits / np.where(total > 0, total, 1)
+    return np.asarray(f1[:, present].mean(axis=1))
+
+
+def mccs(confusions: Floats) -> Floats:
+    """Return Matthews' coefficient of many confusion matrices (R, C, C), as scikit-learn's."""
+    true, answered = confusions.sum(axis=2), confusions.sum(axis=1)
+    images = true.sum(axis=1)
+    hits = np.trace(confusions, axis1=1, axis2=2)
+    covariance = hits * images - (true * answered).sum(axis=1)
+    spread = (images**2 - (true**2).sum(axis=1)) * (images**2 - (answered**2).sum(axis=1))
+    return np.asarray(
+        np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1)), 0)
+    )
+
+
+def _mcc(labels: Labels, predicted: Labels, draws: Floats, bootstrap: GroupBootstrap) -> Estimate:
+    if len(np.unique(labels)) < 2 or len(np.unique(predicted)) < 2:
+        return Estimate(value=None, reason="undefined: all labels, or all answers, are one class")
+    value = float(metrics.matthews_corrcoef(labels, predicted))
+    return estimate(value, bootstrap.interval(mccs(draws)))
+
+
+def _calibration_error(probabilities: Floats, labels: Labels) -> Estimate:
+    error = multiclass_calibration_error(
+        torch.from_numpy(probabilities),
+        torch.from_numpy(labels),
+        num_classes=probabilities.shape[1],
+        n_bins=ECE_BINS,
+    )
+    return Estimate(value=float(error))
+
+
+def _auroc(probabilities: Floats, labels: Labels, present: Labels) -> Estimate:
+    if len(present) < 2:
+        return Estimate(value=None, reason="undefined: all images are of one class")
+    truth = labels[:, None] == present
+    return Estimate(value=float(metrics.roc_auc_score(truth, probabilities[:, present])))
+
+
+def _confidence_auroc(probabilities: Floats, right: NDArray[np.bool_]) -> Estimate:
+    if right.all() or not right.any():
+        which = "right" if right.all() else "wrong"
+        return Estimate(value=None, reason=f"undefined: all answers are {which}")
+    return Estimate(value=float(metrics.roc_auc_score(right, probabilities.max(axis=1))))
+
+
+def _class_scores(confusion: NDArray[np.int64], classes: Sequence[str]) -> tuple[ClassScores, ...]:
+    hits = confusion.diagonal()
+    images, answered, total = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
+    others = total - images
+    left_alone = others - (answered - hits)
+    return tuple(
+        ClassScores(
+            name=name,
+            images=int(images[index]),
+            sensitivity=_ratio(hits[index], images[index], "no image is of this class"),
+            specificity=_ratio(left_alone[index], others[index], "all images are of this class"),
+        )
+        for index, name in enumerate(classes)
+    )
+
+
+def _ratio(hits: int, trials: int, why_not: str) -> Estimate:
+    if trials == 0:
+        return Estimate(value=None, reason=f"undefined: {why_not}")
+    return Estimate(value=float(hits / trials), interval=exact_interval(int(hits), int(trials)))
+
+
+def _with_note(found: Estimate, note: str | None) -> Estimate:
+    reasons = [reason for reason in (found.reason, note) if reason]
+    return found.model_copy(update={"reason": "; ".join(reasons) or None})

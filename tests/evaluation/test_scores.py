@@ -1,0 +1,131 @@
+"""Scores by hand on a small table, against scikit-learn draw by draw, and at the edges."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from endoexit.evaluation.intervals import GroupBootstrap
+from endoexit.evaluation.scores import macro_f1s, mccs, score
+
+CLASSES = ("bowel", "polyp", "stool")
+
+
+def spread(answers: list[int], certainty: float = 0.8, classes: int = 3) -> np.ndarray:
+    """Probabilities whose largest is `certainty`, at the given answers."""
+    rows = np.full((len(answers), classes), (1 - certainty) / (classes - 1))
+    rows[np.arange(len(answers)), answers] = certainty
+    return rows
+
+
+def scored(labels: list[int], probabilities: np.ndarray, classes=CLASSES):
+    return score(
+        probabilities, np.array(labels), classes, GroupBootstrap(np.arange(len(labels)), 200)
+    )
+
+
+def test_a_table_by_hand():
+    labels = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
+    answers = [0, 0, 0, 1, 1, 1, 0, 2, 2, 1]
+    found = scored(labels, spread(answers))
+    assert found.confusion == ((3, 1, 0), (1, 2, 0), (0, 1, 2))
+    assert found.accuracy.value == pytest.approx(7 / 10)
+    # F1 = 2·hits / (true + answered): 6/8, 4/7, 4/5.
+    assert found.macro_f1.value == pytest.approx((6 / 8 + 4 / 7 + 4 / 5) / 3)
+    sensitivity = [entry.sensitivity.value for entry in found.classes]
+    specificity = [entry.specificity.value for entry in found.classes]
+    assert sensitivity == pytest.approx([3 / 4, 2 / 3, 2 / 3])
+    assert specificity == pytest.approx([5 / 6, 5 / 7, 7 / 7])
+    assert [entry.images for entry in found.classes] == [4, 3, 3]
+    # All are 0.8 sure and 0.7 are right.
+    assert found.ece.value == pytest.approx(0.1)
+    assert found.confidence_auroc.value == pytest.approx(0.5)  # equally sure of right and wrong
+    assert found.classes[2].specificity.interval.low == pytest.approx(0.025 ** (1 / 7))
+
+
+def test_calibration_error_weighs_its_bins():
+    # Bin of 0.95: 4 images, 3 right; bin of 0.55: 6 images, 3 right.
+    probabilities = np.concatenate((spread([0] * 4, 0.95), spread([1] * 6, 0.55)))
+    found = scored([0, 0, 0, 2, 1, 1, 1, 2, 2, 2], probabilities)
+    assert found.ece.value == pytest.approx(0.4 * 0.20 + 0.6 * 0.05)
+
+
+def test_confidence_ranks_right_before_wrong():
+    probabilities = np.concatenate((spread([0, 1, 2], 0.9), spread([0, 1, 2], 0.5)))
+    assert scored([0, 1, 2, 1, 2, 0], probabilities).confidence_auroc.value == 1.0
+    assert scored([1, 2, 0, 0, 1, 2], probabilities).confidence_auroc.value == 0.0
+
+
+def test_renaming_the_classes_changes_no_score():
+    random = np.random.default_rng(0)
+    labels, probabilities = random.integers(0, 3, 80), random.dirichlet(np.ones(3), 80)
+    order = np.array([2, 0, 1])  # new index of each class
+    moved = np.empty_like(probabilities)
+    moved[:, order] = probabilities
+    before, after = scored(labels, probabilities), scored(order[labels], moved)
+    for name in ("accuracy", "macro_f1", "mcc", "ece", "auroc", "confidence_auroc"):
+        assert getattr(after, name).value == pytest.approx(getattr(before, name).value), name
+
+
+def test_the_scores_of_every_draw_are_those_of_scikit_learn():
+    random = np.random.default_rng(1)
+    labels, answers = random.integers(0, 3, 12), random.integers(0, 3, 12)
+    counts = [np.bincount(random.integers(0, 12, 12), minlength=12) for _ in range(40)]
+    counts.append(np.eye(12, dtype=int)[0] * 12)  # one image, twelve times
+    confusions = np.stack(
+        [
+            metrics.confusion_matrix(labels, answers, labels=range(3), sample_weight=weights)
+            for weights in counts
+        ]
+    ).astype(float)
+    present = np.unique(labels)
+    for weights, f1, mcc in zip(
+        counts, macro_f1s(confusions, present), mccs(confusions), strict=True
+    ):
+        assert f1 == pytest.approx(
+            metrics.f1_score(
+                labels, answers, labels=present, average="macro",
+                sample_weight=weights, zero_division=0.0,
+            )
+        )  # fmt: skip
+        assert mcc == pytest.approx(
+            metrics.matthews_corrcoef(labels, answers, sample_weight=weights)
+        )
+
+
+def test_a_class_that_does_not_occur_is_null_with_a_reason():
+    found = scored([0, 0, 1, 1], spread([0, 1, 1, 2], 0.7))
+    stool = found.classes[2]
+    assert stool.images == 0
+    assert stool.sensitivity.value is None
+    assert stool.sensitivity.reason == "undefined: no image is of this class"
+    assert stool.specificity.value == 0.75
+    assert found.macro_f1.reason == "without classes that do not occur: stool"
+    assert found.macro_f1.value == pytest.approx((2 / 3 + 2 / 4) / 2)
+    assert found.auroc.value is not None
+    json.dumps(found.model_dump(), allow_nan=False)
+
+
+def test_one_class_only_leaves_nothing_undefined_as_a_number():
+    found = scored([1, 1, 1], spread([1, 1, 1]))
+    assert found.accuracy.value == 1.0
+    assert found.mcc.value is None
+    assert found.mcc.reason == "undefined: all labels, or all answers, are one class"
+    assert found.auroc.value is None
+    assert found.auroc.reason.startswith("undefined: all images are of one class")
+    assert found.confidence_auroc.reason == "undefined: all answers are right"
+    assert found.classes[1].specificity.reason == "undefined: all images are of this class"
+    json.dumps(found.model_dump(), allow_nan=False)
+
+
+def test_all_wrong():
+    found = scored([0, 1, 2], spread([1, 2, 0]))
+    assert found.accuracy.value == 0.0
+    assert found.confidence_auroc.reason == "undefined: all answers are wrong"
+
+
+def test_two_classes_work():
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
+    found = scored([0, 1, 0, 1], probabilities, ("healthy", "ill"))
+    assert found.auroc.value == pytest.approx(0.75)  # of four pairs, three in order
