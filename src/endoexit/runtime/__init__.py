@@ -1,0 +1,1 @@
+"""Prediction in which images really leave early: engine, backends, files in, rows out."""

@@ -1,0 +1,47 @@
+"""How long a stage will take, judged by how long it took."""
+
+from bisect import bisect_left
+from collections import deque
+
+_RECENT = 32
+_QUANTILE = 0.9  # a forecast that one run in ten exceeds: a stage started should finish in time
+
+
+class StageTimes:
+    """Recent durations of each stage by number of images, and forecasts from them."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, dict[int, deque[float]]] = {}
+
+    def record(self, stage: int, images: int, ms: float) -> None:
+        """Note that `stage` took `ms` milliseconds for that many images together."""
+        sizes = self._seen.setdefault(stage, {})
+        sizes.setdefault(images, deque(maxlen=_RECENT)).append(ms)
+
+    def forecast(self, stage: int, images: int) -> float | None:
+        """Return the milliseconds that `stage` will hardly exceed for that many images.
+
+        Between numbers of images that were measured it interpolates; above the largest it
+        grows in proportion, which is more than a stage takes in truth.
+
+        Returns:
+            None for a stage that has not run yet.
+        """
+        sizes = self._seen.get(stage)
+        if not sizes:
+            return None
+        known = sorted(sizes)
+        above = bisect_left(known, images)
+        if above == len(known):
+            return _high(sizes[known[-1]]) * images / known[-1]
+        right = known[above]
+        if right == images or above == 0:
+            return _high(sizes[right])
+        left = known[above - 1]
+        low, high = _high(sizes[left]), _high(sizes[right])
+        return low + (high - low) * (images - left) / (right - left)
+
+
+def _high(durations: deque[float]) -> float:
+    # Not numpy.quantile: this runs at every stage of every image, and a sort of 32 is faster.
+    return sorted(durations)[int(_QUANTILE * (len(durations) - 1))]
