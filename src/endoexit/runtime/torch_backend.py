@@ -1,0 +1,76 @@
+"""The stages in eager PyTorch: the reference that other backends are compared with."""
+
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from endoexit.errors import UsageError
+from endoexit.models import StagedClassifier, State
+from endoexit.runtime.engine import Rows
+
+Precision = Literal["f32", "bf16"]
+
+
+class TorchBackend:
+    """Runs the stages of a network in eager PyTorch on the CPU.
+
+    Args:
+        model: the network; it is put into evaluation mode.
+        precision: "f32", or "bf16" for automatic mixed precision.
+        threads: threads of one stage, by default all cores that this process may use.
+            PyTorch knows one such number for the whole process, which is set here.
+
+    Raises:
+        UsageError: bf16 on a processor without it, or no thread.
+    """
+
+    def __init__(
+        self, model: StagedClassifier, precision: Precision = "f32", threads: int | None = None
+    ) -> None:
+        if precision == "bf16" and not supports_bf16():
+            raise UsageError(
+                "this processor does not compute in bf16 (it would be slower than f32): "
+                "use --precision f32."
+            )
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads}.")
+        torch.set_num_threads(threads or usable_cores())
+        self._model = model.eval()
+        self._bf16 = precision == "bf16"
+        self.precision = f"torch-{precision}"
+        self.num_stages = model.num_stages
+        self.threads = torch.get_num_threads()
+
+    def start(self, images: npt.NDArray[np.float32]) -> State:
+        """Return the state before stage 1 for normalised images (B, 3, S, S)."""
+        return (torch.from_numpy(images),)
+
+    def run(self, number: int, state: State) -> tuple[State, npt.NDArray[np.float32]]:
+        """Run stage `number`; return its state and its exit's logits (B, C)."""
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            after, logits = self._model.stage(number, state)
+        return after, logits.float().numpy()
+
+    def gather(self, state: State, rows: Rows) -> State:
+        """Return the state of some images, in the order of `rows`; the memory format stays."""
+        # Not index_select: it answers in the default memory format, whatever it was given.
+        chosen = torch.from_numpy(rows)
+        return tuple(tensor[chosen] for tensor in state)
+
+    def concatenate(self, states: Sequence[State]) -> State:
+        """Return the state of several groups of images as one group."""
+        return tuple(torch.cat(tensors) for tensors in zip(*states, strict=True))
+
+
+def supports_bf16() -> bool:
+    """Tell whether this processor computes bf16 in hardware, as oneDNN sees it."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
