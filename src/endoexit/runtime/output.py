@@ -1,0 +1,145 @@
+"""Rows of predictions as CSV, JSON lines or Parquet: whole or not at all."""
+
+import contextlib
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from endoexit.errors import UsageError
+from endoexit.files import replacing
+from endoexit.runtime.predictor import Row
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+ROW_GROUP = 8192
+
+Write = Callable[[Row], None]
+
+
+class Layout:
+    """The columns of the output, the same in every format.
+
+    `path`, `label`, `probability`, `exit`, one `p_<class>` a class, `milliseconds`, `error`;
+    with a deadline also `deadline`: "kept", "cut" (time ran out before the policy was
+    satisfied) or "missed" (the answer came too late). A row with an error has nothing else
+    but its path.
+
+    Args:
+        classes: names in the order of the logits.
+        deadline: whether the engine has one.
+    """
+
+    def __init__(self, classes: Sequence[str], *, deadline: bool = False) -> None:
+        self.classes = tuple(classes)
+        self.deadline = deadline
+        self.columns = (
+            *("path", "label", "probability", "exit"),
+            *(f"p_{name}" for name in classes),
+            "milliseconds",
+            *(("deadline",) if deadline else ()),
+            "error",
+        )
+
+    def record(self, row: Row) -> dict[str, Any]:
+        """Return a row by column; None where there is nothing."""
+        record: dict[str, Any] = dict.fromkeys(self.columns)
+        record["path"] = _text(str(row.path))
+        record["error"] = None if row.error is None else _text(row.error)
+        found = row.prediction
+        if found is None:
+            return record
+        rounded = [round(float(p), 6) for p in found.probabilities]
+        record["label"] = self.classes[found.label]
+        record["probability"] = rounded[found.label]
+        record["exit"] = found.exit
+        for name, probability in zip(self.classes, rounded, strict=True):
+            record[f"p_{name}"] = probability
+        record["milliseconds"] = round(found.milliseconds, 3)
+        if self.deadline:
+            late = "missed" if found.deadline_missed else None
+            record["deadline"] = late or ("cut" if found.cut_short else "kept")
+        return record
+
+
+def _text(text: str) -> str:
+    """Return text in which the bytes of a file name that are not UTF-8 stand escaped."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse an output file of unknown format before any work is done.
+
+    Raises:
+        UsageError: the suffix is none of `SUFFIXES`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"cannot tell the format of {path} by its suffix {path.suffix!r}: "
+            f"name it {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
+        )
+
+
+@contextlib.contextmanager
+def writing(path: Path, layout: Layout) -> Iterator[Write]:
+    """Yield a function that writes one row; the file appears when the block ends well.
+
+    Raises:
+        UsageError: unknown suffix.
+        EndoexitError: the file cannot be written.
+    """
+    check_suffix(path)
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            with _parquet(temporary, layout) as write:
+                yield write
+            return
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            yield (
+                csv_lines(stream, layout)
+                if path.suffix.lower() == ".csv"
+                else _json_lines(stream, layout)
+            )
+
+
+def csv_lines(stream: TextIO, layout: Layout) -> Write:
+    """Write the header; return a function that writes one row."""
+    writer = csv.DictWriter(stream, layout.columns, lineterminator="\n")
+    writer.writeheader()
+    return lambda row: writer.writerow(layout.record(row))
+
+
+def _json_lines(stream: TextIO, layout: Layout) -> Write:
+    def write(row: Row) -> None:
+        json.dump(layout.record(row), stream, ensure_ascii=False, allow_nan=False)
+        stream.write("\n")
+
+    return write
+
+
+@contextlib.contextmanager
+def _parquet(path: Path, layout: Layout) -> Iterator[Write]:
+    import pyarrow as pa  # noqa: PLC0415  (slow to import, and only needed here)
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    text = {"path", "label", "deadline", "error"}
+    schema = pa.schema(
+        (name, pa.string() if name in text else pa.int32() if name == "exit" else pa.float64())
+        for name in layout.columns
+    )
+    rows: list[dict[str, Any]] = []
+    with pq.ParquetWriter(path, schema) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+            rows.clear()
+
+        def write(row: Row) -> None:
+            rows.append(layout.record(row))
+            if len(rows) == ROW_GROUP:
+                flush()
+
+        yield write
+        if rows:
+            flush()
