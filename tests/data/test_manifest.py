@@ -43,8 +43,9 @@ def test_read_equals_written(root: Path, tmp_path: Path) -> None:
     assert read.rows == ROWS
     assert read.classes == ("cecum", "polyp")
     sidecar = json.loads(sidecar_path(tmp_path / "out" / "m.csv").read_text())
-    assert sidecar == {"root": "../images", "sha256": read.sha256, "seed": 3}
-    assert read.counts() == {"train": {"cecum": 0, "polyp": 2}, "test": {"cecum": 1, "polyp": 0}}
+    counts = {"train": {"cecum": 0, "polyp": 2}, "test": {"cecum": 1, "polyp": 0}}
+    assert read.counts() == counts
+    assert sidecar == {"root": "../images", "sha256": read.sha256, "counts": counts, "seed": 3}
 
 
 def test_manifest_and_data_move_together(root: Path, tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_root_is_argument_then_sidecar_then_own_folder(root: Path, tmp_path: Pat
     assert read_manifest(inside).root == root
     outside = write(tmp_path / "m.csv", inside.read_text())
     assert read_manifest(outside, root).root == root
-    with pytest.raises(DataError, match="1 of 1 images not found"):
+    with pytest.raises(DataError, match="1 of 1 image not found"):
         read_manifest(outside)
 
 

@@ -1,7 +1,263 @@
-"""Placeholder until its owner fills it."""
+"""`endoexit audit`: what would spoil a study, found before training."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.errors import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from endoexit.data.audit import Audit, Folds
+    from endoexit.data.crossing import Crossing
+
+_NAMED = 8  # so many files are named on the screen; all of them stand in audit.json
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command("audit")(audit)
+
+
+def audit(
+    directory: Annotated[Path, typer.Argument(help="Images in a folder for each class.")],
+    *,
+    threshold: Annotated[
+        int, typer.Option(help="Near-copies differ in at most so many of 256 bits (0 to 64).")
+    ] = 15,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of published folds to check: file, class, fold; or path, label, fold."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out what matches, such as 'masks' or '*_mask.png'; repeatable."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where all findings go.")] = Path("audit.json"),
+    groups_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the group of each image goes; by default groups.csv beside --out."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find broken files, copies, near-copies, leaks and shortcuts in a folder of images.
+
+    The class of an image is the name of its folder; folders above it may be named
+    train, val and test. Of a folder with `images` in it, only `images` is read.
+    Nothing is deleted or moved; what is found does not change the exit code.
+
+    Example: `endoexit audit kvasir --threshold 15 --out kvasir-audit.json`
+    """
+    from endoexit.data.audit import audit_images
+    from endoexit.data.audit_files import audit_document, write_audit, write_groups
+    from endoexit.data.duplicates import check_threshold
+    from endoexit.data.folders import list_images
+
+    output = Output(as_json)
+    check_threshold(threshold)
+    listing = list_images(directory, exclude or ())
+    with progress("Reading images", len(listing.files)) as bar:
+        found = audit_images(listing, threshold=threshold, folds=folds, advance=bar.advance)
+    groups_path = groups_out or out.with_name("groups.csv")
+    write_audit(found, out)
+    write_groups(found, groups_path)
+    _show(output, found)
+    output.say(f"\nWritten: {out} (everything), {groups_path} (the group of each image).")
+    written = {"audit": str(out), "groups": str(groups_path)}
+    output.document({**audit_document(found), "written": written})
+
+
+def _show(output: Output, found: "Audit") -> None:
+    output.say(*_what_was_read(found), _class_table(found), "")
+    output.say(*_broken(found), *_exact(found), *_near(found))
+    if found.parts:
+        output.say("\nLeak across folders: images with a near-copy in an earlier folder")
+        output.say(_part_table(found.parts, found.levels))
+    if found.folds:
+        output.say("\nLeak across folds: images with a near-copy in another fold")
+        output.say(_fold_table(found.folds, found.levels), *_fold_notes(found.folds))
+    output.say("", *_verdict(found))
+
+
+def _what_was_read(found: "Audit") -> "Iterator[str]":
+    listing = found.listing
+    yield (
+        f"{listing.root}: {counted(len(found.images), 'image')}, classes: {len(listing.classes)}"
+        + (f", folders {', '.join(listing.parts)}" if listing.parts else "")
+    )
+    if listing.beside_images:
+        yield f"Only images/ was read; beside it: {_some(listing.beside_images)}."
+    if listing.excluded:
+        yield f"Excluded: {_some(listing.excluded)}."
+    if listing.unlabelled:
+        yield (
+            f"{counted(len(listing.unlabelled), 'image')} outside any class folder, not read: "
+            f"{_some(listing.unlabelled)}."
+        )
+    if listing.empty:
+        yield f"Class folders without a file: {_some(listing.empty)}."
+
+
+def _class_table(found: "Audit") -> "Table":
+    from endoexit.data.audit_files import size_counts
+    from endoexit.data.shortcuts import frame_shares
+
+    table = _table("class", "images", "share", "sizes", "border", "bordered", "inset")
+    shares = frame_shares(found.images)
+    for label, sizes in size_counts(found).items():
+        count = sum(sizes.values())
+        if count == 0:
+            table.add_row(label, "0", "", "none can be read", "", "", "")
+            continue
+        shown = ", ".join(f"{size} ({n})" if len(sizes) > 1 else size for size, n in
+                          sizes.most_common(2))  # fmt: skip
+        more = f", {len(sizes) - 2} more" if len(sizes) > 2 else ""
+        share = shares[label]
+        table.add_row(
+            label, str(count), _percent(count / len(found.images)), shown + more,
+            _percent(share.border), _percent(share.bordered), _percent(share.inset),
+        )  # fmt: skip
+    table.caption = (
+        "border: mean black area of the image; bordered: images with at least 5 % of it; "
+        "inset: images with a position inset"
+    )
+    return table
+
+
+def _broken(found: "Audit") -> "Iterator[str]":
+    total = len(found.listing.files)
+    if not found.broken:
+        yield f"Files: all {total} can be read."
+        return
+    yield f"Files: {len(found.broken)} of {total} cannot be used:"
+    for broken in found.broken[:_NAMED]:
+        yield f"  {broken.file.path}: {broken.kind}; {broken.reason}"
+    if len(found.broken) > _NAMED:
+        yield f"  and {len(found.broken) - _NAMED} more (see the JSON)."
+
+
+def _exact(found: "Audit") -> "Iterator[str]":
+    if not found.copies:
+        yield "Exact copies: none."
+        return
+    line = (
+        f"Exact copies: {found.distinct} distinct contents in {counted(len(found.images), 'file')}"
+    )
+    if found.parts:
+        line += f"; {found.copies_across_parts()} of them in more than one of " + ", ".join(
+            found.parts.names
+        )
+    yield f"{line}; {found.copies_across_labels()} with more than one label."
+
+
+def _near(found: "Audit") -> "Iterator[str]":
+    members = found.members()
+    mixed = sum(found.mixed_labels.values())
+    yield (
+        f"Near-copies (up to {found.threshold} of 256 bits): "
+        f"{counted(int(found.near.sum()), 'image')} with one; {counted(len(members), 'group')}, "
+        f"the largest of {counted(max(map(len, members)), 'image')}, "
+        f"{len(found.mixed_groups())} with more than one label."
+    )
+    if mixed:
+        pairs = ", ".join(f"{a} / {b} {n}" for (a, b), n in found.mixed_labels.items())
+        yield f"Different labels on near-copies: {counted(mixed, 'pair')} ({pairs}). The closest:"
+        closest = found.mixed_pairs
+        for one, other, bits in list(zip(closest.first, closest.second, closest.bits, strict=True))[
+            :3
+        ]:
+            paths = f"{found.images[one].file.path} and {found.images[other].file.path}"
+            yield f"  {bits} bits: {paths}"
+
+
+def _part_table(parts: "Crossing", levels: tuple[int, ...]) -> "Table":
+    table = _table("of", "copy in", *(_within(bits) for bits in levels))
+    for earlier, later in parts.ways():
+        size = parts.size(later)
+        counts = (parts.within(later, earlier, bits) for bits in levels)
+        shares = (f"{count} ({_percent(count / size)})" for count in counts)
+        table.add_row(f"{later} ({size})", earlier, *shares)
+    return table
+
+
+def _fold_table(folds: "Folds", levels: tuple[int, ...]) -> "Table":
+    table = _table("class", *(_within(bits) for bits in levels))
+    for label in (None, *folds.classes()):
+        shares = (_percent(folds.share(bits, label)) for bits in levels)
+        table.add_row(label or "all", *shares, end_section=label is None)
+    return table
+
+
+def _fold_notes(folds: "Folds") -> "Iterator[str]":
+    table, crossing = folds.table, folds.crossing
+    sizes = ", ".join(f"{name}: {crossing.size(name)}" for name in crossing.names)
+    yield f"Folds are those of column {table.name!r} of {table.table} (images in {sizes})."
+    if folds.without() or table.rows_without_image:
+        yield (
+            f"Images without a fold: {folds.without()}; rows that fit no image: "
+            f"{table.rows_without_image}."
+        )
+    if table.other_label:
+        yield (
+            f"{counted(len(table.other_label), 'image')} with another label there than the "
+            f"folder: {_some(table.other_label)}."
+        )
+
+
+def _verdict(found: "Audit") -> "Iterator[str]":
+    for shortcut in found.shortcuts:
+        yield f"! Shortcut: {shortcut.text}"
+    if not found.shortcuts:
+        yield "Shortcuts: no class stands out by its border or inset."
+    largest = max(map(len, found.members()))
+    if largest > max(50, len(found.images) // 10):
+        yield (
+            f"! One group holds {largest} images: at {found.threshold} bits different views link "
+            "up; try a lower --threshold."
+        )
+    for earlier, later in found.parts.ways() if found.parts else ():
+        if found.parts and found.parts.within(later, earlier, found.threshold):
+            yield f"! Leak: a score on {later} counts images that were seen in {earlier}."
+    if found.folds and found.folds.share(found.threshold):
+        share = _percent(found.folds.share(found.threshold))
+        yield f"! Leak: cross-validation over these folds tests on seen images: {share} of all."
+    if found.near.any():
+        folder = shlex.quote(str(found.listing.root))
+        yield (
+            "Split so that near-copies stay together: "
+            f"endoexit split {folder} --threshold {found.threshold}"
+        )
+
+
+def _table(first: str, *columns: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, caption_justify="left")
+    table.add_column(first, overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "sizes" else "right")
+    return table
+
+
+def _within(bits: int) -> str:
+    return "same hash" if bits == 0 else f"≤ {bits} bits"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more

@@ -34,10 +34,13 @@ class Output:
         return Console(stderr=self.as_json, soft_wrap=False, highlight=False)
 
     def say(self, *renderables: "RenderableType") -> None:
-        """Print text, tables or other renderables for people (rich markup is off)."""
+        """Print text, tables or other renderables for people (rich markup is off).
+
+        Text is not broken into lines here, so that paths and commands can be copied.
+        """
         console = self.console
         for renderable in renderables:
-            console.print(renderable, markup=False)
+            console.print(renderable, markup=False, soft_wrap=isinstance(renderable, str))
 
     def warn(self, text: str) -> None:
         """Print a warning on stderr."""

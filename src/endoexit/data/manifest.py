@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.errors import DataError, unknown_name
+from endoexit.errors import DataError, counted, unknown_name
 from endoexit.files import read_json, sha256_bytes, write_json, write_text
 
 ROLES = ("train", "val", "calibrate", "certify", "test")
@@ -154,14 +154,14 @@ def read_manifest(
 def write_manifest(
     path: Path, rows: Sequence[Row], root: Path, facts: Mapping[str, Any] | None = None
 ) -> Manifest:
-    """Write a manifest and its sidecar, and return it as `read_manifest` would.
+    """Write a manifest and its sidecar (root, hash, counts, facts); return it as if read back.
 
     Args:
         path: the CSV; the sidecar is `<path>.json`.
         rows: the images.
         root: what the rows' paths are relative to; stored relative to the
             manifest where the two can be, so that both can move together.
-        facts: how the manifest was made (seed, options, counts), for the sidecar.
+        facts: how the manifest was made (seed, options), for the sidecar.
 
     Raises:
         DataError: the rows break a rule of `read_manifest`.
@@ -176,14 +176,18 @@ def write_manifest(
     writer.writerow(COLUMNS)
     writer.writerows((row.path, row.label, row.group, row.role) for row in rows)
     content = text.getvalue()
-    sha256 = sha256_bytes(content.encode())
-    # The sidecar goes first: where there is a manifest, there is what it needs to be read.
-    write_json(
-        sidecar_path(path), {"root": _relative(root, path), "sha256": sha256, **(facts or {})}
-    )
-    write_text(path, content)
     classes = tuple(sorted({row.label for row in rows}))
-    return Manifest(path.resolve(), root, tuple(rows), classes, sha256)
+    manifest = Manifest(path.resolve(), root, tuple(rows), classes, sha256_bytes(content.encode()))
+    sidecar = {
+        "root": _relative(root, path),
+        "sha256": manifest.sha256,
+        "counts": manifest.counts(),
+        **(facts or {}),
+    }
+    # The sidecar goes first: where there is a manifest, there is what it needs to be read.
+    write_json(sidecar_path(path), sidecar)
+    write_text(path, content)
+    return manifest
 
 
 def sidecar_path(path: Path) -> Path:
@@ -310,7 +314,7 @@ def _check_files(path: Path, root: Path, rows: Sequence[Row]) -> None:
     missing = [row.path for row in rows if not (root / row.path).is_file()]
     if missing:
         raise DataError(
-            f"{path}: {len(missing)} of {len(rows)} images not found under {root}: "
+            f"{path}: {len(missing)} of {counted(len(rows), 'image')} not found under {root}: "
             f"{_some(missing)}. Bring them back, correct the root, or split again."
         )
 

@@ -1,0 +1,56 @@
+"""Near-copies between parts of the data that should be independent: roles, folds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from endoexit.data.duplicates import HASH_BITS, Pairs
+
+FAR = HASH_BITS + 1  # a distance that no pair of hashes has
+
+
+class Crossing:
+    """How near each image's nearest copy is in each part; filled pair by pair.
+
+    Attributes:
+        names: of the parts, K of them.
+        values: index of each image's part, (N,); −1 for an image in none.
+        bits: to the nearest image of each part, (N, K) int16; `FAR` where none is near.
+    """
+
+    def __init__(self, parts: Sequence[str], names: Sequence[str]) -> None:
+        """Take the part of each image; one that is not among `names` is in none."""
+        index = {name: number for number, name in enumerate(names)}
+        self.names = tuple(names)
+        self.values = np.array([index.get(part, -1) for part in parts], dtype=np.int64)
+        self.bits = np.full((len(parts), len(names)), FAR, dtype=np.int16)
+
+    def add(self, pairs: Pairs) -> None:
+        """Take these pairs of near-copies into account, in both directions."""
+        for one, other in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
+            known = self.values[other] >= 0
+            at = one[known], self.values[other[known]]
+            np.minimum.at(self.bits, at, pairs.bits[known].astype(np.int16))
+
+    def elsewhere(self) -> npt.NDArray[np.int16]:
+        """Return the bits to the nearest image of another part, (N,); `FAR` outside of all."""
+        bits = self.bits.copy()
+        inside = np.flatnonzero(self.values >= 0)
+        bits[inside, self.values[inside]] = FAR
+        bits[self.values < 0] = FAR
+        nearest: npt.NDArray[np.int16] = bits.min(axis=1, initial=FAR)
+        return nearest
+
+    def size(self, name: str) -> int:
+        """Return how many images a part has."""
+        return int((self.values == self.names.index(name)).sum())
+
+    def within(self, of: str, other: str, bits: int) -> int:
+        """Return how many images of part `of` have one of part `other` within so many bits."""
+        members = self.values == self.names.index(of)
+        return int((self.bits[members, self.names.index(other)] <= bits).sum())
+
+    def ways(self) -> list[tuple[str, str]]:
+        """Return (earlier, later) parts, such as (train, test): the ways that leaks go."""
+        return [(one, other) for i, one in enumerate(self.names) for other in self.names[i + 1 :]]

@@ -1,0 +1,213 @@
+"""Folders of images: which file has which label.
+
+The class of an image is the name of the folder that it lies in. Levels above
+that may group the classes (`lower-gi-tract/polyps`) or hold someone's own split
+(`train`, `val`, `test`, also `training`, `valid`, `validation`, `testing`,
+`calibrate`, `certify`). A folder `images` is a level without meaning: it is
+skipped, and what stands beside it (`masks`, annotations) is not read.
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from endoexit.errors import DataError, UsageError, counted
+
+PARTS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "calibrate": "calibrate", "certify": "certify",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm")
+)
+_IMAGES = "images"
+_CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A file in the folder of a class; nobody has looked inside it yet.
+
+    Attributes:
+        path: relative to the root, with forward slashes.
+        label: the name of its class.
+        part: the role that its folders give it, such as "train"; "" when none does.
+    """
+
+    path: str
+    label: str
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder of images holds.
+
+    Attributes:
+        root: the folder, absolute.
+        files: the labelled files, in natural order (`a2` before `a10`).
+        beside_images: folders that were not read, as they stand beside `images`.
+        excluded: files and folders that the user excluded.
+        unlabelled: images outside any class folder.
+        empty: class folders without a file.
+    """
+
+    root: Path
+    files: tuple[ImageFile, ...]
+    beside_images: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, sorted."""
+        return tuple(sorted({file.label for file in self.files}))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The roles that folders are named after, in the order of `PARTS`."""
+        found = {file.part for file in self.files}
+        return tuple(part for part in dict.fromkeys(PARTS.values()) if part in found)
+
+
+def list_images(directory: Path, exclude: Sequence[str] = ()) -> Listing:
+    """List the labelled files of a tree with a folder for each class.
+
+    Hidden files and folders are passed over. Folders that are links are
+    followed, once each. The order does not depend on the file system.
+
+    Args:
+        directory: its top.
+        exclude: shell patterns (`masks`, `*_mask.png`, `polyp/old/*`); a file or
+            folder whose name or path relative to `directory` matches is left out.
+
+    Raises:
+        DataError: the folder is missing or has no class folder with a file in it,
+            or a name in it is not text.
+        UsageError: a pattern matches nothing.
+    """
+    root = Path(directory)
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise DataError(f"the folder of images {root} {what}: check its path.")
+    walk = _Walk(root.resolve(), tuple(exclude))
+    files = sorted(walk.files(PurePosixPath()), key=lambda file: natural_key(file.path))
+    unused = [pattern for pattern in exclude if pattern not in walk.used]
+    if unused:
+        raise UsageError(
+            f"--exclude {unused[0]!r} matches nothing in {root}: correct the pattern or leave it "
+            "out."
+        )
+    if not files:
+        found = (
+            f" ({counted(len(walk.unlabelled), 'image')} outside one)" if walk.unlabelled else ""
+        )
+        raise DataError(
+            f"{root} has no class folder with images{found}: put the images of each class into a "
+            "folder named after it."
+        )
+    return Listing(
+        root=walk.root,
+        files=tuple(files),
+        beside_images=_in_order(walk.beside_images),
+        excluded=_in_order(walk.excluded),
+        unlabelled=_in_order(walk.unlabelled),
+        empty=_in_order(walk.empty),
+    )
+
+
+def natural_key(path: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Return a sort key that puts `a2/b` before `a10/b`, and ties in the order of the text."""
+    pieces = re.split(r"(\d+)", path.replace("/", "\0").casefold())
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces if p], path
+
+
+class _Walk:
+    """One walk through a tree, and what it met on its way."""
+
+    def __init__(self, root: Path, exclude: tuple[str, ...]) -> None:
+        self.root, self.exclude = root, exclude
+        self.used: set[str] = set()
+        self.beside_images: list[str] = []
+        self.excluded: list[str] = []
+        self.unlabelled: list[str] = []
+        self.empty: list[str] = []
+        self._visited: set[Path] = set()
+
+    def files(self, folder: PurePosixPath) -> Iterator[ImageFile]:
+        """Yield the labelled files at and under `folder` (relative to the root)."""
+        here = self.root / folder
+        resolved = here.resolve()
+        if resolved in self._visited:
+            return
+        self._visited.add(resolved)
+        names = [entry.name for entry in self._entries(here, folder)]
+        folders = [name for name in names if (here / name).is_dir()]
+        files = [name for name in names if name not in set(folders)]
+        yield from self._label(folder, files, has_folders=bool(folders))
+        levels = [name for name in folders if name.lower() == _IMAGES]
+        if levels:
+            self.beside_images += [str(folder / name) for name in folders if name not in levels]
+            folders = levels
+        for name in folders:
+            yield from self.files(folder / name)
+
+    def _entries(self, here: Path, folder: PurePosixPath) -> Iterator[Path]:
+        try:
+            entries = sorted(here.iterdir())
+        except OSError as error:
+            raise DataError(
+                f"{here} cannot be read ({error.strerror or error}): change its permissions, or "
+                "leave it out with --exclude."
+            ) from error
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
+                continue
+            path = str(folder / entry.name)
+            _check_text(path)
+            matching = [
+                pattern
+                for pattern in self.exclude
+                if fnmatch.fnmatchcase(entry.name, pattern) or fnmatch.fnmatchcase(path, pattern)
+            ]
+            if matching:
+                self.used.update(matching)
+                self.excluded.append(path)
+            else:
+                yield entry
+
+    def _label(
+        self, folder: PurePosixPath, names: list[str], has_folders: bool
+    ) -> Iterator[ImageFile]:
+        part, levels = "", []
+        for level in folder.parts:
+            if not part and level.lower() in PARTS:
+                part = PARTS[level.lower()]
+            elif level.lower() != _IMAGES:
+                levels.append(level)
+        images = [name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
+        if not levels:
+            self.unlabelled += [str(folder / name) for name in images]
+        elif images or not has_folders:
+            for name in names:
+                yield ImageFile(str(folder / name), levels[-1], part)
+            if not names:
+                self.empty.append(str(folder))
+
+
+def _check_text(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the name {path!r} is not valid UTF-8 and cannot stand in a manifest: rename it."
+        ) from error
+
+
+def _in_order(paths: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(paths, key=natural_key))
