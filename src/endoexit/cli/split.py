@@ -1,7 +1,194 @@
-"""Placeholder until its owner fills it."""
+"""`endoexit split`: a manifest in which a group of images has one role."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.errors import UsageError, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.table import Table
+
+    from endoexit.data.manifest import Manifest
+    from endoexit.data.splits import Leaks, Split
+
+_NAMED = 5  # so many files are named on the screen; all of them stand in the sidecar
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command("split")(split)
+
+
+def split(
+    directory: Annotated[Path, typer.Argument(help="Images in a folder for each class.")],
+    *,
+    roles: Annotated[
+        str | None,
+        typer.Option(
+            help="Roles and their shares; by default train=.6,val=.1,calibrate=.1,certify=.1,"
+            "test=.1. With --from-folders: what to divide the folder train into.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random order of groups.")] = 0,
+    threshold: Annotated[
+        int, typer.Option(help="Near-copies differ in at most so many of 256 bits (0 to 64).")
+    ] = 15,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="CSV with a group (patient, video) for each image: file, group."),
+    ] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option(help="The column of --groups to take; by default group."),
+    ] = None,
+    merge_groups: Annotated[
+        bool,
+        typer.Option("--merge-groups", help="Join groups of --groups that near-copies link."),
+    ] = False,
+    mixed: Annotated[
+        Literal["drop", "keep", "refuse"],
+        typer.Option(
+            help="Near-copies with different labels: drop those against the majority of their "
+            "group, keep them together, or refuse."
+        ),
+    ] = "drop",
+    from_folders: Annotated[
+        bool,
+        typer.Option("--from-folders", help="Take the roles from folders train, val, test."),
+    ] = False,
+    drop_leaks: Annotated[
+        bool,
+        typer.Option("--drop-leaks", help="With --from-folders: leave out what leaks forward."),
+    ] = False,
+    accept_leak: Annotated[
+        bool, typer.Option("--accept-leak", help="With --from-folders: keep the leak.")
+    ] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out what matches, such as 'masks' or '*_mask.png'; repeatable."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the manifest goes.")] = Path("manifest.csv"),
+    as_json: JsonOption = False,
+) -> None:
+    """Give each image a role, so that near-copies never stand on both sides of a comparison.
+
+    A group (near-copies, or a patient or video from --groups) has one role, identical
+    files appear once, and the classes are balanced over the roles as well as the
+    groups allow. Files that cannot be read are left out and named. Beside the
+    manifest, `manifest.csv.json` tells how it was made and what was left out.
+
+    Example: `endoexit split kvasir --roles train=.7,val=.1,test=.2 --out kvasir.csv`
+    """
+    options = {
+        "roles": roles, "seed": seed, "threshold": threshold,
+        "groups": str(groups) if groups else None, "group_column": group_column,
+        "merge_groups": merge_groups, "mixed": mixed, "from_folders": from_folders,
+        "drop_leaks": drop_leaks, "accept_leak": accept_leak, "exclude": exclude or [],
+    }  # fmt: skip
+    _check_options(options)
+    from endoexit.data.folders import list_images
+    from endoexit.data.grouping import GroupRules
+    from endoexit.data.manifest import write_manifest
+    from endoexit.data.roles import DEFAULT_ROLES, parse_roles
+    from endoexit.data.splits import split_by_folders, split_by_groups
+    from endoexit.data.table import GROUP_COLUMNS, read_column
+
+    output = Output(as_json)
+    asked = roles if roles or from_folders else DEFAULT_ROLES
+    shares = parse_roles(asked) if asked else None
+    listing = list_images(directory, exclude or ())
+    names = (group_column,) if group_column else GROUP_COLUMNS
+    column = read_column(groups, listing.files, names) if groups else None
+    rules = GroupRules(threshold, column, merge_groups, mixed)
+    with progress("Reading images", len(listing.files)) as bar:
+        if from_folders:
+            leaks: Leaks = "drop" if drop_leaks else "accept" if accept_leak else "refuse"
+            made = split_by_folders(
+                listing, rules, leaks=leaks, train_shares=shares, seed=seed, advance=bar.advance
+            )
+        else:
+            made = split_by_groups(listing, shares or {}, rules, seed=seed, advance=bar.advance)
+    if made.leak:
+        output.warn(f"the folders of {listing.root} leak: {made.leak}.")
+    facts = {
+        "made_by": "endoexit split", "options": options, "seed": seed, "roles": shares,
+        "threshold_bits": threshold, **made.facts(),
+    }  # fmt: skip
+    manifest = write_manifest(out, made.rows, listing.root, facts)
+    output.say(
+        f"{listing.root}: {len(made.rows)} of {counted(len(listing.files), 'file')}, "
+        f"classes: {len(listing.classes)}",
+        *_left_out(made),
+    )
+    if mixed == "keep" and column is None and made.mixed_groups():
+        output.say(f"Kept together: {counted(made.mixed_groups(), 'group')} with different labels.")
+    output.say(_role_table(manifest, made, None if from_folders else shares))
+    for role, counts in manifest.counts().items():
+        for label in (name for name, count in counts.items() if count == 0):
+            output.warn(f"{role} has no image of {label!r}.")
+    output.say(
+        f"Written: {out} ({counted(len(made.rows), 'image')}) and {out}.json (how it was made)."
+    )
+    found = {"manifest": str(out), "sha256": manifest.sha256, "counts": manifest.counts()}
+    output.document({**found, **facts})
+
+
+def _check_options(options: "Mapping[str, Any]") -> None:
+    """Refuse options that would have no effect or contradict each other."""
+    for option, needed in (
+        ("group_column", "groups"),
+        ("merge_groups", "groups"),
+        ("drop_leaks", "from_folders"),
+        ("accept_leak", "from_folders"),
+    ):
+        if options[option] and not options[needed]:
+            one, other = (name.replace("_", "-") for name in (option, needed))
+            raise UsageError(f"--{one} says how to use --{other}: give --{other} too.")
+    if options["drop_leaks"] and options["accept_leak"]:
+        raise UsageError("--drop-leaks and --accept-leak exclude each other: choose one.")
+
+
+def _left_out(made: "Split") -> "Iterator[str]":
+    if made.broken:
+        yield f"Left out, cannot be used: {counted(len(made.broken), 'file')}:"
+        for broken in made.broken[:_NAMED]:
+            yield f"  {broken.file.path}: {broken.kind}; {broken.reason}"
+        if len(made.broken) > _NAMED:
+            yield f"  and {len(made.broken) - _NAMED} more"
+    for paths, why in (
+        (made.mixed, "near-copies with different labels"),
+        (made.leaking, "near-copies of images in a later role"),
+        (made.copies, "identical to one that stays"),
+    ):
+        if paths:
+            more = ", ..." if len(paths) > 2 else ""
+            yield f"Left out, {why}: {counted(len(paths), 'file')} ({', '.join(paths[:2])}{more})"
+
+
+def _role_table(
+    manifest: "Manifest", made: "Split", shares: "Mapping[str, float] | None"
+) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    counts, last = manifest.counts(), manifest.classes[-1]
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("class", overflow="fold")
+    for name in (*counts, "all"):
+        table.add_column(name, justify="right")
+    for label in manifest.classes:
+        own = [counts[role][label] for role in counts]
+        table.add_row(label, *map(str, own), str(sum(own)), end_section=label == last)
+    totals = [sum(counts[role].values()) for role in counts]
+    table.add_row("images", *map(str, totals), str(sum(totals)))
+    table.add_row("share", *(f"{100 * total / sum(totals):.1f} %" for total in totals), "")
+    if shares:
+        table.add_row("asked for", *(f"{100 * shares[role]:.1f} %" for role in counts), "")
+    groups = made.groups()
+    table.add_row("groups", *(str(groups[role]) for role in counts), str(sum(groups.values())))
+    return table

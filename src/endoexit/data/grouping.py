@@ -1,0 +1,164 @@
+"""Which images belong together, and which of them contradict each other."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from endoexit.data.crossing import Crossing
+from endoexit.data.duplicates import Groups, check_threshold, near_pairs
+from endoexit.data.facts import BrokenFile, ImageFacts, hashes, look_into
+from endoexit.data.folders import Listing
+from endoexit.data.table import Column
+from endoexit.errors import DataError, counted
+
+Mixed = Literal["drop", "keep", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRules:
+    """What belongs together.
+
+    Attributes:
+        threshold: bits of 256 up to which two images are near-copies.
+        column: the user's groups (patients, videos); None to group near-copies alone.
+        merge: join groups of the user that near-copies link, instead of refusing.
+        mixed: what to do with near-copies that carry different labels: `drop` those
+            that disagree with the majority of their group (all of it where there
+            is none), `keep` them together, or `refuse`. Of identical files with
+            different labels `keep` keeps none.
+    """
+
+    threshold: int = 15
+    column: Column | None = None
+    merge: bool = False
+    mixed: Mixed = "drop"
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The images that a split may use, each with its group.
+
+    Attributes:
+        images: in the order of the folder, N of them; identical files are all here.
+        groups: name of each image's group, (N,).
+        broken: files that cannot be used.
+        mixed: images left out for their contradicting labels.
+        parts: near-copies between the folders train, val, test, over all readable images.
+    """
+
+    images: tuple[ImageFacts, ...]
+    groups: tuple[str, ...]
+    broken: tuple[BrokenFile, ...]
+    mixed: tuple[ImageFacts, ...]
+    parts: Crossing
+
+
+def gather(
+    listing: Listing, rules: GroupRules, advance: Callable[[int], None] = lambda _: None
+) -> Pool:
+    """Look into every file and decide what belongs together.
+
+    Raises:
+        DataError: labels contradict each other or near-copies link groups of the
+            user, and the rules refuse that; or an image has no group.
+        UsageError: the threshold is out of range.
+    """
+    check_threshold(rules.threshold)
+    images, broken = look_into(listing, advance)
+    parts = Crossing([image.file.part for image in images], listing.parts)
+    links = Groups(len(images))
+    for pairs in near_pairs(hashes(images), rules.threshold):
+        links.add(pairs)
+        parts.add(pairs)
+    near = links.numbers()
+    dropped = _contradicting(images, near, rules)
+    usable = [index for index in range(len(images)) if index not in dropped]
+    kept = [images[index] for index in usable]
+    if rules.column is None:
+        groups = [str(number) for number in near[usable]]
+    else:
+        groups = _users_groups(kept, near[usable], rules, rules.column)
+    mixed = tuple(images[index] for index in sorted(dropped))
+    return Pool(tuple(kept), tuple(groups), tuple(broken), mixed, parts)
+
+
+def _contradicting(
+    images: list[ImageFacts], near: npt.NDArray[np.int64], rules: GroupRules
+) -> set[int]:
+    """Return the images to drop for their labels."""
+    by_group = _by(near.tolist())
+    mixed = [members for members in by_group if len({images[i].file.label for i in members}) > 1]
+    if rules.mixed == "keep":
+        same = _by([image.sha256 for image in images])
+        return {
+            i for copies in same if len({images[j].file.label for j in copies}) > 1 for i in copies
+        }
+    if mixed and rules.mixed == "refuse":
+        first = {images[i].file.label: images[i].file.path for i in reversed(mixed[0])}
+        raise DataError(
+            f"{counted(len(mixed), 'group')} of near-copies (up to {rules.threshold} bits) with "
+            f"more than one label, as {' and '.join(sorted(first.values()))}: correct the labels, "
+            "or use --mixed drop or --mixed keep."
+        )
+    dropped: set[int] = set()
+    for members in mixed:
+        counts = Counter(images[i].file.label for i in members).most_common()
+        majority = counts[0][0] if counts[0][1] > counts[1][1] else None
+        dropped.update(i for i in members if images[i].file.label != majority)
+    return dropped
+
+
+def _users_groups(
+    images: list[ImageFacts], near: npt.NDArray[np.int64], rules: GroupRules, column: Column
+) -> list[str]:
+    """Return the user's group of each image; groups that near-copies link are refused or joined."""
+    missing = [image.file.path for image in images if image.file.path not in column.values]
+    if missing:
+        raise DataError(
+            f"{column.table} has no {column.name!r} for {len(missing)} of "
+            f"{counted(len(images), 'image')}, the first {missing[0]}: add them, or leave them "
+            "out with --exclude."
+        )
+    given = [column.values[image.file.path] for image in images]
+    linked = [members for members in _by(near.tolist()) if len({given[i] for i in members}) > 1]
+    if linked and not rules.merge:
+        one = linked[0][0]
+        other = next(i for i in linked[0] if given[i] != given[one])
+        raise DataError(
+            f"{counted(len(linked), 'group')} of near-copies (up to {rules.threshold} bits) across "
+            f"several groups of {column.name!r}, as {images[one].file.path} ({given[one]}) and "
+            f"{images[other].file.path} ({given[other]}): correct the column, use a lower "
+            "--threshold, or join such groups with --merge-groups."
+        )
+    return _joined(given, near)
+
+
+def _joined(given: list[str], near: npt.NDArray[np.int64]) -> list[str]:
+    """Join the given groups that share a group of near-copies: `a` and `b` become `a+1`."""
+    index = {name: number for number, name in enumerate(dict.fromkeys(given))}
+    own = np.array([index[name] for name in given], dtype=np.int64)
+    size = len(index) + int(near.max(initial=-1)) + 1
+    links = coo_matrix((np.ones(len(own), dtype=bool), (own, len(index) + near)), (size, size))
+    _, component = connected_components(links, directed=False)
+    together = _by(component[: len(index)].tolist())
+    names = list(index)
+    joined = {
+        number: names[members[0]] + (f"+{len(members) - 1}" if len(members) > 1 else "")
+        for members in together
+        for number in members
+    }
+    return [joined[number] for number in own.tolist()]
+
+
+def _by(keys: Iterable[Hashable]) -> list[list[int]]:
+    """Return the positions of each key, keys in order of first appearance."""
+    found: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        found[key].append(position)
+    return list(found.values())

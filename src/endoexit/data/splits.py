@@ -1,0 +1,301 @@
+"""From a folder of images to a manifest in which nothing leaks from one role into another."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from endoexit.data.crossing import Crossing
+from endoexit.data.facts import BrokenFile, ImageFacts
+from endoexit.data.folders import Listing
+from endoexit.data.grouping import GroupRules, Pool, gather
+from endoexit.data.manifest import ROLES, Row
+from endoexit.data.roles import assign_roles
+from endoexit.errors import DataError, UsageError, counted
+
+Leaks = Literal["refuse", "drop", "accept"]
+
+
+@dataclass(frozen=True, eq=False)
+class Leak:
+    """How much of someone's own split leaks.
+
+    Attributes:
+        threshold: bits up to which two images are near-copies.
+        crossing: near-copies between the folders.
+        groups: how many groups lie in more than one folder.
+        images: how many images those groups hold.
+    """
+
+    threshold: int
+    crossing: Crossing
+    groups: int
+    images: int
+
+    def __str__(self) -> str:
+        """Return the size of the leak in words."""
+        ways = []
+        for earlier, later in self.crossing.ways():
+            near = self.crossing.within(later, earlier, self.threshold)
+            same = self.crossing.within(later, earlier, 0)
+            total = self.crossing.size(later)
+            ways.append(
+                f"{near} of {counted(total, 'image')} of {later} ({100 * near / total:.1f} %) "
+                f"with a near-copy ({self.threshold} bits) in {earlier}, {same} of them the same "
+                "hash"
+            )
+        across = f"{counted(self.groups, 'group')} ({self.images} images) in more than one folder"
+        return "; ".join([across, *ways])
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A split, ready to be written as a manifest.
+
+    Attributes:
+        rows: the images, in the order of the folder.
+        broken: files that cannot be used.
+        mixed: paths left out for their contradicting labels.
+        copies: paths left out as identical to one that stays.
+        leaking: paths left out for a near-copy in a later role.
+        leak: of someone's own folders; None where there was none.
+    """
+
+    rows: tuple[Row, ...]
+    broken: tuple[BrokenFile, ...]
+    mixed: tuple[str, ...]
+    copies: tuple[str, ...]
+    leaking: tuple[str, ...] = ()
+    leak: Leak | None = None
+
+    def groups(self) -> dict[str, int]:
+        """Return the number of groups of each role."""
+        counts = Counter(role for role, _ in {(row.role, row.group) for row in self.rows})
+        return {role: counts[role] for role in ROLES if role in counts}
+
+    def mixed_groups(self) -> int:
+        """Return how many groups have more than one label."""
+        pairs = {(row.group, row.label) for row in self.rows}
+        return sum(count > 1 for count in Counter(group for group, _ in pairs).values())
+
+    def facts(self) -> dict[str, Any]:
+        """Return as JSON values what was left out, and how large the leak was."""
+        return {
+            "groups": self.groups(),
+            "groups_with_several_labels": self.mixed_groups(),
+            "left_out": {
+                "broken": {broken.file.path: broken.reason for broken in self.broken},
+                "different_labels": list(self.mixed),
+                "identical_copies": list(self.copies),
+                "leaking": list(self.leaking),
+            },
+            "leak": str(self.leak) if self.leak else None,
+        }
+
+
+def split_by_groups(
+    listing: Listing,
+    shares: Mapping[str, float],
+    rules: GroupRules,
+    *,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Split:
+    """Give each group of images one role, balanced over classes.
+
+    Args:
+        listing: the labelled files.
+        shares: of the roles, adding up to 1.
+        rules: what belongs together.
+        seed: the same seed and images give the same split on every file system.
+        advance: called with 1 after each file.
+
+    Raises:
+        DataError: there are too few classes, images or groups, or the rules refuse.
+        UsageError: the threshold is out of range.
+    """
+    _check_classes(Counter(file.label for file in listing.files), listing)
+    pool = gather(listing, rules, advance)
+    kept, copies = _without_copies(pool, range(len(pool.images)), _content)
+    _check_classes(Counter(pool.images[index].file.label for index in kept), listing)
+    roles = _assign(pool, kept, shares, seed)
+    groups = [pool.groups[index] for index in kept]
+    return Split(
+        rows=_rows(pool, kept, groups, roles),
+        broken=pool.broken,
+        mixed=tuple(image.file.path for image in pool.mixed),
+        copies=copies,
+    )
+
+
+def split_by_folders(
+    listing: Listing,
+    rules: GroupRules,
+    *,
+    leaks: Leaks = "refuse",
+    train_shares: Mapping[str, float] | None = None,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Split:
+    """Take the roles from folders named train, val, test (and their other spellings).
+
+    Args:
+        listing: the labelled files.
+        rules: what belongs together.
+        leaks: what to do when a group lies in several folders: `refuse`; `drop` its
+            images from all but the last role (test before val before train); or
+            `accept`, which cuts the group at the folders.
+        train_shares: roles to divide the images of `train` into, by groups.
+        seed: of that division.
+        advance: called with 1 after each file.
+
+    Raises:
+        DataError: the folders leak and that is refused; there are no two such
+            folders, or images outside of them; or as in `split_by_groups`.
+        UsageError: a role is both a folder and a share of train.
+    """
+    _check_classes(Counter(file.label for file in listing.files), listing)
+    _check_folders(listing, train_shares)
+    pool = gather(listing, rules, advance)
+    parts = _parts_by_group(pool)
+    leak = _leak(pool, parts, rules.threshold)
+    if leak and leaks == "refuse":
+        raise DataError(
+            f"the folders of {listing.root} leak: {leak}. Leave the earlier copies out with "
+            "--drop-leaks, keep them with --accept-leak, or split anew without --from-folders."
+        )
+    usable = range(len(pool.images))
+    leaking: list[int] = []
+    if leaks == "drop":
+        last = {group: max(found, key=ROLES.index) for group, found in parts.items()}
+        leaking = [i for i in usable if pool.images[i].file.part != last[pool.groups[i]]]
+    stay = [index for index in usable if index not in set(leaking)]
+    kept, copies = _without_copies(pool, stay, _content_and_part)
+    roles = [pool.images[index].file.part for index in kept]
+    # A leak that was accepted cuts a group at the folders: a group has one role.
+    groups = [
+        f"{pool.groups[i]}/{role}" if leaks == "accept" and len(parts[pool.groups[i]]) > 1
+        else pool.groups[i]
+        for i, role in zip(kept, roles, strict=True)
+    ]  # fmt: skip
+    if train_shares is not None:
+        inside = [index for index, role in zip(kept, roles, strict=True) if role == "train"]
+        divided = dict(zip(inside, _assign(pool, inside, train_shares, seed), strict=True))
+        roles = [divided.get(index, role) for index, role in zip(kept, roles, strict=True)]
+    return Split(
+        rows=_rows(pool, kept, groups, roles),
+        broken=pool.broken,
+        mixed=tuple(image.file.path for image in pool.mixed),
+        copies=copies,
+        leaking=tuple(pool.images[index].file.path for index in leaking),
+        leak=leak,
+    )
+
+
+def _check_classes(counts: Mapping[str, int], listing: Listing) -> None:
+    if len(listing.classes) < 2:
+        raise DataError(
+            f"{listing.root} has one class, {listing.classes[0]!r}: a classifier needs two or "
+            "more; name the folder that holds the class folders."
+        )
+    for label in listing.classes:
+        if counts.get(label, 0) < 2:
+            what = "one usable image" if counts.get(label) else "no usable image"
+            raise DataError(
+                f"the class {label!r} of {listing.root} has {what}: add images, or leave the "
+                f"class out with --exclude {label!r}."
+            )
+
+
+def _check_folders(listing: Listing, train_shares: Mapping[str, float] | None) -> None:
+    if len(listing.parts) < 2:
+        raise DataError(
+            f"{listing.root} has no two folders named after roles (train, val, test): leave out "
+            "--from-folders to split it here."
+        )
+    outside = [file.path for file in listing.files if not file.part]
+    if outside:
+        raise DataError(
+            f"{counted(len(outside), 'image')} outside of {', '.join(listing.parts)}, the first "
+            f"{outside[0]}: move them, or leave them out with --exclude."
+        )
+    if train_shares is None:
+        return
+    if "train" not in listing.parts:
+        raise UsageError("--roles divides the folder train, but there is none: leave it out.")
+    twice = [role for role in train_shares if role in listing.parts and role != "train"]
+    if twice:
+        raise UsageError(
+            f"the role {twice[0]!r} is a folder of {listing.root} and in --roles too: with "
+            "--from-folders, --roles divides the folder train alone; take it out of --roles."
+        )
+
+
+def _parts_by_group(pool: Pool) -> dict[str, set[str]]:
+    parts: defaultdict[str, set[str]] = defaultdict(set)
+    for image, group in zip(pool.images, pool.groups, strict=True):
+        parts[group].add(image.file.part)
+    return dict(parts)
+
+
+def _leak(pool: Pool, parts: Mapping[str, set[str]], threshold: int) -> Leak | None:
+    across = {group for group, found in parts.items() if len(found) > 1}
+    if not across:
+        return None
+    images = sum(group in across for group in pool.groups)
+    return Leak(threshold, pool.parts, len(across), images)
+
+
+def _content(image: ImageFacts) -> Hashable:
+    return image.sha256
+
+
+def _content_and_part(image: ImageFacts) -> Hashable:
+    return image.sha256, image.file.part
+
+
+def _without_copies(
+    pool: Pool, indices: Sequence[int], content: Callable[[ImageFacts], Hashable]
+) -> tuple[list[int], tuple[str, ...]]:
+    """Return the first image of each content, and the paths of the others."""
+    first: dict[Hashable, int] = {}
+    for index in indices:
+        first.setdefault(content(pool.images[index]), index)
+    kept = sorted(first.values())
+    others = sorted(set(indices) - set(kept))
+    return kept, tuple(pool.images[index].file.path for index in others)
+
+
+def _assign(
+    pool: Pool, indices: Sequence[int], shares: Mapping[str, float], seed: int
+) -> list[str]:
+    """Give the groups of these images roles, if every class has enough groups."""
+    names = [pool.images[index].file.label for index in indices]
+    classes = sorted(set(names))
+    groups = [pool.groups[index] for index in indices]
+    for label in classes:
+        own = {group for group, name in zip(groups, names, strict=True) if name == label}
+        if len(own) < len(shares):
+            raise DataError(
+                f"the images of class {label!r} form {counted(len(own), 'group')}, fewer than the "
+                f"{len(shares)} roles: ask for fewer roles, or add images from other patients."
+            )
+    number = {group: position for position, group in enumerate(dict.fromkeys(groups))}
+    return assign_roles(
+        np.array([classes.index(name) for name in names], dtype=np.int64),
+        np.array([number[group] for group in groups], dtype=np.int64),
+        shares,
+        seed,
+        classes,
+    )
+
+
+def _rows(
+    pool: Pool, kept: Sequence[int], groups: Sequence[str], roles: Sequence[str]
+) -> tuple[Row, ...]:
+    return tuple(
+        Row(pool.images[index].file.path, pool.images[index].file.label, group, role)
+        for index, group, role in zip(kept, groups, roles, strict=True)
+    )
