@@ -1,7 +1,230 @@
-"""Placeholder until its owner fills it."""
+"""`endoexit predict`: answers for images, each leaving at its exit."""
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
+from endoexit.cli.console import JsonOption, Output, progress
+
+if TYPE_CHECKING:
+    from endoexit.runtime.output import Layout, Write
+    from endoexit.runtime.predictor import Row
+
+BATCH_SIZE = 16
+
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
+    app.command("predict")(predict)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Images, folders, quoted globs, or - for paths on stdin."
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the rows there: .csv, .jsonl or .parquet.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Leave at the first exit that is this sure; else the run's policy."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Images of a full batch; {BATCH_SIZE}, or 1 with a deadline."),
+    ] = None,
+    deadline_ms: Annotated[
+        float | None,
+        typer.Option(help="Answer each batch in this time, with the last exit that finished."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
+    ] = None,
+    precision: Annotated[
+        Literal["f32", "bf16"], typer.Option(help="What the network computes in.")
+    ] = "f32",
+    as_json: JsonOption = False,
+) -> None:
+    """Classify images; each leaves the network at the exit that the policy chooses.
+
+    Example: `endoexit predict runs/nano images/ 'more/**/*.png' --out results.csv`
+
+    Without `--out`, a terminal gets a table, and a pipe gets the rows as CSV. An image that
+    cannot be read becomes a row with its error, the others go on, and the exit code is 1.
+    Without a policy in the run and without `--threshold`, the last exit answers. Research
+    use only; not a medical device.
+    """
+    from endoexit.errors import DataError
+    from endoexit.runtime.opening import NO_POLICY, open_engine
+    from endoexit.runtime.output import Layout, check_suffix
+    from endoexit.runtime.predictor import predict_paths
+    from endoexit.runtime.sources import image_paths
+
+    output = Output(as_json)
+    if out is not None:
+        check_suffix(out)
+    opened = open_engine(
+        run, threshold=threshold, deadline_ms=deadline_ms, threads=threads, precision=precision
+    )
+    if opened.decided_by == NO_POLICY and opened.engine.backend.num_stages > 1:
+        output.warn(f"{run} has no exit policy, so no image leaves early: try --threshold 0.9.")
+    with_deadline = opened.engine.deadline_ms is not None
+    size = batch_size or (1 if with_deadline else BATCH_SIZE)
+    layout = Layout(opened.classes, deadline=with_deadline)
+    rows = predict_paths(opened.engine, image_paths(paths, sys.stdin), size)
+    tally = _Tally()
+    records: list[dict[str, Any]] | None = [] if as_json and out is None else None
+    with _writing(out, layout, records) as write, _counting(paths, out, as_json) as advance:
+        for row in rows:
+            write(row)
+            tally.count(row)
+            advance()
+        if tally.images == 0:
+            raise DataError("there is nothing to predict: no path came on standard input.")
+    if out is not None:
+        output.say(f"{tally.words()}\nDecided by: {opened.decided_by}\nWritten: {out}")
+    output.document(
+        {
+            "source": str(run),
+            "decided_by": opened.decided_by,
+            "precision": opened.engine.backend.precision,
+            "threads": opened.engine.backend.threads,
+            "batch_size": size,
+            "deadline_ms": opened.engine.deadline_ms,
+            **tally.document(),
+            "out": None if out is None else str(out),
+            "rows": records,
+        }
+    )
+    if tally.failed:
+        text = f"{tally.failed} of {tally.images} images could not be read: see their errors."
+        print(text, file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@dataclass
+class _Tally:
+    """What is said at the end: how many images, how many failed, who left where."""
+
+    images: int = 0
+    failed: int = 0
+    cut_short: int = 0
+    deadline_missed: int = 0
+    milliseconds: float = 0.0
+    exits: Counter[int] = field(default_factory=Counter)
+
+    def count(self, row: "Row") -> None:
+        self.images += 1
+        if row.prediction is None:
+            self.failed += 1
+            return
+        self.exits[row.prediction.exit] += 1
+        self.cut_short += row.prediction.cut_short
+        self.deadline_missed += row.prediction.deadline_missed
+        self.milliseconds += row.prediction.milliseconds
+
+    @property
+    def mean_ms(self) -> float | None:
+        predicted = self.images - self.failed
+        return self.milliseconds / predicted if predicted else None
+
+    def words(self) -> str:
+        text = f"{self.images} images"
+        if self.mean_ms is not None:
+            left = ", ".join(
+                f"{count} at exit {exit_}" for exit_, count in sorted(self.exits.items())
+            )
+            text += f": {left}; {self.mean_ms:.1f} ms each in the network"
+        if self.cut_short or self.deadline_missed:
+            text += f"; cut short by the deadline {self.cut_short}, late {self.deadline_missed}"
+        return text + "."
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "failed": self.failed,
+            "exits": {str(exit_): count for exit_, count in sorted(self.exits.items())},
+            "mean_ms": self.mean_ms,
+            "cut_short": self.cut_short,
+            "deadline_missed": self.deadline_missed,
+        }
+
+
+@contextlib.contextmanager
+def _writing(
+    out: Path | None, layout: "Layout", records: list[dict[str, Any]] | None
+) -> Iterator["Write"]:
+    """Yield what takes the rows: a file, the list for the document, the terminal or a pipe."""
+    from endoexit.runtime.output import csv_lines, writing
+
+    if out is not None:
+        with writing(out, layout) as write:
+            yield write
+    elif records is not None:
+        yield lambda row: records.append(layout.record(row))
+    elif _on_terminal(sys.stdout):
+        yield _table(layout)
+    else:
+        lines = csv_lines(sys.stdout, layout)
+
+        def write_now(row: "Row") -> None:
+            lines(row)
+            sys.stdout.flush()  # whoever sends paths through a pipe waits for their answers
+
+        yield write_now
+
+
+def _on_terminal(stream: TextIO) -> bool:
+    return stream.isatty()
+
+
+def _table(layout: "Layout") -> "Write":
+    """Print a header; return a function that prints one row, the path (of any length) last."""
+    width = max(map(len, (*layout.classes, "label")))
+    late = 9 if layout.deadline else 0
+    typer.echo(f"{'label':{width}}   prob.  exit        ms  {'deadline':{late}.{late}}path")
+
+    def write(row: "Row") -> None:
+        record = layout.record(row)
+        if row.prediction is None:
+            typer.echo(f"{'-':{width}}  {_printable(record['error'])}")
+            return
+        typer.echo(
+            f"{record['label']:{width}}  {record['probability']:6.3f}  {record['exit']:4d}  "
+            f"{record['milliseconds']:8.1f}  {record.get('deadline', ''):{late}}"
+            f"{_printable(record['path'])}"
+        )
+
+    return write
+
+
+def _printable(text: str) -> str:
+    """Return text without what would steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextlib.contextmanager
+def _counting(paths: list[str], out: Path | None, as_json: bool) -> Iterator[Callable[[], None]]:
+    """Yield what counts one image on a bar, unless the rows themselves show on the terminal."""
+    from endoexit.runtime.sources import STDIN, image_paths
+
+    rows_show = out is None and not as_json and _on_terminal(sys.stdout)
+    if rows_show or not _on_terminal(sys.stderr):
+        yield lambda: None
+        return
+    total = None if STDIN in paths else sum(1 for _ in image_paths(paths, ()))
+    with progress("Predicting", total) as bar:
+        yield bar.advance
