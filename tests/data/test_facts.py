@@ -2,16 +2,19 @@
 
 import hashlib
 import struct
+import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from endoexit.data import facts
 from endoexit.data.duplicates import difference_hash
 from endoexit.data.facts import hashes, look_into
 from endoexit.data.folders import list_images
-from pictures import near_copy, picture, save
+from endoexit.data.images import read_image
+from pictures import near_copy, picture, picture_folder, save
 
 
 def huge_png_header() -> bytes:
@@ -65,3 +68,23 @@ def test_facts_are_those_of_the_file(folder: Path) -> None:
 
 def test_no_images_have_no_hashes() -> None:
     assert hashes([]).shape == (0, 32)
+
+
+def test_an_interruption_does_not_wait_for_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = list_images(picture_folder(tmp_path, {"a": 200}))
+    looked: list[Path] = []
+
+    def slow(path: Path) -> np.ndarray:
+        looked.append(path)
+        time.sleep(0.01)
+        return read_image(path)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(facts, "read_image", slow)
+    with pytest.raises(KeyboardInterrupt):
+        look_into(listing, interrupt)
+    assert len(looked) < 100

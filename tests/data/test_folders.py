@@ -99,11 +99,12 @@ def test_exclude_that_matches_nothing_is_refused(tmp_path: Path) -> None:
         list_images(tmp_path, ["maks"])
 
 
-def test_links_are_followed_once(tmp_path: Path) -> None:
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     tree(tmp_path, "store/1.jpg", "data/b/1.jpg")
     (tmp_path / "data" / "a").symlink_to(tmp_path / "store")
+    (tmp_path / "data" / "c").symlink_to(tmp_path / "store")
     (tmp_path / "data" / "b" / "loop").symlink_to(tmp_path / "data")
-    assert [path for path, _, _ in listed(tmp_path / "data")] == ["a/1.jpg", "b/1.jpg"]
+    assert [path for path, _, _ in listed(tmp_path / "data")] == ["a/1.jpg", "b/1.jpg", "c/1.jpg"]
 
 
 def test_missing_folder_file_and_folder_without_classes(tmp_path: Path) -> None:

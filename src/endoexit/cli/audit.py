@@ -170,8 +170,11 @@ def _near(found: "Audit") -> "Iterator[str]":
         f"{len(found.mixed_groups())} with more than one label."
     )
     if mixed:
-        pairs = ", ".join(f"{a} / {b} {n}" for (a, b), n in found.mixed_labels.items())
-        yield f"Different labels on near-copies: {counted(mixed, 'pair')} ({pairs}). The closest:"
+        pairs = tuple(f"{a} / {b} {n}" for (a, b), n in found.mixed_labels.items())
+        yield (
+            f"Different labels on near-copies: {counted(mixed, 'pair')} ({_some(pairs)}). "
+            "The closest:"
+        )
         closest = found.mixed_pairs
         for one, other, bits in list(zip(closest.first, closest.second, closest.bits, strict=True))[
             :3

@@ -20,7 +20,7 @@ from endoexit.errors import UsageError
 HASH_BITS = 256
 MAX_THRESHOLD = 64
 _SIDE = 16
-_BLOCK = 2048
+_BLOCK = 1024
 
 
 @dataclass(frozen=True, slots=True)

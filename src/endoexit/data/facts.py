@@ -67,13 +67,16 @@ def look_into(
     good: list[ImageFacts] = []
     broken: list[BrokenFile] = []
     # Threads, not processes: decoding, hashing and resizing all release the interpreter's lock.
-    with ThreadPoolExecutor(_cores()) as pool:
+    pool = ThreadPoolExecutor(_cores())
+    try:
         for result in pool.map(lambda file: _look(listing.root, file), listing.files):
             if isinstance(result, ImageFacts):
                 good.append(result)
             else:
                 broken.append(result)
             advance(1)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the files still queued
     return good, broken
 
 

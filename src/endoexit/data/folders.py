@@ -78,8 +78,8 @@ class Listing:
 def list_images(directory: Path, exclude: Sequence[str] = ()) -> Listing:
     """List the labelled files of a tree with a folder for each class.
 
-    Hidden files and folders are passed over. Folders that are links are
-    followed, once each. The order does not depend on the file system.
+    Hidden files and folders are passed over. Links are followed, except into a
+    folder above them. The order does not depend on the file system.
 
     Args:
         directory: its top.
@@ -137,15 +137,14 @@ class _Walk:
         self.excluded: list[str] = []
         self.unlabelled: list[str] = []
         self.empty: list[str] = []
-        self._visited: set[Path] = set()
 
-    def files(self, folder: PurePosixPath) -> Iterator[ImageFile]:
+    def files(
+        self, folder: PurePosixPath, above: frozenset[Path] = frozenset()
+    ) -> Iterator[ImageFile]:
         """Yield the labelled files at and under `folder` (relative to the root)."""
         here = self.root / folder
-        resolved = here.resolve()
-        if resolved in self._visited:
+        if here.resolve() in above:
             return
-        self._visited.add(resolved)
         names = [entry.name for entry in self._entries(here, folder)]
         folders = [name for name in names if (here / name).is_dir()]
         files = [name for name in names if name not in set(folders)]
@@ -155,7 +154,7 @@ class _Walk:
             self.beside_images += [str(folder / name) for name in folders if name not in levels]
             folders = levels
         for name in folders:
-            yield from self.files(folder / name)
+            yield from self.files(folder / name, above | {here.resolve()})
 
     def _entries(self, here: Path, folder: PurePosixPath) -> Iterator[Path]:
         try:
