@@ -25,6 +25,7 @@ from endoexit.policy.guarantee import (
     LADDER_STEPS,
     Trial,
     certify_sequence,
+    group_numbers,
     kept_by_construction,
     require_enough,
     risk_score,
@@ -172,7 +173,7 @@ def _guaranteed(
             "make one with `endoexit split --roles`."
         )
     require_disjoint(table.data, certify)
-    groups = _group_numbers(certify) if goal.unit == "group" else None
+    groups = group_numbers(certify) if goal.unit == "group" else None
     losses = [loss_table(risk, certify, classes) for risk in goal.risks]
     require_enough(losses, goal.delta, groups)
     scored = risk_score([loss_table(risk, table.data, classes) for risk in goal.risks])
@@ -208,15 +209,6 @@ def _dependence(certify: LogitSet) -> str | None:
         f"The {certify.num_images} certify images come from {groups} groups and were counted as "
         "independent; if images of one group are alike, count groups instead."
     )
-
-
-def _group_numbers(certify: LogitSet) -> NDArray[np.int64]:
-    if certify.groups is None:
-        raise PolicyError(
-            "a guarantee per group needs the groups of the certify images: "
-            "give them, or count images."
-        )
-    return np.asarray(np.unique(certify.groups, return_inverse=True)[1], dtype=np.int64)
 
 
 def _accuracy(table: ExitTable) -> tuple[NDArray[np.float32], Scores]:
