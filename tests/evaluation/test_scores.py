@@ -79,19 +79,30 @@ def test_the_scores_of_every_draw_are_those_of_scikit_learn():
             for weights in counts
         ]
     ).astype(float)
-    present = np.unique(labels)
-    for weights, f1, mcc in zip(
-        counts, macro_f1s(confusions, present), mccs(confusions), strict=True
-    ):
+    found = zip(counts, macro_f1s(confusions), mccs(confusions), strict=True)
+    for weights, f1, mcc in found:
+        drawn = weights > 0
         assert f1 == pytest.approx(
             metrics.f1_score(
-                labels, answers, labels=present, average="macro",
+                labels, answers, labels=np.unique(labels[drawn]), average="macro",
                 sample_weight=weights, zero_division=0.0,
             )
         )  # fmt: skip
-        assert mcc == pytest.approx(
-            metrics.matthews_corrcoef(labels, answers, sample_weight=weights)
-        )
+        if len(set(labels[drawn])) == 1 or len(set(answers[drawn])) == 1:
+            assert np.isnan(mcc)
+        else:
+            assert mcc == pytest.approx(
+                metrics.matthews_corrcoef(labels, answers, sample_weight=weights)
+            )
+    assert np.isnan(mccs(confusions)).sum() == 1
+
+
+def test_draws_without_a_class_do_not_widen_the_interval_of_perfect_answers():
+    found = scored([0, 1, 2], spread([0, 1, 2]))
+    assert (found.macro_f1.value, found.mcc.value) == (1.0, 1.0)
+    for perfect in (found.macro_f1, found.mcc):
+        assert perfect.interval is None
+        assert perfect.reason == "no interval: every draw of groups gives the same value"
 
 
 def test_a_class_that_does_not_occur_is_null_with_a_reason():

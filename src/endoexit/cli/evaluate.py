@@ -1,7 +1,96 @@
-"""Placeholder until its owner fills it."""
+"""`endoexit evaluate`: what each exit and the adaptive rule of a run are worth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.errors import UsageError
+
+if TYPE_CHECKING:
+    from endoexit.data.manifest import Manifest
+    from endoexit.runs import Run
+
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    *,
+    role: Annotated[str, typer.Option(help="Role of the images.")] = "test",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Leave at the first exit that is this sure.  [default: policy.json, else 0.9]",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Run of the same network without early exits.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
+    ] = None,
+    timing: Annotated[bool, typer.Option(help="Measure CPU time per image.")] = True,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads while times are measured; else all cores.")
+    ] = None,
+    precision: Annotated[
+        Literal["f32", "bf16"], typer.Option(help="What the network computes in.")
+    ] = "f32",
+    device: Annotated[
+        Literal["cpu", "cuda"], typer.Option(help="What computes the scored answers.")
+    ] = "cpu",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score every exit and the adaptive rule, count their cost, and measure their time.
+
+    Writes `evaluation.json` into the run, from which all tables can be drawn again.
+
+    Example: `endoexit evaluate runs/nano --against runs/twin`
+    """
+    if threads is not None and not timing:
+        raise UsageError("--threads is about measured times: leave it out, or --no-timing.")
+
+    from endoexit.cli.evaluation_tables import print_evaluation
+    from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
+    from endoexit.runs import open_run
+
+    subject = open_run(run)
+    found = evaluate_run(
+        subject,
+        Options(
+            role=role,
+            threshold=threshold,
+            precision=precision,
+            device=device,
+            timing=timing,
+            threads=threads,
+            cache=cache,
+        ),
+        twin=None if against is None else open_run(against),
+        manifest=None if manifest is None else _read(manifest, subject),
+        track=progress,
+    )
+    output = Output(as_json)
+    print_evaluation(output, found)
+    written = evaluation_path(subject, role, found.manifest_sha256)
+    output.say(f"Written: {written}", f"Logits: {subject.path / found.run.logits}")
+    if found.caution:
+        output.warn(f"role {role}: {found.caution}")
+    output.document(found.model_dump(mode="json"))
+
+
+def _read(manifest: Path, run: "Run") -> "Manifest":
+    from endoexit.data.manifest import read_manifest
+
+    return read_manifest(manifest, classes=run.classes)

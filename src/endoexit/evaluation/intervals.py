@@ -67,9 +67,13 @@ class GroupBootstrap:
     def interval(self, statistics: Floats) -> Interval | None:
         """Return the percentile interval of a figure computed on every draw, (R,).
 
-        None where all draws agree: the sample then says nothing about its spread.
+        Draws that do not define it (NaN) are left out. None where all others agree: the sample
+        then says nothing about its spread.
         """
-        low, high = np.quantile(statistics, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+        defined = statistics[np.isfinite(statistics)]
+        if len(defined) == 0:
+            return None
+        low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
         return None if low == high else Interval(low=low, high=high, method=BOOTSTRAP)
 
     def mean(self, values: ArrayLike) -> Estimate:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from endoexit.errors import RunError
+from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -225,7 +225,7 @@ class Evaluation(Record):
         resamples: of the bootstrap.
         seed: of the bootstrap.
         left_out: what the counts of multiply-adds and parameters leave out.
-        caution: what a reader must know about these figures.
+        caution: why the figures of this role are not those of new images; None for test.
         versions: of the libraries.
     """
 
@@ -242,15 +242,19 @@ class Evaluation(Record):
     resamples: int
     seed: int
     left_out: str
-    caution: tuple[str, ...]
+    caution: str | None
     versions: dict[str, str]
 
     def row(self, name: str) -> Row:
-        """Return the row of this name (KeyError if there is none)."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(name)
+        """Return the row of this name, such as "exit 1", "final", "adaptive" or "twin".
+
+        Raises:
+            UsageError: there is none.
+        """
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            raise unknown_name("row", name, rows)
+        return rows[name]
 
     def write(self, path: Path) -> None:
         """Write the document, whole or not at all."""

@@ -48,9 +48,7 @@ def score(
     )
     return Scores(
         accuracy=bootstrap.proportion(predicted == labels),
-        macro_f1=_with_note(
-            estimate(float(macro_f1), bootstrap.interval(macro_f1s(draws, present))), note
-        ),
+        macro_f1=_with_note(estimate(float(macro_f1), bootstrap.interval(macro_f1s(draws))), note),
         mcc=_mcc(labels, predicted, draws, bootstrap),
         ece=_calibration_error(probabilities, labels),
         auroc=_with_note(_auroc(probabilities, labels, present), note),
@@ -69,24 +67,29 @@ def _confusions(
     return bootstrap.sums(cells).reshape(-1, num_classes, num_classes)
 
 
-def macro_f1s(confusions: Floats, present: Labels) -> Floats:
-    """Return the macro F1 of many confusion matrices (R, C, C) at once, as scikit-learn's."""
+def macro_f1s(confusions: Floats) -> Floats:
+    """Return the macro F1 of many confusion matrices (R, C, C) at once, as scikit-learn's.
+
+    The mean is over the classes that occur in the draw.
+    """
     hits = np.diagonal(confusions, axis1=1, axis2=2)
-    total = confusions.sum(axis=1) + confusions.sum(axis=2)
-    f1 = 2 * hits / np.where(total > 0, total, 1)
-    return np.asarray(f1[:, present].mean(axis=1))
+    true, answered = confusions.sum(axis=2), confusions.sum(axis=1)
+    occurs = true > 0
+    f1 = 2 * hits / np.where(occurs, true + answered, 1)
+    return np.asarray((f1 * occurs).sum(axis=1) / occurs.sum(axis=1))
 
 
 def mccs(confusions: Floats) -> Floats:
-    """Return Matthews' coefficient of many confusion matrices (R, C, C), as scikit-learn's."""
+    """Return Matthews' coefficient of many confusion matrices (R, C, C), as scikit-learn's.
+
+    NaN where it is undefined: all images, or all answers, of a draw are one class.
+    """
     true, answered = confusions.sum(axis=2), confusions.sum(axis=1)
     images = true.sum(axis=1)
     hits = np.trace(confusions, axis1=1, axis2=2)
     covariance = hits * images - (true * answered).sum(axis=1)
     spread = (images**2 - (true**2).sum(axis=1)) * (images**2 - (answered**2).sum(axis=1))
-    return np.asarray(
-        np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1)), 0)
-    )
+    return np.asarray(covariance / np.sqrt(np.where(spread > 0, spread, np.nan)))
 
 
 def _mcc(labels: Labels, predicted: Labels, draws: Floats, bootstrap: GroupBootstrap) -> Estimate:

@@ -1,0 +1,158 @@
+"""An evaluation as tables for people; shared by `evaluate` and `demo`."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from endoexit.cli.tables import compact_table, five_characters, paragraph
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from endoexit.cli.console import Output
+    from endoexit.evaluation.records import Estimate, Evaluation, Row
+
+MISSING = "–"
+
+
+def print_evaluation(output: "Output", found: "Evaluation") -> None:
+    """Print the tables of an evaluation and what a reader must know about them."""
+    output.say(main_table(found), *map(paragraph, _facts(found)), "")
+    output.say(score_table(found), *map(paragraph, _notes(found)), "")
+    output.say(difference_table(found), class_table(found, found.rows[-1]))
+
+
+def main_table(found: "Evaluation") -> "Table":
+    """Return the table in the shape of the paper's Table 3."""
+    baseline = found.rows[0] if found.twin else found.row("final")
+    columns = ["model", "accuracy % [95 % CI]"]
+    columns += ["ms", "ratio"] if found.timing else []
+    columns += ["params\n(M)", "MACs\n(G)", "share\n%"]
+    rows = []
+    for row in found.rows:
+        cells = [row.name, _interval(row.scores.accuracy, percent=True)]
+        if found.timing:
+            cells += [_ms(row), _ratio(row, baseline)]
+        cells += [five_characters(row.parameters / 1e6), five_characters(row.macs / 1e9)]
+        rows.append([*cells, MISSING if row.share is None else f"{100 * row.share:.1f}"])
+    title = f"{found.run.model}: {len(found.images.paths)} {found.role} images"
+    return compact_table(title, columns, rows)
+
+
+def score_table(found: "Evaluation") -> "Table":
+    """Return the other scores of every row."""
+    return compact_table(
+        "Scores",
+        ("model", "macro F1 [95 % CI]", "MCC [95 % CI]", "ECE", "AUROC", "AUROC of\nsureness"),
+        (
+            (
+                row.name,
+                _interval(row.scores.macro_f1),
+                _interval(row.scores.mcc),
+                _number(row.scores.ece),
+                _number(row.scores.auroc),
+                _number(row.scores.confidence_auroc),
+            )
+            for row in found.rows
+        ),
+    )
+
+
+def difference_table(found: "Evaluation") -> "Table":
+    """Return how much more accurate each row is than the final exit and the twin."""
+    columns = ["model", "minus final [95 % CI]"] + ["minus twin [95 % CI]"] * bool(found.twin)
+    rows = []
+    for row in found.rows:
+        cells = [row.name, _points(row.beside_final)]
+        rows.append(cells + [_points(row.beside_twin)] * bool(found.twin))
+    return compact_table("Accuracy beside the others, in points, same images", columns, rows)
+
+
+def class_table(found: "Evaluation", row: "Row") -> "Table":
+    """Return sensitivity and specificity of each class, and where its images leave."""
+    shares = found.adaptive.shares_by_class if found.adaptive else {}
+    columns = ["class", "images", "sensitivity %", "specificity %"]
+    columns += ["leave at\n1 … M, %"] if shares else []
+    rows = []
+    for entry in row.scores.classes:
+        cells = [
+            entry.name,
+            str(entry.images),
+            _interval(entry.sensitivity, percent=True),
+            _interval(entry.specificity, percent=True),
+        ]
+        if shares:
+            cells.append(" ".join(f"{100 * share:3.0f}" for share in shares.get(entry.name, ())))
+        rows.append(cells)
+    return compact_table(f"Classes, {row.name} [95 % CI]", columns, rows)
+
+
+def _facts(found: "Evaluation") -> Iterator[str]:
+    groups = len(set(found.images.groups))
+    yield (
+        f"Intervals of accuracy: {found.resamples} draws of whole groups ({groups} groups); "
+        "exact where all are right or wrong."
+    )
+    if found.adaptive:
+        yield f"Adaptive rule: {found.adaptive.origin}; its MACs and time are means."
+    if found.twin:
+        yield f"Twin: {found.twin.model}, last exit; trained on the same manifest."
+    if found.timing:
+        timing = found.timing
+        yield (
+            f"Time: {timing.includes}. {timing.precision}, threads: {timing.threads}, rounds: "
+            f"{timing.rounds}, {timing.machine['processor']}. The ratio is to "
+            f"{'the twin' if found.twin else 'the final exit'}."
+        )
+    yield (
+        "ECE: 15 bins of the largest probability. AUROC: one class against the rest. AUROC of "
+        "sureness: how well the largest probability ranks right answers before wrong ones."
+    )
+
+
+def _notes(found: "Evaluation") -> Iterator[str]:
+    """Yield why a score is missing, or what it leaves out, and of which rows."""
+    rows: defaultdict[str, list[str]] = defaultdict(list)
+    for row in found.rows:
+        scores = row.scores
+        named = {"macro F1": scores.macro_f1, "MCC": scores.mcc, "AUROC": scores.auroc,
+                 "AUROC of sureness": scores.confidence_auroc}  # fmt: skip
+        for name, each in named.items():
+            if each.reason:
+                rows[f"{name}, {each.reason}"].append(row.name)
+    for text, names in rows.items():
+        yield f"{', '.join(names)}: {text}."
+
+
+def _interval(estimate: "Estimate", *, percent: bool = False) -> str:
+    if estimate.value is None:
+        return MISSING
+    factor, digits = (100, 1) if percent else (1, 2)
+    text = f"{factor * estimate.value:.{digits}f}"
+    if estimate.interval is None:
+        return text
+    low, high = factor * estimate.interval.low, factor * estimate.interval.high
+    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _points(estimate: "Estimate | None") -> str:
+    if estimate is None or estimate.value is None:
+        return MISSING
+    text = f"{100 * estimate.value:+.1f}"
+    if estimate.interval is None:
+        return text
+    return f"{text} [{100 * estimate.interval.low:+.1f}, {100 * estimate.interval.high:+.1f}]"
+
+
+def _number(estimate: "Estimate") -> str:
+    return MISSING if estimate.value is None else f"{estimate.value:.3f}"
+
+
+def _ms(row: "Row") -> str:
+    return MISSING if row.time is None else five_characters(row.time.ms)
+
+
+def _ratio(row: "Row", baseline: "Row") -> str:
+    if row.time is None or baseline.time is None:
+        return MISSING
+    return f"{row.time.ms / baseline.time.ms:.3f}"

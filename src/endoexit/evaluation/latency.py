@@ -1,0 +1,184 @@
+"""Measured time of one image at each exit, and under the adaptive rule."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from endoexit.evaluation.progress import Bar, Track, silent
+from endoexit.evaluation.records import Time, Timing
+from endoexit.machine import describe_machine
+from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.runs import Run
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.torch_backend import Precision, TorchBackend
+
+ROUNDS = 30
+WARM_UP = 3
+INCLUDES = (
+    "batch of 1, from the decoded and resized image to the answer: normalisation, stages 1 to k, "
+    "exit heads 1 to k, softmax and routing; reading and decoding of the file not included; "
+    "contenders take turns, medians after warm-up"
+)
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One thing whose time is measured.
+
+    Attributes:
+        engine: what answers.
+        images: uint8 (n, S, S, 3), n at least 1, taken in turn.
+    """
+
+    engine: Engine
+    images: Images
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The times of one network.
+
+    Attributes:
+        exits: (M,) of all images leaving at exit k.
+        adaptive: under the adaptive rule; None without one.
+        twin: of the twin; None without one.
+        timing: how they were measured.
+    """
+
+    exits: tuple[Time, ...]
+    adaptive: Time | None
+    twin: Time | None
+    timing: Timing
+
+
+def measure_run(
+    run: Run,
+    images: Images,
+    *,
+    policy: ExitPolicy | None = None,
+    exits: NDArray[np.int64] | None = None,
+    twin: tuple[Run, Images] | None = None,
+    precision: Precision = "f32",
+    threads: int | None = None,
+    rounds: int = ROUNDS,
+    track: Track = silent,
+) -> Measured:
+    """Measure every exit, the adaptive rule, and a twin, all in turn on the same machine.
+
+    The time of the adaptive rule is the mean over the cohort: for each exit that is taken, the
+    median over images that leave there, weighed by their share.
+
+    Args:
+        run: the network.
+        images: uint8 (N, S, S, 3), the cohort, preprocessed.
+        policy: the adaptive rule; None for none.
+        exits: (N,) where each image leaves under `policy`, 1 to M.
+        twin: another run, whose last exit is timed, and the cohort as it takes it.
+        precision: that the stages compute in.
+        threads: of one stage, by default all cores that this process may use.
+        rounds: measurements of each contender, after the warm-up.
+        track: shows progress.
+    """
+    with keeping_threads():
+        backend = TorchBackend(run.load_model(), precision, threads)
+        preprocessing = run.config.preprocessing
+        last = backend.num_stages
+        contenders = {
+            f"exit {number}": Contender(
+                Engine(backend, fixed_exit(last, number), preprocessing), images
+            )
+            for number in range(1, last + 1)
+        }
+        leaving: dict[int, int] = {}
+        if policy is not None and exits is not None:
+            engine = Engine(backend, policy, preprocessing)
+            for number in np.unique(exits).tolist():
+                rows = np.flatnonzero(exits == number)
+                leaving[number] = len(rows)
+                contenders[f"adaptive {number}"] = Contender(engine, images[rows[:rounds]])
+        if twin is not None:
+            contenders["twin"] = _twin(*twin, precision, threads)
+        with track("timing, batch of 1", rounds) as bar:
+            found = summarise(measure(contenders, rounds, bar))
+        timing = Timing(
+            threads=backend.threads,
+            precision=backend.precision,
+            size=preprocessing.size,
+            rounds=rounds,
+            includes=INCLUDES,
+            machine=describe_machine(),
+        )
+    return Measured(
+        exits=tuple(found[f"exit {number}"] for number in range(1, last + 1)),
+        adaptive=mix([(found[f"adaptive {number}"], count) for number, count in leaving.items()]),
+        twin=found.get("twin"),
+        timing=timing,
+    )
+
+
+def _twin(run: Run, images: Images, precision: Precision, threads: int | None) -> Contender:
+    backend = TorchBackend(run.load_model(), precision, threads)
+    last = backend.num_stages
+    return Contender(Engine(backend, fixed_exit(last, last), run.config.preprocessing), images)
+
+
+def measure(contenders: Mapping[str, Contender], rounds: int, bar: Bar) -> dict[str, list[float]]:
+    """Return `rounds` times of each contender in milliseconds.
+
+    In every round each contender answers one image, in an order that turns by one from round
+    to round: what slows the machine for a while slows all of them.
+    """
+    names = list(contenders)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(-WARM_UP, rounds):
+        start = turn % len(names)
+        for name in names[start:] + names[:start]:
+            contender = contenders[name]
+            row = turn % len(contender.images)
+            image = np.ascontiguousarray(contender.images[row : row + 1])
+            begin = time.perf_counter()
+            contender.engine.predict(image)
+            spent = (time.perf_counter() - begin) * 1000
+            if turn >= 0:
+                times[name].append(spent)
+        if turn >= 0:
+            bar.advance()
+    return times
+
+
+def summarise(times: Mapping[str, Sequence[float]]) -> dict[str, Time]:
+    """Return median and outer deciles of each contender's times."""
+    found = {}
+    for name, values in times.items():
+        low, middle, high = np.quantile(values, [0.1, 0.5, 0.9]).tolist()
+        found[name] = Time(ms=middle, low_ms=low, high_ms=high, runs=len(values))
+    return found
+
+
+def mix(parts: Sequence[tuple[Time, int]]) -> Time | None:
+    """Return the mean time of images of which so many take each time; None of none."""
+    if not parts:
+        return None
+    return Time(
+        ms=sum(taken.ms * count for taken, count in parts) / sum(count for _, count in parts),
+        low_ms=min(taken.low_ms for taken, _ in parts),
+        high_ms=max(taken.high_ms for taken, _ in parts),
+        runs=sum(taken.runs for taken, _ in parts),
+    )
+
+
+@contextlib.contextmanager
+def keeping_threads() -> Iterator[None]:
+    """Leave PyTorch's number of threads, one for the whole process, as it was."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,156 @@
+"""The lines of an evaluation's table: twin, exits, adaptive rule."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.evaluation.complexity import Complexity
+from endoexit.evaluation.intervals import Floats, GroupBootstrap
+from endoexit.evaluation.latency import Measured
+from endoexit.evaluation.logits import RoleLogits
+from endoexit.evaluation.records import Adaptive, Estimate, Row, Time
+from endoexit.evaluation.scores import score
+from endoexit.policy import ExitPolicy, softmax
+
+FINAL, TWIN, ADAPTIVE = "final", "twin", "adaptive"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The adaptive rule, applied to a cohort.
+
+    Attributes:
+        policy: the exit policy.
+        origin: where it comes from, in words.
+        exits: (N,) where each image leaves, 1 to M.
+    """
+
+    policy: ExitPolicy
+    origin: str
+    exits: NDArray[np.int64]
+
+    def shares(self, images: NDArray[np.bool_] | slice = slice(None)) -> tuple[float, ...]:
+        """Return the share (M,) of some images, by default all, that leaves at each exit."""
+        numbers = np.arange(1, self.policy.num_exits + 1)
+        return tuple((self.exits[images] == numbers[:, None]).mean(axis=1).tolist())
+
+    def probabilities(self, logits: NDArray[np.float32]) -> Floats:
+        """Return the class probabilities (N, C) of the exits taken; logits are (M, N, C)."""
+        answers = np.empty(logits.shape[1:])
+        for number in np.unique(self.exits).tolist():
+            images = self.exits == number
+            answers[images] = self.policy.probabilities(number, logits[number - 1, images])
+        return answers
+
+    def record(self, cohort: RoleLogits) -> Adaptive:
+        """Return what `evaluation.json` holds of it."""
+        of_class = {name: cohort.labels == index for index, name in enumerate(cohort.classes)}
+        return Adaptive(
+            policy=self.policy.model_dump(mode="json"),
+            origin=self.origin,
+            exits=tuple(self.exits.tolist()),
+            shares=self.shares(),
+            shares_by_class={
+                name: self.shares(images) for name, images in of_class.items() if images.any()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row that is not scored yet; for the fields see `Row`."""
+
+    name: str
+    kind: Literal["exit", "adaptive", "twin"]
+    exit: int | None
+    probabilities: Floats
+    parameters: int
+    macs: float
+    time: Time | None
+    share: float | None = None
+
+
+def exit_lines(
+    logits: RoleLogits, cost: Complexity, decision: Decision | None, measured: Measured | None
+) -> list[Line]:
+    """Return one line for each exit, as if all images left there."""
+    last = len(logits.logits)
+    shares = decision.shares() if decision else (None,) * last
+    times = measured.exits if measured else (None,) * last
+    return [
+        Line(
+            name=FINAL if number == last else f"exit {number}",
+            kind="exit",
+            exit=number,
+            probabilities=softmax(logits.logits[number - 1]),
+            parameters=cost.parameters[number - 1],
+            macs=cost.macs[number - 1],
+            time=times[number - 1],
+            share=shares[number - 1],
+        )
+        for number in range(1, last + 1)
+    ]
+
+
+def adaptive_line(
+    logits: RoleLogits, cost: Complexity, decision: Decision, measured: Measured | None
+) -> Line:
+    """Return the line of the adaptive rule: the mean cost, and all parameters in memory."""
+    return Line(
+        name=ADAPTIVE,
+        kind="adaptive",
+        exit=None,
+        probabilities=decision.probabilities(logits.logits),
+        parameters=cost.parameters[-1],
+        macs=cost.mean_macs(decision.shares()),
+        time=measured.adaptive if measured else None,
+    )
+
+
+def twin_line(logits: RoleLogits, cost: Complexity, measured: Measured | None) -> Line:
+    """Return the line of the twin: its last exit."""
+    return Line(
+        name=TWIN,
+        kind="twin",
+        exit=len(logits.logits),
+        probabilities=softmax(logits.logits[-1]),
+        parameters=cost.parameters[-1],
+        macs=cost.macs[-1],
+        time=measured.twin if measured else None,
+    )
+
+
+def score_lines(
+    lines: Sequence[Line],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    bootstrap: GroupBootstrap,
+) -> tuple[Row, ...]:
+    """Score every line, and compare it with the final exit and the twin on the same images."""
+    right = {line.name: line.probabilities.argmax(axis=1) == labels for line in lines}
+
+    def beside(line: Line, other: str) -> Estimate | None:
+        if line.name == other or other not in right:
+            return None
+        return bootstrap.mean(right[line.name].astype(float) - right[other])
+
+    return tuple(
+        Row(
+            name=line.name,
+            kind=line.kind,
+            exit=line.exit,
+            scores=score(line.probabilities, labels, classes, bootstrap),
+            beside_final=beside(line, FINAL),
+            beside_twin=beside(line, TWIN),
+            parameters=line.parameters,
+            macs=line.macs,
+            time=line.time,
+            share=line.share,
+            predicted=tuple(line.probabilities.argmax(axis=1).tolist()),
+            confidence=tuple(line.probabilities.max(axis=1).round(6).tolist()),
+        )
+        for line in lines
+    )

@@ -1,0 +1,242 @@
+"""One evaluation: every exit, the adaptive rule, and a twin, on one role of a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.data.cache import cache_images
+from endoexit.data.manifest import Cohort, Manifest
+from endoexit.errors import UsageError
+from endoexit.evaluation.complexity import LEFT_OUT, Complexity, catalog_complexity
+from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
+from endoexit.evaluation.latency import ROUNDS, Measured, measure_run
+from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
+from endoexit.evaluation.progress import Track, silent
+from endoexit.evaluation.records import Evaluation, Images, Subject
+from endoexit.evaluation.rows import (
+    Decision,
+    adaptive_line,
+    exit_lines,
+    score_lines,
+    twin_line,
+)
+from endoexit.machine import library_versions
+from endoexit.policy import ExitPolicy, threshold_policy
+from endoexit.policy.records import Provenance
+from endoexit.runs import Run
+from endoexit.runtime.opening import POLICY
+
+THRESHOLD = 0.9
+CAUTIONS = {
+    "train": "these images trained the network: the figures say nothing about new ones.",
+    "val": "these images chose the epoch that was kept: the figures are optimistic.",
+    "calibrate": "a policy that was fitted on these images looks better here than it is.",
+    "certify": "a policy that was certified on these images looks better here than it is.",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an evaluation is done.
+
+    Attributes:
+        role: of the images.
+        threshold: of the largest probability, in [0, 1]; by default the run's `policy.json`
+            decides, and `THRESHOLD` without one.
+        precision: that the stages compute in.
+        device: that computes the logits; times are measured on the CPU.
+        timing: measure times.
+        rounds: measurements of each exit.
+        threads: of one stage while times are measured; by default all usable cores.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        cache: folder of decoded images; by default the user's.
+    """
+
+    role: str = "test"
+    threshold: float | None = None
+    precision: Precision = "f32"
+    device: str = "cpu"
+    timing: bool = True
+    rounds: int = ROUNDS
+    threads: int | None = None
+    resamples: int = RESAMPLES
+    seed: int = 0
+    cache: Path | None = None
+
+
+DEFAULTS = Options()
+
+
+def evaluation_path(run: Run, role: str, manifest_sha256: str) -> Path:
+    """Return where an evaluation is kept in a run.
+
+    `evaluation.json` is the test role of the run's own manifest; other roles and manifests are
+    in the name, so that they never replace it.
+    """
+    own = run.config.manifest_sha256 in {None, manifest_sha256}
+    parts = [] if role == "test" else [role]
+    parts += [] if own else [manifest_sha256[:8]]
+    return run.path / ("-".join(["evaluation", *parts]) + ".json")
+
+
+def evaluate_run(
+    run: Run,
+    options: Options = DEFAULTS,
+    *,
+    twin: Run | None = None,
+    manifest: Manifest | None = None,
+    track: Track = silent,
+) -> Evaluation:
+    """Evaluate a run and write the result into it; see `evaluation_path`.
+
+    Args:
+        run: with weights.
+        options: see `Options`.
+        twin: a run of the same network without early exits, trained on the same manifest; its
+            last exit stands beside.
+        manifest: in place of the run's own.
+        track: shows progress.
+
+    Raises:
+        RunError: a run has no weights or no manifest.
+        DataError: no image has the role, or images cannot be read.
+        UsageError: an option that does not fit, or a twin of other classes or another manifest.
+        PolicyError: a threshold out of range, or a policy that was fitted for something else.
+    """
+    manifest = manifest or run.manifest()
+    cohort = manifest.cohort(options.role)
+    if twin is not None:
+        _check_twin(run, twin)
+    logits = _logits(run, manifest, options, track)
+    beside = None if twin is None else _logits(twin, manifest, options, track)
+    decision = _decide(run, logits, options)
+    measured = None
+    if options.timing:
+        measured = _measure(run, twin, cohort, decision, options=options, track=track)
+    cost = _cost(run)
+    lines = exit_lines(logits, cost, decision, measured)
+    if twin is not None and beside is not None:
+        lines.insert(0, twin_line(beside, _cost(twin), measured))
+    if decision is not None:
+        lines.append(adaptive_line(logits, cost, decision, measured))
+    bootstrap = GroupBootstrap(logits.groups, options.resamples, options.seed)
+    found = Evaluation(
+        role=options.role,
+        classes=run.classes,
+        manifest_sha256=manifest.sha256,
+        run=_subject(run, logits),
+        twin=None if twin is None or beside is None else _subject(twin, beside),
+        images=Images(
+            paths=logits.paths,
+            labels=tuple(logits.labels.tolist()),
+            groups=tuple(map(str, logits.groups)),
+        ),
+        rows=score_lines(lines, logits.labels, run.classes, bootstrap),
+        adaptive=decision.record(logits) if decision else None,
+        timing=measured.timing if measured else None,
+        resamples=options.resamples,
+        seed=options.seed,
+        left_out=LEFT_OUT,
+        caution=CAUTIONS.get(options.role),
+        versions=library_versions(),
+    )
+    found.write(evaluation_path(run, options.role, manifest.sha256))
+    return found
+
+
+def _check_twin(run: Run, twin: Run) -> None:
+    if twin.classes != run.classes:
+        raise UsageError(
+            f"{twin.path} knows the classes {', '.join(twin.classes)}, {run.path} knows "
+            f"{', '.join(run.classes)}: compare runs of the same classes."
+        )
+    if twin.config.manifest_sha256 != run.config.manifest_sha256:
+        raise UsageError(
+            f"{twin.path} was trained on another manifest than {run.path} and may have seen the "
+            "images of this role: train it on the same one."
+        )
+
+
+def _logits(run: Run, manifest: Manifest, options: Options, track: Track) -> RoleLogits:
+    return collect_logits(
+        run,
+        options.role,
+        precision=options.precision,
+        device=options.device,
+        manifest=manifest,
+        cache=options.cache,
+        track=track,
+    )
+
+
+def _decide(run: Run, logits: RoleLogits, options: Options) -> Decision | None:
+    """Return the adaptive rule applied to the cohort; None for a network with one exit."""
+    exits = len(logits.logits)
+    if exits == 1:
+        if options.threshold is not None:
+            raise UsageError(f"{run.path} has one exit only: leave out the threshold.")
+        return None
+    file = run.path / POLICY
+    if options.threshold is None and file.is_file():
+        policy = ExitPolicy.read(file)
+        policy.require_served_as(
+            Provenance(
+                weights_sha256=run.weights_sha256,
+                preprocessing=run.config.preprocessing.fingerprint(),
+                precision=logits.precision,
+                classes=run.classes,
+            )
+        )
+        origin = f"{POLICY}: {policy.goal or policy.rule}"
+    else:
+        threshold = THRESHOLD if options.threshold is None else options.threshold
+        policy = threshold_policy(exits, threshold)
+        origin = f"largest probability of at least {threshold:g}"
+    return Decision(policy, origin, policy.assign(logits.logits))
+
+
+def _measure(
+    run: Run,
+    twin: Run | None,
+    cohort: Cohort,
+    decision: Decision | None,
+    *,
+    options: Options,
+    track: Track,
+) -> Measured:
+    def images(of: Run) -> NDArray[np.uint8]:
+        return cache_images(cohort.paths, of.config.preprocessing, options.cache).images
+
+    return measure_run(
+        run,
+        images(run),
+        policy=decision.policy if decision else None,
+        exits=decision.exits if decision else None,
+        twin=(twin, images(twin)) if twin else None,
+        precision=options.precision,
+        threads=options.threads,
+        rounds=options.rounds,
+        track=track,
+    )
+
+
+def _cost(run: Run) -> Complexity:
+    config = run.config
+    return catalog_complexity(
+        config.model, len(config.classes), config.preprocessing.size, **config.overrides
+    )
+
+
+def _subject(run: Run, logits: RoleLogits) -> Subject:
+    return Subject(
+        model=run.config.model,
+        overrides=run.config.overrides,
+        weights_sha256=run.weights_sha256,
+        preprocessing=run.config.preprocessing.fingerprint(),
+        precision=logits.precision,
+        seed=run.config.seed,
+        logits=logits.file.relative_to(run.path).as_posix(),
+    )

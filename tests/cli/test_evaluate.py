@@ -1,0 +1,111 @@
+"""`endoexit evaluate`, as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from endoexit.cli.main import app
+from endoexit.cli.tables import five_characters
+from endoexit.errors import DataError, RunError, UsageError
+from endoexit.evaluation.records import Evaluation
+from endoexit.runs import Run
+from evaluation_runs import copy_run, untrained_twin
+from tiny_project import endoexit
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Run:
+    return copy_run(tiny_run, tmp_path / "run")
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
+    twin = untrained_twin(run, run.path.parent / "twin")
+    done = endoexit("evaluate", run.path, "--against", twin.path, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress bar in a pipe
+    lines = done.stdout.splitlines()
+    found = Evaluation.read(run.path / "evaluation.json")
+    table = [line.split() for line in lines[:12]]
+    for row in found.rows:
+        words = row.name.split()
+        line = next(cells for cells in table if cells[: len(words)] == words)
+        assert f"{100 * row.scores.accuracy.value:.1f}" in line
+        assert five_characters(row.time.ms) in line
+    assert [line for line in table if line[:1] == ["adaptive"]]
+    assert "…" not in done.stdout.replace("1 … M", "")  # nothing cut off at 80 columns
+    assert "Adaptive rule: largest probability of at least 0.9" in done.stdout
+    assert "threads: 1" in done.stdout
+    assert f"Written: {run.path / 'evaluation.json'}" in lines
+
+
+def test_json_is_the_document_and_stands_alone_on_stdout(run):
+    done = endoexit("evaluate", run.path, "--no-timing", "--threshold", 0.5, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((run.path / "evaluation.json").read_text())
+    assert "adaptive" in done.stderr
+
+
+def test_without_times_there_are_no_columns_for_them(run):
+    result = invoke(run.path, "--no-timing", "--role", "val")
+    assert result.exit_code == 0, result.exception
+    assert "ratio" not in result.stdout
+    assert "warning: role val: these images chose the epoch" in result.stderr
+    assert Evaluation.read(run.path / "evaluation-val.json").timing is None
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        (["--role", "tset"], UsageError, "unknown role 'tset': did you mean 'test'?"),
+        (["--against", "nowhere"], RunError, "there is no run folder nowhere; `endoexit train`"),
+        (["--manifest", "nowhere.csv"], DataError, "manifest nowhere.csv does not exist"),
+        (["--no-timing", "--threads", "2"], UsageError, "--threads is about measured times"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(run, options, kind, message):
+    result = invoke(run.path, *options)
+    assert isinstance(result.exception, kind)
+    assert message in str(result.exception)
+    assert not list(run.path.glob("evaluation*"))
+
+
+def test_a_run_without_weights_says_how_to_go_on(run):
+    (run.path / "weights.safetensors").unlink()
+    done = endoexit("evaluate", run.path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {run.path} has no weights.safetensors")
+    assert f"endoexit train --resume {run.path}" in done.stderr
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with_nothing = invoke(tmp_path)
+    assert "is not a run folder: it has no config.json" in str(with_nothing.exception)
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1"])
+def test_a_threshold_out_of_range_is_wrong_usage(run, value):
+    result = invoke(run.path, "--threshold", value)
+    assert result.exit_code == 2
+    assert "--threshold" in result.stderr
+
+
+def test_a_manifest_given_by_hand_may_have_some_of_the_classes(run, tmp_path):
+    # As a cohort of another hospital may have: no image of one class.
+    rows = [row for row in run.manifest().rows if row.label != "green"]
+    lines = ["path,label,group,role"] + [f"{r.path},{r.label},{r.group},test" for r in rows]
+    manifest = run.manifest().root / "elsewhere.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    result = invoke(run.path, "--manifest", manifest, "--no-timing")
+    manifest.unlink()
+    assert result.exit_code == 0, result.exception
+    assert "without classes that do not occur: green" in result.stdout
+    written = next(run.path.glob("evaluation-*.json"))
+    green = Evaluation.read(written).row("final").scores.classes[1]
+    assert (green.name, green.images, green.sensitivity.value) == ("green", 0, None)

@@ -1,0 +1,161 @@
+"""Logits of a role: right, computed once, and computed again when anything changes."""
+
+import numpy as np
+import pytest
+import torch
+
+from endoexit.data.manifest import Row, write_manifest
+from endoexit.errors import DataError, ModelError, RunError, UsageError
+from endoexit.evaluation.logits import collect_logits
+from endoexit.files import read_json
+from endoexit.models.weights import save_weights
+from endoexit.runs import Run, open_run
+from endoexit.runtime.torch_backend import supports_bf16
+
+
+def spoil(run: Run, change) -> Run:
+    """Save changed weights into the run."""
+    model = run.load_model()
+    with torch.no_grad():
+        change(model.stages[-1].head.classify.bias)
+    save_weights(model, run.path / "weights.safetensors")
+    return open_run(run.path)
+
+
+def test_they_are_what_the_network_answers_image_by_image(run):
+    found = collect_logits(run, "train")
+    cohort, model = run.manifest().cohort("train"), run.load_model()
+    preprocessing = run.config.preprocessing
+    assert found.logits.shape == (4, len(cohort), 3)
+    assert found.logits.dtype == np.float32
+    for index in (0, 17, 38):  # in both batches of 32
+        image = preprocessing.normalise(preprocessing.load(cohort.paths[index])[None])
+        with torch.inference_mode():
+            alone = torch.stack(model(torch.from_numpy(image)))[:, 0].numpy()
+        np.testing.assert_allclose(found.logits[:, index], alone, atol=1e-4)
+    assert found.labels.tolist() == cohort.labels.tolist()
+    assert found.groups.tolist() == cohort.groups.tolist()
+    assert found.paths[0] == "images/blue/000.png"
+    assert found.as_set().final_accuracy == (found.logits[-1].argmax(1) == found.labels).mean()
+
+
+def test_they_are_kept_with_all_that_belongs_to_them(run):
+    found = collect_logits(run, "certify")
+    assert found.file.parent == run.path / "logits"
+    with np.load(found.file, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["logits"], found.logits)
+        assert archive["labels"].tolist() == found.labels.tolist()
+        assert archive["groups"].tolist() == found.groups.tolist()
+        assert tuple(archive["paths"]) == found.paths
+    facts = read_json(found.file.with_suffix(".json"))
+    assert facts["weights_sha256"] == run.weights_sha256
+    assert facts["precision"] == found.precision == "torch-f32"
+    assert facts["classes"] == ["blue", "green", "red"]
+
+
+def rewrite(file, **changes) -> None:
+    with np.load(file) as archive:
+        content = dict(archive) | changes
+    np.savez(file, **content)
+
+
+def test_they_are_computed_once(run, monkeypatch):
+    first = collect_logits(run, "test")
+    monkeypatch.setattr(Run, "load_model", lambda _: pytest.fail("computed again"))
+    again = collect_logits(run, "test")
+    np.testing.assert_array_equal(again.logits, first.logits)
+    with pytest.raises(pytest.fail.Exception, match="computed again"):
+        collect_logits(run, "certify")
+
+
+def test_other_weights_mean_other_logits(run):
+    before = collect_logits(run, "test")
+    run = spoil(run, lambda bias: bias.add_(1.0))
+    after = collect_logits(run, "test")
+    assert after.file != before.file
+    np.testing.assert_allclose(after.logits[-1], before.logits[-1] + 1, rtol=1e-5)
+
+
+def test_another_manifest_means_other_logits(run, tmp_path):
+    own = run.manifest()
+    rows = [
+        Row(row.path, row.label, row.group, {"test": "val", "val": "test"}.get(row.role, row.role))
+        for row in own.rows
+    ]
+    other = write_manifest(tmp_path / "other.csv", rows, own.root)
+    before = collect_logits(run, "test")
+    after = collect_logits(run, "test", manifest=other)
+    assert after.file != before.file
+    assert after.paths != before.paths
+
+
+@pytest.mark.skipif(not supports_bf16(), reason="this processor does not compute in bf16")
+def test_another_precision_means_other_logits(run):
+    fine, coarse = collect_logits(run, "test"), collect_logits(run, "test", precision="bf16")
+    assert (fine.precision, coarse.precision) == ("torch-f32", "torch-bf16")
+    assert coarse.file != fine.file
+    assert not np.array_equal(coarse.logits, fine.logits)
+    np.testing.assert_allclose(coarse.logits, fine.logits, atol=0.1)
+
+
+@pytest.mark.parametrize("damage", ["text", "cut", "flipped", "pickled", "other"])
+def test_a_damaged_file_is_made_again(run, damage):
+    found = collect_logits(run, "test")
+    content = found.file.read_bytes()
+    if damage == "pickled":
+        rewrite(found.file, logits=np.array([{"a": 1}], dtype=object))
+    elif damage == "other":
+        np.savez(found.file, weights=np.zeros(3))
+    else:
+        middle = len(content) // 2
+        found.file.write_bytes(
+            {
+                "text": b"not an archive",
+                "cut": content[:middle],
+                "flipped": content[:60] + bytes(255 - b for b in content[60:90]) + content[90:],
+            }[damage]
+        )
+    again = collect_logits(run, "test")
+    np.testing.assert_array_equal(again.logits, found.logits)
+    with np.load(found.file, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["logits"], found.logits)
+
+
+def test_logits_that_are_not_finite_are_refused_and_not_kept(run):
+    run = spoil(run, lambda bias: bias[1].fill_(float("nan")))
+    with pytest.raises(ModelError, match="not finite on the role 'test': its weights are damaged"):
+        collect_logits(run, "test")
+    assert not (run.path / "logits").exists()
+
+
+def test_a_role_that_does_not_exist_is_refused_with_the_nearest(run):
+    with pytest.raises(UsageError, match="unknown role 'tset': did you mean 'test'"):
+        collect_logits(run, "tset")
+
+
+def test_a_role_without_images_is_refused_with_the_remedy(run, tmp_path):
+    own = run.manifest()
+    rows = [row for row in own.rows if row.role != "test"]
+    without = write_manifest(tmp_path / "without.csv", rows, own.root)
+    with pytest.raises(DataError, match=r"no image with the role 'test' .*endoexit split --roles"):
+        collect_logits(run, "test", manifest=without)
+
+
+def test_a_manifest_of_other_classes_is_refused(run, tmp_path):
+    own = run.manifest()
+    rows = [row for row in own.rows if row.label != "red"]
+    other = write_manifest(tmp_path / "two.csv", rows, own.root)
+    with pytest.raises(UsageError, match=r"classes blue, green, but .* knows blue, green, red"):
+        collect_logits(run, "test", manifest=other)
+
+
+def test_a_run_without_weights_is_refused_with_the_remedy(run):
+    (run.path / "weights.safetensors").unlink()
+    with pytest.raises(RunError, match=r"has no weights.safetensors.*endoexit train --resume"):
+        collect_logits(run, "test")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(run):
+    with pytest.raises(UsageError, match="no GPU here"):
+        collect_logits(run, "test", device="cuda")

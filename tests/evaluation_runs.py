@@ -1,0 +1,38 @@
+"""Run folders that a test may change: copies of the tiny run, and twins made without training."""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from endoexit.data.manifest import sidecar_path
+from endoexit.files import read_json, write_json
+from endoexit.models import create_model
+from endoexit.runs import MANIFEST, Run, open_run, write_run
+
+
+def copy_run(original: Path, target: Path) -> Run:
+    """Copy a run with its manifest, which goes on naming the same images."""
+    run = open_run(original)
+    leave_out = shutil.ignore_patterns("checkpoints", "tensorboard", "logits", "evaluation*")
+    shutil.copytree(original, target, ignore=leave_out)
+    _name_root(target, run.manifest().root)
+    return open_run(target)
+
+
+def untrained_twin(run: Run, target: Path, **changes: object) -> Run:
+    """Make a run of the same network without early exits; `changes` are of its config."""
+    config = run.config.model_copy(update={"model": "hifuse_nano"} | changes)
+    torch.manual_seed(1)
+    made = write_run(
+        target, config, create_model("hifuse_nano", len(config.classes), **config.overrides)
+    )
+    shutil.copy(run.path / MANIFEST, target)
+    shutil.copy(sidecar_path(run.path / MANIFEST), target)
+    _name_root(target, run.manifest().root)
+    return made
+
+
+def _name_root(folder: Path, root: Path) -> None:
+    sidecar = sidecar_path(folder / MANIFEST)
+    write_json(sidecar, read_json(sidecar) | {"root": str(root)})
