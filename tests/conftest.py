@@ -4,8 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+import tiny_project
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# An example may take long on a machine that does other work as well.
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +22,21 @@ def real_data() -> Path:
     if not (folder / "colonoscopy").is_dir():
         pytest.skip(f"real images not found at {folder}; set ENDOEXIT_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests' decoded images out of the user's cache."""
+    os.environ["ENDOEXIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of 3 classes × 20 small pictures, all five roles, each image a group."""
+    return tiny_project.make_manifest(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: a network of width 16 trained for two epochs on `tiny_manifest`."""
+    return tiny_project.train(tiny_manifest, tmp_path_factory.mktemp("runs") / "tiny")

@@ -1,7 +1,110 @@
-"""Placeholder until its owner fills it."""
+"""`endoexit demo`: the whole way on synthetic images, in minutes."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from endoexit.cli.console import JsonOption, Output, progress
+
+THRESHOLD = 0.8
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that it makes.")] = Path("demo"),
+    epochs: Annotated[int, typer.Option(min=1, help="Of training.")] = 14,
+    images: Annotated[int, typer.Option(min=15, help="Synthetic images of each class.")] = 90,
+    seed: Annotated[int, typer.Option(min=0, help="Of the images, the split, the training.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Render synthetic images, audit and split them, train, evaluate and predict.
+
+    Shows each command as a user would type it. The images are a phantom: rendered
+    by this program, no patient, and no measure of what a network does on real
+    ones. Run again, it goes on where it was and trains nothing twice.
+
+    Example: `endoexit demo --out demo`
+    """
+    from endoexit.cli.evaluate import evaluate
+    from endoexit.cli.predict import predict
+    from endoexit.data.phantom import render_phantom
+
+    output = Output(as_json)
+    # The commands below print for people; with --json that is for stderr.
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        output.say(
+            "Everything below runs on SYNTHETIC images, rendered by this program: no patient.\n"
+        )
+        with progress("Rendering synthetic images", 8 * images) as bar:
+            folder = render_phantom(out / "images", images, 128, seed, bar.advance)
+        manifest, run = out / "manifest.csv", out / "run"
+        _prepare(output, folder, manifest, seed)
+        _train(output, manifest, run, epochs, seed)
+        _show(output, f"endoexit evaluate {run} --threshold {THRESHOLD}")
+        evaluate(run, threshold=THRESHOLD)
+        predictions = out / "predictions.csv"
+        _show(
+            output, f"endoexit predict {run} {folder} --threshold {THRESHOLD} --out {predictions}"
+        )
+        predict(run, [str(folder)], threshold=THRESHOLD, out=predictions)
+    made = [
+        (folder, "the synthetic images, one folder a class"),
+        (out / "audit.json", "what the audit found"),
+        (manifest, "which image has which role"),
+        (run, "weights, settings, logs, model card"),
+        (run / "evaluation.json", "all figures of the table above"),
+        (predictions, "label, probability and exit of every image"),
+    ]
+    output.say(f"\nAll of this is about SYNTHETIC images. It wrote, under {out.resolve()}:")
+    for path, what in made:
+        output.say(f"  {path}  {what}")
+    output.say("\nOn images of your own: endoexit audit FOLDER, with one folder of images a class.")
+    output.document({what: str(path) for path, what in made})
+
+
+def _show(output: Output, line: str) -> None:
+    output.say(f"\n$ {line}")
+
+
+def _prepare(output: Output, folder: Path, manifest: Path, seed: int) -> None:
+    from endoexit.cli.audit import audit
+    from endoexit.cli.split import split
+
+    found = manifest.with_name("audit.json")
+    _show(output, f"endoexit audit {folder} --out {found}")
+    audit(folder, out=found)
+    patients = folder / "phantom.csv"
+    roles = "train=.6,val=.1,calibrate=.05,certify=.05,test=.2"
+    _show(
+        output,
+        f"endoexit split {folder} --groups {patients} --roles {roles} --seed {seed} "
+        f"--out {manifest}",
+    )
+    split(folder, roles=roles, seed=seed, groups=patients, merge_groups=True, out=manifest)
+
+
+def _train(output: Output, manifest: Path, run: Path, epochs: int, seed: int) -> None:
+    from endoexit.cli.train import train
+    from endoexit.runs import open_run
+    from endoexit.training.fit import finished
+
+    if run.exists() and (run / "config.json").is_file():
+        if finished(open_run(run)):
+            output.say(f"\n{run} is trained already; remove it to train again.")
+            return
+        _show(output, f"endoexit train --resume {run}")
+        train(resume=run)
+        return
+    _show(
+        output,
+        f"endoexit train {manifest} --model ee_hifuse_nano --recipe demo --seed {seed} "
+        f"--set epochs={epochs} --out {run}",
+    )
+    train(manifest, recipe="demo", seed=seed, change=[f"epochs={epochs}"], out=run)
+
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
+    app.command()(demo)

@@ -67,15 +67,14 @@ class ExitTraining(lightning.LightningModule):
                 f"recipe: select names exit {select}, but this network has exits 1 to {exits}."
             )
 
-    def on_train_epoch_start(self) -> None:
-        """Make everything random depend on seed, epoch and process alone: a resumed run agrees."""
-        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1009 + self.global_rank)
-
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment (training) and normalise on the device."""
         del dataloader_idx
         images = batch[0].float() / 255
         if self.trainer.training:
+            # What is random depends on seed, step and process alone: a resumed run agrees.
+            step = self.seed * 1_000_003 + self.trainer.global_step
+            torch.manual_seed(step * 1009 + self.global_rank)
             size = self.recipe.image.crop_size(self.current_epoch, self.recipe.epochs)
             images = self.augment(images, size)
         images = (images - self.mean) / self.std  # type: ignore[operator]

@@ -1,0 +1,210 @@
+"""Trainings in real processes: resumed after a kill, on two processes, with faults."""
+
+import csv
+import errno
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+import tiny_project
+from endoexit.errors import EndoexitError, ModelError, RunError, TrainingError
+from endoexit.files import write_json
+from endoexit.runs import open_run
+from endoexit.training import fit as fitting
+from endoexit.training.recipe import read_recipe
+from tiny_project import endoexit
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run / "weights.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def prepared(manifest: Path, run: Path, *changes: str):
+    recipe = read_recipe(str(tiny_project.write_recipe(manifest.parent)), changes)
+    return fitting.create_run(run, manifest, "ee_hifuse_nano", recipe, seed=0, root=None)
+
+
+HERE = fitting.Machine(accelerator="cpu", threads=1)
+
+
+def test_a_run_holds_what_is_needed_and_no_pickle(tiny_run):
+    run = open_run(tiny_run)
+    assert run.classes == ("blue", "green", "red")
+    assert len(metrics(tiny_run)) == 2
+    model = run.load_model()
+    assert len(model(torch.randn(1, 3, 64, 64))) == 4
+    names = {path.name for path in tiny_run.rglob("*") if path.is_file()}
+    assert {"config.json", "manifest.csv", "weights.safetensors", "last.safetensors",
+            "metrics.csv", "model_card.md"} <= names  # fmt: skip
+    assert any(name.startswith("events.out") for name in names)
+    assert not [n for n in names if n.endswith((".ckpt", ".pt", ".pth", ".pkl", ".part"))]
+    card = (tiny_run / "model_card.md").read_text()
+    assert "Not a medical device" in card
+    assert run.config.manifest_sha256 in card
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_is_the_same_as_never_killed(tiny_manifest, tmp_path):
+    whole = tiny_project.train(tiny_manifest, tmp_path / "whole", "--set", "epochs=4")
+    recipe = tiny_project.write_recipe(tiny_manifest.parent)
+    run = tmp_path / "killed"
+    arguments = ["train", tiny_manifest, "--recipe", recipe, "--out", run, "--threads", 1,
+                 "--set", "epochs=4"]  # fmt: skip
+    process = subprocess.Popen(
+        tiny_project.command(*arguments), stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    for line in process.stderr:
+        if line.startswith("epoch   2/4"):
+            time.sleep(0.05)  # into the saving of the checkpoint, or just after it
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    process.stderr.close()
+    assert process.returncode == -signal.SIGKILL
+    assert not (run / "model_card.md").exists()
+
+    done = endoexit("train", "--resume", run, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert same(weights(run), weights(whole))
+    timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in metrics(folder)]
+                for folder in (run, whole)]  # fmt: skip
+    assert timeless[0] == timeless[1]
+    again = endoexit("train", "--resume", run)
+    assert again.returncode == 1
+    assert "is complete: its training has ended" in again.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tiny_manifest, tmp_path):
+    run = tiny_project.train(
+        tiny_manifest, tmp_path / "two", "--devices", 2, "--accelerator", "cpu"
+    )
+    rows = metrics(run)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    open_run(run).load_model()
+
+
+def test_without_a_val_role_the_last_epoch_is_kept(tiny_manifest, tmp_path):
+    manifest = tmp_path / "noval.csv"
+    lines = [line for line in tiny_manifest.read_text().splitlines() if not line.endswith(",val")]
+    manifest.write_text("\n".join(lines) + "\n")
+    write_json(tmp_path / "noval.csv.json", {"root": str(tiny_manifest.parent)})
+    run = fitting.fit(prepared(manifest, tmp_path / "run"), HERE)
+    assert [row["epoch"] for row in metrics(run.path)] == ["1", "2"]
+    assert "the last (no val role)" in (run.path / "model_card.md").read_text()
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
+    tiny_manifest, tmp_path, monkeypatch
+):
+    run = prepared(tiny_manifest, tmp_path / "run", "weight_average=0")
+    forward = fitting.ExitTraining.training_step
+
+    def poisoned(self, batch, batch_idx):
+        if self.current_epoch == 1:
+            batch = (batch[0] * float("nan"), batch[1])
+        return forward(self, batch, batch_idx)
+
+    monkeypatch.setattr(fitting.ExitTraining, "training_step", poisoned)
+    with pytest.raises(
+        TrainingError, match=r"the loss became nan in epoch 2, step 1\..*lower lear"
+    ):
+        fitting.fit(run, HERE)
+    monkeypatch.undo()
+    assert len(metrics(run.path)) == 1
+    assert all(torch.isfinite(value).all() for value in weights(run.path).values())
+    finished = fitting.fit(fitting.resume(run.path), HERE)
+    assert len(metrics(finished.path)) == 2
+
+
+def test_a_full_disk_while_saving_leaves_the_last_checkpoint(tiny_manifest, tmp_path, monkeypatch):
+    run = prepared(tiny_manifest, tmp_path / "run")
+    save = safetensors.torch.save_file
+    written = []
+
+    def full(tensors, filename, metadata=None):
+        written.append(filename)
+        if metadata is not None and len(written) > 2:  # the second checkpoint
+            Path(filename).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(tensors, filename, metadata=metadata)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(EndoexitError, match=r"cannot write .*last.safetensors: No space left"):
+        fitting.fit(run, HERE)
+    monkeypatch.undo()
+    assert not list(run.path.rglob("*.part"))
+    assert len(metrics(fitting.fit(fitting.resume(run.path), HERE).path)) == 2
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tiny_manifest, tmp_path):
+    run = prepared(tiny_manifest, tmp_path / "run")
+    last = run.path / fitting.LAST
+    last.parent.mkdir()
+    last.write_bytes(b"\x10\0\0\0\0\0\0\0nonsense")
+    with pytest.raises(RunError, match=r"is damaged .* delete it and resume"):
+        fitting.fit(run, HERE)
+
+
+def test_a_folder_that_exists_is_not_overwritten(tiny_run, tiny_manifest):
+    done = endoexit("train", tiny_manifest, "--out", tiny_run)
+    assert done.returncode == 2
+    assert f"endoexit train --resume {tiny_run}" in done.stderr
+
+
+def test_weights_of_another_class_count_are_refused(tiny_run, tmp_path):
+    document = open_run(tiny_run).config.model_dump(mode="json")
+    document["classes"] = ["a", "b"]
+    write_json(tmp_path / "config.json", document)
+    (tmp_path / "weights.safetensors").write_bytes((tiny_run / "weights.safetensors").read_bytes())
+    with pytest.raises(ModelError, match=r"classify.weight: \(3, 16\) in the file, \(2, 16\) in"):
+        open_run(tmp_path).load_model()
+
+
+def test_a_run_folder_that_is_none_or_lacks_something_says_so(tiny_run, tmp_path):
+    with pytest.raises(RunError, match="there is no run folder"):
+        open_run(tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.json"):
+        open_run(tmp_path)
+    document = open_run(tiny_run).config.model_dump(mode="json")
+    write_json(tmp_path / "config.json", document)
+    with pytest.raises(RunError, match=r"has no weights.safetensors.*endoexit train --resume"):
+        open_run(tmp_path).load_model()
+    write_json(tmp_path / "config.json", document | {"format_version": 99})
+    with pytest.raises(RunError, match="made by a newer endoexit"):
+        open_run(tmp_path)
+    write_json(tmp_path / "config.json", document | {"sede": 1})
+    with pytest.raises(RunError, match="is damaged at 'sede'"):
+        open_run(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RunError, match=r"config\.json is not valid JSON"):
+        open_run(tmp_path)
+
+
+def test_wrong_usage_exits_with_2(tiny_manifest, tmp_path):
+    for arguments, message in (
+        ([], "give a MANIFEST to start a training, or --resume RUN"),
+        ([tiny_manifest, "--model", "ee_hifuse_nao"], "did you mean 'ee_hifuse_nano'?"),
+        ([tiny_manifest, "--set", "epoch=3"], "did you mean 'epochs'?"),
+        (["--resume", tmp_path, "--set", "epochs=3"], "a resumed training keeps its recipe"),
+    ):
+        done = endoexit("train", *arguments, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert done.stdout == ""

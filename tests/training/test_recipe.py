@@ -1,0 +1,99 @@
+"""Recipes: validated, with the nearest key for a misspelt one."""
+
+import pytest
+
+from endoexit.errors import UsageError
+from endoexit.training.fit import create_model_cheaply
+from endoexit.training.module import learning_rate_factor
+from endoexit.training.recipe import OptimizerSettings, Recipe, list_recipes, read_recipe
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_fits_a_network(name):
+    recipe = read_recipe(name)
+    for model in ("ee_hifuse_nano", "hifuse_nano"):
+        create_model_cheaply(model, 5, recipe)
+
+
+def test_the_papers_recipe_is_the_papers():
+    recipe = read_recipe("paper")
+    assert (recipe.epochs, recipe.batch_size, recipe.image.size) == (100, 64, 224)
+    assert recipe.optimizer.lr == 1e-4
+    assert recipe.loss.exit_weights is None
+    preprocessing = recipe.image.preprocessing()
+    assert round(preprocessing.size / preprocessing.crop_ratio) == 256
+    assert (preprocessing.mean, preprocessing.std) == ((0.5,) * 3, (0.5,) * 3)
+
+
+def test_settings_can_be_changed_by_key():
+    recipe = read_recipe("paper", ["epochs=5", "augment.mixup=0.2", "model.drop_path=0.1"])
+    assert recipe.epochs == 5
+    assert recipe.augment.mixup == 0.2
+    assert recipe.model == {"drop_path": 0.1}
+    assert recipe.batch_size == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("papr", [], "unknown recipe 'papr': did you mean 'paper'?"),
+        ("nowhere.yaml", [], "recipe file nowhere.yaml does not exist"),
+        ("paper", ["epoch=5"], "unknown key in recipe paper 'epoch': did you mean 'epochs'?"),
+        ("paper", ["optimizer.ler=1"], "section optimizer 'ler': did you mean 'lr'?"),
+        ("paper", ["epochs=0"], "epochs does not fit: Input should be greater than or equal to 1"),
+        (
+            "paper",
+            ["optimizer.lr=fast"],
+            "optimizer.lr does not fit: Input should be a valid number",
+        ),
+        ("paper", ["epochs"], "must read key=value, such as epochs=5; got 'epochs'"),
+        ("paper", ["epochs.x=5"], "'epochs' is not a section of the recipe"),
+    ],
+)
+def test_a_wrong_recipe_says_what_is_right(name, changes, message):
+    with pytest.raises(UsageError) as caught:
+        read_recipe(name, changes)
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_mapping_or_no_yaml_is_refused(tmp_path):
+    for text, message in (("- 1\n", "must be a mapping"), ("a: [", "not valid YAML")):
+        path = tmp_path / "own.yaml"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=message):
+            read_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["select=5"], "select names exit 5, but this network has exits 1 to 4"),
+        (["loss.exit_weights=[1, 2]"], "must be 4 numbers"),
+        (["image.size=100"], "must be multiples of 32"),
+        (["model.widht=8"], "did you mean 'width'?"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_network_is_refused_before_it_starts(changes, message):
+    recipe = read_recipe("paper", changes)
+    with pytest.raises(UsageError) as caught:
+        create_model_cheaply("ee_hifuse_nano", 5, recipe)
+    assert message in str(caught.value)
+
+
+def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
+    settings = OptimizerSettings(warmup_start=0.1, final=0.01)
+    rates = [learning_rate_factor(step, 110, 10, settings) for step in range(111)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[5] == pytest.approx(0.55)
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[60] == pytest.approx((1 + 0.01) / 2)
+    assert rates[110] == pytest.approx(0.01)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_progressive_resizing_switches_once():
+    image = Recipe.model_validate(
+        {"image": {"size": 128, "early_size": 96, "early_share": 0.6}}
+    ).image
+    assert [image.crop_size(epoch, 10) for epoch in range(10)] == [96] * 6 + [128] * 4
+    assert Recipe().image.crop_size(0, 10) == 224
