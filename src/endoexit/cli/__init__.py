@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typer
 
-GROUPS = ("audit", "split", "train", "evaluate", "predict", "models", "reproduce", "demo")
+GROUPS = (
+    "audit",
+    "split",
+    "train",
+    "evaluate",
+    "calibrate",
+    "predict",
+    "models",
+    "reproduce",
+    "demo",
+)
 
 
 def register_all(app: "typer.Typer") -> None:

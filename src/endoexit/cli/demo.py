@@ -42,13 +42,13 @@ def demo(
         manifest, run = out / "manifest.csv", out / "run"
         _prepare(output, folder, manifest, seed)
         _train(output, manifest, run, epochs, seed)
-        _show(output, f"endoexit evaluate {run} --threshold {THRESHOLD}")
-        evaluate(run, threshold=THRESHOLD)
         predictions = out / "predictions.csv"
         _show(
             output, f"endoexit predict {run} {folder} --threshold {THRESHOLD} --out {predictions}"
         )
         predict(run, [str(folder)], threshold=THRESHOLD, out=predictions)
+        _show(output, f"endoexit evaluate {run} --threshold {THRESHOLD}")
+        evaluate(run, threshold=THRESHOLD)
     made = [
         (folder, "the synthetic images, one folder a class"),
         (out / "audit.json", "what the audit found"),

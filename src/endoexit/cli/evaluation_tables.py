@@ -10,16 +10,22 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from endoexit.cli.console import Output
-    from endoexit.evaluation.records import Estimate, Evaluation, Row
+    from endoexit.evaluation.records import Adaptive, Estimate, Evaluation, Row
 
 MISSING = "–"
+SCORES = (
+    "ECE: 15 bins of the largest probability. AUROC: one class against the rest. AUROC of "
+    "sureness: how well the largest probability ranks right answers before wrong ones."
+)
 
 
 def print_evaluation(output: "Output", found: "Evaluation") -> None:
     """Print the tables of an evaluation and what a reader must know about them."""
     output.say(main_table(found), *map(paragraph, _facts(found)), "")
-    output.say(score_table(found), *map(paragraph, _notes(found)), "")
-    output.say(difference_table(found), class_table(found, found.rows[-1]))
+    output.say(score_table(found), paragraph(SCORES), *map(paragraph, _notes(found)), "")
+    output.say(difference_table(found), class_table(found.rows[-1]))
+    if found.adaptive:
+        output.say(share_table(found.adaptive))
 
 
 def main_table(found: "Evaluation") -> "Table":
@@ -68,23 +74,32 @@ def difference_table(found: "Evaluation") -> "Table":
     return compact_table("Accuracy beside the others, in points, same images", columns, rows)
 
 
-def class_table(found: "Evaluation", row: "Row") -> "Table":
-    """Return sensitivity and specificity of each class, and where its images leave."""
-    shares = found.adaptive.shares_by_class if found.adaptive else {}
-    columns = ["class", "images", "sensitivity %", "specificity %"]
-    columns += ["leave at\n1 … M, %"] if shares else []
-    rows = []
-    for entry in row.scores.classes:
-        cells = [
-            entry.name,
-            str(entry.images),
-            _interval(entry.sensitivity, percent=True),
-            _interval(entry.specificity, percent=True),
-        ]
-        if shares:
-            cells.append(" ".join(f"{100 * share:3.0f}" for share in shares.get(entry.name, ())))
-        rows.append(cells)
-    return compact_table(f"Classes, {row.name} [95 % CI]", columns, rows)
+def class_table(row: "Row") -> "Table":
+    """Return sensitivity and specificity of each class."""
+    return compact_table(
+        f"Classes, {row.name} [95 % CI, exact binomial]",
+        ("class", "images", "sensitivity %", "specificity %"),
+        (
+            (
+                entry.name,
+                str(entry.images),
+                _interval(entry.sensitivity, percent=True),
+                _interval(entry.specificity, percent=True),
+            )
+            for entry in row.scores.classes
+        ),
+    )
+
+
+def share_table(adaptive: "Adaptive") -> "Table":
+    """Return the share of images that leaves at each exit, for each class and for all."""
+    exits = [f"exit {number}" for number in range(1, len(adaptive.shares))]
+    shares = [*adaptive.shares_by_class.items(), ("all", adaptive.shares)]
+    return compact_table(
+        "Who leaves where under the adaptive rule, %",
+        ("class", *exits, "final"),
+        ((name, *(f"{100 * share:.1f}" for share in of_class)) for name, of_class in shares),
+    )
 
 
 def _facts(found: "Evaluation") -> Iterator[str]:
@@ -104,10 +119,6 @@ def _facts(found: "Evaluation") -> Iterator[str]:
             f"{timing.rounds}, {timing.machine['processor']}. The ratio is to "
             f"{'the twin' if found.twin else 'the final exit'}."
         )
-    yield (
-        "ECE: 15 bins of the largest probability. AUROC: one class against the rest. AUROC of "
-        "sureness: how well the largest probability ranks right answers before wrong ones."
-    )
 
 
 def _notes(found: "Evaluation") -> Iterator[str]:

@@ -33,14 +33,12 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; expected errors print one line and set the exit code."""
+    """Run the command line; expected errors print one line and set the exit code.
+
+    Typer itself ends with 2 on wrong options, 130 on Ctrl-C and 1 on a closed pipe.
+    """
     try:
         app()
     except EndoexitError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted: nothing half-written was left.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)

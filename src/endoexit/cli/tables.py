@@ -26,8 +26,10 @@ def compact_table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )
     for number, heading in enumerate(columns):
-        justify = "left" if number < texts else "right"
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        if number < texts:  # a text may take a second line, a number never loses a digit
+            table.add_column(heading, justify="left", overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     return table
