@@ -13,6 +13,7 @@ def train(
     manifest: Annotated[
         Path | None, typer.Argument(help="Manifest of `endoexit split`.", show_default=False)
     ] = None,
+    *,
     model: Annotated[str, typer.Option(help="Network; see `endoexit models`.")] = "ee_hifuse_nano",
     recipe: Annotated[
         str, typer.Option(help="Recipe that comes with the package, or a YAML file.")
