@@ -209,9 +209,9 @@ def test_reduced_decoding_is_faster() -> None:
     def best(work: object) -> float:
         times = []
         for _ in range(7):
-            start = time.perf_counter()
+            start = time.process_time()
             work()  # type: ignore[operator]
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     full = best(lambda: preprocessing.apply(read_image(data)))
@@ -262,6 +262,23 @@ def test_truncated_file(kind: str, share: float, tmp_path: Path) -> None:
         read_image(file)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM"])
+def test_damaged_bytes_give_an_image_or_an_image_error(kind: str) -> None:
+    data = encode(smooth_scene(64, 48), kind)
+    generator = np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(data)
+        reach = len(data) if generator.random() < 0.5 else min(len(data), 200)  # often the header
+        for place in generator.integers(0, reach, 4):
+            damaged[place] = generator.integers(256)
+        try:
+            assert read_image(bytes(damaged), at_least=16).dtype == np.uint8
+        except ImageError:
+            refused += 1
+    assert refused > 5
+
+
 def test_truncated_jpeg_names_the_remedy(tmp_path: Path) -> None:
     file = tmp_path / "cut.jpg"
     data = encode(smooth_scene(160, 128), "JPEG")
@@ -287,12 +304,12 @@ def test_bomb_is_refused_by_its_header(width: int, height: int, tmp_path: Path) 
     assert width * height > MAX_PIXELS
     file = tmp_path / "bomb.png"
     file.write_bytes(png(width, height, 8, 2))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(
         ImageError, match="more than 100 megapixels, so it was not decoded"
     ) as caught:
         read_image(file)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert "bomb.png is too large" in str(caught.value)
     assert "scale it down or remove it" in str(caught.value)
 
