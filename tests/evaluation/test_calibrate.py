@@ -146,9 +146,8 @@ def test_images_that_trained_the_network_are_refused(run, tmp_path):
     message = r"2 images of the role 'calibrate' trained this network .*Use a manifest of other"
     with pytest.raises(DataError, match=message):
         calibrate_run(run, make_goal(mean_exit_cost=0.8), manifest=other)
-    require_unseen(
-        run, replace(other.cohort("calibrate"), paths=other.cohort("calibrate").paths[2:])
-    )
+    cohort = other.cohort("calibrate")
+    require_unseen(run, replace(cohort, paths=cohort.paths[2:]))
 
 
 def test_a_run_without_a_manifest_takes_one_by_hand(run):

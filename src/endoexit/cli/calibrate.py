@@ -1,0 +1,234 @@
+"""`endoexit calibrate`: find the exit policy for a goal, and prove what it promises."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from endoexit.cli.console import JsonOption, Output, progress
+
+if TYPE_CHECKING:
+    from endoexit.evaluation.calibrate import Calibrated
+    from endoexit.policy import ExitPolicy
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(calibrate)
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    *,
+    max_ms: Annotated[
+        float | None, typer.Option(help="Goal: best accuracy in this mean time of an image.")
+    ] = None,
+    max_macs: Annotated[
+        float | None, typer.Option(help="Goal: best accuracy with these mean multiply-adds.")
+    ] = None,
+    mean_exit_cost: Annotated[
+        float | None,
+        typer.Option(help="Goal: best accuracy at this share of the whole network's cost."),
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Goal: least cost with this accuracy on calibrate.")
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(help="Goal: least cost with at most this much less than the final exit."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help='Goal: a batch in time, "1000 images, 60 seconds".')
+    ] = None,
+    deadline_ms: Annotated[
+        float | None, typer.Option(help="Goal: the last exit that finishes in this time.")
+    ] = None,
+    guarantee: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Goal: least cost with "disagreement<=0.02", "accuracy_loss<=0.01" or '
+            '"missed[polyp]<=0.01" on new images; several hold at once.'
+        ),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Chance that the guarantee fails.  [default: 0.05]"),
+    ] = None,
+    unit: Annotated[
+        Literal["image", "group"] | None,
+        typer.Option(
+            help="What counts as one for the guarantee; take group when certify holds several "
+            "images of one patient or scene.  [default: image]"
+        ),
+    ] = None,
+    rule: Annotated[
+        Literal["max_probability", "entropy", "margin", "patience", "fixed"],
+        typer.Option(help="What decides that an image may leave."),
+    ] = "max_probability",
+    thresholds: Annotated[
+        Literal["per-exit", "shared", "geometric"] | None,
+        typer.Option(help="Which thresholds are tried.  [default: per-exit; budget: geometric]"),
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option(min=2, help="Thresholds tried at each exit.  [default: 40]")
+    ] = None,
+    temperature: Annotated[bool, typer.Option(help="Fit a temperature for each exit.")] = True,
+    cost: Annotated[
+        Literal["macs", "ms"] | None,
+        typer.Option(help="What an exit costs; ms as evaluated here.  [default: as the goal]"),
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
+    ] = None,
+    precision: Annotated[
+        Literal["f32", "bf16"], typer.Option(help="What the network computes in, then as now.")
+    ] = "f32",
+    device: Annotated[
+        Literal["cpu", "cuda"], typer.Option(help="What computes the logits.")
+    ] = "cpu",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the exit policy for one goal and write `policy.json` into the run.
+
+    Temperatures and thresholds come from the images with the role calibrate. A guarantee is
+    proven on those with the role certify: with probability 1 − delta it holds for new images from
+    the same source. If no policy keeps it, every image goes to the final exit, and it says so.
+
+    Example: `endoexit calibrate runs/nano --guarantee "disagreement<=0.05"`
+    """
+    from endoexit.policy.candidates import RuleOptions
+    from endoexit.policy.goals import make_goal
+
+    goal = make_goal(
+        max_ms=max_ms,
+        max_macs=max_macs,
+        mean_exit_cost=mean_exit_cost,
+        min_accuracy=min_accuracy,
+        max_accuracy_drop=max_accuracy_drop,
+        budget=budget,
+        deadline_ms=deadline_ms,
+        guarantee=guarantee or (),
+        delta=delta,
+        unit=unit,
+    )
+    rules = RuleOptions(rule, thresholds, candidates, temperature)
+
+    from endoexit.data.manifest import read_manifest
+    from endoexit.evaluation.calibrate import CalibrationOptions, calibrate_run
+    from endoexit.runs import open_run
+
+    subject = open_run(run)
+    found = calibrate_run(
+        subject,
+        goal,
+        CalibrationOptions(rules, cost, precision, device, cache),
+        manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
+        track=progress,
+    )
+    output = Output(as_json)
+    _print(output, found)
+    output.document(_document(found))
+
+
+def _print(output: Output, found: "Calibrated") -> None:
+    from endoexit.cli.tables import compact_table, paragraph
+    from endoexit.policy.calibrate import FELL_BACK
+
+    result, policy = found.result, found.result.policy
+    names = [*map(str, range(1, policy.num_exits)), "final"]
+    timed = policy.deadline_ms is not None
+    shares = ["–" if timed else f"{100 * share:.1f}" for share in result.expected.exit_shares]
+    words = [_leaves_when(policy, number) for number in range(1, policy.num_exits + 1)]
+    rows = zip(names, words, shares, strict=True)
+    output.say(paragraph(f"Goal: {policy.goal}"), "")
+    output.say(compact_table("Policy", ("exit", "leaves when", "share %"), rows, texts=2))
+    fits = [
+        (name, f"{fit.temperature:.3f}", _change(fit.nll), _change(fit.ece), _change(fit.auroc))
+        for name, fit in zip(names, result.calibration, strict=True)
+    ]
+    fit_columns = ("exit", "T", "NLL", "ECE", "AUROC of sureness")
+    output.say(compact_table("Temperatures, on calibrate: T = 1 > fitted", fit_columns, fits))
+    output.say(paragraph(_expected(found)), *map(paragraph, _promises(found)))
+    if policy.note == FELL_BACK:
+        output.warn(policy.note)
+    elif policy.note:
+        output.say(paragraph(policy.note))
+    output.say(f"Written: {found.path}")
+
+
+def _leaves_when(policy: "ExitPolicy", number: int) -> str:
+    if number == policy.num_exits:
+        return "always"
+    if policy.rule == "fixed":
+        return (
+            "always" if number == policy.exit else "out of time" if policy.deadline_ms else "never"
+        )
+    if policy.rule == "patience":
+        return f"{policy.patience} exits agree"
+    threshold = policy.thresholds[number - 1]
+    return "never" if threshold is None else f"{policy.rule} >= {threshold:.4f}"
+
+
+def _change(pair: tuple[float, float] | None) -> str:
+    return "–" if pair is None else f"{pair[0]:.3f} > {pair[1]:.3f}"
+
+
+def _expected(found: "Calibrated") -> str:
+    expected, costs = found.result.expected, found.result.policy.costs
+    if costs is None or found.result.policy.deadline_ms is not None:
+        return "Who leaves where, and what an image costs, is up to the clock."
+    scale, unit = (1e9, "G multiply-adds") if costs.unit == "macs" else (1.0, "ms")
+    return (
+        f"On calibrate: accuracy {expected.accuracy:.1%}, mean cost "
+        f"{expected.cost / scale:.3g} {unit}, {expected.cost / costs.values[-1]:.0%} of the whole "
+        f"network ({costs.source})."
+    )
+
+
+def _promises(found: "Calibrated") -> list[str]:
+    return [
+        f"Promise: {promise.risk} <= {promise.tolerance:g} on new {promise.unit}s, with "
+        f"probability {1 - promise.delta:g} ("
+        + (
+            "by construction)."
+            if promise.method == "by construction"
+            else f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "
+            f"p = {promise.p_value:.2g}, {promise.method})."
+        )
+        for promise in found.result.policy.promises
+    ]
+
+
+def _document(found: "Calibrated") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    result = found.result
+    return {
+        "policy": result.policy.model_dump(mode="json"),
+        "expected": asdict(result.expected),
+        "calibration": [asdict(exit_) for exit_ in result.calibration],
+        "trials": [
+            {
+                "thresholds": trial.policy.thresholds,
+                "patience": trial.policy.patience,
+                "exit": trial.policy.exit,
+                "passed": trial.passed,
+                "tests": [
+                    {
+                        "risk": test.risk.label,
+                        "images": test.images,
+                        "observed": test.observed,
+                        "p_value": test.p_value,
+                        "method": test.method,
+                    }
+                    for test in trial.tests
+                ],
+            }
+            for trial in result.trials
+        ],
+        "written": str(found.path),
+    }
