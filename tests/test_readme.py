@@ -1,0 +1,207 @@
+"""What the pages say works: commands parse, code runs, links lead somewhere, numbers agree."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+import endoexit
+from endoexit.cli.main import app
+from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.evaluation.latency import keeping_threads
+from tiny import save_photos, tiny_run
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("docs/*.md"))
+}
+README = PAGES["README.md"]
+COMMANDS = typer.main.get_command(app).commands
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the code blocks of a language, also those inside lists."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(f"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+
+
+def shell_commands(text: str) -> list[list[str]]:
+    """Return every command of the shell blocks, pipes taken apart, as words."""
+    commands = []
+    for line in "".join(blocks(text, "sh")).replace("\\\n", " ").splitlines():
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        command: list[str] = []
+        for word in words:
+            if set(word) <= set("|&;<>"):
+                commands.append(command)
+                command = []
+            else:
+                command.append(word)
+        commands.append(command)
+    return [command for command in commands if command]
+
+
+def check_command(words: list[str]) -> None:
+    """Parse a command of the package as the command line does, without running it."""
+    _, name, *rest = words
+    assert name in COMMANDS, f"there is no command endoexit {name}"
+    command = COMMANDS[name]
+    if hasattr(command, "commands"):  # a group
+        inner, *rest = rest
+        assert inner in command.commands, f"there is no command endoexit {name} {inner}"
+        command = command.commands[inner]
+    command.make_context(name, rest)
+
+
+USED = [
+    pytest.param(words, id=f"{page}: {' '.join(words)}")
+    for page, text in PAGES.items()
+    for words in shell_commands(text)
+    if words[0] == "endoexit"
+]
+
+
+@pytest.mark.parametrize("words", USED)
+def test_commands_parse(words):
+    check_command(words)
+
+
+def test_the_way_on_own_images_is_complete():
+    names = [words[1] for words in shell_commands(README) if words[0] == "endoexit"]
+    way = list(dict.fromkeys(names))
+    assert way == ["audit", "split", "train", "calibrate", "evaluate", "predict"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("endoexit predict runs/mine a.png --treshold 0.9", "--treshold"),
+        ("endoexit predict runs/mine a.png --threshold 9", "less than or equal to 1"),
+        ("endoexit predict runs/mine", "paths"),
+        ("endoexit forecast a.png", "no command endoexit forecast"),
+        ("endoexit reproduce table4", "no command endoexit reproduce table4"),
+    ],
+)
+def test_a_wrong_command_would_be_found(line, message):
+    (words,) = shell_commands(f"```sh\n{line} > out.txt  # said here\n```\n")[:1]
+    with pytest.raises(Exception, match=message):
+        check_command(words)
+
+
+def test_commands_are_read_as_a_shell_reads_them():
+    text = "  ```sh\n  find x -name '*.png' | endoexit predict run - \\\n    --out a.csv\n  ```\n"
+    assert shell_commands(text) == [
+        ["find", "x", "-name", "*.png"],
+        ["endoexit", "predict", "run", "-", "--out", "a.csv"],
+    ]
+
+
+def test_the_table_names_every_command():
+    named = re.findall(r"^\| `endoexit (\w+)` \| \w", README, re.MULTILINE)
+    assert sorted(named) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_the_text_exist(page):
+    for name in re.findall(r"`endoexit ([a-z]\w*)", PAGES[page]):
+        assert name in COMMANDS
+
+
+def test_the_two_commands_stand_at_the_top():
+    top = README.splitlines()[:25]
+    assert any(line.startswith("make demo") for line in top)
+    assert any(line.startswith("make test") for line in top)
+    assert any("Research use only. Not a medical device." in line for line in top)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    used = {words[1] for words in shell_commands(PAGES[page]) if words[0] == "make"}
+    used |= set(re.findall(r"`make ([a-z]+)", PAGES[page]))
+    assert used <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_scripts_exist(page):
+    for name in re.findall(r"python (benchmarks/\w+\.py)", PAGES[page]):
+        assert (ROOT / name).is_file()
+
+
+def test_every_benchmark_is_described():
+    described = re.findall(r"^\| `(\w+\.py)` \| \w", PAGES["benchmarks/README.md"], re.MULTILINE)
+    assert sorted(described) == sorted(path.name for path in ROOT.glob("benchmarks/*.py"))
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(slug, headings), target
+
+
+def test_results_have_their_places():
+    for name in ("real", "table3", "guarantee"):
+        assert README.count(f"<!-- {name}:begin -->") == README.count(f"<!-- {name}:end -->") == 1
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with what the Python examples open, as the working directory."""
+    tiny_run(tmp_path / "runs" / "mine")
+    save_photos(tmp_path, 1).joinpath("0.png").rename(tmp_path / "image.jpg")
+    monkeypatch.chdir(tmp_path)
+    with keeping_threads():
+        yield
+
+
+@pytest.mark.parametrize("code", blocks(README, "python"), ids=["network", "engine", "policy"])
+def test_python_runs(code, project):
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102
+    if "logits" in names:
+        assert [tuple(exit_.shape) for exit_ in names["logits"]] == [(2, 5)] * 4
+        assert names["first"].equal(names["logits"][0])
+        assert names["second"].equal(names["logits"][1])
+    elif "engine" in names:
+        assert names["answer"].exit in {1, 2, 3, 4}
+    else:
+        assert names["found"].policy.promises[0].risk == "disagreement"
+
+
+def test_the_sizes_of_networks_are_those_counted():
+    span = r"([\d.]+) … ([\d.]+)"
+    rows = re.findall(rf"^\| `(ee_\w+)` \|.*\| {span} \| {span} \|$", README, re.MULTILINE)
+    assert len(rows) == 5
+    for name, *printed in rows:
+        cost = catalog_complexity(name, num_classes=8, size=224)
+        counted = [cost.parameters[0] / 1e6, cost.parameters[-1] / 1e6,
+                   cost.macs[0] / 1e9, cost.macs[-1] / 1e9]  # fmt: skip
+        for value, text in zip(counted, printed, strict=True):
+            decimals = len(text.partition(".")[2])
+            assert f"{value:.{decimals}f}" == text
+
+
+def test_one_version_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project["version"] == citation["version"] == endoexit.__version__
+    assert project["license"] == citation["license"]
+    assert endoexit.__version__ in PAGES["CHANGELOG.md"]
