@@ -59,8 +59,8 @@ class KeepRun(Callback):
             return
         summary = pl_module.validation_summary()
         pl_module.log_dict(summary)
-        # Ties are common on a small val role: the lower loss decides.
-        mark = (summary["val/score"], -summary["val/loss"])
+        # Ties of accuracy are common on a small val role: the lower loss decides.
+        mark = (summary["val/score"], summary.pop("val/tie"))
         if mark > self.best:
             self.best, self.best_epoch = mark, trainer.current_epoch + 1
             if trainer.is_global_zero:

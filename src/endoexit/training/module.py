@@ -50,12 +50,12 @@ class ExitTraining(lightning.LightningModule):
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), False)
         self.train_loss = MeanMetric()
-        self.val_loss = MeanMetric()
+        exits = range(1, model.num_stages + 1)
+        self.val_loss = MetricCollection(
+            {f"exit_{k}": MeanMetric() for k in exits}, compute_groups=False
+        )
         self.val_accuracy = MetricCollection(
-            {
-                f"exit_{k}": MulticlassAccuracy(model.num_classes, average="micro")
-                for k in range(1, model.num_stages + 1)
-            },
+            {f"exit_{k}": MulticlassAccuracy(model.num_classes, average="micro") for k in exits},
             compute_groups=False,
         )
         self._check_selection()
@@ -99,25 +99,31 @@ class ExitTraining(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count right answers of every exit."""
+        """Count right answers and cross entropy of every exit."""
         del batch_idx
         images, labels = batch
-        logits = [z.float() for z in self.model(images)]
-        self.val_loss.update(self.loss(logits, labels))
-        for k, z in enumerate(logits, start=1):
-            self.val_accuracy[f"exit_{k}"].update(z, labels)
+        for k, z in enumerate(self.model(images), start=1):
+            entropy = functional.cross_entropy(z.float(), labels, reduction="none")
+            self.val_loss[f"exit_{k}"].update(entropy)
+            self.val_accuracy[f"exit_{k}"].update(z.float(), labels)
 
     def validation_summary(self) -> dict[str, float]:
         """Return the epoch's metrics, and the score that the best epoch is chosen by."""
-        found = self.val_accuracy.compute()
-        accuracy = {k: float(found[f"exit_{k}"]) for k in range(1, self.model.num_stages + 1)}
+        accuracy, loss = (
+            [float(found[f"exit_{k}"]) for k in range(1, self.model.num_stages + 1)]
+            for found in (self.val_accuracy.compute(), self.val_loss.compute())
+        )
+        summary = {f"val/accuracy_exit_{k}": v for k, v in enumerate(accuracy, start=1)}
+        summary |= {f"val/loss_exit_{k}": v for k, v in enumerate(loss, start=1)}
+        marks = self._selected(accuracy), -self._selected(loss)
+        score, tie = marks if self.recipe.select_by == "accuracy" else marks[::-1]
+        return summary | {"val/score": score, "val/tie": tie}
+
+    def _selected(self, figures: list[float]) -> float:
         select = self.recipe.select
         if select == "mean":
-            score = sum(accuracy.values()) / len(accuracy)
-        else:
-            score = accuracy[self.model.num_stages if select == "final" else int(select)]
-        summary = {f"val/accuracy_exit_{k}": value for k, value in accuracy.items()}
-        return summary | {"val/score": score, "val/loss": float(self.val_loss.compute())}
+            return sum(figures) / len(figures)
+        return figures[-1 if select == "final" else int(select) - 1]
 
     def on_validation_epoch_end(self) -> None:
         """Start the next epoch's count; the callbacks have read this one's."""

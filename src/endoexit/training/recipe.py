@@ -118,8 +118,10 @@ class Recipe(_Settings):
         epochs: at most so many.
         batch_size: images a step and process.
         model: settings of the network that differ from the catalog's.
-        select: what the best epoch is chosen by, on the val role: the accuracy
-            of one exit (a number, or "final") or its "mean" over the exits.
+        select: whose figures on the val role choose the best epoch: one exit's
+            (a number, or "final") or their "mean" over the exits.
+        select_by: "accuracy", or "loss" (cross entropy), which is less noisy
+            where the val role is small.
         patience: stop after so many epochs without a better one; null for never.
         precision: of the arithmetic, in Lightning's terms; "auto" takes
             bfloat16 where the processor computes it in hardware.
@@ -135,6 +137,7 @@ class Recipe(_Settings):
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
     select: Literal["mean", "final"] | int = "mean"
+    select_by: Literal["accuracy", "loss"] = "accuracy"
     patience: int | None = Field(None, ge=1)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "auto"
     weight_average: float = Field(0.0, ge=0, lt=1)
