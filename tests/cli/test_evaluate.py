@@ -38,9 +38,11 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
         assert f"{100 * row.scores.accuracy.value:.1f}" in line
         assert five_characters(row.time.ms) in line
     assert [line for line in table if line[:1] == ["adaptive"]]
-    assert "…" not in done.stdout.replace("1 … M", "")  # nothing cut off at 80 columns
+    assert "…" not in done.stdout  # nothing cut off at 80 columns
     assert "Adaptive rule: largest probability of at least 0.9" in done.stdout
     assert "threads: 1" in done.stdout
+    shares = " ".join(f"{100 * share:.1f}" for share in found.adaptive.shares)
+    assert f"all {shares}" in [" ".join(line.split()) for line in lines]
     assert f"Written: {run.path / 'evaluation.json'}" in lines
 
 
