@@ -79,8 +79,8 @@ def _prepare(output: Output, folder: Path, manifest: Path, seed: int) -> None:
     roles = "train=.6,val=.1,calibrate=.05,certify=.05,test=.2"
     _show(
         output,
-        f"endoexit split {folder} --groups {patients} --roles {roles} --seed {seed} "
-        f"--out {manifest}",
+        f"endoexit split {folder} --groups {patients} --merge-groups --roles {roles} "
+        f"--seed {seed} --out {manifest}",
     )
     split(folder, roles=roles, seed=seed, groups=patients, merge_groups=True, out=manifest)
 

@@ -93,7 +93,7 @@ class ExitTraining(lightning.LightningModule):
                 f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step "
                 f"{batch_idx + 1}. The last good checkpoint was kept. Try a lower learning rate "
                 "(--set optimizer.lr=...), gradient clipping (--set optimizer.gradient_clip=1) or "
-                "--precision 32-true."
+                "--set precision=32-true."
             )
         self.train_loss.update(loss.detach())
         return loss

@@ -1,0 +1,32 @@
+"""Write the complexity columns of the paper's Table 3, counted again, into README.md.
+
+python benchmarks/table3_counts.py
+"""
+
+from endoexit.evaluation.table3 import reproduce_table3
+from tables import ROOT, markdown_table, replace_between
+
+
+def main() -> None:
+    """Count and write."""
+    rows = [
+        (
+            found.paper.name,
+            found.paper.parameters_m,
+            f"{found.parameters / 1e6:.3f}",
+            f"{found.true_parameters / 1e6:.3f}",
+            found.paper.gflops,
+            f"{found.operations / 1e9:.3f}",
+            f"{found.true_macs / 1e9:.3f}",
+        )
+        for found in reproduce_table3()
+    ]
+    header = ("all images leave at", "params, M: paper", "by its rules", "true", "“GFLOPs”: paper",
+              "by its rules", "GMACs, true")  # fmt: skip
+    text = markdown_table(header, rows) + "\n\nMade by `python benchmarks/table3_counts.py`."
+    replace_between(ROOT / "README.md", "table3", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
