@@ -16,9 +16,9 @@ from endoexit.machine import describe_machine
 from endoexit.policy.calibrate import DEFAULT_RULE, PolicyResult, find_policy
 from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.goals import Budget, CostLimit, Goal, Guarantee
-from endoexit.policy.records import Costs, Provenance
+from endoexit.policy.records import Costs
 from endoexit.runs import Run
-from endoexit.runtime.opening import POLICY
+from endoexit.runtime.opening import POLICY, served_provenance
 
 CostUnit = Literal["macs", "ms"]
 
@@ -101,13 +101,7 @@ def calibrate_run(
         classes=run.classes,
         options=options.rules,
     )
-    provenance = Provenance(
-        weights_sha256=run.weights_sha256,
-        preprocessing=run.config.preprocessing.fingerprint(),
-        precision=logits[0].precision,
-        classes=run.classes,
-        manifest_sha256=manifest.sha256,
-    )
+    provenance = served_provenance(run, logits[0].precision, manifest.sha256)
     policy = result.policy.model_copy(update={"provenance": provenance})
     path = run.path / POLICY
     policy.write(path)

@@ -23,10 +23,9 @@ from endoexit.evaluation.rows import (
     twin_line,
 )
 from endoexit.machine import library_versions
-from endoexit.policy import ExitPolicy, threshold_policy
-from endoexit.policy.records import Provenance
+from endoexit.policy import threshold_policy
 from endoexit.runs import Run
-from endoexit.runtime.opening import POLICY
+from endoexit.runtime.opening import POLICY, read_policy
 
 THRESHOLD = 0.9
 CAUTIONS = {
@@ -179,17 +178,8 @@ def _decide(run: Run, logits: RoleLogits, options: Options) -> Decision | None:
         if options.threshold is not None:
             raise UsageError(f"{run.path} has one exit only: leave out the threshold.")
         return None
-    file = run.path / POLICY
-    if options.threshold is None and file.is_file():
-        policy = ExitPolicy.read(file)
-        policy.require_served_as(
-            Provenance(
-                weights_sha256=run.weights_sha256,
-                preprocessing=run.config.preprocessing.fingerprint(),
-                precision=logits.precision,
-                classes=run.classes,
-            )
-        )
+    policy = read_policy(run, logits.precision) if options.threshold is None else None
+    if policy is not None:
         origin = f"{POLICY}: {policy.goal or policy.rule}"
     else:
         threshold = THRESHOLD if options.threshold is None else options.threshold

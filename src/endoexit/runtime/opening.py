@@ -65,16 +65,43 @@ def _choose_policy(run: Run, backend: Backend, threshold: float | None) -> tuple
     if threshold is not None:
         words = f"largest probability of {threshold:g} or more, as asked for"
         return threshold_policy(exits, threshold), words
+    policy = read_policy(run, backend.precision)
+    if policy is None:
+        return fixed_exit(exits, exits), NO_POLICY
+    return policy, f"{run.path / POLICY}: {policy.goal or policy.rule}"
+
+
+def served_provenance(run: Run, precision: str, manifest_sha256: str | None = None) -> Provenance:
+    """Return what a run serves: what its policy must have been fitted for.
+
+    Args:
+        run: with weights.
+        precision: backend and numeric precision, such as "torch-f32".
+        manifest_sha256: of the manifest that a policy is fitted on.
+    """
+    return Provenance(
+        weights_sha256=run.weights_sha256,
+        preprocessing=run.config.preprocessing.fingerprint(),
+        precision=precision,
+        classes=run.classes,
+        manifest_sha256=manifest_sha256,
+    )
+
+
+def read_policy(run: Run, precision: str) -> ExitPolicy | None:
+    """Return the policy of a run, or None when it has none.
+
+    Args:
+        run: with weights.
+        precision: see `served_provenance`.
+
+    Raises:
+        PolicyError: it cannot be read, or was fitted for other weights, preprocessing, classes
+            or precision.
+    """
     file = run.path / POLICY
     if not file.is_file():
-        return fixed_exit(exits, exits), NO_POLICY
+        return None
     policy = ExitPolicy.read(file)
-    policy.require_served_as(
-        Provenance(
-            weights_sha256=run.weights_sha256,
-            preprocessing=run.config.preprocessing.fingerprint(),
-            precision=backend.precision,
-            classes=run.classes,
-        )
-    )
-    return policy, f"{file}: {policy.goal or policy.rule}"
+    policy.require_served_as(served_provenance(run, precision))
+    return policy
