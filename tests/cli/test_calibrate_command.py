@@ -48,6 +48,29 @@ def test_guarantee_is_printed_with_its_evidence(run):
     trials = json.loads(invoke(run, *goal, "--json").stdout)["trials"]
     assert trials[0]["tests"][0]["risk"] == "disagreement"
     assert [test["images"] for test in trials[0]["tests"]] == [6, 2]
+    counted = "Counted as one: each image (every certify image is a group of its own)."
+    assert counted in done.stdout
+
+
+def test_images_of_one_group_are_counted_together_unless_asked(run, tiny_manifest, tmp_path):
+    """The certify images in three groups of two: three groups prove less than six images."""
+    text = tiny_manifest.read_text()
+    rows = [line.split(",") for line in text.splitlines() if line.endswith(",certify")]
+    for path, label, _, role in rows:
+        grouped = f"{path},{label},together-{label},{role}"
+        text = text.replace(next(line for line in text.splitlines() if path in line), grouped)
+    manifest = tiny_manifest.with_name("grouped.csv")
+    manifest.write_text(text)
+    goal = (run, "--guarantee", "disagreement<=0.6", "--delta", 0.3, "--manifest", manifest)
+    counted = invoke(*goal)
+    by_image = invoke(*goal, "--unit", "image")
+    manifest.unlink()
+    assert "on new groups, with probability 0.7" in " ".join(counted.stdout.split())
+    reason = "Counted as one: each group, with its mean loss (the 6 certify images come from 3"
+    assert reason in " ".join(counted.stdout.split())
+    assert "on new images, with probability 0.7" in " ".join(by_image.stdout.split())
+    warning = "The 6 certify images come from 3 groups and were counted as independent"
+    assert warning in " ".join(by_image.stdout.split())
 
 
 def test_a_policy_without_a_promise_says_so(run):

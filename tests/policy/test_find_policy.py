@@ -155,8 +155,8 @@ def test_falls_back_to_the_final_exit_and_says_so(large):
     wrong[:3] = np.roll(wrong[:3], 1, axis=2)  # on certify the early exits are always wrong
     result = find(
         calibrate,
-        LogitSet("certify", wrong, certify.labels),
-        guarantee=["disagreement<=0.005", "missed[class 1]<=0.05"],
+        LogitSet("certify", wrong, certify.labels, np.arange(1500) // 2),
+        guarantee=["disagreement<=0.01", "missed[class 1]<=0.05"],
     )
     policy = result.policy
     expected = fixed_exit(4, 4).model_copy(update={"temperatures": fit_temperatures(calibrate)})
@@ -168,6 +168,10 @@ def test_falls_back_to_the_final_exit_and_says_so(large):
     )
     assert policy.note == FELL_BACK
     assert {promise.method for promise in policy.promises} == {"by construction"}
+    assert [(promise.unit, promise.images) for promise in policy.promises] == [
+        ("group", 750),
+        ("group", len(np.unique(np.flatnonzero(certify.labels == 1) // 2))),
+    ]
     assert len(policy.front) > 1
     assert result.expected.cost == 40.0
 
@@ -190,16 +194,34 @@ def test_two_and_six_exits(make_data):
 def test_groups(large):
     calibrate, certify = large
     by_group = replace(certify, groups=np.arange(1500) // 3)
-    images = find(calibrate, by_group, guarantee=["disagreement<=0.1"])
-    assert "1500 certify images come from 500 groups" in images.policy.note
-    groups = find(calibrate, by_group, guarantee=["disagreement<=0.1"], unit="group")
-    assert (groups.policy.promises[0].unit, groups.policy.promises[0].images) == ("group", 500)
-    assert groups.policy.note is None
-    alone = find(calibrate, replace(certify, groups=np.arange(1500)),
-                 guarantee=["disagreement<=0.1"])  # fmt: skip
-    assert alone.policy.note is None
+    goal = {"guarantee": ["disagreement<=0.1"]}
+    images = find(calibrate, by_group, unit="image", **goal).policy
+    assert "1500 certify images come from 500 groups" in images.note
+    assert (images.promises[0].unit, images.promises[0].unit_reason) == ("image", "asked for")
+    groups = find(calibrate, by_group, unit="group", **goal).policy
+    assert (groups.promises[0].unit, groups.promises[0].images) == ("group", 500)
+    assert (groups.promises[0].unit_reason, groups.note) == ("asked for", None)
     with pytest.raises(PolicyError, match="needs the groups of the certify images"):
-        find(calibrate, certify, guarantee=["disagreement<=0.1"], unit="group")
+        find(calibrate, certify, unit="group", **goal)
+
+
+def test_left_to_itself_it_counts_groups_where_one_holds_several_images(large):
+    calibrate, certify = large
+    goal = {"guarantee": ["disagreement<=0.1"]}
+    nearly = np.arange(1500)
+    nearly[1] = 0  # two near-copies among 1500 images
+    for groups, unit, images, reason in (
+        (None, "image", 1500, "the certify images have no groups"),
+        (np.arange(1500), "image", 1500, "every certify image is a group of its own"),
+        (nearly, "group", 1499, "the 1500 certify images come from 1499 groups"),
+        (np.arange(1500) // 3, "group", 500, "the 1500 certify images come from 500 groups"),
+    ):
+        policy = find(calibrate, replace(certify, groups=groups), **goal).policy
+        (promise,) = policy.promises
+        assert (promise.unit, promise.images, promise.unit_reason) == (unit, images, reason)
+        assert policy.note is None
+        asked = find(calibrate, replace(certify, groups=groups), unit=unit, **goal).policy
+        assert asked.thresholds == policy.thresholds
 
 
 def test_refusals(large, make_data):

@@ -36,7 +36,7 @@ FRONT = tuple(
         ({"deadline_ms": 25}, Anytime(25), "the last exit within 25 ms"),
         (
             {"guarantee": ["disagreement<=0.02", "missed[polyp]<=0.01"], "delta": 0.1},
-            Guarantee((Risk("disagreement", 0.02), Risk("missed", 0.01, "polyp")), 0.1),
+            Guarantee((Risk("disagreement", 0.02), Risk("missed", 0.01, "polyp")), 0.1, "auto"),
             "disagreement<=0.02 and missed[polyp]<=0.01 with probability 0.9",
         ),
         (

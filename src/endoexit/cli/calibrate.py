@@ -55,10 +55,10 @@ def calibrate(
         typer.Option(help="Chance that the guarantee fails.  [default: 0.05]"),
     ] = None,
     unit: Annotated[
-        Literal["image", "group"] | None,
+        Literal["auto", "image", "group"] | None,
         typer.Option(
-            help="What counts as one for the guarantee; take group when certify holds several "
-            "images of one patient or scene.  [default: image]"
+            help="What counts as one for the guarantee; auto takes groups where one of certify "
+            "holds several images.  [default: auto]"
         ),
     ] = None,
     rule: Annotated[
@@ -190,7 +190,8 @@ def _expected(found: "Calibrated") -> str:
 
 
 def _promises(found: "Calibrated") -> list[str]:
-    return [
+    promises = found.result.policy.promises
+    lines = [
         f"Promise: {promise.risk} <= {promise.tolerance:g} on new {promise.unit}s, with "
         f"probability {1 - promise.delta:g} ("
         + (
@@ -199,8 +200,12 @@ def _promises(found: "Calibrated") -> list[str]:
             else f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "
             f"p = {promise.p_value:.2g}, {promise.method})."
         )
-        for promise in found.result.policy.promises
+        for promise in promises
     ]
+    if promises:
+        one = {"image": "each image", "group": "each group, with its mean loss"}
+        lines.append(f"Counted as one: {one[promises[0].unit]} ({promises[0].unit_reason}).")
+    return lines
 
 
 def _document(found: "Calibrated") -> dict[str, Any]:

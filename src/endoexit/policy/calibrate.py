@@ -25,7 +25,7 @@ from endoexit.policy.guarantee import (
     LADDER_STEPS,
     Trial,
     certify_sequence,
-    group_numbers,
+    counting,
     kept_by_construction,
     require_enough,
     risk_score,
@@ -173,7 +173,8 @@ def _guaranteed(
             "make one with `endoexit split --roles`."
         )
     require_disjoint(table.data, certify)
-    groups = group_numbers(certify) if goal.unit == "group" else None
+    counted = counting(goal.unit, certify)
+    groups = counted.groups
     losses = [loss_table(risk, certify, classes) for risk in goal.risks]
     require_enough(losses, goal.delta, groups)
     scored = risk_score([loss_table(risk, table.data, classes) for risk in goal.risks])
@@ -193,7 +194,9 @@ def _guaranteed(
     if policy is None or (table.exits(policy) == table.data.num_exits).all():
         policy, note = fixed_exit(table.data.num_exits, table.data.num_exits), FELL_BACK
         policy = policy.model_copy(update={"temperatures": table.temperatures})
-        promises = tuple(kept_by_construction(loss, goal.delta) for loss in losses)
+        promises = tuple(kept_by_construction(loss, goal.delta, groups) for loss in losses)
+    reason = {"unit_reason": counted.reason}
+    promises = tuple(promise.model_copy(update=reason) for promise in promises)
     update = {"front": points, "promises": promises, "note": note}
     return policy.model_copy(update=update), certified.trials
 

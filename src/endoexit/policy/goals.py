@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from endoexit.errors import PolicyError, UsageError
-from endoexit.policy.guarantee import Unit
+from endoexit.policy.guarantee import UnitChoice
 from endoexit.policy.records import Costs, FrontPoint
 from endoexit.policy.risks import Risk, parse_risk
 
@@ -93,13 +93,13 @@ class Guarantee:
     Attributes:
         risks: one or more.
         delta: δ.
-        unit: what counts as one independent draw: an image, or a group with its mean loss (for
-            several images of one patient; needs groups).
+        unit: what counts as one independent draw: an image, or a group with its mean loss;
+            "auto" takes groups where a certify group holds several images.
     """
 
     risks: tuple[Risk, ...]
     delta: float = 0.05
-    unit: Unit = "image"
+    unit: UnitChoice = "auto"
 
     def __post_init__(self) -> None:
         if not self.risks:
@@ -153,7 +153,7 @@ def make_goal(
     deadline_ms: float | None = None,
     guarantee: Sequence[str] = (),
     delta: float | None = None,
-    unit: Unit | None = None,
+    unit: UnitChoice | None = None,
 ) -> Goal:
     """Return the goal that the options ask for, as the command line names them.
 
@@ -167,7 +167,7 @@ def make_goal(
         deadline_ms: milliseconds that one image may take.
         guarantee: such as "disagreement<=0.02"; several hold at once.
         delta: δ of the guarantee; 0.05 when left out.
-        unit: what counts as one draw for the guarantee; an image when left out.
+        unit: what counts as one draw for the guarantee; "auto" when left out.
 
     Raises:
         UsageError: no goal or several, delta or unit without a guarantee, a value out of range.
@@ -192,7 +192,7 @@ def make_goal(
     if guarantee:
         risks = tuple(parse_risk(text) for text in guarantee)
         goals["guarantee"] = Guarantee(
-            risks, 0.05 if delta is None else delta, "image" if unit is None else unit
+            risks, 0.05 if delta is None else delta, "auto" if unit is None else unit
         )
     if len(goals) != 1:
         names = "max-ms, max-macs, mean-exit-cost, min-accuracy, max-accuracy-drop, budget, "

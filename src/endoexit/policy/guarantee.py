@@ -21,6 +21,7 @@ from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable
 
 Unit = Literal["image", "group"]
+UnitChoice = Literal["auto", "image", "group"]
 
 # Rungs from "nobody leaves early" up to the front's safest point.
 LADDER_STEPS = 8
@@ -118,6 +119,10 @@ def _group_means(losses: NDArray[np.float64], groups: NDArray[np.int64]) -> NDAr
     return np.asarray(np.bincount(place, weights=losses) / sizes)
 
 
+def _units(table: LossTable, groups: NDArray[np.int64] | None) -> int:
+    return table.num_images if groups is None else len(np.unique(groups[table.counted]))
+
+
 def require_enough(
     tables: Sequence[LossTable], delta: float, groups: NDArray[np.int64] | None
 ) -> None:
@@ -128,10 +133,8 @@ def require_enough(
     """
     for table in tables:
         risk = table.risk
-        have = table.num_images
+        have = _units(table, groups)
         unit = "images" if groups is None else "groups"
-        if groups is not None:
-            have = len(np.unique(groups[table.counted]))
         needed = smallest_sample(risk.tolerance, delta, binary=risk.binary and groups is None)
         if have < needed:
             of_class = f" of class {risk.of_class!r}" if risk.of_class else ""
@@ -140,6 +143,42 @@ def require_enough(
                 f"delta {delta:g}: it takes at least {needed} without a single loss, and more "
                 "with some. Give certify more images, or ask for a larger tolerance or delta."
             )
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What counts as one independent draw of a cohort.
+
+    Attributes:
+        unit: an image, or a group with its mean loss.
+        groups: (N,) group of each image as a whole number; None where images count.
+        reason: why this unit, in words.
+    """
+
+    unit: Unit
+    groups: NDArray[np.int64] | None
+    reason: str
+
+
+def counting(choice: UnitChoice, data: LogitSet) -> Counting:
+    """Decide what counts as one draw: "auto" takes groups where one holds several images.
+
+    Images of one group are alike, so counting them one by one overrates what they prove.
+
+    Raises:
+        PolicyError: groups are asked for, and the cohort has none.
+    """
+    if choice == "group" or (choice == "auto" and data.groups is not None):
+        numbers = group_numbers(data)
+        groups = len(np.unique(numbers))
+        if choice == "group":
+            return Counting("group", numbers, "asked for")
+        if groups < data.num_images:
+            reason = f"the {data.num_images} {data.name} images come from {groups} groups"
+            return Counting("group", numbers, reason)
+        return Counting("image", None, f"every {data.name} image is a group of its own")
+    reason = "asked for" if choice == "image" else f"the {data.name} images have no groups"
+    return Counting("image", None, reason)
 
 
 def certify_sequence(
@@ -190,13 +229,16 @@ def certify_sequence(
     return Certified(last.policy, promises, tuple(trials))
 
 
-def kept_by_construction(table: LossTable, delta: float) -> Promise:
+def kept_by_construction(
+    table: LossTable, delta: float, groups: NDArray[np.int64] | None = None
+) -> Promise:
     """Return the promise of the final exit, whose losses against itself are zero."""
     return Promise(
         risk=table.risk.label,
         tolerance=table.risk.tolerance,
         delta=delta,
-        images=table.num_images,
+        images=_units(table, groups),
+        unit="image" if groups is None else "group",
         observed=0.0,
         p_value=0.0,
         method="by construction",

@@ -103,6 +103,7 @@ class Promise(Record):
         delta: δ.
         images: how many independent certify images (or groups) it rests on.
         unit: what counts as one: an image, or a group with its mean loss.
+        unit_reason: why that counts as one, in words.
         observed: mean loss on them.
         p_value: of the hypothesis risk > ε.
         method: how the p-value was computed.
@@ -113,6 +114,7 @@ class Promise(Record):
     delta: float
     images: Count
     unit: Literal["image", "group"] = "image"
+    unit_reason: str | None = None
     observed: float
     p_value: Share
     method: Literal["exact binomial", "betting", "by construction"]
