@@ -9,6 +9,7 @@ from endoexit.policy.comparisons import (
     oracle,
     oracle_exits,
     random_assignment,
+    random_right,
 )
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.table import ExitTable, outcome
@@ -41,6 +42,8 @@ def test_random_assignment_is_the_mean_over_all_permutations():
     assert expected.accuracy == pytest.approx(np.mean(drawn), abs=0.01)
     assert expected.accuracy == pytest.approx(0.25 * 0.5 + 0.5 * 0.5 + 0.25 * 0.5)
     assert expected.cost == 9 / 4
+    # Image 0 is right at every exit, 1 at exit 1, 2 at exits 2 and 3, 3 nowhere.
+    assert random_right(DATA, exits).tolist() == [1.0, 0.25, 0.75, 0.0]
 
 
 def test_shares_by_class_by_hand():

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -7,14 +5,12 @@ from endoexit.errors import PolicyError
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.guarantee import (
     certify_sequence,
-    check_promises,
     measure_risk,
     require_enough,
     risk_score,
 )
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.pvalues import betting_p_value, binomial_p_value
-from endoexit.policy.records import Promise
 from endoexit.policy.risks import loss_table, parse_risk
 from endoexit.policy.table import ExitTable
 
@@ -143,38 +139,3 @@ def test_thresholds_come_from_the_policies(make_data):
         exits = trial.policy.assign(data.logits)
         observed = data.predictions[exits - 1, np.arange(300)] != data.predictions[-1]
         assert trial.tests[0].observed == observed.mean()
-
-
-def promise(risk, tolerance=0.05, unit="image"):
-    return Promise(risk=risk, tolerance=tolerance, delta=0.05, images=400, unit=unit, observed=0.0,
-                   p_value=0.01, method="betting")  # fmt: skip
-
-
-def test_promises_beside_another_cohort():
-    data = certify_set([6], images=100)  # three of the six are polyps, of fifty
-    data = replace(data, groups=np.repeat(np.arange(50), 2))
-    policy = fixed_exit(2, 1).model_copy(
-        update={
-            "promises": (
-                promise("disagreement"),
-                promise("missed[polyp]", tolerance=0.06),
-                promise("disagreement", unit="group"),
-            )
-        }
-    )
-    first, second, third = check_promises(policy, data, CLASSES)
-    assert (first.images, first.observed, first.kept) == (100, 0.06, False)
-    assert (second.images, second.observed, second.kept) == (50, 0.06, True)
-    assert (third.images, third.observed) == (50, 0.06)
-    assert check_promises(fixed_exit(2, 1), data, CLASSES) == ()
-
-
-def test_a_promise_on_a_class_that_the_cohort_lacks():
-    data = certify_set([6], images=100)
-    normal = LogitSet("test", data.logits[:, ::2], data.labels[::2])
-    policy = fixed_exit(2, 1).model_copy(update={"promises": (promise("missed[polyp]"),)})
-    (check,) = check_promises(policy, normal, CLASSES)
-    assert (check.images, check.observed, check.kept) == (0, None, None)
-    by_group = policy.model_copy(update={"promises": (promise("disagreement", unit="group"),)})
-    with pytest.raises(PolicyError, match="groups of the test images"):
-        check_promises(by_group, normal, CLASSES)

@@ -16,7 +16,7 @@ from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.pvalues import betting_p_value, binomial_p_value, smallest_sample
 from endoexit.policy.records import Promise
-from endoexit.policy.risks import LossTable, Risk, loss_table, parse_risk
+from endoexit.policy.risks import LossTable, Risk
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable
 
@@ -100,9 +100,7 @@ def measure_risk(
         groups: (N,) whole numbers: each group then counts as one unit with its mean loss; None
             counts images.
     """
-    losses = table.of(exits)
-    if groups is not None:
-        losses = _group_means(losses, groups[table.counted])
+    losses = unit_losses(table, exits, groups)
     exact = table.risk.binary and groups is None
     p_value = binomial_p_value if exact else betting_p_value
     return RiskTest(
@@ -114,8 +112,14 @@ def measure_risk(
     )
 
 
-def _group_means(losses: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+def unit_losses(
+    table: LossTable, exits: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> NDArray[np.float64]:
+    """Return the losses (n,) of the counted images, or of their groups; see `measure_risk`."""
+    losses = table.of(exits)
+    if groups is None:
+        return losses
+    _, place, sizes = np.unique(groups[table.counted], return_inverse=True, return_counts=True)
     return np.asarray(np.bincount(place, weights=losses) / sizes)
 
 
@@ -243,57 +247,6 @@ def kept_by_construction(
         p_value=0.0,
         method="by construction",
     )
-
-
-@dataclass(frozen=True)
-class PromiseCheck:
-    """A promise beside what another cohort shows.
-
-    Attributes:
-        promise: what was promised.
-        images: images (or groups) of the cohort that the risk is a mean over.
-        observed: mean loss on them; None where the cohort has none.
-    """
-
-    promise: Promise
-    images: int
-    observed: float | None
-
-    @property
-    def kept(self) -> bool | None:
-        """Whether the observed risk is within the tolerance; None where nothing was observed.
-
-        A cohort is a sample: an observed risk a little above the tolerance does not prove that
-        the promise is broken.
-        """
-        return None if self.observed is None else self.observed <= self.promise.tolerance
-
-
-def check_promises(
-    policy: ExitPolicy, data: LogitSet, classes: tuple[str, ...]
-) -> tuple[PromiseCheck, ...]:
-    """Return what a cohort, such as test, shows of each promise of a policy.
-
-    Args:
-        policy: with its promises.
-        data: logits of the cohort.
-        classes: names in the order of the logits.
-
-    Raises:
-        PolicyError: a promise counts groups, and the cohort has none.
-        UsageError: a class of a promise does not exist.
-    """
-    exits = policy.assign(data.logits)
-    checks = []
-    for promise in policy.promises:
-        risk = parse_risk(f"{promise.risk}<={promise.tolerance!r}")
-        groups = group_numbers(data) if promise.unit == "group" else None
-        if risk.of_class in classes and not (data.labels == classes.index(risk.of_class)).any():
-            checks.append(PromiseCheck(promise, 0, None))
-            continue
-        test = measure_risk(loss_table(risk, data, classes), exits, groups)
-        checks.append(PromiseCheck(promise, test.images, test.observed))
-    return tuple(checks)
 
 
 def group_numbers(data: LogitSet) -> NDArray[np.int64]:

@@ -1,0 +1,83 @@
+"""The promises of a policy beside what another cohort, such as test, shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.policy.guarantee import group_numbers, unit_losses
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.policy import ExitPolicy
+from endoexit.policy.records import Promise
+from endoexit.policy.risks import Risk, loss_table, parse_risk
+
+
+@dataclass(frozen=True, eq=False)
+class PromiseCheck:
+    """A promise beside what another cohort shows, in the unit that it was made in.
+
+    Attributes:
+        promise: what was promised.
+        risk: what it is about.
+        losses: (n,) loss of each image, or mean loss of each group, that the risk is a mean over;
+            empty where the cohort has none.
+        groups: (n,) who belongs together, as whole numbers.
+    """
+
+    promise: Promise
+    risk: Risk
+    losses: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+    @property
+    def images(self) -> int:
+        """Images (or groups) that the risk is a mean over."""
+        return len(self.losses)
+
+    @property
+    def observed(self) -> float | None:
+        """Mean loss; None where the cohort has no such image."""
+        return float(self.losses.mean()) if len(self.losses) else None
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether the observed risk is within the tolerance; None where nothing was observed.
+
+        A cohort is a sample: an observed risk a little above the tolerance does not prove that
+        the promise is broken.
+        """
+        observed = self.observed
+        return None if observed is None else observed <= self.promise.tolerance
+
+
+def check_promises(
+    policy: ExitPolicy, data: LogitSet, classes: tuple[str, ...]
+) -> tuple[PromiseCheck, ...]:
+    """Return what a cohort, such as test, shows of each promise of a policy.
+
+    Args:
+        policy: with its promises.
+        data: logits of the cohort.
+        classes: names in the order of the logits.
+
+    Raises:
+        PolicyError: a promise counts groups, and the cohort has none.
+        UsageError: a class of a promise does not exist.
+    """
+    exits = policy.assign(data.logits)
+    return tuple(_check(promise, data, classes, exits) for promise in policy.promises)
+
+
+def _check(
+    promise: Promise, data: LogitSet, classes: tuple[str, ...], exits: NDArray[np.int64]
+) -> PromiseCheck:
+    risk = parse_risk(f"{promise.risk}<={promise.tolerance!r}")
+    if risk.of_class in classes and not (data.labels == classes.index(risk.of_class)).any():
+        nobody = np.empty(0)
+        return PromiseCheck(promise, risk, nobody, nobody.astype(np.int64))
+    table = loss_table(risk, data, classes)
+    if promise.unit == "group":
+        losses = unit_losses(table, exits, group_numbers(data))
+        return PromiseCheck(promise, risk, losses, np.arange(len(losses)))
+    members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
+    return PromiseCheck(promise, risk, unit_losses(table, exits, None), members[table.counted])

@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from endoexit.errors import PolicyError
+from endoexit.policy import fixed_exit
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.promises import check_promises
+from endoexit.policy.records import Promise
+
+CLASSES = ("normal", "polyp")
+
+
+def wrong_at_first(wrong, images=100):
+    """Two exits: the first is wrong on the first `wrong` images, every second image a polyp."""
+    labels = np.arange(images) % 2
+    answers = np.tile(labels, (2, 1))
+    answers[0, :wrong] = 1 - answers[0, :wrong]
+    return LogitSet("test", np.eye(2)[answers], labels)
+
+
+def promise(risk, tolerance=0.05, unit="image"):
+    return Promise(risk=risk, tolerance=tolerance, delta=0.05, images=400, unit=unit, observed=0.0,
+                   p_value=0.01, method="betting")  # fmt: skip
+
+
+def test_promises_beside_another_cohort():
+    data = wrong_at_first(6)  # three of the six are polyps, of fifty
+    data = replace(data, groups=np.repeat(np.arange(50), 2))
+    policy = fixed_exit(2, 1).model_copy(
+        update={
+            "promises": (
+                promise("disagreement"),
+                promise("missed[polyp]", tolerance=0.06),
+                promise("disagreement", unit="group"),
+            )
+        }
+    )
+    first, second, third = check_promises(policy, data, CLASSES)
+    assert (first.images, first.observed, first.kept) == (100, 0.06, False)
+    assert (second.images, second.observed, second.kept) == (50, 0.06, True)
+    assert (third.images, third.observed) == (50, 0.06)
+    # Whoever belongs together is known in every unit: that is what intervals need.
+    assert first.groups.tolist() == data.groups.tolist()
+    assert second.groups.tolist() == data.groups[1::2].tolist()
+    assert third.groups.tolist() == list(range(50))
+    assert third.losses.tolist() == [1.0] * 3 + [0.0] * 47
+    assert check_promises(fixed_exit(2, 1), data, CLASSES) == ()
+
+
+def test_a_promise_on_a_class_that_the_cohort_lacks():
+    data = wrong_at_first(6)
+    normal = LogitSet("test", data.logits[:, ::2], data.labels[::2])
+    policy = fixed_exit(2, 1).model_copy(update={"promises": (promise("missed[polyp]"),)})
+    (check,) = check_promises(policy, normal, CLASSES)
+    assert (check.images, check.observed, check.kept) == (0, None, None)
+    by_group = policy.model_copy(update={"promises": (promise("disagreement", unit="group"),)})
+    with pytest.raises(PolicyError, match="groups of the test images"):
+        check_promises(by_group, normal, CLASSES)
