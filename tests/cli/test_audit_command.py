@@ -78,6 +78,17 @@ def test_leaks_are_named(folder: Path, tmp_path: Path) -> None:
     assert "on seen images: 100.0 % of all." in result.stdout
 
 
+def test_a_split_folder_without_a_readable_image_is_no_side_of_a_leak(tmp_path: Path) -> None:
+    picture_folder(tmp_path / "own" / "train", {"a": 2, "b": 2})
+    picture_folder(tmp_path / "own" / "val", {"a": 2, "b": 2}, start=1)
+    (tmp_path / "own" / "test" / "a").mkdir(parents=True)
+    (tmp_path / "own" / "test" / "a" / "1.jpg").write_text("version https://git-lfs")
+    result = run("audit", "own", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "! Leak: a score on val counts images that were seen in train." in result.stdout
+    assert "test/a/1.jpg: not an image" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -143,6 +143,14 @@ def test_crossing_counts_the_nearest_of_each_part_in_both_directions() -> None:
     assert crossing.ways() == [("train", "test")]
 
 
+def test_a_part_of_which_no_image_can_be_read_is_no_part() -> None:
+    crossing = Crossing(["train", "val"], ("train", "val", "test"))
+    crossing.add(Pairs(np.array([0]), np.array([1]), np.array([3])))
+    assert crossing.names == ("train", "val")
+    assert crossing.ways() == [("train", "val")]
+    assert Crossing(["", ""], ("0", "1")).elsewhere().tolist() == [FAR, FAR]
+
+
 def test_ten_thousand_hashes_are_grouped_in_seconds() -> None:
     hashes = random_hashes(10_000, 0, near=3_000)
     start = time.perf_counter()

@@ -450,6 +450,13 @@ def test_arrays_of_another_kind_are_refused() -> None:
         preprocessing.normalise(np.zeros((2, 8, 8, 3), np.uint8))
 
 
+def test_a_strip_that_would_grow_beyond_all_bounds_is_refused() -> None:
+    strip = encode(Image.new("RGB", (20_000, MIN_SIDE)))
+    with pytest.raises(ImageError, match=r"too elongated \(20000×8 pixels\).*crop it or remove it"):
+        Preprocessing(size=224, resize="shorter-side").load(strip)
+    assert Preprocessing(size=224).load(strip).shape == (224, 224, 3)
+
+
 def test_canvas_stretches_the_whole_image_and_keeps_the_statistics() -> None:
     preprocessing = Preprocessing(size=64, resize="shorter-side", crop_ratio=0.875, mean=(0.4,) * 3)
     assert preprocessing.canvas(96) == Preprocessing(size=96, mean=(0.4, 0.4, 0.4))

@@ -43,7 +43,8 @@ class Folds:
         counted = self.crossing.values >= 0
         if label is not None:
             counted = counted & (self.labels == label)
-        return float((self.crossing.elsewhere()[counted] <= bits).mean())
+        near = self.crossing.elsewhere()[counted] <= bits
+        return float(near.mean()) if len(near) else 0.0
 
     def without(self) -> int:
         """Return how many images have no fold."""
@@ -172,7 +173,7 @@ def audit_images(
         near=found.near,
         mixed_labels=found.mixed_labels(),
         mixed_pairs=found.mixed_pairs,
-        parts=parts if len(listing.parts) > 1 else None,
+        parts=parts if len(parts.names) > 1 else None,
         folds=Folds(table, in_folds, np.array(labels)) if table else None,
         shortcuts=find_shortcuts(images),
     )

@@ -14,17 +14,18 @@ class Crossing:
     """How near each image's nearest copy is in each part; filled pair by pair.
 
     Attributes:
-        names: of the parts, K of them.
+        names: of the parts that have an image, K of them.
         values: index of each image's part, (N,); −1 for an image in none.
         bits: to the nearest image of each part, (N, K) int16; `FAR` where none is near.
     """
 
     def __init__(self, parts: Sequence[str], names: Sequence[str]) -> None:
         """Take the part of each image; one that is not among `names` is in none."""
-        index = {name: number for number, name in enumerate(names)}
-        self.names = tuple(names)
+        present = set(parts)
+        self.names = tuple(name for name in names if name in present)
+        index = {name: number for number, name in enumerate(self.names)}
         self.values = np.array([index.get(part, -1) for part in parts], dtype=np.int64)
-        self.bits = np.full((len(parts), len(names)), FAR, dtype=np.int16)
+        self.bits = np.full((len(parts), len(self.names)), FAR, dtype=np.int16)
 
     def add(self, pairs: Pairs) -> None:
         """Take these pairs of near-copies into account, in both directions."""

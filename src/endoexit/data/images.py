@@ -126,7 +126,7 @@ class Preprocessing(BaseModel):
         """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
 
         Raises:
-            ImageError: the array has another shape or type.
+            ImageError: the array has another shape or type, or is too elongated.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ImageError(
@@ -139,6 +139,12 @@ class Preprocessing(BaseModel):
         if self.resize == "shorter-side":
             shorter = min(height, width)
             wide, high = round(width * side / shorter), round(height * side / shorter)
+            if wide * high > MAX_PIXELS:
+                raise ImageError(
+                    f"the image is too elongated ({width}×{height} pixels): with a shorter side of "
+                    f"{side} it has more than {MAX_PIXELS // 10**6} megapixels; crop it or remove "
+                    "it."
+                )
         left, top = (wide - self.size) // 2, (high - self.size) // 2
         resized = Image.fromarray(image).resize((wide, high), Image.Resampling.BILINEAR)
         return np.array(resized.crop((left, top, left + self.size, top + self.size)))
