@@ -19,9 +19,16 @@ settings.load_profile("shared-machine")
 def real_data() -> Path:
     """Folder with the real images (ENDOEXIT_DATA, else shared/data beside the checkout)."""
     folder = Path(os.environ.get("ENDOEXIT_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "colonoscopy").is_dir():
-        pytest.skip(f"real images not found at {folder}; set ENDOEXIT_DATA to their folder")
+    for name in ("colonoscopy", "otoscopy"):
+        if not (folder / name).is_dir():
+            pytest.skip(f"no {name} images in {folder}; set ENDOEXIT_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prototype_splits() -> Path:
+    """Folder with the groups and roles of the real images, as the benchmarks use them."""
+    return ROOT / "benchmarks" / "splits"
 
 
 @pytest.fixture(scope="session", autouse=True)

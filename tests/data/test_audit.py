@@ -206,12 +206,9 @@ def test_colonoscopy_groups_and_label_noise(colonoscopy: Audit) -> None:
 
 
 def test_colonoscopy_groups_are_those_of_the_prototypes(
-    colonoscopy: Audit, real_data: Path
+    colonoscopy: Audit, prototype_splits: Path
 ) -> None:
-    golden = real_data.parent / "golden" / "colonoscopy_prototype_split.csv"
-    if not golden.is_file():
-        pytest.skip(f"no prototype split at {golden}")
-    with golden.open() as stream:
+    with (prototype_splits / "colonoscopy_prototype_split.csv").open() as stream:
         groups = {row["path"]: row["group"] for row in csv.DictReader(stream)}
     ours = {
         image.file.path: int(number)

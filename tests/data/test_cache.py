@@ -19,29 +19,37 @@ from endoexit.errors import DataError, EndoexitError
 
 SQUARE = Preprocessing(size=16)
 
-# Caches every image of a folder; prints how many it decoded. `pause` slows each decode down.
+# Caches every image of a folder; prints how many it decoded. `pause` slows each decode down;
+# after `stop` images it waits for ever.
 CHILD = """
 import pathlib, sys, threading, time
 from endoexit.data.cache import cache_images
 from endoexit.data.images import Preprocessing
 folder, cache, pause = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), float(sys.argv[3])
-decoded, load = [], Preprocessing.load
+decoded, load, told, stop = [], Preprocessing.load, [], int(sys.argv[4])
 def slow(self, source):
     decoded.append(threading.get_ident())
     time.sleep(pause)
     return load(self, source)
+def tell(count):
+    told.append(count)
+    print(count, flush=True)
+    if len(told) == stop:
+        threading.Event().wait()
 Preprocessing.load = slow
 print("ready", flush=True)
 sys.stdin.readline()
 paths = sorted(folder.iterdir())
-cached = cache_images(paths, Preprocessing(size=16), cache, lambda n: print(n, flush=True))
+cached = cache_images(paths, Preprocessing(size=16), cache, tell)
 print("decoded", len(decoded), len(set(decoded)), int(cached.images.sum()), flush=True)
 """
 
 
-def start_child(folder: Path, cache: Path, pause: float = 0) -> subprocess.Popen[str]:
+def start_child(
+    folder: Path, cache: Path, pause: float = 0, stop: int = -1
+) -> subprocess.Popen[str]:
     """Start a process that is ready to cache, and waits for a line on its stdin."""
-    command = [sys.executable, "-c", CHILD, str(folder), str(cache), str(pause)]
+    command = [sys.executable, "-c", CHILD, str(folder), str(cache), str(pause), str(stop)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
@@ -346,7 +354,7 @@ def test_two_threads_or_more_decode(folder: Path, cache: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
 def test_killed_half_way_then_again(folder: Path, cache: Path) -> None:
-    child, waiting = start_child(folder, cache, pause=0.2), start_child(folder, cache)
+    child, waiting = start_child(folder, cache, stop=5), start_child(folder, cache)
     go(child)
     assert child.stdout is not None
     for _ in range(5):  # five images are written, fifteen are not
@@ -366,7 +374,7 @@ def test_killed_half_way_then_again(folder: Path, cache: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
 def test_half_written_list_is_not_taken_for_complete(folder: Path, cache: Path) -> None:
-    child = start_child(folder, cache, pause=0.05)
+    child = start_child(folder, cache, stop=5)
     go(child)
     assert child.stdout is not None
     for _ in range(5):

@@ -185,12 +185,10 @@ def test_writing_refuses_what_reading_would(root: Path, tmp_path: Path) -> None:
     assert not sidecar_path(tmp_path / "m.csv").exists()
 
 
-def test_the_prototypes_splits_are_read(real_data: Path) -> None:
-    golden = real_data.parent / "golden"
-    if not golden.is_dir():
-        pytest.skip(f"no prototype splits at {golden}")
+def test_the_prototypes_splits_are_read(real_data: Path, prototype_splits: Path) -> None:
     for name, counts in (("colonoscopy", 2150), ("otoscopy", 811)):
-        manifest = read_manifest(golden / f"{name}_prototype_split.csv", real_data / name)
+        split = prototype_splits / f"{name}_prototype_split.csv"
+        manifest = read_manifest(split, real_data / name)
         assert [role for role in ROLES if manifest.has(role)] == [
             "train", "val", "calibrate", "test",
         ]  # fmt: skip

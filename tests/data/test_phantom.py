@@ -231,19 +231,24 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
         render_phantom(tmp_path / "file" / "p", 1, size=32)
 
 
+# Renders; after `stop` pictures it waits for ever.
 CHILD = """
-import pathlib, sys
+import pathlib, sys, threading
 from endoexit.data.phantom import render_phantom
+told, stop = [], int(sys.argv[2])
 def tell(count):
+    told.append(count)
     print(count, flush=True)
+    if len(told) == stop:
+        threading.Event().wait()
 print("ready", flush=True)
 sys.stdin.readline()
 render_phantom(pathlib.Path(sys.argv[1]), 6, size=64, advance=tell)
 """
 
 
-def start_child(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", CHILD, str(folder)]
+def start_child(folder: Path, stop: int = -1) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD, str(folder), str(stop)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdin is not None
@@ -260,7 +265,7 @@ def go(child: subprocess.Popen[str]) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
 def test_killed_half_way_then_again(tmp_path: Path) -> None:
     folder = tmp_path / "p"
-    child = start_child(folder)
+    child = start_child(folder, stop=10)
     go(child)
     assert child.stdout is not None
     for _ in range(10):
