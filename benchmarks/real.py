@@ -72,14 +72,14 @@ def study(name: str, folder: Path, threads: Sequence[object]) -> None:
 
 
 def summarise(name: str, folder: Path) -> dict[str, Any]:
-    """Return what one data set showed, from the evaluations of its finished runs."""
+    """Return what one data set showed, from the evaluations of the seeds that are finished."""
+    runs = {seed: folder / name / f"{MODEL}-seed{seed}" for seed in SEEDS[name]}
+    runs = {seed: run for seed, run in runs.items() if (run / "evaluation.json").is_file()}
+    if not runs:
+        raise SystemExit(f"no run in {folder / name} is evaluated: run benchmarks/real.py {name}")
     seeds = []
-    for seed in SEEDS[name]:
-        run = folder / name / f"{MODEL}-seed{seed}"
-        path = run / "evaluation.json"
-        if not path.is_file():
-            raise SystemExit(f"{path} is missing: run python benchmarks/real.py {name} first")
-        found = Evaluation.model_validate(read_json(path))
+    for seed, run in runs.items():
+        found = Evaluation.model_validate(read_json(run / "evaluation.json"))
         seeds.append(
             {
                 "seed": seed,
@@ -91,12 +91,11 @@ def summarise(name: str, folder: Path) -> dict[str, Any]:
                 "shares": found.adaptive.shares if found.adaptive else None,
             }
         )
-    first = Evaluation.model_validate(
-        read_json(folder / name / f"{MODEL}-seed{SEEDS[name][0]}" / "evaluation.json")
-    )
+    first = Evaluation.model_validate(read_json(next(iter(runs.values())) / "evaluation.json"))
     return {
         "data": name,
         "command": f"python benchmarks/real.py {name}",
+        "seeds_planned": len(SEEDS[name]),
         "test_images": len(first.images.paths),
         "manifest_sha256": first.manifest_sha256,
         "threshold": float(THRESHOLD),
@@ -165,9 +164,11 @@ def table(result: dict[str, Any]) -> str:
     header = (f"{result['data']}, {result['test_images']} test images", "accuracy, mean, %",
               "of each seed", "plain prototype", "GMACs an image")  # fmt: skip
     facts = seeds[0]["training"]
+    planned = result["seeds_planned"]
+    count = f"{len(seeds)} seeds" if len(seeds) == planned else f"{len(seeds)} of {planned} seeds"
     return markdown_table(header, rows) + (
         f"\n\n`{MODEL}` at {facts['recipe']['image']['size']}×{facts['recipe']['image']['size']}, "
-        f"recipe `{RECIPE}`, {facts['epochs']} epochs, {len(seeds)} seeds, {facts['precision']}. "
+        f"recipe `{RECIPE}`, {facts['epochs']} epochs, {count}, {facts['precision']}. "
         f"Made by `{result['command']}`."
     )
 
