@@ -96,10 +96,19 @@ def test_weights_of_another_network_are_refused_by_name_and_shape():
         load_published_hifuse(create_model("hifuse_tiny_dw", 8), weights)
     with pytest.raises(ModelError, match=r"stages.2.2.dwconv.weight: no such layer in this"):
         load_published_hifuse(create_model("hifuse_tiny", 8), weights | published_weights("small"))
-    with pytest.raises(ModelError, match=r"fu9.x.weight: no such layer in the published code"):
+    strange = {
+        "fu9.x.weight": "the published code",
+        "fu9.norm3.weight": "this network",
+        "stages.0.0.gamma.weight": "the published code",
+        "layers2.downsample.gamma.weight": "the published code",
+        "downsample_layers.7.0.weight": "this network",
+    }
+    with pytest.raises(ModelError) as caught:
         load_published_hifuse(
-            create_model("hifuse_tiny", 8), weights | {"fu9.x.weight": torch.zeros(1)}
+            create_model("hifuse_tiny", 8), weights | dict.fromkeys(strange, torch.zeros(1))
         )
+    for name, place in strange.items():
+        assert f"{name}: no such layer in {place}" in str(caught.value)
     del weights["conv_head.bias"]
     with pytest.raises(ModelError, match=r"head.classify.bias: missing in the state dict"):
         load_published_hifuse(create_model("hifuse_tiny", 8), weights)

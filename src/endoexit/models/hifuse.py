@@ -52,8 +52,15 @@ class HiFuseConfig:
     drop_path: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("width", "window", "exit_blocks", "exit_reduction"):
+            self._require(type(getattr(self, name)) is int, name, "a whole number")
         for name in ("depths", "heads", "exits"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            value = getattr(self, name)
+            numbers = isinstance(value, list | tuple) and all(type(n) is int for n in value)
+            self._require(numbers, name, "a list of whole numbers")
+            object.__setattr__(self, name, tuple(value))
+        self._require(isinstance(self.depthwise, bool), "depthwise", "true or false")
+        self._require(isinstance(self.drop_path, int | float), "drop_path", "a number")
         for name in ("width", "window", "exit_reduction"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         self._require(self.exit_blocks >= 0, "exit_blocks", "at least 0")

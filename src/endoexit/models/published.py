@@ -24,6 +24,7 @@ _GLOBAL = {
     "fc1": "linear",
 }
 _LOCAL = {"dwconv": "depthwise", "norm": "norm", "pwconv": "linear"}
+_MERGING = {"reduction": "reduce", "norm": "norm"}
 _FUSION = {
     "se.0": "channel.squeeze",
     "se.2": "channel.excite",
@@ -71,11 +72,10 @@ def _place(key: str) -> tuple[str, str] | None:  # noqa: PLR0911  (one a kind of
         return scale, f"{name}.{leaf}"
     if found := re.fullmatch(r"downsample_layers\.(\d)\.(\d)\.(\w+)", key):
         return str(int(found[1]) + 1), f"enter_local.{found[2]}.{found[3]}"
-    if found := re.fullmatch(r"stages\.(\d)\.(\d+)\.(\w+)\.(\w+)", key):
-        return str(int(found[1]) + 1), f"local_blocks.{found[2]}.{_LOCAL[found[3]]}.{found[4]}"
-    if found := re.fullmatch(r"layers(\d)\.downsample\.(\w+)\.(\w+)", key):
-        name = {"reduction": "reduce", "norm": "norm"}[found[2]]
-        return found[1], f"enter_global.{name}.{found[3]}"
+    if found := re.fullmatch(r"stages\.(\d)\.(\d+)\.(.+)", key):
+        return _inside(str(int(found[1]) + 1), f"local_blocks.{found[2]}", found[3], _LOCAL)
+    if found := re.fullmatch(r"layers(\d)\.downsample\.(.+)", key):
+        return _inside(found[1], "enter_global", found[2], _MERGING)
     if found := re.fullmatch(r"layers(\d)\.blocks\.(\d+)\.(.+)", key):
         return _inside(found[1], f"global_blocks.{found[2]}", found[3], _GLOBAL)
     if found := re.fullmatch(r"fu(\d)\.(.+)", key):
@@ -130,7 +130,7 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
             else:
                 problems.append(f"{key}: no such layer in the published code")
             continue
-        name = prefixes[place[0]] + place[1]
+        name = prefixes.get(place[0], "") + place[1]
         if name not in own:
             problems.append(f"{key}: no such layer in this network")
         elif own[name].shape != value.shape:
