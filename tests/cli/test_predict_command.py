@@ -178,6 +178,14 @@ def test_staged_output_equals_whole_output(run, photos):
     np.testing.assert_allclose(probabilities, whole[-1].softmax(1).numpy(), atol=2e-6)
 
 
+def test_a_path_on_standard_input_that_is_no_text_is_a_row(run):
+    result = predict(run, "-", "--json", input=b"caf\xe9.png\n")
+    assert result.exit_code == 1
+    (row,) = json.loads(result.stdout)["rows"]
+    assert row["path"] == r"caf\xe9.png"
+    assert "does not exist" in row["error"]
+
+
 # From here on in processes of their own.
 
 

@@ -1,11 +1,12 @@
-"""What every command shares: where output goes, progress bars, errors and exit codes."""
+"""What commands share: common options, where output goes, progress bars."""
 
 import contextlib
 import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, all else on stderr.")
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
+]
+PrecisionOption = Annotated[
+    Literal["f32", "bf16"], typer.Option(help="What the network computes in.")
 ]
 
 
@@ -53,7 +61,10 @@ class Output:
 
 
 class Progress:
-    """A bar on stderr that shows on a terminal only; `advance()` counts one item."""
+    """A bar on stderr that shows on a terminal only; `advance()` counts one item.
+
+    It goes away when all items are done, as what follows may draw a bar of its own.
+    """
 
     def __init__(self, bar: Any, task: Any) -> None:
         self._bar, self._task = bar, task
@@ -62,6 +73,8 @@ class Progress:
         """Count `count` items as done."""
         if self._bar is not None:
             self._bar.advance(self._task, count)
+            if self._bar.finished:
+                self._bar.stop()
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import CacheOption, JsonOption, Output, PrecisionOption, progress
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,16 +40,11 @@ def evaluate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads while times are measured; else all cores.")
     ] = None,
-    precision: Annotated[
-        Literal["f32", "bf16"], typer.Option(help="What the network computes in.")
-    ] = "f32",
+    precision: PrecisionOption = "f32",
     device: Annotated[
         Literal["cpu", "cuda"], typer.Option(help="What computes the scored answers.")
     ] = "cpu",
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
-    ] = None,
+    cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score every exit and the adaptive rule, count their cost, and measure their time.

@@ -1,16 +1,17 @@
 """`endoexit predict`: answers for images, each leaving at its exit."""
 
 import contextlib
+import io
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import JsonOption, Output, PrecisionOption, progress
 
 if TYPE_CHECKING:
     from endoexit.runtime.output import Layout, Write
@@ -53,9 +54,7 @@ def predict(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
     ] = None,
-    precision: Annotated[
-        Literal["f32", "bf16"], typer.Option(help="What the network computes in.")
-    ] = "f32",
+    precision: PrecisionOption = "f32",
     as_json: JsonOption = False,
 ) -> None:
     """Classify images; each leaves the network at the exit that the policy chooses.
@@ -84,6 +83,8 @@ def predict(
     with_deadline = opened.engine.deadline_ms is not None
     size = batch_size or (1 if with_deadline else BATCH_SIZE)
     layout = Layout(opened.classes, deadline=with_deadline)
+    if isinstance(sys.stdin, io.TextIOWrapper):  # file names need not be UTF-8
+        sys.stdin.reconfigure(errors="surrogateescape")
     rows = predict_paths(opened.engine, image_paths(paths, sys.stdin), size)
     tally = _Tally()
     records: list[dict[str, Any]] | None = [] if as_json and out is None else None
