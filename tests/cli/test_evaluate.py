@@ -9,8 +9,13 @@ from typer.testing import CliRunner
 from endoexit.cli.main import app
 from endoexit.cli.tables import five_characters
 from endoexit.errors import DataError, RunError, UsageError
+from endoexit.evaluation.calibrate import exit_costs
 from endoexit.evaluation.records import Evaluation
+from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.policy import fixed_exit
+from endoexit.policy.records import Promise
 from endoexit.runs import Run
+from endoexit.runtime.opening import served_provenance
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
 
@@ -41,9 +46,63 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
     assert "…" not in done.stdout  # nothing cut off at 80 columns
     assert "Adaptive rule: largest probability of at least 0.9" in done.stdout
     assert "threads: 1" in done.stdout
+    for name in ("oracle", "random"):
+        other = getattr(found.adaptive, name)
+        (cells,) = (line.split() for line in lines if line.split()[:1] == [name])
+        assert cells[-2:] == [five_characters(other.ms), five_characters(other.macs / 1e9)]
+    assert "Promise" not in done.stdout  # a threshold typed by hand makes none
     shares = " ".join(f"{100 * share:.1f}" for share in found.adaptive.shares)
     assert f"all {shares}" in [" ".join(line.split()) for line in lines]
     assert f"Written: {run.path / 'evaluation.json'}" in lines
+
+
+def promised(run: Run, tolerance: float) -> None:
+    """Everyone leaves at exit 1, and little may be lost by it."""
+    promise = Promise(risk="accuracy_loss", tolerance=tolerance, delta=0.1, images=6, unit="group",
+                      observed=0.0, p_value=0.05, method="betting")  # fmt: skip
+    policy = fixed_exit(4, 1).model_copy(
+        update={
+            "goal": f"accuracy_loss<={tolerance}",
+            "promises": (promise,),
+            "provenance": served_provenance(run, "torch-f32"),
+            "costs": exit_costs(run, "macs"),
+            "note": "Said when it was calibrated.",
+        }
+    )
+    policy.write(run.path / "policy.json")
+
+
+def test_a_promise_that_is_violated_is_called_so(run):
+    losing = evaluate_run(run, Options(role="train", threshold=0, timing=False, resamples=10))
+    lost = losing.adaptive.oracle.accuracy.value - losing.row("exit 1").scores.accuracy.value
+    final = losing.row("final").scores.accuracy.value - losing.row("exit 1").scores.accuracy.value
+    promised(run, 0.99)
+    kept = " ".join(invoke(run.path, "--no-timing", "--role", "train").stdout.split())
+    assert "accuracy_loss <= 0.99 kept 39 groups" in kept
+    assert "VIOLATED" not in kept
+    promised(run, 1e-9)
+    done = invoke(run.path, "--no-timing", "--role", "train")
+    assert done.exit_code == 0, done.exception
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines[:-2])) <= 80  # the last two are paths
+    text = " ".join(done.stdout.split())
+    assert f"accuracy_loss <= 1e-09 VIOLATED 39 groups 0.0 {100 * final:.1f} [" in text
+    assert (
+        f"VIOLATED: accuracy_loss <= 1e-09 was promised, the 39 train groups show {final:.2%}"
+        in text
+    )
+    assert (
+        "Promised with probability 0.9, all at once. Counted as one: each group, with its" in text
+    )
+    first = losing.row("exit 1")
+    assert f"On these train images: accuracy {first.scores.accuracy.value:.1%}, mean cost" in text
+    assert f"{first.macs / losing.row('final').macs:.0%} of the whole network." in text
+    assert "Of its calibration: Said when it was calibrated." in text
+    oracle = next(line.split() for line in lines if line.split()[:1] == ["oracle"])
+    assert f"{-100 * lost:+.1f}" in oracle
+    assert five_characters(losing.adaptive.oracle.macs / 1e9) in oracle
+    random = next(line.split() for line in lines if line.split()[:1] == ["random"])
+    assert random[-2:] == ["+0.0", five_characters(first.macs / 1e9)]  # one exit: no chance in it
 
 
 def test_json_is_the_document_and_stands_alone_on_stdout(run):

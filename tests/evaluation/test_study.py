@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from endoexit.data.cache import cache_images
-from endoexit.data.manifest import Row, write_manifest
+from endoexit.data.manifest import Row, read_manifest, write_manifest
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.evaluation.complexity import catalog_complexity
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.records import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
-from endoexit.policy import ExitPolicy, confidence, threshold_policy
-from endoexit.policy.records import Provenance
+from endoexit.policy import ExitPolicy, confidence, fixed_exit, threshold_policy
+from endoexit.policy.records import Promise, Provenance
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.torch_backend import TorchBackend
 from evaluation_runs import untrained_twin
@@ -85,6 +85,9 @@ def test_times_stand_in_the_rows(run):
     twin = untrained_twin(run, run.path.parent / "twin")
     found = evaluate_run(run, Options(rounds=2, threads=1, resamples=200), twin=twin)
     assert all(row.time.runs >= 2 for row in found.rows)
+    times = [row.time.ms for row in found.rows if row.kind == "exit"]
+    for other in (found.adaptive.oracle, found.adaptive.random):
+        assert other.ms == pytest.approx(np.dot(other.shares, times))
     assert found.rows[0].name == "twin"
     assert found.timing.threads == 1
     assert found.timing.rounds == 2
@@ -158,11 +161,118 @@ def test_the_policy_of_the_run_decides_unless_a_threshold_is_given(run):
     assert typed.adaptive.origin == "largest probability of at least 1"
 
 
-def test_a_policy_for_other_weights_is_refused(run):
-    fitted(run, weights_sha256="0" * 64).write(run.path / "policy.json")
-    with pytest.raises(PolicyError, match=r"fitted for something else: weights .*calibrate"):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"weights_sha256": "0" * 64}, "weights '000000000000'"),
+        ({"preprocessing": "0" * 64}, "preprocessing '000000000000'"),
+        ({"precision": "torch-bf16"}, "precision 'torch-bf16', served 'torch-f32'"),
+        ({"classes": ("blue", "red", "green")}, "classes 'blue, red, green', served 'blue, green"),
+    ],
+)
+def test_a_policy_for_something_else_is_refused(run, change, words):
+    fitted(run, **change).write(run.path / "policy.json")
+    with pytest.raises(PolicyError, match=f"fitted for something else: {words}.*calibrate"):
         evaluate_run(run, Options(**QUICK))
     assert not (run.path / "evaluation.json").exists()
+
+
+def test_the_clock_decides_under_a_deadline(run):
+    hurried = fixed_exit(4, 4).model_copy(update={"deadline_ms": 1e-6, "goal": "at once"})
+    hurried.write(run.path / "policy.json")
+    found = evaluate_run(run, Options(rounds=2, threads=1, resamples=10))
+    assert set(found.adaptive.exits) == {1}  # exit 1 always answers
+    assert found.row("adaptive").predicted == found.row("exit 1").predicted
+    assert found.adaptive.origin == "policy.json: at once, by the clock of this machine"
+    hurried.model_copy(update={"deadline_ms": 1e6}).write(run.path / "policy.json")
+    found = evaluate_run(run, Options(rounds=2, threads=1, resamples=10))
+    assert set(found.adaptive.exits) == {4}
+    with pytest.raises(UsageError, match=r"up to the clock: leave out --no-timing"):
+        evaluate_run(run, Options(**QUICK))
+
+
+def test_oracle_and_chance_by_hand(run):
+    found = evaluate_run(run, Options(role="train", threshold=middling(run, "train"), **QUICK))
+    adaptive, row = found.adaptive, found.row("adaptive")
+    labels = found.images.labels
+    answers = [found.row(name).predicted for name in ("exit 1", "exit 2", "exit 3", "final")]
+    right = [[int(a == b) for a, b in zip(each, labels, strict=True)] for each in answers]
+    macs = [found.row(name).macs for name in ("exit 1", "exit 2", "exit 3", "final")]
+    first = [column.index(1) if any(column) else 0 for column in zip(*right, strict=True)]
+    assert adaptive.oracle.accuracy.value == np.mean([any(c) for c in zip(*right, strict=True)])
+    assert adaptive.oracle.shares == pytest.approx([first.count(k) / 39 for k in range(4)])
+    assert adaptive.oracle.macs == pytest.approx(np.mean([macs[k] for k in first]))
+    assert adaptive.oracle.gap.value <= 0
+    by_exit = [
+        found.row(name).scores.accuracy.value for name in ("exit 1", "exit 2", "exit 3", "final")
+    ]
+    assert adaptive.random.accuracy.value == pytest.approx(np.dot(adaptive.shares, by_exit))
+    assert adaptive.random.shares == adaptive.shares
+    assert adaptive.random.macs == pytest.approx(row.macs)
+    for other in (adaptive.oracle, adaptive.random):
+        assert other.ms is None
+        gap = row.scores.accuracy.value - other.accuracy.value
+        assert other.gap.value == pytest.approx(gap)
+
+
+def promise(risk: str, tolerance: float, unit: str) -> Promise:
+    return Promise(risk=risk, tolerance=tolerance, delta=0.1, images=50, unit=unit,
+                   observed=0.0, p_value=0.01, method="betting")  # fmt: skip
+
+
+def test_promises_stand_beside_what_the_images_show(run, tmp_path):
+    """Everyone leaves at exit 1, so a loss is where exit 1 and the final exit differ."""
+    promises = (
+        promise("disagreement", 1e-9, "image"),
+        promise("disagreement", 1e-9, "group"),
+        promise("accuracy_loss", 0.99, "image"),
+        promise("missed[blue]", 0.99, "image"),
+    )
+    policy = fitted(run).model_copy(update={"promises": promises})
+    policy.write(run.path / "policy.json")
+    own = run.manifest()
+    rows = [r for r in own.rows if r.role == "train" and r.label != "blue"]
+    halves = [Row(r.path, r.label, f"pair {n // 3}", "test") for n, r in enumerate(rows)]
+    other = write_manifest(tmp_path / "other.csv", halves, own.root)
+    other = read_manifest(other.path, classes=run.classes)
+    found = evaluate_run(run, Options(**QUICK), manifest=other)
+    shown = found.adaptive.promises
+    differs = np.not_equal(found.row("exit 1").predicted, found.row("final").predicted)
+    assert differs.any()
+    groups = np.array(found.images.groups)
+    by_group = [differs[groups == name].mean() for name in np.unique(groups)]
+    assert [one.units for one in shown] == [26, 9, 26, 0]
+    assert shown[0].observed.value == pytest.approx(differs.mean())
+    assert shown[1].observed.value == pytest.approx(np.mean(by_group))
+    lost = found.row("final").scores.accuracy.value - found.row("exit 1").scores.accuracy.value
+    assert shown[2].observed.value == pytest.approx(lost)
+    assert [one.kept for one in shown] == [False, False, True, None]
+    assert [one.promise for one in shown] == list(promises)
+    assert shown[3].observed.value is None
+    assert shown[3].observed.reason == "no image of class 'blue'"
+    interval = shown[1].observed.interval
+    assert interval.low < shown[1].observed.value < interval.high
+    drawn = np.random.default_rng(0).choice(by_group, (20000, 9)).mean(axis=1)
+    assert interval.low == pytest.approx(np.quantile(drawn, 0.025), abs=0.06)
+    assert interval.high == pytest.approx(np.quantile(drawn, 0.975), abs=0.06)
+
+
+def test_a_promise_without_a_single_loss_has_the_exact_interval(run):
+    policy = fitted(run).model_copy(
+        update={
+            "thresholds": (None, None, None),
+            "promises": (
+                promise("disagreement", 0.5, "image"),
+                promise("accuracy_loss", 0.5, "image"),
+            ),
+        }
+    )
+    policy.write(run.path / "policy.json")
+    exact, betting = evaluate_run(run, Options(**QUICK)).adaptive.promises
+    assert (exact.observed.value, exact.observed.interval.low) == (0.0, 0.0)
+    assert exact.observed.interval.high == pytest.approx(1 - 0.025 ** (1 / 3))  # of three groups
+    assert betting.observed.interval is None  # a gain would count as well
+    assert "every draw of groups gives the same value" in betting.observed.reason
 
 
 def test_other_roles_and_manifests_do_not_replace_the_evaluation(run, tmp_path):

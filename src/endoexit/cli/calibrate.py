@@ -178,15 +178,13 @@ def _change(pair: tuple[float, float] | None) -> str:
 
 
 def _expected(found: "Calibrated") -> str:
+    from endoexit.cli.tables import cost_in_words
+
     expected, costs = found.result.expected, found.result.policy.costs
     if costs is None or found.result.policy.deadline_ms is not None:
         return "Who leaves where, and what an image costs, is up to the clock."
-    scale, unit = (1e9, "G multiply-adds") if costs.unit == "macs" else (1.0, "ms")
-    return (
-        f"On calibrate: accuracy {expected.accuracy:.1%}, mean cost "
-        f"{expected.cost / scale:.3g} {unit}, {expected.cost / costs.values[-1]:.0%} of the whole "
-        f"network ({costs.source})."
-    )
+    spent = cost_in_words(expected.cost, costs.values[-1], costs.unit)
+    return f"On calibrate: accuracy {expected.accuracy:.1%}, mean cost {spent} ({costs.source})."
 
 
 def _promises(found: "Calibrated") -> list[str]:

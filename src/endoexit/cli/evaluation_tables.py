@@ -4,15 +4,26 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from endoexit.cli.tables import compact_table, five_characters, paragraph
+from endoexit.cli.tables import compact_table, cost_in_words, five_characters, paragraph
+from endoexit.errors import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from endoexit.cli.console import Output
-    from endoexit.evaluation.records import Adaptive, Estimate, Evaluation, Row
+    from endoexit.evaluation.records import (
+        Adaptive,
+        Estimate,
+        Evaluation,
+        PromiseShown,
+        Row,
+    )
 
 MISSING = "–"
+REFERENCES = (
+    "Oracle: each image at the first exit that is right. Random: as many images at each exit, but "
+    "drawn at random."
+)
 SCORES = (
     "ECE: 15 bins of the largest probability. AUROC: one class against the rest. AUROC of "
     "sureness: how well the largest probability ranks right answers before wrong ones."
@@ -25,7 +36,13 @@ def print_evaluation(output: "Output", found: "Evaluation") -> None:
     output.say(score_table(found), paragraph(SCORES), *map(paragraph, _notes(found)), "")
     output.say(difference_table(found), class_table(found.rows[-1]))
     if found.adaptive:
-        output.say(share_table(found.adaptive))
+        output.say(
+            share_table(found.adaptive), reference_table(found.row("adaptive"), found.adaptive)
+        )
+        output.say(paragraph(REFERENCES))
+        if found.adaptive.promises:
+            output.say("", promise_table(found.adaptive, found.role))
+        output.say(*map(paragraph, _about_policy(found)))
 
 
 def main_table(found: "Evaluation") -> "Table":
@@ -99,6 +116,79 @@ def share_table(adaptive: "Adaptive") -> "Table":
         "Who leaves where under the adaptive rule, %",
         ("class", *exits, "final"),
         ((name, *(f"{100 * share:.1f}" for share in of_class)) for name, of_class in shares),
+    )
+
+
+def reference_table(row: "Row", adaptive: "Adaptive") -> "Table":
+    """Return the adaptive rule beside other uses of the same exits."""
+    timed = row.time is not None
+    columns = ["rule", "accuracy % [95 % CI]", "adaptive minus it", *["ms"] * timed, "MACs\n(G)"]
+    own = [row.name, _interval(row.scores.accuracy, percent=True), MISSING]
+    rows = [[*own, *[_ms(row)] * timed, five_characters(row.macs / 1e9)]]
+    for name, other in (("oracle", adaptive.oracle), ("random", adaptive.random)):
+        cells = [name, _interval(other.accuracy, percent=True), _points(other.gap)]
+        cells += [five_characters(other.ms)] if other.ms is not None else []
+        rows.append([*cells, five_characters(other.macs / 1e9)])
+    return compact_table("What the same exits could do, accuracy in points", columns, rows)
+
+
+def promise_table(adaptive: "Adaptive", role: str) -> "Table":
+    """Return each promise of the policy beside what the images show."""
+    return compact_table(
+        f"Promises of the policy beside the {role} images",
+        ("promise", "here", "counted", "certify %", f"{role} % [95 % CI]"),
+        (
+            (
+                f"{shown.promise.risk} <= {shown.promise.tolerance:g}",
+                {True: "kept", False: "VIOLATED", None: MISSING}[shown.kept],
+                counted(shown.units, shown.promise.unit),
+                f"{100 * shown.promise.observed:.1f}",
+                _interval(shown.observed, percent=True),
+            )
+            for shown in adaptive.promises
+        ),
+        texts=2,
+    )
+
+
+def _about_policy(found: "Evaluation") -> Iterator[str]:
+    """Yield the policy's goal beside what came of it; which promises are broken, how counted."""
+    adaptive = found.adaptive
+    if adaptive is None or adaptive.policy["goal"] is None:
+        return
+    policy, accuracy = adaptive.policy, found.row("adaptive").scores.accuracy.value
+    if policy["costs"] is not None and policy["deadline_ms"] is None:
+        each = policy["costs"]["values"]
+        mean = sum(share * cost for share, cost in zip(adaptive.shares, each, strict=True))
+        spent = cost_in_words(mean, each[-1], policy["costs"]["unit"])
+        yield (
+            f"Goal: {policy['goal']}. On these {found.role} images: accuracy {accuracy:.1%}, "
+            f"mean cost {spent}."
+        )
+    if adaptive.promises:
+        first = adaptive.promises[0].promise
+        one = {"image": "each image", "group": "each group, with its mean loss"}[first.unit]
+        yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {one}."
+    for shown in adaptive.promises:
+        if shown.kept is None:
+            yield f"{shown.promise.risk}: {shown.observed.reason}, so nothing is seen of it."
+        elif not shown.kept:
+            yield _violation(shown, found.role)
+    if policy["note"]:
+        yield f"Of its calibration: {policy['note']}"
+
+
+def _violation(shown: "PromiseShown", role: str) -> str:
+    promise, interval = shown.promise, shown.observed.interval
+    chance = interval is None or interval.low <= promise.tolerance
+    return (
+        f"VIOLATED: {promise.risk} <= {promise.tolerance:g} was promised, the "
+        f"{counted(shown.units, f'{role} {promise.unit}')} show {shown.observed.value:.2%}. "
+        + (
+            "The interval reaches down to the promise, so chance may have done it."
+            if chance
+            else "The whole interval lies above the promise: do not rely on it."
+        )
     )
 
 

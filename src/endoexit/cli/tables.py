@@ -46,3 +46,9 @@ def five_characters(value: float) -> str:
     """Return a number from 0 to 9999 in five characters, with as many decimals as fit."""
     decimals = 3 if value < 9.9995 else 2 if value < 99.995 else 1
     return f"{value:.{decimals}f}"
+
+
+def cost_in_words(cost: float, whole: float, unit: str) -> str:
+    """Return a mean cost with its unit ("macs" or "ms") and its share of the whole network."""
+    scale, name = (1e9, "G multiply-adds") if unit == "macs" else (1.0, "ms")
+    return f"{cost / scale:.3g} {name}, {cost / whole:.0%} of the whole network"

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,8 +83,8 @@ class GroupBootstrap:
         interval = self.interval(self.sums(each) / self.images)
         return estimate(float(each.mean()), interval)
 
-    def proportion(self, hits: NDArray[np.bool_]) -> Estimate:
-        """Return the share of hits (N,) with its interval.
+    def proportion(self, hits: NDArray[Any]) -> Estimate:
+        """Return the share of hits (N,), each from 0 to 1, with its interval.
 
         Where all images hit or all miss, every draw agrees; the exact interval with one trial
         a group stands in then.

@@ -123,6 +123,38 @@ def measure_run(
     )
 
 
+def exits_by_the_clock(
+    run: Run,
+    images: Images,
+    policy: ExitPolicy,
+    *,
+    precision: Precision = "f32",
+    threads: int | None = None,
+    track: Track = silent,
+) -> NDArray[np.int64]:
+    """Return the exit (N,), 1 to M, that answers each image under a policy with a deadline.
+
+    The images go through the engine one by one: on another machine they leave elsewhere.
+
+    Args:
+        run: the network.
+        images: uint8 (N, S, S, 3), preprocessed.
+        policy: with a deadline.
+        precision: that the stages compute in.
+        threads: of one stage, by default all cores that this process may use.
+        track: shows progress.
+    """
+    exits = np.empty(len(images), dtype=np.int64)
+    with keeping_threads(), track("exits by the clock", len(images)) as bar:
+        backend = TorchBackend(run.load_model(), precision, threads)
+        engine = Engine(backend, policy, run.config.preprocessing)
+        for row in range(len(images)):
+            (answer,) = engine.predict(np.ascontiguousarray(images[row : row + 1]))
+            exits[row] = answer.exit
+            bar.advance()
+    return exits
+
+
 def _twin(run: Run, images: Images, precision: Precision, threads: int | None) -> Contender:
     backend = TorchBackend(run.load_model(), precision, threads)
     last = backend.num_stages

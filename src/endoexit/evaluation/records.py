@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
+from endoexit.policy.records import Promise
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -154,8 +155,42 @@ class Row(Record):
     confidence: tuple[Share, ...]
 
 
+class PromiseShown(Record):
+    """A promise of the policy beside what this cohort shows, in the unit that it was made in.
+
+    Attributes:
+        promise: what was promised, and what certify showed.
+        units: images (or groups) of this cohort that the risk is a mean over.
+        observed: their mean loss.
+        kept: whether that is within the tolerance; None where there are no such images.
+    """
+
+    promise: Promise
+    units: int
+    observed: Estimate
+    kept: bool | None
+
+
+class Reference(Record):
+    """Another use of the same exits, which the adaptive rule is measured against.
+
+    Attributes:
+        accuracy: share of right answers.
+        gap: the adaptive rule's accuracy minus this one, on the same images.
+        macs: mean multiply-adds of an image.
+        ms: mean time of an image; None when times were not measured.
+        shares: (M,) of the images that leave at each exit.
+    """
+
+    accuracy: Estimate
+    gap: Estimate
+    macs: float
+    ms: float | None
+    shares: tuple[Share, ...]
+
+
 class Adaptive(Record):
-    """The adaptive rule and who leaves where.
+    """The adaptive rule, who leaves where, and how good that is.
 
     Attributes:
         policy: the exit policy, as in `policy.json`.
@@ -163,6 +198,9 @@ class Adaptive(Record):
         exits: (N,) the exit of each image, 1 to M.
         shares: (M,) of the images that leave at each exit.
         shares_by_class: for each class that occurs, the same of its images.
+        promises: of the policy; empty where it makes none.
+        oracle: each image at the first exit that is right; where none is, at exit 1.
+        random: the same shares at each exit, but drawn at random (its expectation).
     """
 
     policy: dict[str, Any]
@@ -170,6 +208,9 @@ class Adaptive(Record):
     exits: tuple[int, ...]
     shares: tuple[Share, ...]
     shares_by_class: dict[str, tuple[Share, ...]]
+    promises: tuple[PromiseShown, ...]
+    oracle: Reference
+    random: Reference
 
 
 class Images(Record):

@@ -7,56 +7,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.evaluation.adaptive import Decision
 from endoexit.evaluation.complexity import Complexity
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
 from endoexit.evaluation.logits import RoleLogits
-from endoexit.evaluation.records import Adaptive, Estimate, Row, Time
+from endoexit.evaluation.records import Estimate, Row, Time
 from endoexit.evaluation.scores import score
-from endoexit.policy import ExitPolicy, softmax
+from endoexit.policy import softmax
 
 FINAL, TWIN, ADAPTIVE = "final", "twin", "adaptive"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The adaptive rule, applied to a cohort.
-
-    Attributes:
-        policy: the exit policy.
-        origin: where it comes from, in words.
-        exits: (N,) where each image leaves, 1 to M.
-    """
-
-    policy: ExitPolicy
-    origin: str
-    exits: NDArray[np.int64]
-
-    def shares(self, images: NDArray[np.bool_] | slice = slice(None)) -> tuple[float, ...]:
-        """Return the share (M,) of some images, by default all, that leaves at each exit."""
-        numbers = np.arange(1, self.policy.num_exits + 1)
-        return tuple((self.exits[images] == numbers[:, None]).mean(axis=1).tolist())
-
-    def probabilities(self, logits: NDArray[np.float32]) -> Floats:
-        """Return the class probabilities (N, C) of the exits taken; logits are (M, N, C)."""
-        answers = np.empty(logits.shape[1:])
-        for number in np.unique(self.exits).tolist():
-            images = self.exits == number
-            answers[images] = self.policy.probabilities(number, logits[number - 1, images])
-        return answers
-
-    def record(self, cohort: RoleLogits) -> Adaptive:
-        """Return what `evaluation.json` holds of it."""
-        of_class = {name: cohort.labels == index for index, name in enumerate(cohort.classes)}
-        return Adaptive(
-            policy=self.policy.model_dump(mode="json"),
-            origin=self.origin,
-            exits=tuple(self.exits.tolist()),
-            shares=self.shares(),
-            shares_by_class={
-                name: self.shares(images) for name, images in of_class.items() if images.any()
-            },
-        )
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,14 @@ from numpy.typing import NDArray
 from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import UsageError
+from endoexit.evaluation.adaptive import Decision, describe
 from endoexit.evaluation.complexity import LEFT_OUT, Complexity, catalog_complexity
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
-from endoexit.evaluation.latency import ROUNDS, Measured, measure_run
+from endoexit.evaluation.latency import ROUNDS, Measured, exits_by_the_clock, measure_run
 from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
 from endoexit.evaluation.progress import Track, silent
 from endoexit.evaluation.records import Evaluation, Images, Subject
-from endoexit.evaluation.rows import (
-    Decision,
-    adaptive_line,
-    exit_lines,
-    score_lines,
-    twin_line,
-)
+from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
 from endoexit.machine import library_versions
 from endoexit.policy import threshold_policy
 from endoexit.runs import Run
@@ -111,7 +106,7 @@ def evaluate_run(
         _check_twin(run, twin)
     logits = _logits(run, manifest, options, track)
     beside = None if twin is None else _logits(twin, manifest, options, track)
-    decision = _decide(run, logits, options)
+    decision = _decide(run, logits, cohort, options, track)
     measured = None
     if options.timing:
         measured = _measure(run, twin, cohort, decision, options=options, track=track)
@@ -134,7 +129,7 @@ def evaluate_run(
             groups=tuple(map(str, logits.groups)),
         ),
         rows=score_lines(lines, logits.labels, run.classes, bootstrap),
-        adaptive=decision.record(logits) if decision else None,
+        adaptive=describe(decision, logits, cost, measured, bootstrap) if decision else None,
         timing=measured.timing if measured else None,
         resamples=options.resamples,
         seed=options.seed,
@@ -171,7 +166,9 @@ def _logits(run: Run, manifest: Manifest, options: Options, track: Track) -> Rol
     )
 
 
-def _decide(run: Run, logits: RoleLogits, options: Options) -> Decision | None:
+def _decide(
+    run: Run, logits: RoleLogits, cohort: Cohort, options: Options, track: Track
+) -> Decision | None:
     """Return the adaptive rule applied to the cohort; None for a network with one exit."""
     exits = len(logits.logits)
     if exits == 1:
@@ -179,13 +176,32 @@ def _decide(run: Run, logits: RoleLogits, options: Options) -> Decision | None:
             raise UsageError(f"{run.path} has one exit only: leave out the threshold.")
         return None
     policy = read_policy(run, logits.precision) if options.threshold is None else None
-    if policy is not None:
-        origin = f"{POLICY}: {policy.goal or policy.rule}"
-    else:
+    if policy is None:
         threshold = THRESHOLD if options.threshold is None else options.threshold
         policy = threshold_policy(exits, threshold)
         origin = f"largest probability of at least {threshold:g}"
-    return Decision(policy, origin, policy.assign(logits.logits))
+        return Decision(policy, origin, policy.assign(logits.logits))
+    origin = f"{POLICY}: {policy.goal or policy.rule}"
+    if policy.deadline_ms is None:
+        return Decision(policy, origin, policy.assign(logits.logits))
+    if not options.timing:
+        raise UsageError(
+            f"the policy of {run.path} is a deadline, so who leaves where is up to the clock: "
+            "leave out --no-timing, or give a threshold."
+        )
+    left_at = exits_by_the_clock(
+        run,
+        _images(run, cohort, options),
+        policy,
+        precision=options.precision,
+        threads=options.threads,
+        track=track,
+    )
+    return Decision(policy, f"{origin}, by the clock of this machine", left_at)
+
+
+def _images(run: Run, cohort: Cohort, options: Options) -> NDArray[np.uint8]:
+    return cache_images(cohort.paths, run.config.preprocessing, options.cache).images
 
 
 def _measure(
@@ -197,15 +213,12 @@ def _measure(
     options: Options,
     track: Track,
 ) -> Measured:
-    def images(of: Run) -> NDArray[np.uint8]:
-        return cache_images(cohort.paths, of.config.preprocessing, options.cache).images
-
     return measure_run(
         run,
-        images(run),
+        _images(run, cohort, options),
         policy=decision.policy if decision else None,
         exits=decision.exits if decision else None,
-        twin=(twin, images(twin)) if twin else None,
+        twin=(twin, _images(twin, cohort, options)) if twin else None,
         precision=options.precision,
         threads=options.threads,
         rounds=options.rounds,
