@@ -10,6 +10,7 @@ from endoexit.evaluation.calibrate import (
     CalibrationOptions,
     calibrate_run,
     exit_costs,
+    find_run_policy,
     require_unseen,
 )
 from endoexit.evaluation.complexity import catalog_complexity
@@ -49,6 +50,13 @@ def test_policy_is_that_of_the_logits_of_calibrate(run):
     assert policy.provenance.classes == run.classes
     assert policy.provenance.manifest_sha256 == manifest.sha256
     assert found.result.expected.cost <= 0.8 * policy.costs.values[-1]
+
+
+def test_a_policy_can_be_found_without_being_written(run):
+    goal = make_goal(mean_exit_cost=0.8)
+    found = find_run_policy(run, goal)
+    assert not (run.path / "policy.json").exists()
+    assert calibrate_run(run, goal).result.policy == found.policy
 
 
 def test_evaluate_serves_the_policy_and_refuses_another_precision_of_it(run):

@@ -183,10 +183,13 @@ def test_the_clock_decides_under_a_deadline(run):
     found = evaluate_run(run, Options(rounds=2, threads=1, resamples=10))
     assert set(found.adaptive.exits) == {1}  # exit 1 always answers
     assert found.row("adaptive").predicted == found.row("exit 1").predicted
-    assert found.adaptive.origin == "policy.json: at once, by the clock of this machine"
+    count = len(found.images.paths)
+    late = f"policy.json: at once, by the clock of this machine ({count} late)"
+    assert found.adaptive.origin == late
     hurried.model_copy(update={"deadline_ms": 1e6}).write(run.path / "policy.json")
     found = evaluate_run(run, Options(rounds=2, threads=1, resamples=10))
     assert set(found.adaptive.exits) == {4}
+    assert found.adaptive.origin.endswith("(0 late)")
     with pytest.raises(UsageError, match=r"up to the clock: leave out --no-timing"):
         evaluate_run(run, Options(**QUICK))
 

@@ -68,7 +68,22 @@ def calibrate_run(
     manifest: Manifest | None = None,
     track: Track = silent,
 ) -> Calibrated:
-    """Find the policy for a goal and write `policy.json` into the run.
+    """Find the policy for a goal and write `policy.json` into the run; see `find_run_policy`."""
+    result = find_run_policy(run, goal, options, manifest=manifest, track=track)
+    path = run.path / POLICY
+    result.policy.write(path)
+    return Calibrated(result, path)
+
+
+def find_run_policy(
+    run: Run,
+    goal: Goal,
+    options: CalibrationOptions = DEFAULTS,
+    *,
+    manifest: Manifest | None = None,
+    track: Track = silent,
+) -> PolicyResult:
+    """Find the policy of a run for a goal, and leave the run's `policy.json` as it is.
 
     Temperatures and candidates come from the role calibrate; a guarantee is proven on the role
     certify. The policy can serve only these weights, preprocessing, classes and precision.
@@ -101,11 +116,8 @@ def calibrate_run(
         classes=run.classes,
         options=options.rules,
     )
-    provenance = served_provenance(run, logits[0].precision, manifest.sha256)
-    policy = result.policy.model_copy(update={"provenance": provenance})
-    path = run.path / POLICY
-    policy.write(path)
-    return Calibrated(replace(result, policy=policy), path)
+    served = served_provenance(run, logits[0].precision, manifest.sha256)
+    return replace(result, policy=result.policy.model_copy(update={"provenance": served}))
 
 
 def _logits(

@@ -14,7 +14,7 @@ from endoexit.evaluation.records import Time, Timing
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.runs import Run
-from endoexit.runtime.engine import Engine
+from endoexit.runtime.engine import Engine, Prediction
 from endoexit.runtime.torch_backend import Precision, TorchBackend
 
 ROUNDS = 30
@@ -123,7 +123,7 @@ def measure_run(
     )
 
 
-def exits_by_the_clock(
+def answers_by_the_clock(
     run: Run,
     images: Images,
     policy: ExitPolicy,
@@ -131,8 +131,8 @@ def exits_by_the_clock(
     precision: Precision = "f32",
     threads: int | None = None,
     track: Track = silent,
-) -> NDArray[np.int64]:
-    """Return the exit (N,), 1 to M, that answers each image under a policy with a deadline.
+) -> list[Prediction]:
+    """Return the answers to images under a policy with a deadline.
 
     The images go through the engine one by one: on another machine they leave elsewhere.
 
@@ -144,15 +144,14 @@ def exits_by_the_clock(
         threads: of one stage, by default all cores that this process may use.
         track: shows progress.
     """
-    exits = np.empty(len(images), dtype=np.int64)
+    answers = []
     with keeping_threads(), track("exits by the clock", len(images)) as bar:
         backend = TorchBackend(run.load_model(), precision, threads)
         engine = Engine(backend, policy, run.config.preprocessing)
         for row in range(len(images)):
-            (answer,) = engine.predict(np.ascontiguousarray(images[row : row + 1]))
-            exits[row] = answer.exit
+            answers += engine.predict(np.ascontiguousarray(images[row : row + 1]))
             bar.advance()
-    return exits
+    return answers
 
 
 def _twin(run: Run, images: Images, precision: Precision, threads: int | None) -> Contender:

@@ -12,7 +12,7 @@ from endoexit.errors import UsageError
 from endoexit.evaluation.adaptive import Decision, describe
 from endoexit.evaluation.complexity import LEFT_OUT, Complexity, catalog_complexity
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
-from endoexit.evaluation.latency import ROUNDS, Measured, exits_by_the_clock, measure_run
+from endoexit.evaluation.latency import ROUNDS, Measured, answers_by_the_clock, measure_run
 from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
 from endoexit.evaluation.progress import Track, silent
 from endoexit.evaluation.records import Evaluation, Images, Subject
@@ -189,7 +189,7 @@ def _decide(
             f"the policy of {run.path} is a deadline, so who leaves where is up to the clock: "
             "leave out --no-timing, or give a threshold."
         )
-    left_at = exits_by_the_clock(
+    answers = answers_by_the_clock(
         run,
         _images(run, cohort, options),
         policy,
@@ -197,7 +197,9 @@ def _decide(
         threads=options.threads,
         track=track,
     )
-    return Decision(policy, f"{origin}, by the clock of this machine", left_at)
+    left_at = np.array([answer.exit for answer in answers])
+    late = sum(answer.deadline_missed for answer in answers)
+    return Decision(policy, f"{origin}, by the clock of this machine ({late} late)", left_at)
 
 
 def _images(run: Run, cohort: Cohort, options: Options) -> NDArray[np.uint8]:
