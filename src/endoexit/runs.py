@@ -137,7 +137,10 @@ def open_run(path: Path) -> Run:
     if not path.is_dir():
         raise RunError(f"there is no run folder {path}; `endoexit train` makes one.")
     if not (path / CONFIG).is_file():
-        raise RunError(f"{path} is not a run folder: it has no {CONFIG}.")
+        raise RunError(
+            f"{path} is not a run folder: it has no {CONFIG}. Name the folder that `endoexit "
+            "train` made; a training killed before it wrote one is started again, not resumed."
+        )
     document = read_json(path / CONFIG, RunError)
     version = document.get("format_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:

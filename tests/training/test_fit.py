@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -11,13 +12,16 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from filelock import FileLock
 
 import tiny_project
-from endoexit.errors import EndoexitError, ModelError, RunError, TrainingError
+from endoexit.errors import EndoexitError, ModelError, RunError, TrainingError, UsageError
 from endoexit.files import write_json
 from endoexit.runs import open_run
 from endoexit.training import fit as fitting
+from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.recipe import read_recipe
+from endoexit.training.start import create_run
 from tiny_project import endoexit
 
 
@@ -36,7 +40,7 @@ def metrics(run: Path) -> list[dict[str, str]]:
 
 def prepared(manifest: Path, run: Path, *changes: str):
     recipe = read_recipe(str(tiny_project.write_recipe(manifest.parent)), changes)
-    return fitting.create_run(run, manifest, "ee_hifuse_nano", recipe, seed=0, root=None)
+    return create_run(run, manifest, "ee_hifuse_nano", recipe, seed=0, root=None)
 
 
 HERE = fitting.Machine(accelerator="cpu", threads=1)
@@ -58,25 +62,32 @@ def test_a_run_holds_what_is_needed_and_no_pickle(tiny_run):
     assert run.config.manifest_sha256 in card
 
 
+def stop_at(line: str, how: signal.Signals, *arguments: object) -> tuple[int, str]:
+    """Train in a process and send it a signal when it prints a line; return what came of it."""
+    command = tiny_project.command("train", *arguments, "--threads", 1)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        for printed in process.stderr:
+            if printed.startswith(line):
+                time.sleep(0.05)  # into the saving of the checkpoint, or just after it
+                process.send_signal(how)
+                break
+        rest = process.stderr.read()
+    return process.returncode, rest
+
+
 @pytest.mark.slow
-def test_killed_and_resumed_is_the_same_as_never_killed(tiny_manifest, tmp_path):
+def test_stopped_killed_and_resumed_is_the_same_as_never_stopped(tiny_manifest, tmp_path):
     whole = tiny_project.train(tiny_manifest, tmp_path / "whole", "--set", "epochs=4")
     recipe = tiny_project.write_recipe(tiny_manifest.parent)
     run = tmp_path / "killed"
-    arguments = ["train", tiny_manifest, "--recipe", recipe, "--out", run, "--threads", 1,
-                 "--set", "epochs=4"]  # fmt: skip
-    process = subprocess.Popen(
-        tiny_project.command(*arguments), stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    for line in process.stderr:
-        if line.startswith("epoch   2/4"):
-            time.sleep(0.05)  # into the saving of the checkpoint, or just after it
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait()
-    process.stderr.close()
-    assert process.returncode == -signal.SIGKILL
+    arguments = [tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=4"]
+    code, rest = stop_at("epoch   1/4", signal.SIGINT, *arguments)
+    assert code == 130, rest
+    assert "Traceback" not in rest
+    assert not list(run.rglob("*.part"))
+    code, rest = stop_at("epoch   2/4", signal.SIGKILL, "--resume", run)
+    assert code == -signal.SIGKILL, rest
     assert not (run / "model_card.md").exists()
 
     done = endoexit("train", "--resume", run, "--threads", 1)
@@ -92,22 +103,41 @@ def test_killed_and_resumed_is_the_same_as_never_killed(tiny_manifest, tmp_path)
 
 @pytest.mark.slow
 def test_two_processes_train_one_network(tiny_manifest, tmp_path):
-    run = tiny_project.train(
-        tiny_manifest, tmp_path / "two", "--devices", 2, "--accelerator", "cpu"
-    )
+    run, recipe = tmp_path / "two", tiny_project.write_recipe(tiny_manifest.parent)
+    done = endoexit(
+        "train", tiny_manifest, "--recipe", recipe, "--out", run, "--threads", 1, "--devices", 2,
+        "--accelerator", "cpu", "--json", env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)  # of the first process alone
+    assert document["run"] == str(run)
+    assert document["weights_sha256"] == open_run(run).weights_sha256
     rows = metrics(run)
     assert [row["epoch"] for row in rows] == ["1", "2"]
     open_run(run).load_model()
 
 
-def test_without_a_val_role_the_last_epoch_is_kept(tiny_manifest, tmp_path):
+def test_without_a_val_role_the_averaged_weights_of_the_last_epoch_are_kept(
+    tiny_manifest, tmp_path
+):
     manifest = tmp_path / "noval.csv"
     lines = [line for line in tiny_manifest.read_text().splitlines() if not line.endswith(",val")]
     manifest.write_text("\n".join(lines) + "\n")
     write_json(tmp_path / "noval.csv.json", {"root": str(tiny_manifest.parent)})
-    run = fitting.fit(prepared(manifest, tmp_path / "run"), HERE)
+    started = prepared(manifest, tmp_path / "run")
+    half = started.path / ".weights.safetensors.abc.part"  # a process was killed here
+    other = started.path / ".evaluation.json.abc.part"  # another is writing here
+    half.touch()
+    other.touch()
+    run = fitting.fit(started, HERE)
     assert [row["epoch"] for row in metrics(run.path)] == ["1", "2"]
     assert "the last (no val role)" in (run.path / "model_card.md").read_text()
+    assert (half.exists(), other.exists()) == (False, True)
+    last = SafetensorsCheckpointIO().load_checkpoint(run.path / fitting.LAST)
+    for name, value in weights(run.path).items():
+        assert torch.equal(value, last["state_dict"][f"model.{name}"])
+    bias = "stages.0.head.classify.bias"
+    assert not torch.equal(weights(run.path)[bias], last["current_model_state"][f"model.{bias}"])
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
@@ -131,6 +161,63 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     assert all(torch.isfinite(value).all() for value in weights(run.path).values())
     finished = fitting.fit(fitting.resume(run.path), HERE)
     assert len(metrics(finished.path)) == 2
+
+
+def test_a_last_step_that_spoils_the_weights_does_not_reach_the_checkpoint(
+    tiny_manifest, tmp_path, monkeypatch
+):
+    run = prepared(tiny_manifest, tmp_path / "run", "weight_average=0")
+    forward = fitting.ExitTraining.training_step
+
+    def poisoned(self, batch, batch_idx):
+        loss = forward(self, batch, batch_idx)
+        spoils = self.current_epoch == 1 and self.trainer.is_last_batch
+        return loss * float("nan") if spoils else loss
+
+    monkeypatch.setattr(fitting.ExitTraining, "training_step", poisoned)
+    with pytest.raises(TrainingError, match=r"weights are not finite any more in epoch 2.*kept"):
+        fitting.fit(run, HERE)
+    assert len(metrics(run.path)) == 1
+    assert all(torch.isfinite(value).all() for value in weights(run.path).values())
+    last = SafetensorsCheckpointIO().load_checkpoint(run.path / fitting.LAST)
+    assert all(torch.isfinite(value).all() for value in last["state_dict"].values())
+
+
+def test_bfloat16_trains_and_a_training_that_stands_still_stops_early(tiny_manifest, tmp_path):
+    # Six val images: the accuracy of one exit cannot rise seven times without learning.
+    run = prepared(
+        tiny_manifest, tmp_path / "run", "precision=bf16-mixed", "patience=1", "epochs=8",
+        "optimizer.lr=1e-12", "select=final", "weight_average=0",
+    )  # fmt: skip
+    rows = metrics(fitting.fit(run, HERE).path)
+    assert 1 < len(rows) < 8
+    assert run.config.precision == "bf16-mixed"
+    assert {value.dtype for name, value in weights(run.path).items() if "weight" in name} == {
+        torch.float32
+    }
+    card = (run.path / "model_card.md").read_text()
+    best = max(range(len(rows)), key=lambda i: (
+        float(rows[i]["val/accuracy_exit_4"]), -float(rows[i]["val/loss_exit_4"])
+    ))  # fmt: skip
+    assert f"{len(rows)} epochs; the weights are those of epoch {best + 1}, chosen on the" in card
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tiny_manifest, tmp_path):
+    run = prepared(tiny_manifest, tmp_path / "run")
+    with (
+        FileLock(run.path / ".lock"),
+        pytest.raises(RunError, match=r"is being trained by another process: wait for its end"),
+    ):
+        fitting.fit(run, HERE)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("wrong", [{"accelerator": "gpu"}, {"strategy": "dpp"}])
+def test_a_machine_that_cannot_do_it_is_wrong_usage(tiny_manifest, tmp_path, wrong):
+    run = prepared(tiny_manifest, tmp_path / "run")
+    option = " ".join(f"--{name} {value}" for name, value in wrong.items())
+    with pytest.raises(UsageError, match=rf"{option}.* cannot be used here: .*train --resume"):
+        fitting.fit(run, fitting.Machine(**{"accelerator": "cpu", **wrong}))
 
 
 def test_a_full_disk_while_saving_leaves_the_last_checkpoint(tiny_manifest, tmp_path, monkeypatch):
@@ -202,7 +289,11 @@ def test_wrong_usage_exits_with_2(tiny_manifest, tmp_path):
         ([], "give a MANIFEST to start a training, or --resume RUN"),
         ([tiny_manifest, "--model", "ee_hifuse_nao"], "did you mean 'ee_hifuse_nano'?"),
         ([tiny_manifest, "--set", "epoch=3"], "did you mean 'epochs'?"),
-        (["--resume", tmp_path, "--set", "epochs=3"], "a resumed training keeps its recipe"),
+        (
+            ["--resume", tmp_path, "--set", "epochs=3", "--seed", 0, "--out", tmp_path],
+            "keeps its settings and its folder: leave out --out, --seed, --set.",
+        ),
+        ([tiny_manifest, "--accelerator", "gpus"], "--accelerator"),
     ):
         done = endoexit("train", *arguments, cwd=tmp_path)
         assert done.returncode == 2, done.stderr

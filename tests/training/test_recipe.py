@@ -3,9 +3,9 @@
 import pytest
 
 from endoexit.errors import UsageError
-from endoexit.training.fit import create_model_cheaply
 from endoexit.training.module import learning_rate_factor
 from endoexit.training.recipe import OptimizerSettings, Recipe, list_recipes, read_recipe
+from endoexit.training.start import create_model_cheaply
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -48,6 +48,14 @@ def test_settings_can_be_changed_by_key():
         ),
         ("paper", ["epochs"], "must read key=value, such as epochs=5; got 'epochs'"),
         ("paper", ["epochs.x=5"], "'epochs' is not a section of the recipe"),
+        ("paper", ["epochs=["], "the value of 'epochs=[' is not valid YAML"),
+        ("paper", ["augment.crop_scale=[0.5, 2]"], "less than or equal to 1, got 2"),
+        (
+            "paper",
+            ["augment.crop_scale=[0.9, 0.5]"],
+            "the smallest share must not be above the largest",
+        ),
+        ("paper", ["optimizer.lr=.inf"], "optimizer.lr does not fit: Input should be a finite"),
     ],
 )
 def test_a_wrong_recipe_says_what_is_right(name, changes, message):
@@ -57,9 +65,13 @@ def test_a_wrong_recipe_says_what_is_right(name, changes, message):
 
 
 def test_a_file_that_is_no_mapping_or_no_yaml_is_refused(tmp_path):
-    for text, message in (("- 1\n", "must be a mapping"), ("a: [", "not valid YAML")):
+    for content, message in (
+        (b"- 1\n", "must be a mapping"),
+        (b"a: [", "not valid YAML"),
+        (b"name: \xe9", "not valid YAML in UTF-8"),
+    ):
         path = tmp_path / "own.yaml"
-        path.write_text(text)
+        path.write_bytes(content)
         with pytest.raises(UsageError, match=message):
             read_recipe(str(path))
 
@@ -71,6 +83,7 @@ def test_a_file_that_is_no_mapping_or_no_yaml_is_refused(tmp_path):
         (["loss.exit_weights=[1, 2]"], "must be 4 numbers"),
         (["image.size=100"], "must be multiples of 32"),
         (["model.widht=8"], "did you mean 'width'?"),
+        (["model.width=wide"], "width must be a whole number, got 'wide'"),
     ],
 )
 def test_a_recipe_that_does_not_fit_the_network_is_refused_before_it_starts(changes, message):

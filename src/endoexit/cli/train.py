@@ -1,12 +1,14 @@
 """`endoexit train`: a manifest and a recipe to a run folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import CacheOption, JsonOption, Output, progress
 from endoexit.errors import UsageError
+
+MODEL, RECIPE = "ee_hifuse_nano", "small-data"
 
 
 def train(
@@ -14,10 +16,16 @@ def train(
         Path | None, typer.Argument(help="Manifest of `endoexit split`.", show_default=False)
     ] = None,
     *,
-    model: Annotated[str, typer.Option(help="Network; see `endoexit models`.")] = "ee_hifuse_nano",
+    model: Annotated[
+        str | None,
+        typer.Option(help=f"Network; see `endoexit models`.  [default: {MODEL}]"),
+    ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Recipe that comes with the package, or a YAML file.")
-    ] = "small-data",
+        str | None,
+        typer.Option(
+            help=f"Recipe that comes with the package, or a YAML file.  [default: {RECIPE}]"
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder to make.  [default: runs/MODEL-RECIPE-seedSEED]"),
@@ -25,7 +33,10 @@ def train(
     root: Annotated[
         Path | None, typer.Option(help="Folder that the manifest's paths are relative to.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initialisation, order, augmentation.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of initialisation, order, augmentation.  [default: 0]"),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,16 +46,15 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run's interrupted training.")
     ] = None,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    accelerator: Annotated[
+        Literal["auto", "cpu", "gpu"], typer.Option(help="What it runs on.")
+    ] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on a CPU.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning strategy, such as ddp.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of each process.  [default: all]")
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
-    ] = None,
+    cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train all exits of a network together.
@@ -55,13 +65,24 @@ def train(
     """
     import sys
 
-    from endoexit.training.fit import Machine, create_run, finished, fit, is_helper_process
-    from endoexit.training.fit import resume as resume_run
-    from endoexit.training.recipe import read_recipe
-
-    output = Output(as_json)
     if (manifest is None) == (resume is None):
         raise UsageError("give a MANIFEST to start a training, or --resume RUN to go on with one.")
+    if resume is not None:
+        fixed = {"--model": model, "--recipe": recipe, "--out": out, "--root": root,
+                 "--seed": seed, "--set": change or None}  # fmt: skip
+        given = [name for name, value in fixed.items() if value is not None]
+        if given:
+            raise UsageError(
+                f"a resumed training keeps its settings and its folder: leave out "
+                f"{', '.join(given)}."
+            )
+
+    from endoexit.training.fit import Machine, finished, fit, is_helper_process
+    from endoexit.training.fit import resume as resume_run
+    from endoexit.training.recipe import read_recipe
+    from endoexit.training.start import create_run
+
+    output = Output(as_json)
     where = Machine(
         accelerator=accelerator,
         devices=devices,
@@ -71,22 +92,26 @@ def train(
         cache=cache,
     )
     if resume is not None:
-        if change:
-            raise UsageError("a resumed training keeps its recipe: leave out --set.")
         run = resume_run(resume)
     else:
         assert manifest is not None  # noqa: S101  (one of the two is given)
+        model, recipe, seed = model or MODEL, recipe or RECIPE, seed or 0
         settings = read_recipe(recipe, change or ())
         path = out or Path("runs") / f"{model}-{Path(recipe).stem}-seed{seed}"
         if is_helper_process():  # the first process made the folder before it started this one
             run = resume_run(path)
         else:
-            run = create_run(path, manifest, model, settings, seed=seed, root=root)
+            run = create_run(
+                path, manifest, model, settings, seed=seed, root=root, accelerator=accelerator
+            )
+    if is_helper_process():  # the first process says what there is to say
+        fit(run, where)
+        return
     total = sum(sum(counts.values()) for role, counts in run.manifest().counts().items()
                 if role in {"train", "val"})  # fmt: skip
-    with progress("decoding images", total) as bar:
+    with progress("Decoding images", total) as bar:
         run = fit(run, where, advance=bar.advance)
-    if finished(run) and not is_helper_process():
+    if finished(run):
         output.say(f"Run folder: {run.path}", f"Next: endoexit evaluate {run.path}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 
 from endoexit.files import write_text
 from endoexit.models.weights import save_weights
@@ -27,11 +28,15 @@ class KeepRun(Callback):
     Args:
         path: the run folder.
         has_val: without a val role the last epoch's weights are kept.
+        averaging: the weight-averaging callback, if there is one.
     """
 
-    def __init__(self, path: Path, *, has_val: bool) -> None:
+    def __init__(
+        self, path: Path, *, has_val: bool, averaging: WeightAveraging | None = None
+    ) -> None:
         self.path = path
         self.has_val = has_val
+        self.averaging = averaging
         self.history: list[dict[str, float]] = []
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.best_epoch = 0
@@ -73,8 +78,13 @@ class KeepRun(Callback):
         if self.has_val:
             return
         self.best_epoch = trainer.current_epoch + 1
+        # No validation puts the averaged weights into the network, so it is done here.
+        if self.averaging is not None:
+            self.averaging.on_validation_epoch_start(trainer, pl_module)
         if trainer.is_global_zero:
             save_weights(pl_module.model, self.path / WEIGHTS)
+        if self.averaging is not None:
+            self.averaging.on_validation_epoch_end(trainer, pl_module)
         self._record(trainer, pl_module, {})
 
     def _record(self, trainer: Trainer, module: ExitTraining, summary: dict[str, float]) -> None:

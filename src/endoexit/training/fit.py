@@ -1,9 +1,8 @@
-"""From a manifest and a recipe to a trained run folder."""
+"""Training a run: from its start or its last checkpoint to its weights and model card."""
 
 import contextlib
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,25 +11,23 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from filelock import FileLock, Timeout
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from endoexit.data.cache import cache_images
-from endoexit.data.manifest import (
-    Cohort,
-    Manifest,
-    read_manifest,
-    sidecar_path,
-    write_manifest,
-)
-from endoexit.errors import DataError, RunError, UsageError
-from endoexit.files import read_json
-from endoexit.machine import describe_machine, library_versions
-from endoexit.models import create_model, model_config
-from endoexit.runs import MANIFEST, Run, RunConfig, open_run, write_config
-from endoexit.training.callbacks import KeepRun
-from endoexit.training.card import write_training_card
+from endoexit.data.manifest import Cohort, Manifest
+from endoexit.errors import EndoexitError, RunError, UsageError
+from endoexit.runs import WEIGHTS, Run, open_run
+from endoexit.training.callbacks import METRICS, KeepRun
+from endoexit.training.card import CARD, write_training_card
 from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.loading import Batch, CachedDataset, make_loader
 from endoexit.training.module import ExitTraining
@@ -61,66 +58,6 @@ class Machine:
     cache: Path | None = None
 
 
-def create_run(
-    path: Path, manifest_path: Path, model: str, recipe: Recipe, *, seed: int, root: Path | None
-) -> Run:
-    """Make the folder of a training that is about to start.
-
-    Raises:
-        UsageError: unknown model or setting, or the folder exists.
-        DataError: the manifest cannot be used for training.
-    """
-    manifest = read_manifest(manifest_path, root)
-    _check_roles(manifest)
-    create_model_cheaply(model, len(manifest.classes), recipe)
-    if path.exists() and any(path.iterdir()):
-        raise UsageError(
-            f"{path} exists already: choose another --out, or go on with an interrupted training: "
-            f"endoexit train --resume {path}"
-        )
-    path.mkdir(parents=True, exist_ok=True)
-    copied = _copy_manifest(manifest, path / MANIFEST)
-    config = RunConfig(
-        model=model,
-        overrides=recipe.model,
-        classes=manifest.classes,
-        preprocessing=recipe.image.preprocessing(),
-        recipe=recipe.model_dump(mode="json"),
-        seed=seed,
-        manifest_sha256=copied.sha256,
-        precision=resolve_precision(recipe.precision),
-        command=" ".join(["endoexit", *sys.argv[1:]]),
-        versions=library_versions(),
-        machine=describe_machine(),
-    )
-    write_config(path, config)
-    return open_run(path)
-
-
-def create_model_cheaply(model: str, num_classes: int, recipe: Recipe) -> None:
-    """Check that the network, the image size and the loss fit each other, without weights.
-
-    Raises:
-        UsageError: they do not.
-    """
-    model_config(model, **recipe.model)
-    with torch.device("meta"):
-        network = create_model(model, num_classes, **recipe.model)
-    for size in (recipe.image.size, recipe.image.early_size):
-        network.check_size(size, size)
-    ExitTraining(network, recipe, recipe.image.preprocessing(), 0)
-
-
-def resolve_precision(wanted: str) -> str:
-    """Return Lightning's name of the precision; "auto" asks the processor or GPU."""
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    fast = {"avx512_bf16", "amx_bf16"} & set(describe_machine()["instructions"])
-    return "bf16-mixed" if fast else "32-true"
-
-
 def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run:
     """Train a run from its start, or from its last complete checkpoint.
 
@@ -134,15 +71,23 @@ def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run
 
     Raises:
         TrainingError: the loss is not finite any more.
+        UsageError: the machine has no such devices, or there is no such strategy.
+        RunError: another process trains this run.
         EndoexitError: a file cannot be written (disk full); resume when there is space.
     """
+    with _alone(run):
+        return _fit(run, machine, advance)
+
+
+def _fit(run: Run, machine: Machine, advance: Advance) -> Run:
     recipe = validate_recipe(run.config.recipe, str(run.path / "config.json"))
     manifest = run.manifest()
     if machine.threads:
         torch.set_num_threads(machine.threads)
     torch.manual_seed(run.config.seed)
     module = ExitTraining(run.create_model(), recipe, run.config.preprocessing, run.config.seed)
-    keep = KeepRun(run.path, has_val=manifest.has("val"))
+    averaging = EMAWeightAveraging(decay=recipe.weight_average) if recipe.weight_average else None
+    keep = KeepRun(run.path, has_val=manifest.has("val"), averaging=averaging)
     trainer = _make_trainer(run, recipe, machine, keep)
     loaders = _make_loaders(
         run, manifest, recipe, machine, world=trainer.world_size, advance=advance
@@ -160,9 +105,40 @@ def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run
     return open_run(run.path)
 
 
+@contextlib.contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Train a run in one process at a time, and remove what a killed one left half-written.
+
+    The processes for further devices belong to the one that holds the lock.
+    """
+    if is_helper_process():
+        yield
+        return
+    lock = FileLock(run.path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"{run.path} is being trained by another process: wait for its end, or stop it first."
+        ) from None
+    except OSError as error:
+        raise EndoexitError(
+            f"cannot write {run.path}: {error.strerror or error}. Change its permissions, or copy "
+            "the run to another folder."
+        ) from error
+    try:
+        for name in (WEIGHTS, METRICS, CARD, LAST):
+            file = run.path / name
+            for left in file.parent.glob(f".{file.name}.*.part"):
+                left.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
 def finished(run: Run) -> bool:
     """Return whether a run's training has ended (its model card is written last)."""
-    return (run.path / "model_card.md").is_file()
+    return (run.path / CARD).is_file()
 
 
 def is_helper_process() -> bool:
@@ -170,32 +146,12 @@ def is_helper_process() -> bool:
     return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
-def _check_roles(manifest: Manifest) -> None:
-    train = manifest.cohort("train")
-    if len(manifest.classes) < 2:
-        raise UsageError(
-            f"{manifest.path} has one class only, {manifest.classes[0]!r}: a classifier needs at "
-            "least two folders of images."
-        )
-    empty = [name for i, name in enumerate(manifest.classes) if not (train.labels == i).any()]
-    if empty:
-        raise UsageError(
-            f"{manifest.path}: no training image of class {empty[0]!r}; give the train role a "
-            "larger share, or leave the class out."
-        )
-
-
-def _copy_manifest(manifest: Manifest, target: Path) -> Manifest:
-    sidecar = sidecar_path(manifest.path)
-    facts = read_json(sidecar, DataError) if sidecar.is_file() else {}
-    kept = {name: value for name, value in facts.items() if name not in {"root", "sha256"}}
-    return write_manifest(target, manifest.rows, manifest.root, kept)
-
-
 def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> lightning.Trainer:
     callbacks: list[Any] = [keep]
-    if recipe.weight_average:
-        callbacks.append(EMAWeightAveraging(decay=recipe.weight_average))
+    if keep.averaging is not None:
+        callbacks.append(keep.averaging)
+    if machine.progress_bar:  # on stderr: stdout is for the result
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     if recipe.patience and keep.has_val:
         callbacks.append(EarlyStopping("val/score", mode="max", patience=recipe.patience))
     checkpoint = ModelCheckpoint(
@@ -208,24 +164,33 @@ def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> 
     strategy = machine.strategy
     if strategy == "auto" and machine.devices > 1:
         strategy = "ddp"
-    with _quiet():
-        return lightning.Trainer(
-            accelerator=machine.accelerator,
-            devices=machine.devices,
-            strategy=strategy,
-            precision=run.config.precision,  # type: ignore[arg-type]
-            max_epochs=recipe.epochs,
-            gradient_clip_val=recipe.optimizer.gradient_clip,
-            callbacks=[*callbacks, checkpoint],
-            plugins=[SafetensorsCheckpointIO()],
-            logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
-            log_every_n_steps=10,
-            enable_progress_bar=machine.progress_bar,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            sync_batchnorm=machine.devices > 1 and torch.cuda.is_available(),
-        )
+    try:
+        with _quiet():
+            return lightning.Trainer(
+                accelerator=machine.accelerator,
+                devices=machine.devices,
+                strategy=strategy,
+                precision=run.config.precision,  # type: ignore[arg-type]
+                max_epochs=recipe.epochs,
+                gradient_clip_val=recipe.optimizer.gradient_clip,
+                callbacks=[*callbacks, checkpoint],
+                plugins=[SafetensorsCheckpointIO()],
+                logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
+                log_every_n_steps=10,
+                enable_progress_bar=machine.progress_bar,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                sync_batchnorm=machine.devices > 1
+                and machine.accelerator != "cpu"
+                and torch.cuda.is_available(),
+            )
+    except (MisconfigurationException, ValueError) as error:
+        raise UsageError(
+            f"--accelerator {machine.accelerator} --devices {machine.devices} --strategy "
+            f"{machine.strategy} cannot be used here: {error} Choose others, and go on with: "
+            f"endoexit train --resume {run.path}"
+        ) from error
 
 
 def _make_loaders(

@@ -89,14 +89,24 @@ class ExitTraining(lightning.LightningModule):
             images, target = mixup(images, soft, self.recipe.augment.mixup)
         loss: Tensor = self.loss(self.model(images), target)
         if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step "
-                f"{batch_idx + 1}. The last good checkpoint was kept. Try a lower learning rate "
-                "(--set optimizer.lr=...), gradient clipping (--set optimizer.gradient_clip=1) or "
-                "--set precision=32-true."
-            )
+            raise self._diverged(f"the loss became {loss.item()}", batch_idx)
         self.train_loss.update(loss.detach())
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Stop before an epoch's weights are saved if its last step spoilt them."""
+        del outputs, batch
+        if self.trainer.is_last_batch:
+            finite = [parameter.isfinite().all() for parameter in self.model.parameters()]
+            if not torch.stack(finite).all():
+                raise self._diverged("weights are not finite any more", batch_idx)
+
+    def _diverged(self, what: str, batch_idx: int) -> TrainingError:
+        return TrainingError(
+            f"{what} in epoch {self.current_epoch + 1}, step {batch_idx + 1}. The last good "
+            "checkpoint was kept. Try a lower learning rate (--set optimizer.lr=...), gradient "
+            "clipping (--set optimizer.gradient_clip=1) or --set precision=32-true."
+        )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count right answers and cross entropy of every exit."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from endoexit.data.images import Preprocessing
 from endoexit.errors import UsageError, unknown_name
@@ -14,8 +14,11 @@ from endoexit.errors import UsageError, unknown_name
 MAX_BYTES = 1 << 20
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ImageSettings(_Settings):
@@ -84,7 +87,7 @@ class AugmentSettings(_Settings):
         mixup: parameter α of the Beta(α, α) distribution of mixup; 0 for none.
     """
 
-    crop_scale: tuple[float, float] = (0.08, 1.0)
+    crop_scale: tuple[Share, Share] = (0.08, 1.0)
     horizontal_flip: float = Field(0.5, ge=0, le=1)
     vertical_flip: float = Field(0.0, ge=0, le=1)
     rotation: float = Field(0.0, ge=0, le=180)
@@ -94,6 +97,13 @@ class AugmentSettings(_Settings):
     hue: float = Field(0.0, ge=0, le=0.5)
     erase: float = Field(0.0, ge=0, le=1)
     mixup: float = Field(0.0, ge=0)
+
+    @field_validator("crop_scale")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the smallest share must not be above the largest")
+        return value
 
 
 class LossSettings(_Settings):
@@ -191,19 +201,23 @@ def _read(name: str) -> dict[str, Any]:
             raise UsageError(f"recipe file {name} does not exist; known by name: {list_recipes()}.")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"recipe file {name} is larger than 1 MiB: this is not a recipe.")
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     else:
         if name not in list_recipes():
             raise unknown_name("recipe", name, list_recipes())
         folder = resources.files("endoexit.training") / "recipes"
-        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"recipe {name} is not valid YAML: {error}") from error
+        content = (folder / f"{name}.yaml").read_bytes()
+    document = _parse(content, f"recipe {name}")
     if not isinstance(document, dict):
         raise UsageError(f"recipe {name} must be a mapping of settings, got {document!r}.")
     return document
+
+
+def _parse(content: str | bytes, what: str) -> Any:
+    try:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} is not valid YAML in UTF-8: {error}; correct it.") from error
 
 
 def _change(document: dict[str, Any], change: str) -> None:
@@ -215,7 +229,7 @@ def _change(document: dict[str, Any], change: str) -> None:
         document = document.setdefault(section, {})
         if not isinstance(document, dict):
             raise UsageError(f"{change!r}: {section!r} is not a section of the recipe.")
-    document[last] = yaml.safe_load(value)
+    document[last] = _parse(value, f"the value of {change!r}")
 
 
 def _section(place: Sequence[str]) -> type[BaseModel]:
