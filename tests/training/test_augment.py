@@ -1,0 +1,94 @@
+"""Random changes of batches: sizes, ranges, and that each setting does what its name says."""
+
+import pytest
+import torch
+
+from endoexit.training.augment import Augment, mixup
+from endoexit.training.recipe import AugmentSettings
+
+CANVAS = 40
+
+
+def batch(count: int = 4) -> torch.Tensor:
+    """Images without symmetry, each a smooth field of its own."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, 3, 5, 5, generator=generator)
+    return torch.nn.functional.interpolate(coarse, size=CANVAS, mode="bilinear")
+
+
+def changed(images: torch.Tensor, size: int = 32, **settings: object) -> torch.Tensor:
+    augment = Augment(AugmentSettings(**{"horizontal_flip": 0.0} | settings), {24, 32})
+    torch.manual_seed(1)
+    return augment(images, size)
+
+
+EVERYTHING = {
+    "crop_scale": (0.3, 1.0), "horizontal_flip": 0.5, "vertical_flip": 0.5, "rotation": 30,
+    "brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1, "erase": 0.5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [24, 32])
+def test_results_have_the_size_asked_for_and_stay_images(size):
+    result = changed(batch(), size, **EVERYTHING)
+    assert result.shape == (4, 3, size, size)
+    assert result.dtype == torch.float32
+    assert 0 <= result.min() < result.max() <= 1
+
+
+def test_the_seed_decides_and_each_image_changes_in_its_own_way():
+    same = batch(1).expand(6, -1, -1, -1)
+    first = changed(same, **EVERYTHING)
+    assert torch.equal(changed(same, **EVERYTHING), first)
+    assert len({tuple(image.flatten().tolist()) for image in first}) == 6
+
+
+def test_flips_mirror():
+    plain = changed(batch())
+    assert torch.allclose(changed(batch(), horizontal_flip=1.0), plain.flip(-1), atol=1e-5)
+    assert torch.allclose(changed(batch(), vertical_flip=1.0), plain.flip(-2), atol=1e-5)
+
+
+def test_a_crop_covers_its_share_of_the_canvas():
+    # The value of a pixel is its place, so that the spread of a crop tells how much it covers.
+    across = torch.linspace(0, 1, CANVAS).expand(3, CANVAS, CANVAS)
+    images = across.expand(64, -1, -1, -1)
+    for low, high in ((0.2, 0.3), (0.6, 0.7)):
+        crops = changed(images, crop_scale=(low, high))
+        wide = crops.amax((1, 2, 3)) - crops.amin((1, 2, 3))
+        # The ratio of the sides is 3/4 to 4/3, so the width varies around the root of the share.
+        assert ((low * 3 / 4) ** 0.5 - 0.06 < wide).all()
+        assert (wide < (high * 4 / 3) ** 0.5 + 0.06).all()
+
+
+def test_rotation_turns_by_no_more_than_its_angle():
+    white = torch.ones(32, 3, CANVAS, CANVAS)
+    dark = (changed(white, rotation=30) < 0.5).float().mean((1, 2, 3))
+    assert dark.max() > 0.05  # corners come from outside of the image
+    assert dark.max() < 0.25
+    assert (changed(white) > 0.999).all()
+
+
+def test_colours_change_only_where_asked():
+    grey = torch.full((32, 3, CANVAS, CANVAS), 0.5)
+    assert torch.allclose(changed(grey), grey[:, :, :32, :32], atol=1e-5)
+    means = changed(grey, brightness=0.2).mean((1, 2, 3))
+    assert means.std() > 0.02
+    assert (means - 0.5).abs().max() <= 0.2 + 1e-5
+
+
+def test_erasing_takes_a_rectangle_of_a_twentieth_to_a_fifth():
+    gone = changed(torch.ones(32, 3, CANVAS, CANVAS), erase=1.0) == 0
+    share = gone.float().mean((1, 2, 3))
+    assert (share > 0.01).all()
+    assert (share < 0.25).all()
+
+
+def test_mixup_blends_images_and_targets_alike():
+    torch.manual_seed(0)
+    target = torch.eye(5)
+    images = torch.arange(5.0).view(5, 1, 1, 1).expand(-1, 3, 2, 2)
+    mixed, soft = mixup(images, target, alpha=1.0)
+    assert torch.allclose(soft.sum(1), torch.ones(5))
+    assert torch.allclose(mixed[:, 0, 0, 0], soft @ torch.arange(5.0))
+    assert not torch.equal(mixed, images)
