@@ -40,7 +40,7 @@ def test_staged_output_equals_whole_output_with_gradients():
 
 @pytest.mark.parametrize("exits", [(), (1,), (3,), (1, 3), (1, 2, 3)])
 def test_exits_stand_where_the_configuration_says(exits):
-    model = tiny(exits=exits)
+    model = tiny(exits=exits).eval()
     assert model.num_stages == len(exits) + 1
     assert len(model(torch.randn(1, 3, 32, 32))) == len(exits) + 1
     scales = [len(stage.trunk) for stage in model.stages]
@@ -51,8 +51,11 @@ def test_exits_stand_where_the_configuration_says(exits):
 @pytest.mark.parametrize("name", list_models())
 def test_every_parameter_of_the_catalog_receives_a_gradient(name):
     # Finds layers that are built and never run; widths are cut down, the structure is the name's.
-    model = create_model(name, 3, width=32, heads=(1, 2, 4, 8)).train()
-    sum(logits.square().sum() for logits in model(torch.randn(2, 3, 64, 64))).backward()
+    torch.manual_seed(0)
+    model = create_model(name, 3, width=32, heads=(1, 2, 4, 8), exit_reduction=2).train()
+    for shade in (-2.0, 0.0, 2.0):  # an attention of few hidden units may be off for one of them
+        images = torch.randn(2, 3, 64, 64) + shade
+        sum(logits.square().sum() for logits in model(images)).backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
@@ -101,7 +104,7 @@ def test_dropped_paths_keep_the_expectation():
     drop = DropPath(0.25).train()
     x = torch.ones(20000, 1, 1, 1)
     y = drop(x)
-    assert set(y.unique().tolist()) == {0.0, pytest.approx(1 / 0.75)}
+    assert y.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
     assert y.mean().item() == pytest.approx(1.0, abs=0.02)
     assert torch.equal(drop.eval()(x), x)
 
