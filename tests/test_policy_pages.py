@@ -1,6 +1,7 @@
 """The published figures of the policies: pages hold what their results say, and it holds."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,77 @@ def test_the_page_of_the_golden_policies_is_that_of_its_results(load):
     for result in read_json(benchmark.RESULT)["datasets"].values():
         assert benchmark.plain_table(result) in page
         assert benchmark.guarantee_table(result) in page
+
+
+def test_the_pages_of_the_real_policies_are_those_of_their_results(load):
+    benchmark, made = load("real_policies"), load("real_policies_pages")
+    result = read_json(benchmark.RESULT)
+    page = made.PAGE.read_text(encoding="utf-8")
+    for name, text in made.pages(result).items():
+        assert f"<!-- {name}:begin -->\n\n{text}\n\n<!-- {name}:end -->" in page
+    short = made.readme_table(result)
+    readme = made.README.read_text(encoding="utf-8")
+    assert f"<!-- guarantee:begin -->\n\n{short}\n\n<!-- guarantee:end -->" in readme
+    assert len(re.findall(r"^\| (?!---)", short, re.MULTILINE)) <= 11  # with the header
+
+
+def test_the_real_policies_answer_every_goal_and_say_what_they_rest_on(load):
+    result = read_json(load("real_policies").RESULT)
+    assert {row["kind"] for row in result["rows"]} == {
+        "max-ms", "max-macs", "mean-exit-cost", "min-accuracy", "max-accuracy-drop", "budget",
+        "deadline-ms", "guarantee", "rule",
+    }  # fmt: skip
+    assert re.fullmatch(r"[0-9a-f]{64}", result["weights_sha256"])
+    assert re.fullmatch(r"[0-9a-f]{64}", result["manifest_sha256"])
+    assert result["precision"] == "torch-f32"
+    assert result["machine"]["processor"] in result["costs"]["ms"]["source"]
+    assert set(result["versions"]) >= {"endoexit", "torch", "numpy"}
+    split = Path(BENCHMARKS / "splits" / "colonoscopy_prototype_split.csv").read_text("utf-8")
+    assert result["roles"]["test"]["images"] == split.count(",test\n")
+
+
+def test_every_verdict_on_the_real_policies_follows_from_its_figures(load):
+    result = read_json(load("real_policies").RESULT)
+    answered = [row for row in result["rows"] if "refused" not in row]
+    for row in answered:
+        promises, shown = row["policy"]["promises"], row["on_test"]["promises"]
+        assert [one["promise"] for one in shown] == promises
+        assert (row["kind"] == "guarantee") == bool(promises)
+        if promises:
+            within = [one["observed"]["value"] <= one["promise"]["tolerance"] for one in shown]
+            assert row["kept"] == all(within)
+            wanted = row["wanted"]["unit"] or "group"  # certify holds near-copies
+            assert {promise["unit"] for promise in promises} == {wanted}
+            assert all(promise["p_value"] <= 0.05 for promise in promises)
+        shares = row["on_test"]["shares"]
+        relative = result["costs"]["macs"]["values"]
+        mean = sum(share * cost for share, cost in zip(shares, relative, strict=True))
+        assert row["on_test"]["macs"] == pytest.approx(mean / relative[-1])
+    refused = [row["refused"] for row in result["rows"] if "refused" in row]
+    assert any("too few to promise disagreement<=0.02" in message for message in refused)
+    assert any('no policy meets "accuracy >= 0.95"' in message for message in refused)
+
+
+def test_a_violated_promise_and_refusals_stand_out_on_the_pages(load):
+    benchmark, made = load("real_policies"), load("real_policies_pages")
+    result = read_json(benchmark.RESULT)
+    row = next(row for row in result["rows"] if row["readme"] and row["table"] == "guarantee")
+    row["kept"] = False
+    assert made.readme_table(result).count("**VIOLATED**") == 1
+    assert made.guarantee_table(result).count("**VIOLATED**") == 1
+    promised, kept = re.match(
+        r"Of (\d+) guarantees test showed (\d+) kept", made.tally(result)
+    ).groups()
+    assert int(kept) < int(promised)
+    assert (
+        made.refusal(
+            "certify has 12 groups of class 'polyp', too few for x: it takes at least 88 with."
+        )
+        == "refused: 12 groups, it takes at least 88"
+    )
+    assert made.refusal("no policy meets it: best 0.5. Ask for less.") == (
+        "refused: no policy meets it: best 0.5"
+    )
 
 
 def test_tables_are_replaced_between_their_markers_only(load, tmp_path):

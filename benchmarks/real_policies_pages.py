@@ -1,0 +1,226 @@
+"""The tables of real_policies.py: a short one in the README, all in docs/real-policies.md."""
+
+import re
+from typing import Any
+
+from endoexit.policy.calibrate import FELL_BACK
+from tables import ROOT, markdown_table, replace_between
+
+PAGE = ROOT / "docs" / "real-policies.md"
+README = ROOT / "README.md"
+
+Row = dict[str, Any]
+
+
+def percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}"
+
+
+def signed(estimate: Row) -> str:
+    """Return a difference in points with its interval."""
+    text = f"{100 * estimate['value']:+.1f}"
+    if estimate["interval"] is None:
+        return text
+    low, high = (100 * estimate["interval"][end] for end in ("low", "high"))
+    return f"{text} [{low:+.1f}, {high:+.1f}]"
+
+
+def with_interval(estimate: Row) -> str:
+    """Return a share in percent with its interval."""
+    if estimate["interval"] is None:
+        return percent(estimate["value"])
+    low, high = (percent(estimate["interval"][end]) for end in ("low", "high"))
+    return f"{percent(estimate['value'])} [{low}, {high}]"
+
+
+def refusal(message: str) -> str:
+    """Return why a goal was refused, shortened: the remedy stands in the message itself."""
+    needed = re.search(r"certify has (\d+ \w+).*at least (\d+)", message)
+    if needed:
+        return f"refused: {needed[1]}, it takes at least {needed[2]}"
+    return "refused: " + re.split(r"\. (?=[A-Z])", message)[0]
+
+
+def goal(row: Row) -> str:
+    return f"`{row['goal']}`" if row["table"] == "guarantee" else str(row["goal"])
+
+
+def shares(values: list[float]) -> str:
+    return " / ".join(percent(share, 0) for share in values)
+
+
+def counted(promises: list[Row]) -> str:
+    """Return on how many images or groups promises rest: `159 groups`, `206/89 images`."""
+    numbers = "/".join(dict.fromkeys(str(promise["images"]) for promise in promises))
+    return f"{numbers} {promises[0]['unit']}s"
+
+
+def proven(row: Row) -> str:
+    """Return what certify showed of the promises."""
+    if row["policy"]["note"] == FELL_BACK:
+        return "nothing proven: final exit for all"
+    promises = row["policy"]["promises"]
+    return ", ".join(percent(promise["observed"]) for promise in promises)
+
+
+def verdict(row: Row) -> str:
+    if row["policy"]["promises"]:
+        return "kept" if row["kept"] else "**VIOLATED**"
+    return "met" if row["kept"] else "not met"
+
+
+def tally(result: Row) -> str:
+    """Return how many promises test showed kept, and how many goals without one were met."""
+    answered = [row for row in result["rows"] if "refused" not in row]
+    promised = [row["kept"] for row in answered if row["policy"]["promises"]]
+    plain = [
+        row["kept"]
+        for row in answered
+        if row["table"] == "plain" and row["policy"]["deadline_ms"] is None
+    ]
+    return (
+        f"Of {len(promised)} guarantees test showed {sum(promised)} kept; of {len(plain)} goals "
+        f"without a promise it showed {sum(plain)} met."
+    )
+
+
+def spent(row: Row) -> tuple[str, str, str]:
+    """Return cost and exits on test: multiply-adds, milliseconds, shares."""
+    seen = row["on_test"]
+    return percent(seen["macs"], 0), f"{seen['ms']:.1f}", shares(seen["shares"])
+
+
+def readme_table(result: Row) -> str:
+    """Return the short table."""
+    header = ("asked for (δ = 0.05)", "risk on certify, %", "risk on test, % [95 % CI]",
+              "on test", "accuracy on test, %", "multiply-adds, %",
+              "leave at exit 1 / 2 / 3 / final, %")  # fmt: skip
+    final, best = result["exits"][-1], result["oracle"]
+    rows = [
+        ("final exit for all", "", "", "", percent(final["accuracy"]), "100", ""),
+        ("oracle: first exit that is right", "", "", "", percent(best["accuracy"]),
+         percent(best["macs"], 0), shares(best["shares"])),
+    ]  # fmt: skip
+    for row in result["rows"]:
+        if not row["readme"]:
+            continue
+        if "refused" in row:
+            rows.append((goal(row), refusal(row["refused"]), *[""] * 5))
+            continue
+        seen, promises = row["on_test"], row["policy"]["promises"]
+        on_certify = f"{proven(row)} of {counted(promises)}" if promises else "no promise"
+        shown = ", ".join(with_interval(one["observed"]) for one in seen["promises"])
+        macs, _, left = spent(row)
+        rows.append(
+            (goal(row), on_certify, shown, verdict(row), percent(seen["accuracy"]), macs, left)
+        )
+    roles = result["roles"]
+    sizes = ", ".join(
+        f"{role} {found['images']} images in {found['groups']} groups"
+        for role, found in roles.items()
+    )
+    return markdown_table(header, rows) + (
+        f"\n\n{tally(result)} `{result['run']}`, {result['precision']}; {sizes}. Made by "
+        f"`{result['command']}`."
+    )
+
+
+def plain_table(result: Row, name: str) -> str:
+    """Return the goals without a promise, or the rules for one goal."""
+    header = ("rule" if name == "rule" else "goal", "on calibrate: accuracy, %", "cost, %",
+              "on test", "accuracy on test, %", "minus final exit [95 % CI]",
+              "same shares at random, %", "multiply-adds, %", "ms",
+              "leave at exit 1 / 2 / 3 / final, %")  # fmt: skip
+    rows = []
+    if name == "plain":
+        rows = [
+            ("final exit for all", "", "", "", percent(result["exits"][-1]["accuracy"]), "", "",
+             "100", f"{result['costs']['ms']['values'][-1]:.1f}", ""),
+            ("oracle: first exit that is right", "", "", "", percent(result["oracle"]["accuracy"]),
+             "", "", percent(result["oracle"]["macs"], 0), f"{result['oracle']['ms']:.1f}",
+             shares(result["oracle"]["shares"])),
+        ]  # fmt: skip
+    for row in (row for row in result["rows"] if row["table"] == name):
+        title = rule(row["rules"]) if name == "rule" else goal(row)
+        if "refused" in row:
+            rows.append((title, refusal(row["refused"]), *[""] * 8))
+            continue
+        there, seen = row["on_calibrate"], row["on_test"]
+        clock = seen["late"] is not None
+        fitted = ("by the clock", "") if clock else (
+            percent(there["accuracy"]), percent(there["relative_cost"], 0)
+        )  # fmt: skip
+        word = f"{percent(seen['late'])} % late" if clock else verdict(row)
+        rows.append((
+            title, *fitted, word, percent(seen["accuracy"]), signed(seen["minus_final"]),
+            percent(seen["random_accuracy"]), *spent(row),
+        ))  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def rule(options: Row) -> str:
+    """Return the family of policies in words."""
+    words = [options["rule"].replace("_", " ")]
+    if options["rule"] in ("max_probability", "entropy", "margin"):
+        words.append(f"{options['thresholds'] or 'per-exit'} thresholds")
+    if not options["temperature_scaling"]:
+        words.append("no temperatures")
+    return ", ".join(words)
+
+
+def guarantee_table(result: Row) -> str:
+    header = ("guarantee, δ = 0.05", "counted on certify", "risk there, %",
+              "risk on test, % [95 % CI]", "promise", "accuracy on test, %",
+              "minus final exit [95 % CI]", "multiply-adds, %", "ms",
+              "leave at exit 1 / 2 / 3 / final, %")  # fmt: skip
+    rows = []
+    for row in (row for row in result["rows"] if row["table"] == "guarantee"):
+        if "refused" in row:
+            rows.append((goal(row), refusal(row["refused"]), *[""] * 8))
+            continue
+        seen, promises = row["on_test"], row["policy"]["promises"]
+        rows.append((
+            goal(row), counted(promises), proven(row),
+            ", ".join(with_interval(one["observed"]) for one in seen["promises"]), verdict(row),
+            percent(seen["accuracy"]), signed(seen["minus_final"]), *spent(row),
+        ))  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def facts(result: Row) -> str:
+    """Return what was measured, on what, and how."""
+    timing = result["timing"]
+    roles = "; ".join(
+        f"{role}: {found['images']} images in {found['groups']} groups"
+        for role, found in result["roles"].items()
+    )
+    exits = ", ".join(
+        f"{'final' if place == len(result['exits']) else f'exit {place}'} "
+        f"{percent(found['accuracy'])} % at {percent(found['macs'], 0)} % of the multiply-adds"
+        for place, found in enumerate(result["exits"], start=1)
+    )
+    return (
+        f"`{result['run']}` (`{result['model']}`), weights `{result['weights_sha256'][:12]}`, "
+        f"manifest `{result['manifest_sha256'][:12]}`, {result['precision']}. {roles}. On test: "
+        f"{exits}. Times: {timing['threads']} threads, {timing['machine']['processor']}. "
+        f"Made by `{result['command']}`; figures and versions are in "
+        "`benchmarks/results/real_policies_colonoscopy.json`.\n\n"
+        f"{tally(result)}"
+    )
+
+
+def pages(result: Row) -> dict[str, str]:
+    """Return the tables of the page by the names of their markers."""
+    return {
+        "facts": facts(result),
+        "plain": plain_table(result, "plain"),
+        "guarantees": guarantee_table(result),
+        "rules": plain_table(result, "rule"),
+    }
+
+
+def write_pages(result: Row) -> None:
+    """Put the tables into the README and the page."""
+    replace_between(README, "guarantee", readme_table(result))
+    for name, text in pages(result).items():
+        replace_between(PAGE, name, text)
