@@ -3,12 +3,16 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from endoexit.cli.main import app
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
+from endoexit.evaluation.logits import collect_logits
 from endoexit.policy import ExitPolicy
+from endoexit.policy.calibrate import FELL_BACK
+from endoexit.runs import open_run
 from evaluation_runs import copy_run
 from tiny_project import endoexit
 
@@ -83,6 +87,31 @@ def test_the_clock_as_policy(run):
     assert done.exit_code == 0, done.exception
     assert ExitPolicy.read(run / "policy.json").deadline_ms == 50
     assert done.stdout.count("out of time") == 3
+    image = next(open_run(run).manifest().root.rglob("*.png"))
+    slow = CliRunner().invoke(app, ["predict", str(run), str(image), "--json"])
+    assert json.loads(slow.stdout)["deadline_ms"] == 50
+    hurried = ["predict", str(run), str(image), "--json", "--deadline-ms", "0.001"]
+    document = json.loads(CliRunner().invoke(app, hurried).stdout)
+    assert (document["deadline_ms"], document["exits"]) == (0.001, {"1": 1})
+
+
+def test_what_no_rule_can_keep_falls_back_to_the_final_exit_and_warns(run):
+    """On certify the early exits are made to answer another class than the final one."""
+    certify = collect_logits(open_run(run), "certify")
+    spoilt = certify.logits.copy()
+    spoilt[:3] = np.roll(spoilt[3], 1, axis=1)
+    with np.load(certify.file, allow_pickle=False) as archive:
+        kept = dict(archive)
+    np.savez(certify.file, **kept | {"logits": spoilt})
+    done = invoke(run, "--guarantee", "disagreement<=0.5", "--delta", 0.1)
+    assert done.exit_code == 0, done.exception
+    assert done.stderr.startswith("warning: No policy that leaves early could be proven")
+    text = " ".join(done.stdout.split())
+    assert (
+        "Promise: disagreement <= 0.5 on new images, with probability 0.9 (by construction)" in text
+    )
+    policy = ExitPolicy.read(run / "policy.json")
+    assert (policy.rule, policy.exit, policy.note) == ("fixed", 4, FELL_BACK)
 
 
 def test_what_cannot_be_promised_is_refused_and_leaves_the_old_policy(run):
@@ -135,5 +164,5 @@ def test_a_group_of_two_roles_is_refused(run, tiny_manifest, tmp_path):
     path, label, _, role = certify.split(",")
     changed.write_text(text.replace(certify, f"{path},{label},{group},{role}"))
     shutil.copy(f"{tiny_manifest}.json", f"{changed}.json")
-    with pytest.raises(DataError, match=f"{group}.*role"):
+    with pytest.raises(DataError, match=f"{group}.*give each group one role"):
         raise invoke(run, "--mean-exit-cost", 0.5, "--manifest", changed).exception

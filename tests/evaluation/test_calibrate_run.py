@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from endoexit.data.manifest import Row, read_manifest, write_manifest
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
@@ -17,11 +18,15 @@ from endoexit.evaluation.complexity import catalog_complexity
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.records import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.files import write_json
 from endoexit.machine import describe_machine
+from endoexit.models.weights import save_weights
 from endoexit.policy import ExitPolicy
 from endoexit.policy.calibrate import find_policy
 from endoexit.policy.goals import make_goal
 from endoexit.runs import open_run
+from endoexit.runtime.opening import open_engine
+from endoexit.runtime.torch_backend import supports_bf16
 
 
 @pytest.fixture
@@ -136,26 +141,67 @@ def test_times_of_another_precision_machine_or_network_are_refused(timed):
         calibrate_run(timed, make_goal(max_ms=5))
 
 
-def test_images_that_trained_the_network_are_refused(run, tmp_path):
-    """Another manifest gives training images, one under a new name, the role calibrate."""
+@pytest.mark.parametrize("used_for", ["train", "val"])
+@pytest.mark.parametrize("role", ["calibrate", "certify"])
+def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role):
+    """Another manifest gives two images of training or model selection, renamed, a new role."""
     own = run.manifest()
-    trained = [row for row in own.rows if row.role == "train"]
-    fresh = [row for row in own.rows if row.role == "test"]
-    for row in (*trained[:2], *fresh):
-        target = tmp_path / "other" / f"new-{row.path.replace('/', '-')}"
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(own.root / row.path, target)
-    rows = [
-        Row(f"new-{row.path.replace('/', '-')}", row.label, row.group, "calibrate")
-        for row in (*trained[:2], *fresh)
-    ]
-    made = write_manifest(tmp_path / "other.csv", rows, tmp_path / "other")
+    used = [row for row in own.rows if row.role == used_for][:2]
+    folder = tmp_path / "other"
+    folder.mkdir()
+    rows = []
+    for row in (*used, *(row for row in own.rows if row.role in ("calibrate", "certify"))):
+        name = f"new-{row.path.replace('/', '-')}"
+        shutil.copy(own.root / row.path, folder / name)
+        rows.append(Row(name, row.label, row.group, role if row in used else row.role))
+    made = write_manifest(tmp_path / "other.csv", rows, folder)
     other = read_manifest(made.path, classes=run.classes)
-    message = r"2 images of the role 'calibrate' trained this network .*Use a manifest of other"
+    message = rf"2 images of the role '{role}' trained this network .*Use a manifest of other"
+    goal = make_goal(guarantee=["disagreement<=0.6"], delta=0.3)
     with pytest.raises(DataError, match=message):
-        calibrate_run(run, make_goal(mean_exit_cost=0.8), manifest=other)
-    cohort = other.cohort("calibrate")
-    require_unseen(run, replace(cohort, paths=cohort.paths[2:]))
+        calibrate_run(run, goal, manifest=other)
+    assert not (run.path / "policy.json").exists()
+    cohort = other.cohort(role)
+    fresh = tuple(path for path in cohort.paths if path.name not in {r.path for r in rows[:2]})
+    assert len(fresh) == len(cohort.paths) - 2
+    require_unseen(run, replace(cohort, paths=fresh))
+
+
+def other_weights(run):
+    model = run.load_model()
+    with torch.no_grad():
+        next(model.parameters()).add_(1e-3)
+    save_weights(model, run.path / "weights.safetensors")
+
+
+def other_config(**change):
+    def edit(run):
+        write_json(run.path / "config.json", run.config.model_dump(mode="json") | change)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("change", "precision", "words"),
+    [
+        (other_weights, "f32", "weights"),
+        (other_config(preprocessing={"size": 64, "mean": [0.4, 0.5, 0.5]}), "f32", "preprocessing"),
+        (other_config(classes=["green", "blue", "red"]), "f32", "classes 'blue, green, red'"),
+        pytest.param(
+            lambda run: None, "bf16", "precision 'torch-f32', served 'torch-bf16'",
+            marks=pytest.mark.skipif(not supports_bf16(), reason="no bf16 on this processor"),
+        ),
+    ],
+    ids=["weights", "preprocessing", "classes", "precision"],
+)  # fmt: skip
+def test_a_policy_is_not_served_once_the_run_is_another(run, change, precision, words):
+    """The whole way: calibrated on the run, which then changes."""
+    calibrate_run(run, make_goal(mean_exit_cost=0.8))
+    open_engine(run.path, threads=1)
+    change(run)
+    with pytest.raises(PolicyError, match=f"fitted for something else: {words}") as error:
+        open_engine(run.path, threads=1, precision=precision)
+    assert "run `endoexit calibrate` on what is served" in str(error.value)
 
 
 def test_a_run_without_a_manifest_takes_one_by_hand(run):

@@ -1,5 +1,7 @@
 """Logits of a role: right, computed once, and computed again when anything changes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,15 @@ def test_other_weights_mean_other_logits(run):
     after = collect_logits(run, "test")
     assert after.file != before.file
     np.testing.assert_allclose(after.logits[-1], before.logits[-1] + 1, rtol=1e-5)
+
+
+def test_another_preprocessing_means_other_logits(run):
+    before = collect_logits(run, "test")
+    shifted = run.config.preprocessing.model_copy(update={"mean": (0.2, 0.5, 0.5)})
+    other = replace(run, config=run.config.model_copy(update={"preprocessing": shifted}))
+    after = collect_logits(other, "test")
+    assert after.file != before.file
+    assert not np.array_equal(after.logits, before.logits)
 
 
 def test_another_manifest_means_other_logits(run, tmp_path):
