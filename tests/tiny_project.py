@@ -1,6 +1,7 @@
 """A small project made in seconds: pictures, manifest, recipe, run; and the command line."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,11 @@ def endoexit(*arguments: object, **options: object) -> subprocess.CompletedProce
     return subprocess.run(
         command(*arguments), check=False, capture_output=True, text=True, **options
     )
+
+
+def hear_interrupts() -> None:
+    """Undo, in a child about to start, what a job in the background inherits: no Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command(*arguments: object) -> list[str]:
