@@ -1,7 +1,6 @@
 """A small project made in seconds: pictures, manifest, recipe, run; and the command line."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,9 +52,13 @@ def endoexit(*arguments: object, **options: object) -> subprocess.CompletedProce
     )
 
 
-def hear_interrupts() -> None:
-    """Undo, in a child about to start, what a job in the background inherits: no Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def interruptible(*line: object) -> list[str]:
+    """Return a command that hears Ctrl-C even below a job in the background, which ignores it."""
+    start = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-c", start, *map(str, line)]
 
 
 def command(*arguments: object) -> list[str]:

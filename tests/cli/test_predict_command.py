@@ -19,7 +19,7 @@ from endoexit.cli.main import app
 from endoexit.errors import DataError, UsageError
 from endoexit.policy import fixed_exit
 from tiny import CLASSES, PREPROCESSING, save_photos, tiny_model, tiny_photos, tiny_run
-from tiny_project import hear_interrupts
+from tiny_project import interruptible
 
 ENDOEXIT = Path(sys.executable).with_name("endoexit")
 COLUMNS = ["path", "label", "probability", "exit", *(f"p_{name}" for name in CLASSES),
@@ -218,10 +218,8 @@ def test_exit_codes_in_processes(run, photos, tmp_path):
 def test_ctrl_c_leaves_the_old_file_and_nothing_else(run, photos, tmp_path):
     out = tmp_path / "results.csv"
     out.write_text("precious\n")
-    command = [ENDOEXIT, "predict", run, "-", "--threads", "1", "--out", out]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_interrupts
-    ) as process:
+    command = interruptible(ENDOEXIT, "predict", run, "-", "--threads", "1", "--out", out)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdin.write(f"{photos / '0.png'}\n".encode())
         process.stdin.flush()
         limit = time.monotonic() + 120

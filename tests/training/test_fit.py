@@ -64,12 +64,10 @@ def test_a_run_holds_what_is_needed_and_no_pickle(tiny_run):
 
 def stop_at(line: str, how: signal.Signals, *arguments: object) -> tuple[int, str]:
     """Train in a process and send it a signal when it prints a line; return what came of it."""
-    command = tiny_project.command("train", *arguments, "--threads", 1)
+    train = tiny_project.command("train", *arguments, "--threads", 1)
+    command = tiny_project.interruptible(*train)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=environment,
-        preexec_fn=tiny_project.hear_interrupts,
-    ) as process:  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         for printed in process.stderr:
             if printed.startswith(line):
                 time.sleep(0.05)  # into the saving of the checkpoint, or just after it
