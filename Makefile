@@ -6,7 +6,7 @@ READY := .venv/.ready
 .PHONY: help setup demo test lint format real clean
 
 help:
-	@echo "make demo    set up, then train and evaluate on synthetic images (about 6 minutes)"
+	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then ruff, the formatter check and mypy"
 	@echo "make format  set up, then format the code"

@@ -5,7 +5,8 @@
     python benchmarks/real.py --only-report       write results and tables from finished runs
 
 What is finished is not done again; an interrupted training goes on where it was. Results go to
-benchmarks/results/real_<data set>.json, the tables into README.md. Takes about 6 hours on 2 cores.
+benchmarks/results/real_<data set>.json, the tables into README.md. Takes hours on
+2 cores; a result holds the minutes of its trainings.
 """
 
 import argparse

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import CacheOption, JsonOption, Output, PrecisionOption, progress
 
 if TYPE_CHECKING:
     from endoexit.evaluation.calibrate import Calibrated
@@ -80,16 +80,11 @@ def calibrate(
     manifest: Annotated[
         Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
     ] = None,
-    precision: Annotated[
-        Literal["f32", "bf16"], typer.Option(help="What the network computes in, then as now.")
-    ] = "f32",
+    precision: PrecisionOption = "f32",
     device: Annotated[
         Literal["cpu", "cuda"], typer.Option(help="What computes the logits.")
     ] = "cpu",
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
-    ] = None,
+    cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the exit policy for one goal and write `policy.json` into the run.

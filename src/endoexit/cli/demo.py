@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.errors import UsageError
 
 THRESHOLD = 0.8
 
@@ -91,7 +92,13 @@ def _train(output: Output, manifest: Path, run: Path, epochs: int, seed: int) ->
     from endoexit.training.fit import finished
 
     if run.exists() and (run / "config.json").is_file():
-        if finished(open_run(run)):
+        made = open_run(run)
+        if (made.config.recipe["epochs"], made.config.seed) != (epochs, seed):
+            raise UsageError(
+                f"{run} was trained with other settings (--epochs {made.config.recipe['epochs']} "
+                f"--seed {made.config.seed}): choose another --out, or remove it."
+            )
+        if finished(made):
             output.say(f"\n{run} is trained already; remove it to train again.")
             return
         _show(output, f"endoexit train --resume {run}")
