@@ -86,7 +86,7 @@ class Run:
 
     @cached_property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights file: what logits and policies are keyed by."""
+        """SHA-256 of the weights file, by which logits and policies are keyed."""
         return sha256_file(self.weights_path)
 
     def create_model(self) -> "StagedClassifier":

@@ -87,7 +87,7 @@ class Audit:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Bits at which leaks are counted: none, a third, two thirds and all of the threshold."""
+        """Bits at which leaks are counted (none, a third, two thirds and all of the threshold)."""
         return tuple(sorted({self.threshold * third // 3 for third in range(4)}))
 
     @property

@@ -39,7 +39,7 @@ class GroupBootstrap:
 
     @functools.cached_property
     def images(self) -> Floats:
-        """Number of images in each draw, (R,): groups differ in size."""
+        """Number of images in each draw, (R,), as groups differ in size."""
         return self.sums(np.ones(len(self._member)))
 
     def sums(self, values: ArrayLike) -> Floats:

@@ -78,7 +78,7 @@ def fit_temperatures(data: LogitSet) -> tuple[float, ...]:
 def expected_calibration_error(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], bins: int = CALIBRATION_BINS
 ) -> float:
-    """Return Σ over bins of |accuracy − confidence|, weighted by the share of images in the bin.
+    """Return Σ over bins of `|accuracy − confidence|`, weighted by the share of images in the bin.
 
     Bins of equal width on the largest probability (Guo et al. 2017, Eq. 3); probabilities (N, C).
     """

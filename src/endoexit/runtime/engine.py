@@ -36,7 +36,7 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """Backend and numeric precision, such as "torch-f32": what a policy is fitted for."""
+        """Backend and numeric precision (such as "torch-f32"), for which a policy is fitted."""
 
     @property
     def threads(self) -> int:
