@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint format real clean
+.PHONY: help setup demo test lint format docs real clean
 
 help:
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then ruff, the formatter check and mypy"
 	@echo "make format  set up, then format the code"
+	@echo "make docs    set up, then build the documentation site, docs/_build/html/index.html"
 	@echo "make real    set up, then the study on real images (hours; see benchmarks/README.md)"
 	@echo "make clean   remove what these targets made, the environment included"
 
@@ -19,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "endoexit needs Python 3.11 or later: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $(READY)
 
 demo: $(READY)
@@ -38,8 +39,11 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 real: $(READY)
 	$(BIN)/python benchmarks/real.py
 
 clean:
-	rm -rf .venv demo runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo runs build dist docs/_build docs/reference/api docs/reference/commands.md .pytest_cache .mypy_cache .ruff_cache .hypothesis

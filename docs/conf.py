@@ -13,7 +13,7 @@ COMMANDS = HERE / "reference" / "commands.md"  # made here, not committed
 
 project = "endoexit"
 author = "endoexit contributors"
-copyright = author  # noqa: A001  (the name that Sphinx reads)
+copyright = author
 version = release = __version__
 
 extensions = [

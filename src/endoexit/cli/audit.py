@@ -246,7 +246,7 @@ def _table(first: str, *columns: str) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
     table.add_column(first, overflow="fold")
     for column in columns:
         table.add_column(column, justify="left" if column == "sizes" else "right")

@@ -177,7 +177,7 @@ def _role_table(
     from rich.table import Table
 
     counts, last = manifest.counts(), manifest.classes[-1]
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")
     for name in (*counts, "all"):
         table.add_column(name, justify="right")
