@@ -17,6 +17,7 @@ GROUPS = (
     "evaluate",
     "calibrate",
     "predict",
+    "report",
     "models",
     "reproduce",
     "demo",

@@ -55,6 +55,11 @@ def measure_frame(image: npt.NDArray[np.uint8]) -> Frame:
     return Frame(round(float(black.mean()), 4), _find_inset(black, is_green & outside))
 
 
+def field_of_view(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return where an RGB image (height, width, 3) shows something: all but its black border."""
+    return ~_touching_edge(image.max(axis=2) <= _BLACK)
+
+
 def _touching_edge(mask: _Mask) -> _Mask:
     """Return the connected areas of `mask` that reach the edge of the image."""
     labels, _ = ndimage.label(mask)

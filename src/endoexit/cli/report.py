@@ -1,0 +1,63 @@
+"""`endoexit report`: an evaluation as a page with figures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from endoexit.cli.console import JsonOption, Output, progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(report)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder that was evaluated.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for page and figures.  [default: RUN/report]")
+    ] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(help="Another evaluation of the run.  [default: its evaluation.json]"),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images, if they moved.  [default: as in the manifest]"),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Masks of the finding, named as the images.  [default: masks, if there]"),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="What the audit wrote.  [default: audit.json in or beside the run]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what an evaluation found: one page with all figures, and these as PNG and SVG.
+
+    The page needs no network and no other file. It holds some of the images, so the terms of
+    the images are its own.
+
+    Example: `endoexit report runs/nano --out nano-report`
+    """
+    from endoexit.report.opening import open_material
+    from endoexit.report.write import FOLDER, write_report
+
+    output = Output(as_json)
+    material = open_material(run, evaluation=evaluation, images=images, audit=audit)
+    written = write_report(material, out or run / FOLDER, masks=masks, track=progress)
+    for note in written.notes:
+        output.say(f"Not on the page: {note}")
+    count = len(written.figures) // 2
+    output.say(f"Written: {written.page}, and {count} figures beside it as PNG and SVG.")
+    output.document(
+        {
+            "report": str(written.page),
+            "figures": [str(file) for file in written.figures],
+            "missing": list(written.notes),
+        }
+    )

@@ -1,0 +1,1 @@
+"""An evaluation as a page with figures, for people who want to look."""

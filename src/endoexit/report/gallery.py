@@ -1,0 +1,126 @@
+"""Which images a reader should see: chosen by rule, so that nobody picks the pretty ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.evaluation.records import Evaluation
+
+MAX_CLASSES = 40  # three images each; of more classes the first ones are shown
+MAX_ERRORS = 8
+
+EARLY, LATE, RESCUED, ERROR = (
+    "left early",
+    "left late",
+    "exit 1 wrong, later right",
+    "confident error",
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One image of the gallery.
+
+    Attributes:
+        index: of the image in the evaluation.
+        kind: why it is shown.
+    """
+
+    index: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The images to show.
+
+    Attributes:
+        by_class: class name to its images; a class without any is left out.
+        errors: the wrong answers that the network was surest of, surest first.
+        none: kind to the classes that have no such image.
+        classes_left_out: how many classes the page has no room for.
+    """
+
+    by_class: dict[str, tuple[Choice, ...]]
+    errors: tuple[Choice, ...]
+    none: dict[str, tuple[str, ...]]
+    classes_left_out: int
+
+    def all(self) -> Iterator[Choice]:
+        """Yield all images."""
+        for choices in self.by_class.values():
+            yield from choices
+        yield from self.errors
+
+
+def choose_images(evaluation: Evaluation) -> Gallery:
+    """Choose the images of the gallery.
+
+    For each class: of its right answers, the surest at the earliest exit at which any left before
+    the final one; the surest at the latest exit at which any left, if that is later; and the
+    surest of those that exit 1 had wrong. Over all: the wrong answers of largest probability. Of
+    a group (a patient, near-copies) one image is shown at most.
+    """
+    answers = evaluation.row("final" if evaluation.adaptive is None else "adaptive")
+    labels = np.array(evaluation.images.labels)
+    predicted, sure = np.array(answers.predicted), np.array(answers.confidence)
+    first = np.array(next(row for row in evaluation.rows if row.kind == "exit").predicted)
+    last = sum(row.kind == "exit" for row in evaluation.rows)
+    adaptive = evaluation.adaptive
+    exits = np.full(len(labels), last) if adaptive is None else np.array(adaptive.exits)
+    picker = _Picker(evaluation.images.groups, sure)
+    right = predicted == labels
+    errors = picker.take(np.flatnonzero(~right), ERROR, MAX_ERRORS)
+    by_class: dict[str, tuple[Choice, ...]] = {}
+    none: dict[str, list[str]] = {EARLY: [], LATE: [], RESCUED: []}
+    for label, name in enumerate(evaluation.classes[:MAX_CLASSES]):
+        good = np.flatnonzero(right & (labels == label))
+        early, late = _early_and_late(exits[good], last)
+        wanted = {
+            EARLY: good[exits[good] == early] if last > 1 else good[:0],
+            RESCUED: good[first[good] != label],
+            LATE: good[exits[good] == late] if last > 1 else good,
+        }
+        chosen = []
+        for kind, indices in wanted.items():
+            found = picker.take(indices, kind, 1)
+            chosen += found
+            if not found and last > 1:
+                none[kind].append(name)
+        if chosen:
+            order = (EARLY, LATE, RESCUED)
+            by_class[name] = tuple(sorted(chosen, key=lambda choice: order.index(choice.kind)))
+    return Gallery(
+        by_class,
+        tuple(errors),
+        {kind: tuple(names) for kind, names in none.items() if names},
+        max(0, len(evaluation.classes) - MAX_CLASSES),
+    )
+
+
+def _early_and_late(exits: NDArray[np.int64], last: int) -> tuple[int, int]:
+    """Return the earliest exit taken before the last one, and the latest after it; 0 for none."""
+    before = exits[exits < last]
+    early = int(before.min()) if len(before) else 0
+    late = int(exits.max()) if len(exits) else 0
+    return early, late if late > early else 0
+
+
+class _Picker:
+    """Takes the surest images first, one of each group."""
+
+    def __init__(self, groups: tuple[str, ...], sure: NDArray[np.float64]) -> None:
+        self._groups, self._sure = groups, sure
+        self._used: set[str] = set()
+
+    def take(self, indices: NDArray[np.int64], kind: str, most: int) -> list[Choice]:
+        found: list[Choice] = []
+        for index in indices[np.argsort(-self._sure[indices], kind="stable")].tolist():
+            if len(found) == most:
+                break
+            if self._groups[index] not in self._used:
+                self._used.add(self._groups[index])
+                found.append(Choice(index, kind))
+        return found

@@ -1,0 +1,115 @@
+"""What a report is made of, wherever it comes from: a run folder today, a bundle likewise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.data.images import Preprocessing
+from endoexit.evaluation.records import Evaluation
+from endoexit.policy import ExitPolicy
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Something that a report could show and does not have.
+
+    Attributes:
+        reason: why, and what makes it; one or two sentences for the page.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class ExitAttention:
+    """What one exit looked at, for a batch of images.
+
+    Attributes:
+        maps: (B, h, w) float32, at least 0, one map an image.
+        kind: "cbam" for the product of the spatial attention of the head's CBAM blocks;
+            "grad-cam" for the evidence for the exit's answer where there are none.
+    """
+
+    maps: NDArray[np.float32]
+    kind: Literal["cbam", "grad-cam"]
+
+
+class Network(Protocol):
+    """A trained network that can be asked where it looks."""
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (M, B, C) of preprocessed images, uint8 (B, S, S, 3)."""
+
+    def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
+        """Return what each of the M exits looks at, for images likewise."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The metrics of every epoch.
+
+    Attributes:
+        columns: name to values, one for each epoch; `epoch` is among them.
+        best: the epoch whose weights were kept.
+    """
+
+    columns: dict[str, tuple[float, ...]]
+    best: int
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Everything that a report shows.
+
+    A source of another kind (an exported bundle) fills the same fields, with `Absent` for what
+    it does not have; the page then says so in that place.
+
+    Attributes:
+        path: the folder that was named.
+        evaluation: its figures.
+        evaluation_file: where they stand.
+        policy: as evaluated, temperatures included; None for a network with one exit.
+        policy_changed: whether the folder's policy is no longer the evaluated one.
+        preprocessing: from image to network input.
+        logits: (M, N, C) of all exits on the evaluated images.
+        history: of the training.
+        split: the sidecar of the manifest: who has which role, and what was dropped.
+        audit: the document of `endoexit audit` on the same images.
+        images: the folder that the paths of the evaluation are relative to.
+        network: answers where it looks; a loader, as weights are large.
+        facts: name and value of what the results came from, for the provenance.
+        train_command: that made the weights; empty when nobody knows.
+    """
+
+    path: Path
+    evaluation: Evaluation
+    evaluation_file: Path
+    policy: ExitPolicy | None
+    policy_changed: bool
+    preprocessing: Preprocessing
+    logits: NDArray[np.float32] | Absent
+    history: History | Absent
+    split: dict[str, Any] | Absent
+    audit: dict[str, Any] | Absent
+    images: Path | Absent
+    network: Network | Absent
+    facts: Sequence[tuple[str, str]]
+    train_command: str
+
+    @property
+    def num_exits(self) -> int:
+        """M."""
+        return sum(row.kind == "exit" for row in self.evaluation.rows)
+
+    @property
+    def answers(self) -> str:
+        """Name of the row that answers in use: "adaptive", or "final" with one exit."""
+        return "final" if self.evaluation.adaptive is None else "adaptive"
+
+    def exit_name(self, number: int) -> str:
+        """Return the name of exit 1 to M, as the rows have it."""
+        return "final" if number == self.num_exits else f"exit {number}"

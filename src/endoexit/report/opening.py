@@ -1,0 +1,265 @@
+"""From a run folder to the material of its report."""
+
+import csv
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.data.manifest import sidecar_path
+from endoexit.errors import DataError, EndoexitError, PolicyError, RunError
+from endoexit.evaluation.records import Evaluation
+from endoexit.files import read_json, sha256_file
+from endoexit.policy import ExitPolicy
+from endoexit.report.material import Absent, History, Material
+from endoexit.runs import MANIFEST, WEIGHTS, Run, open_run
+from endoexit.runtime.opening import POLICY
+
+EVALUATION, METRICS, AUDIT = "evaluation.json", "metrics.csv", "audit.json"
+
+
+def open_material(
+    path: Path,
+    *,
+    evaluation: Path | None = None,
+    images: Path | None = None,
+    audit: Path | None = None,
+) -> Material:
+    """Gather what a run folder holds for a report.
+
+    What is missing beside the evaluation (images, weights, logits, audit) is left out with its
+    reason: the report says so and is made all the same.
+
+    Args:
+        path: the run folder.
+        evaluation: in place of its `evaluation.json`, one that it holds of another role.
+        images: the folder that the paths of the evaluation are relative to; by default the one
+            that the run's manifest names.
+        audit: document of `endoexit audit`; by default `audit.json` in the run or beside it, if
+            it is about the same images.
+
+    Raises:
+        RunError: it is no run, was not evaluated, or its weights are no longer those evaluated.
+        DataError: a folder or an audit that was named is not there, or is not one.
+    """
+    run = open_run(path)
+    file = evaluation or run.path / EVALUATION
+    found = _read_evaluation(run, file)
+    split = _split(run)
+    root = _images(run, split, images, found)
+    policy = _policy(found)
+    return Material(
+        path=run.path,
+        evaluation=found,
+        evaluation_file=file,
+        policy=policy,
+        policy_changed=_policy_changed(run, policy),
+        preprocessing=run.config.preprocessing,
+        logits=_logits(run, found),
+        history=_history(run),
+        split=split,
+        audit=_audit(run, root, audit),
+        images=root,
+        network=_network(run),
+        facts=_facts(run, file, found),
+        train_command=run.config.command,
+    )
+
+
+def _read_evaluation(run: Run, file: Path) -> Evaluation:
+    if not file.is_file():
+        raise RunError(
+            f"there is no {file}: a report shows what an evaluation found. Make one with: "
+            f"endoexit evaluate {run.path}"
+        )
+    found = Evaluation.read(file)
+    _check_lengths(file, found)
+    weights = run.path / WEIGHTS
+    if weights.is_file() and run.weights_sha256 != found.run.weights_sha256:
+        raise RunError(
+            f"{file} is of other weights than {weights} holds now: evaluate again with "
+            f"`endoexit evaluate {run.path}`."
+        )
+    return found
+
+
+def _check_lengths(file: Path, found: Evaluation) -> None:
+    """Refuse an evaluation whose lists do not belong to the same images and classes."""
+    images, classes = len(found.images.paths), len(found.classes)
+    exits = sum(row.kind == "exit" for row in found.rows)
+    adaptive = found.adaptive
+    fits = images > 0 and exits > 0 and len(found.images.labels) == len(found.images.groups) == images
+    fits = fits and all(0 <= label < classes for label in found.images.labels)
+    for row in found.rows:
+        fits = fits and len(row.predicted) == len(row.confidence) == images
+        fits = fits and len(row.scores.classes) == len(row.scores.confusion) == classes
+        fits = fits and all(0 <= label < classes for label in row.predicted)
+        fits = fits and all(len(line) == classes for line in row.scores.confusion)
+    if adaptive is not None:
+        fits = fits and len(adaptive.exits) == images and len(adaptive.shares) == exits
+        fits = fits and all(1 <= number <= exits for number in adaptive.exits)
+    if not fits:
+        raise RunError(
+            f"{file} does not fit together: its lists are of different images, classes or exits. "
+            "Make it again with `endoexit evaluate`."
+        )
+
+
+def _policy(found: Evaluation) -> ExitPolicy | None:
+    return None if found.adaptive is None else ExitPolicy.model_validate(found.adaptive.policy)
+
+
+def _policy_changed(run: Run, evaluated: ExitPolicy | None) -> bool:
+    file = run.path / POLICY
+    if evaluated is None or not file.is_file():
+        return False
+    try:
+        return ExitPolicy.read(file) != evaluated
+    except PolicyError:
+        return True
+
+
+def _logits(run: Run, found: Evaluation) -> NDArray[np.float32] | Absent:
+    file = run.path / found.run.logits
+    remake = f"`endoexit evaluate {run.path}` computes them again."
+    try:
+        # Opened here: np.load leaves a damaged archive open.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            logits = np.asarray(archive["logits"], dtype=np.float32)
+    except FileNotFoundError:
+        return Absent(f"The logits of these images ({found.run.logits}) are gone; {remake}")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return Absent(f"The logits of these images ({found.run.logits}) are damaged; {remake}")
+    exits = sum(row.kind == "exit" for row in found.rows)
+    if logits.shape != (exits, len(found.images.paths), len(found.classes)):
+        return Absent(f"The logits in {found.run.logits} are of other images; {remake}")
+    return logits
+
+
+def _history(run: Run) -> History | Absent:
+    file = run.path / METRICS
+    if not file.is_file():
+        return Absent("The run has no metrics.csv: its weights were not trained by this program.")
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        names = list(rows[0])
+        columns = {name: tuple(float(row[name]) for row in rows) for name in names}
+        epochs, scores = columns["epoch"], columns.get("val/score")
+        columns["train/loss"][0]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, IndexError, TypeError, ValueError):
+        return Absent("metrics.csv cannot be read; it is written while a network is trained.")
+    best = epochs[-1] if scores is None else epochs[scores.index(max(scores))]
+    return History(columns, int(best))
+
+
+def _split(run: Run) -> dict[str, Any] | Absent:
+    file = sidecar_path(run.path / MANIFEST)
+    if not file.is_file():
+        return Absent(
+            "The run has no manifest of its own, so nobody can say here which images had which "
+            "role. `endoexit split` makes a manifest, `endoexit train` keeps it in the run."
+        )
+    try:
+        document = read_json(file)
+    except EndoexitError:
+        document = None
+    if not isinstance(document, dict):
+        return Absent(f"{file.name} cannot be read; restore it from the original manifest.")
+    return document
+
+
+def _images(
+    run: Run, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+) -> Path | Absent:
+    if images is not None:
+        if not images.is_dir():
+            raise DataError(f"there is no folder {images}: name the folder of the images.")
+        return images.resolve()
+    own = run.config.manifest_sha256 in {None, found.manifest_sha256}
+    root = None if isinstance(split, Absent) else split.get("root")
+    if not own or not isinstance(root, str):
+        return Absent("The run does not say where these images are: name their folder with --images.")
+    folder = (run.path.resolve() / root).resolve()
+    if not folder.is_dir():
+        return Absent(
+            "The folder of the images is not there any more: bring it back, or name its new place "
+            "with --images."
+        )
+    return folder
+
+
+def _audit(run: Run, root: Path | Absent, audit: Path | None) -> dict[str, Any] | Absent:
+    if audit is not None:
+        document = read_json(audit, DataError)
+        if not _is_audit(document):
+            raise DataError(f"{audit} is not what `endoexit audit` writes: name its audit.json.")
+        return dict(document)
+    for file in (run.path / AUDIT, run.path.resolve().parent / AUDIT):
+        try:
+            document = read_json(file)
+        except (EndoexitError, OSError):
+            continue
+        if _is_audit(document) and not isinstance(root, Absent):
+            if Path(document["root"]).resolve() == root:
+                return dict(document)
+    return Absent(
+        "No audit of these images was found beside the run. Make one with `endoexit audit FOLDER`, "
+        "and give it to the report with --audit."
+    )
+
+
+def _is_audit(document: Any) -> bool:
+    needed = ("root", "files", "exact_copies", "near_copies", "threshold_bits", "shortcuts")
+    return isinstance(document, dict) and all(name in document for name in needed)
+
+
+def _network(run: Run) -> Any:
+    if not (run.path / WEIGHTS).is_file():
+        return Absent("The weights are not in the run any more, so nobody can ask where it looks.")
+    from endoexit.report.attention import TorchNetwork  # noqa: PLC0415  (torch is slow to import)
+
+    return TorchNetwork(run)
+
+
+def _facts(run: Run, file: Path, found: Evaluation) -> list[tuple[str, str]]:
+    config, timing = run.config, found.timing
+    changed = "".join(f", {name} {value}" for name, value in config.overrides.items())
+    facts = [
+        ("network", f"{config.model}{changed}"),
+        ("weights, SHA-256", found.run.weights_sha256),
+        ("manifest, SHA-256", found.manifest_sha256),
+        ("preprocessing", found.run.preprocessing),
+        ("evaluation, SHA-256", sha256_file(file)),
+        ("seed of the training", str(config.seed)),
+        ("precision of the training", config.precision),
+        ("precision of the answers", found.run.precision),
+        ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),
+        ("trained on", _machine(config.machine)),
+    ]
+    if timing is not None:
+        threads = f"{timing.threads} threads, {timing.rounds} rounds, {timing.precision}"
+        facts.append(("timed on", f"{_machine(timing.machine)}; {threads}"))
+    if found.twin is not None:
+        facts.append(("twin", f"{found.twin.model}, weights {found.twin.weights_sha256}"))
+    facts.append(("versions, training", _versions(config.versions)))
+    facts.append(("versions, evaluation", _versions(found.versions)))
+    return facts
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    parts = [str(machine.get("processor", "unknown"))]
+    if "cores" in machine:
+        parts.append(f"{machine['cores']} cores")
+    if "memory_gib" in machine:
+        parts.append(f"{machine['memory_gib']} GiB")
+    if "system" in machine:
+        parts.append(str(machine["system"]))
+    return ", ".join(parts)
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or "unknown"

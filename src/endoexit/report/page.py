@@ -1,0 +1,223 @@
+"""The page: everything that a material holds, drawn, worded and put into the template."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from endoexit import __version__
+from endoexit.evaluation.progress import Track, silent
+from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
+from endoexit.report.classes import class_figures, confusion_matrix
+from endoexit.report.gallery import Choice, choose_images
+from endoexit.report.masks import Masks, find_masks, mask_figure, study_masks
+from endoexit.report.material import Absent, Material
+from endoexit.report.pictures import data_uri
+from endoexit.report.provenance import provenance
+from endoexit.report.reliability import (
+    measure_reliability,
+    no_temperatures,
+    reliability_diagrams,
+)
+from endoexit.report.sections import (
+    absent_classes,
+    audit_facts,
+    cautions,
+    headline,
+    licence,
+    never_answered,
+    policy_rule,
+    split_facts,
+    unused_exits,
+)
+from endoexit.report.shares import exit_shares
+from endoexit.report.style import SVG_LIMIT, Picture
+from endoexit.report.tables import (
+    class_table,
+    exit_table,
+    mask_table,
+    promise_table,
+    reference_table,
+    reliability_table,
+    role_table,
+    score_table,
+    share_table,
+)
+from endoexit.report.tradeoff import tradeoff
+from endoexit.report.training import training_curves
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page and the figures in it.
+
+    Attributes:
+        html: self-contained.
+        pictures: its figures.
+        notes: what is missing on it, and why.
+    """
+
+    html: str
+    pictures: tuple[Picture, ...]
+    notes: tuple[str, ...]
+
+
+def report_page(
+    material: Material, *, masks: Path | None = None, track: Track = silent
+) -> Page:
+    """Make the report.
+
+    Args:
+        material: what there is to show.
+        masks: folder of masks of the finding; by default `masks` in or beside the images' folder.
+        track: shows progress.
+
+    Raises:
+        DataError: the folder of masks is not there.
+    """
+    outlines = find_masks(masks, material.images)
+    figures: dict[str, Sequence[Picture]] = {}
+    with track("drawing figures", 8) as bar:
+        figures["tradeoff"] = [tradeoff(material)]
+        bar.advance()
+        figures["shares"] = [picture for picture in [exit_shares(material)] if picture]
+        bar.advance()
+        exits = measure_reliability(material)
+        figures["reliability"] = reliability_diagrams(material, exits)
+        bar.advance(2)
+        evaluation = material.evaluation
+        rows = [evaluation.row("final")]
+        rows += [evaluation.row("adaptive")] if evaluation.adaptive else []
+        figures["confusion"] = [confusion_matrix(material, row) for row in rows]
+        bar.advance(2)
+        figures["classes"] = class_figures(material)
+        bar.advance()
+        figures["training"] = training_curves(material)
+        bar.advance()
+    chosen = choose_images(evaluation)
+    cards = _cards(material, outlines, list(chosen.all()), track)
+    by_class = {
+        name: [cards[choice] for choice in choices] for name, choices in chosen.by_class.items()
+    }
+    study = outlines if isinstance(outlines, Absent) else study_masks(material, outlines, track)
+    figures["masks"] = [] if isinstance(study, Absent) else [mask_figure(material, study)]
+    pictures = tuple(picture for found in figures.values() for picture in found)
+    why_not_scaled = no_temperatures(material)
+    html = render(
+        "report.html",
+        material=material,
+        evaluation=evaluation,
+        figures=figures,
+        licence=licence(material),
+        tiles=headline(material),
+        cautions=list(cautions(material)),
+        policy_rule=policy_rule(material),
+        tables={
+            "exits": exit_table(material),
+            "scores": score_table(material),
+            "references": reference_table(material),
+            "promises": promise_table(material),
+            "shares": share_table(material),
+            "reliability": reliability_table(exits, scaled=why_not_scaled is None),
+            "classes": class_table(material),
+            "roles": role_table(material),
+            "masks": None if isinstance(study, Absent) else mask_table(study),
+        },
+        why_not_scaled=why_not_scaled,
+        remarks={
+            "shares": unused_exits(material),
+            "confusion": never_answered(material),
+            "classes": absent_classes(material),
+        },
+        split=None if isinstance(material.split, Absent) else split_facts(material.split),
+        audit=None if isinstance(material.audit, Absent) else audit_facts(material.audit),
+        gallery=chosen,
+        by_class=by_class,
+        errors=[cards[choice] for choice in chosen.errors],
+        study=study,
+        provenance=provenance(material, pictures),
+        probabilities_at="T = 1" if isinstance(material.logits, Absent) else "the policy’s temperatures",
+    )
+    return Page(html, pictures, tuple(_notes(material, study, cards.values())))
+
+
+def _cards(
+    material: Material, masks: Masks | Absent, choices: Sequence[Choice], track: Track
+) -> dict[Choice, Card]:
+    evaluation = material.evaluation
+    names = tuple(material.exit_name(number) for number in range(1, material.num_exits + 1))
+    maker = Cards(evaluation.classes, names, material.preprocessing, material.network, masks)
+    subjects = [_subject(material, choice) for choice in choices]
+    made: list[Card] = []
+    with track("gallery", len(subjects)) as bar:
+        for start in range(0, len(subjects), 16):
+            some = subjects[start : start + 16]
+            made += maker.make(some)
+            bar.advance(len(some))
+    return dict(zip(choices, made, strict=True))
+
+
+def _subject(material: Material, choice: Choice) -> Subject:
+    evaluation = material.evaluation
+    exits = [row for row in evaluation.rows if row.kind == "exit"]
+    predicted = [row.predicted[choice.index] for row in exits]
+    if isinstance(material.logits, Absent):
+        # The evaluation keeps the probability of each answer, not those of the other classes.
+        probabilities = np.full((len(exits), len(evaluation.classes)), np.nan)
+        for number, row in enumerate(exits):
+            probabilities[number, predicted[number]] = row.confidence[choice.index]
+    else:
+        one = material.logits[:, choice.index : choice.index + 1]
+        probabilities = exit_probabilities(material.policy, one)[:, 0]
+    name = evaluation.images.paths[choice.index]
+    return Subject(
+        name=name,
+        title=choice.kind,
+        path=None if isinstance(material.images, Absent) else material.images / name,
+        truth=evaluation.images.labels[choice.index],
+        left_at=evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits),
+        probabilities=probabilities,
+        predicted=predicted,
+    )
+
+
+def _notes(material: Material, study: Any, cards: Any) -> list[str]:
+    parts = (material.logits, material.history, material.split, material.audit, material.images,
+             material.network, study)  # fmt: skip
+    notes = list(dict.fromkeys(part.reason for part in parts if isinstance(part, Absent)))
+    gone = sum(bool(card.missing) for card in cards)
+    if gone and not isinstance(material.images, Absent):
+        notes.append(f"{gone} of {len(cards)} images of the gallery are gone or cannot be read.")
+    return notes
+
+
+def picture_address(picture: Picture) -> str:
+    """Return a figure as an address that carries it: SVG, or PNG where that is too large."""
+    if len(picture.svg) <= SVG_LIMIT:
+        return data_uri(picture.svg, "image/svg+xml")
+    return data_uri(picture.png, "image/png")
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template; every value is escaped, a name that is missing is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["address"] = picture_address
+    common: Mapping[str, Any] = {
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704  (ours)
+        "version": __version__,
+    }
+    return environment.get_template(template).render(**common, **values)
+
+

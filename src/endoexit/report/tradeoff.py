@@ -1,0 +1,173 @@
+"""Accuracy against time: every exit, the policy and its front, the twin, the paper."""
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from endoexit.evaluation.records import Evaluation, Row
+from endoexit.report.material import Material
+from endoexit.report.paper import PAPER
+from endoexit.report.style import (
+    INK,
+    POLICY_COLOUR,
+    QUIET,
+    TWIN_COLOUR,
+    Picture,
+    draw,
+    exit_style,
+    percent_axis,
+)
+from endoexit.report.words import percent, percent_with_interval, significant
+
+_LABEL_ROOM = 4.0  # points of accuracy above and below the marks
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What leaving costs: measured time, or multiply-adds where no time was measured.
+
+    Attributes:
+        timed: whether times were measured.
+        unit: for people.
+        label: of the axis.
+    """
+
+    timed: bool
+    unit: str
+    label: str
+
+    def of(self, row: Row) -> float:
+        """Return the cost of an image under a row."""
+        return row.time.ms if self.timed and row.time is not None else row.macs / 1e9
+
+
+def cost_of(evaluation: Evaluation) -> Cost:
+    """Return what is on the axis of costs."""
+    timing = evaluation.timing
+    if timing is None:
+        return Cost(False, "G multiply-adds", "multiply-adds of an image (G)")
+    threads = f"{timing.threads} thread" + ("s" if timing.threads > 1 else "")
+    return Cost(True, "ms", f"time of an image (ms; {threads}, {timing.precision})")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of the figure: cost, accuracy in percent."""
+
+    cost: float
+    accuracy: float
+
+
+def front_marks(material: Material, cost: Cost) -> list[Mark]:
+    """Return the policy's front, as found on calibrate, at the costs measured here."""
+    if material.policy is None:
+        return []
+    each = [cost.of(row) for row in material.evaluation.rows if row.kind == "exit"]
+    marks = [
+        Mark(sum(s * c for s, c in zip(point.exit_shares, each, strict=True)), 100 * point.accuracy)
+        for point in material.policy.front
+    ]
+    return sorted(marks, key=lambda mark: mark.cost)
+
+
+def paper_marks(evaluation: Evaluation, cost: Cost) -> list[Mark]:
+    """Return the paper's exits, scaled to the network without exits here.
+
+    Costs are multiples of the baseline's, accuracies its own plus the paper's differences. The
+    baseline is the twin; without one, the final exit stands in, as the paper's final exit does.
+    """
+    base = evaluation.rows[0] if evaluation.twin else evaluation.row("final")
+    paper = [(point.time if cost.timed else point.operations, point.gain) for point in PAPER]
+    scale, gain = (1.0, 0.0) if evaluation.twin else paper[-1]
+    accuracy = base.scores.accuracy.value or 0.0
+    return [
+        Mark(cost.of(base) * share / scale, 100 * (accuracy + better - gain))
+        for share, better in paper
+    ]
+
+
+def tradeoff(material: Material) -> Picture:
+    """Draw accuracy against cost."""
+    evaluation = material.evaluation
+    cost = cost_of(evaluation)
+    front, paper = front_marks(material, cost), paper_marks(evaluation, cost)
+    base = "the twin" if evaluation.twin else "the final exit"
+    caption = (
+        f"{evaluation.role} images; bars are 95 % intervals. "
+        + ("The star is the policy: its mean cost. " if evaluation.adaptive else "")
+        + ("The line joins the policies of the front, with their accuracy on the calibrate images, "
+           "where they were found. " if front else "")
+        + f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
+        f"their gain over it, put beside {base} here. The paper’s images and classes are others."
+    )  # fmt: skip
+    parts = [
+        f"{row.name} {percent_with_interval(row.scores.accuracy)} % at "
+        f"{significant(cost.of(row))} {cost.unit}"
+        for row in evaluation.rows
+    ]
+    alt = f"Accuracy against cost. {'; '.join(parts)}."
+    if front:
+        alt += (
+            f" The front on calibrate runs from {front[0].accuracy:.1f} % at "
+            f"{significant(front[0].cost)} to {front[-1].accuracy:.1f} % at "
+            f"{significant(front[-1].cost)} {cost.unit}."
+        )
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        if front:
+            _step(axes, front)
+        axes.plot(
+            [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D", color="none",
+            markeredgecolor=QUIET, markersize=5, label="exits of the paper, scaled", zorder=1.5,
+        )  # fmt: skip
+        for row in evaluation.rows:
+            _point(axes, row, cost)
+        axes.set_xlim(left=0)
+        axes.margins(x=0.08)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(0, low - _LABEL_ROOM), min(104, high + _LABEL_ROOM))
+        axes.set_xlabel(cost.label)
+        axes.set_ylabel("accuracy (%)")
+        percent_axis(axes)
+        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, columnspacing=1.2)
+
+    return draw(
+        "accuracy-cost", (6.0, 4.0), paint, alt=alt, caption=caption,
+        source=material.evaluation_file.name,
+    )  # fmt: skip
+
+
+def _step(axes: Axes, front: list[Mark]) -> None:
+    axes.plot(
+        [mark.cost for mark in front], [mark.accuracy for mark in front], "-", color=QUIET,
+        marker=".", markersize=3, linewidth=1, zorder=1.2, label="front of the policies, on calibrate",
+    )  # fmt: skip
+
+
+def _point(axes: Axes, row: Row, cost: Cost) -> None:
+    accuracy = row.scores.accuracy
+    x, y = cost.of(row), 100 * (accuracy.value or 0.0)
+    if row.kind == "adaptive":
+        colour, marker, size, below = POLICY_COLOUR, "*", 13, True
+    elif row.kind == "twin":
+        colour, marker, size, below = TWIN_COLOUR, "x", 7, True
+    else:
+        style = exit_style(row.exit or 1)
+        colour, marker, size, below = style.colour, style.marker, 8, False
+    low, high = (
+        (100 * accuracy.interval.low, 100 * accuracy.interval.high) if accuracy.interval else (y, y)
+    )
+    axes.errorbar(
+        x, y, [[max(0.0, y - low)], [max(0.0, high - y)]], fmt=marker, color=colour,
+        markersize=size, markeredgecolor=None if marker == "x" else INK, markeredgewidth=1.6
+        if marker == "x" else 0.6, elinewidth=1.1, capsize=2.5, zorder=4 if below else 3,
+    )  # fmt: skip
+    name = {"adaptive": "policy"}.get(row.kind, row.name)
+    axes.annotate(
+        f"{name}\n{percent(accuracy.value)}", (x, low if below else high),
+        (0, -4 if below else 4), textcoords="offset points", ha="center",
+        va="top" if below else "bottom", fontsize=8, linespacing=1.05, zorder=5,
+        fontweight="bold" if row.kind == "adaptive" else "normal",
+    )  # fmt: skip

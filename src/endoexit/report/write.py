@@ -1,0 +1,53 @@
+"""The report as files: the page, and every figure as PNG and SVG."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from endoexit.evaluation.progress import Track, silent
+from endoexit.files import replacing, write_text
+from endoexit.report.material import Material
+from endoexit.report.page import report_page
+
+PAGE, FIGURES, FOLDER = "report.html", "figures", "report"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report that was written.
+
+    Attributes:
+        page: its file.
+        figures: the files of its figures.
+        notes: what is missing on the page, and why.
+    """
+
+    page: Path
+    figures: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def write_report(
+    material: Material, out: Path, *, masks: Path | None = None, track: Track = silent
+) -> Written:
+    """Write `report.html` and `figures/` into a folder.
+
+    Args:
+        material: see `endoexit.report.opening.open_material`.
+        out: the folder; files of an earlier report in it are replaced.
+        masks: see `report_page`.
+        track: shows progress.
+
+    Raises:
+        DataError: the folder of masks is not there.
+        EndoexitError: a file cannot be written.
+    """
+    page = report_page(material, masks=masks, track=track)
+    files = []
+    for picture in page.pictures:
+        for suffix, content in (("svg", picture.svg), ("png", picture.png)):
+            file = out / FIGURES / f"{picture.name}.{suffix}"
+            with replacing(file) as temporary:
+                temporary.write_bytes(content)
+            files.append(file)
+    write_text(out / PAGE, page.html)
+    return Written(out / PAGE, tuple(files), page.notes)
