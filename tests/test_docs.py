@@ -1,0 +1,156 @@
+"""Every block of the README and of docs/ runs, on synthetic images, as it stands there."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import pages
+from endoexit.data.phantom import render_phantom
+from endoexit.evaluation.latency import keeping_threads
+from pages import Block, Sandbox, read_blocks, read_commands, shortened
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): read_blocks(path.read_text(encoding="utf-8"))
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
+    if path.relative_to(ROOT).parts[:3] != ("docs", "reference", "api")
+    and path.name != "commands.md"
+}
+FIRST = "docs/getting-started.md"
+SEPARATE = ("CONTRIBUTING.md", "ARCHITECTURE.md", "benchmarks/README.md")
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The synthetic images that stand for the reader's own."""
+    return render_phantom(tmp_path_factory.mktemp("docs") / "phantom", 72, 64)
+
+
+@pytest.fixture(scope="session")
+def project(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the commands of Getting started were run, up to the evaluation."""
+    folder = tmp_path_factory.mktemp("project")
+    own_images(phantom, folder)
+    with keeping_threads():
+        for block in PAGES[FIRST]:
+            Sandbox(folder).run(block)
+    return folder
+
+
+def own_images(phantom: Path, folder: Path) -> None:
+    """A folder of images, a table of patients, new images: what most pages begin with."""
+    shutil.copytree(phantom, folder / "images", copy_function=os.link)
+    shutil.copy(phantom / "phantom.csv", folder / "patients.csv")
+    new = folder / "new-images"
+    new.mkdir()
+    for number, path in enumerate(sorted(phantom.glob("*/*.jpg"))[::40]):
+        shutil.copy(path, new / f"{number:02}.jpg")
+    shutil.copy(new / "00.jpg", folder / "image.jpg")
+
+
+def kvasirs(phantom: Path, folder: Path) -> None:
+    """Kvasir and the labelled part of HyperKvasir with its folds, as their authors publish them."""
+    shutil.copytree(phantom, folder / "kvasir-dataset", copy_function=os.link)
+    tract = folder / "labeled-images" / "lower-gi-tract" / "pathological-findings"
+    rows = ["file-name;class-name;split-index"]
+    for number, path in enumerate(sorted(phantom.glob("*/*.jpg"))):
+        label, name = path.parent.name, f"{path.parent.name}-{path.name}"
+        (tract / label).mkdir(parents=True, exist_ok=True)
+        os.link(path, tract / label / name)
+        rows.append(f"{name};{label};{number % 2}")
+    (folder / "2_fold_split.csv").write_text("\n".join(rows) + "\n")
+
+
+STANDS_THERE = {"README.md": own_images, "docs/kvasir.md": kvasirs}
+RUNNING = [page for page, blocks in PAGES.items() if any(
+    block.language in pages.EXECUTED for block in blocks)]  # fmt: skip
+
+
+def run(page: str, folder: Path) -> None:
+    """Run the blocks of a page in a folder, in order."""
+    sandbox = Sandbox(folder)
+    with keeping_threads():
+        for block in PAGES[page]:
+            sandbox.run(block)
+
+
+@pytest.mark.slow
+def test_getting_started_runs(project):
+    """Its fixture runs the page; these are the files that the page promises."""
+    for name in ("audit.json", "groups.csv", "runs/mine/policy.json", "runs/mine/evaluation.json",
+                 "results.csv", "results.jsonl", "demo/run/evaluation.json"):  # fmt: skip
+        assert (project / name).is_file(), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in RUNNING if page != FIRST])
+def test_a_page_runs(page, phantom, request, tmp_path):
+    if page in STANDS_THERE:
+        STANDS_THERE[page](phantom, tmp_path)
+    else:  # it goes on from Getting started
+        project = request.getfixturevalue("project")
+        shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    run(page, tmp_path)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *SEPARATE])
+def test_every_block_runs_or_is_shown_only(page):
+    for block in PAGES.get(page) or read_blocks((ROOT / page).read_text(encoding="utf-8")):
+        known = block.language in pages.EXECUTED | pages.SHOWN
+        assert known or block.language.startswith("{"), f"{page}, line {block.line}"
+
+
+# The executor itself
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "message"),
+    [
+        ("sh", "false", "false\nended with 1"),
+        ("sh", "false | cat", "ended with 1"),
+        ("sh", "endoexit models --sise 224", "No such option: --sise"),
+        ("console", "$ endoexit models --size 7\nerror: the size must be 8\n", "the page shows"),
+        ("console", "$ echo one two\none three\n", "one two"),
+        ("console", "$ true\nerror: it fails\n", "ended with 0"),
+        ("python", "import endoexit.modls", "No module named"),
+        ("pycon", ">>> 1 + 1\n3\n", "Got:\n    2"),
+        ("yaml", "epochs: 5\n", "must name the file"),
+    ],
+)
+def test_a_page_that_is_wrong_would_be_found(language, text, message, tmp_path):
+    with pytest.raises((AssertionError, ImportError), match=re.escape(message)):
+        Sandbox(tmp_path).run(Block(language, text, 1))
+
+
+def test_output_may_be_left_out_in_part(tmp_path):
+    text = "$ echo one; echo two; echo three\none\n...\nthree\n$ cat absent || true\n"
+    Sandbox(tmp_path).run(Block("console", text, 1))
+
+
+def test_blocks_are_read_as_markdown_reads_them():
+    page = "1. do\n\n   ```sh\n   a b\n   ```\n\n~~~text\n```sh\nno\n```\n~~~\n```{toctree}\n```\n"
+    assert [(block.language, block.text) for block in read_blocks(page)] == [
+        ("sh", "a b\n"), ("text", "```sh\nno\n```\n"), ("{toctree}", ""),
+    ]  # fmt: skip
+
+
+def test_commands_are_read_as_a_shell_reads_them():
+    block = Block(
+        "sh", "# first\nfind x -name '*.png' | endoexit predict run - \\\n  --out a.csv\n", 1
+    )
+    (command,) = read_commands(block)
+    assert command.words == ["find", "x", "-name", "*.png", "|", "endoexit", "predict", "run",
+                             "-", "--out", "a.csv"]  # fmt: skip
+    assert not command.simple
+
+
+def test_only_what_takes_long_is_made_shorter():
+    assert shortened(["endoexit", "audit", "images"]) == ["endoexit", "audit", "images"]
+    resumed = ["endoexit", "train", "--resume", "runs/mine"]
+    assert shortened(resumed) == resumed
+    words = shortened(["endoexit", "train", "m.csv", "--accelerator", "gpu", "--set", "epochs=100"])
+    assert words[:5] == ["endoexit", "train", "m.csv", "--accelerator", "cpu"]
+    assert words.index("epochs=100") < words.index("epochs=2")  # the last one counts
