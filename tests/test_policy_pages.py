@@ -126,3 +126,11 @@ def test_tables_are_replaced_between_their_markers_only(load, tmp_path):
     assert page.read_text(encoding="utf-8") == expected
     with pytest.raises(ValueError, match="needs the markers"):
         tables.replace_between(page, "b", "")
+
+
+def test_the_tables_of_the_evaluation_are_those_of_its_result(load):
+    benchmark = load("evaluation_page")
+    found = benchmark.Evaluation.model_validate(read_json(benchmark.RESULT)["evaluation"])
+    page = benchmark.PAGE.read_text(encoding="utf-8")
+    for name, text in benchmark.page_tables(found).items():
+        assert f"<!-- {name}:begin -->\n\n{text}\n\n<!-- {name}:end -->" in page

@@ -1,0 +1,64 @@
+"""The tables of `endoexit evaluate` on docs/reading-an-evaluation.md, of a run of the real study.
+
+    python benchmarks/evaluation_page.py
+
+takes the evaluation of the first otoscopy run that `python benchmarks/real.py otoscopy` made,
+keeps it in benchmarks/results/reading_evaluation.json, and puts its tables into the page as the
+command prints them. `--table-only` makes the tables again from that JSON. Seconds.
+"""
+
+import argparse
+import io
+import sys
+
+from rich.console import Console, RenderableType
+
+from endoexit.cli import evaluation_tables
+from endoexit.evaluation.records import Evaluation
+from endoexit.files import read_json, write_json
+from tables import RESULTS, ROOT, replace_between
+
+RUN = "runs/real/otoscopy/ee_hifuse_nano-seed0"
+RESULT = RESULTS / "reading_evaluation.json"
+PAGE = ROOT / "docs" / "reading-an-evaluation.md"
+COLUMNS = 80
+
+
+def printed(table: RenderableType) -> str:
+    """Return a table as a terminal of 80 columns shows it, as a block of text."""
+    console = Console(file=io.StringIO(), width=COLUMNS, highlight=False)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return "\n".join(["```text", *lines, "```"])
+
+
+def page_tables(found: Evaluation) -> dict[str, str]:
+    """Return the text between the markers of the page, by their names."""
+    assert found.adaptive is not None
+    last = found.row("adaptive")
+    return {
+        "main": printed(evaluation_tables.main_table(found)),
+        "scores": printed(evaluation_tables.score_table(found)),
+        "differences": printed(evaluation_tables.difference_table(found)),
+        "classes": printed(evaluation_tables.class_table(last)),
+        "shares": printed(evaluation_tables.share_table(found.adaptive)),
+        "references": printed(evaluation_tables.reference_table(last, found.adaptive)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--table-only", action="store_true", help="make the tables from the JSON")
+    if not parser.parse_args().table_only:
+        found = Evaluation.read(ROOT / RUN / "evaluation.json")
+        document = {"command": " ".join(["python", *sys.argv]), "run": RUN,
+                    "evaluation": found.model_dump(mode="json")}  # fmt: skip
+        write_json(RESULT, document)
+    found = Evaluation.model_validate(read_json(RESULT)["evaluation"])
+    for name, text in page_tables(found).items():
+        replace_between(PAGE, name, text)
+
+
+if __name__ == "__main__":
+    main()
