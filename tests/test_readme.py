@@ -75,7 +75,7 @@ def test_commands_parse(words):
 def test_the_way_on_own_images_is_complete():
     names = [words[1] for words in shell_commands(README) if words[0] == "endoexit"]
     way = list(dict.fromkeys(names))
-    assert way == ["audit", "split", "train", "calibrate", "evaluate", "predict"]
+    assert way == ["audit", "split", "train", "calibrate", "evaluate", "report", "predict"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the images, the split, the training.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Render synthetic images, audit and split them, train, evaluate and predict.
+    """Render synthetic images, audit and split them, train, evaluate, predict and report.
 
     Shows each command as a user would type it. The images are a phantom: rendered
     by this program, no patient, and no measure of what a network does on real
@@ -30,6 +30,7 @@ def demo(
     """
     from endoexit.cli.evaluate import evaluate
     from endoexit.cli.predict import predict
+    from endoexit.cli.report import report
     from endoexit.data.phantom import render_phantom
 
     output = Output(as_json)
@@ -50,6 +51,9 @@ def demo(
         predict(run, [str(folder)], threshold=THRESHOLD, out=predictions)
         _show(output, f"endoexit evaluate {run} --threshold {THRESHOLD}")
         evaluate(run, threshold=THRESHOLD)
+        page = out / "report"
+        _show(output, f"endoexit report {run} --out {page}")
+        report(run, out=page)
     made = [
         (folder, "the synthetic images, one folder a class"),
         (out / "audit.json", "what the audit found"),
@@ -57,6 +61,7 @@ def demo(
         (run, "weights, settings, logs, model card"),
         (run / "evaluation.json", "all figures of the table above"),
         (predictions, "label, probability and exit of every image"),
+        (page / "report.html", "all of it as a page, to be opened in a browser"),
     ]
     output.say(f"\nAll of this is about SYNTHETIC images. It wrote, under {out.resolve()}:")
     for path, what in made:

@@ -28,7 +28,8 @@ class TorchNetwork:
         self._run = run
 
     @cached_property
-    def _model(self) -> StagedClassifier:
+    def model(self) -> StagedClassifier:
+        """The network, in evaluation mode."""
         return self._run.load_model()
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -36,12 +37,12 @@ class TorchNetwork:
         parts = []
         with torch.inference_mode():
             for batch in self._batches(images):
-                parts.append(torch.stack(self._model(batch)).float().numpy())
+                parts.append(torch.stack(self.model(batch)).float().numpy())
         return np.concatenate(parts, axis=1)
 
     def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
         """Return what each exit looks at; see `Network`."""
-        found = [exit_attention(self._model, batch) for batch in self._batches(images)]
+        found = [exit_attention(self.model, batch) for batch in self._batches(images)]
         return [
             ExitAttention(np.concatenate([one.maps for one in exits]), exits[0].kind)
             for exits in zip(*found, strict=True)

@@ -12,7 +12,7 @@ from endoexit.errors import ImageError
 from endoexit.policy import ExitPolicy, softmax
 from endoexit.report.masks import Mask, Masks, read_mask
 from endoexit.report.material import Absent, ExitAttention, Network
-from endoexit.report.pictures import Photograph, heat_over, jpeg_uri, open_photograph, resized
+from endoexit.report.pictures import Photograph, data_uri, heat_over, jpeg, open_photograph, resized
 
 KINDS = {"cbam": "spatial attention (CBAM)", "grad-cam": "Grad-CAM"}
 _BATCH = 16
@@ -43,13 +43,28 @@ class Answer:
 
 @dataclass(frozen=True)
 class View:
-    """One picture of a card."""
+    """One picture of a card.
 
+    Attributes:
+        name: "image", or the exit whose look it is.
+        title: under the picture.
+        alt: what it shows, in numbers.
+        jpeg: its content.
+        width: in CSS pixels.
+        height: likewise.
+    """
+
+    name: str
     title: str
     alt: str
-    address: str
+    jpeg: bytes
     width: int
     height: int
+
+    @property
+    def address(self) -> str:
+        """The picture as an address that carries it."""
+        return data_uri(self.jpeg, "image/jpeg")
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,6 @@ class Card:
     Attributes:
         name: of the image.
         title: of the card.
-        truth: its class; None where it is not known.
         answers: one for each exit.
         probabilities: (M, C), of all classes.
         views: the photograph, then what each exit looked at.
@@ -68,11 +82,15 @@ class Card:
 
     name: str
     title: str
-    truth: str | None
     answers: tuple[Answer, ...]
     probabilities: NDArray[np.float64]
     views: tuple[View, ...]
     missing: str
+
+    @property
+    def truth_known(self) -> bool:
+        """Whether the true class is known."""
+        return any(answer.right is not None for answer in self.answers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +178,6 @@ class Cards:
             return Absent("The image cannot be read any more.")
 
     def _card(self, subject: Subject, views: tuple[View, ...], missing: str) -> Card:
-        truth = None if subject.truth is None else self.classes[subject.truth]
         answers = tuple(
             Answer(
                 exit=name,
@@ -175,9 +192,7 @@ class Cards:
             )
             for index, name in enumerate(self.exits)
         )
-        return Card(
-            subject.name, subject.title, truth, answers, subject.probabilities, views, missing
-        )
+        return Card(subject.name, subject.title, answers, subject.probabilities, views, missing)
 
     def _views(
         self,
@@ -188,7 +203,8 @@ class Cards:
         shown = photograph.shown
         height, width = shown.shape[:2]
         said = "of unknown class" if subject.truth is None else f"of {self.classes[subject.truth]}"
-        views = [View("image", f"Photograph {said}: {subject.name}", jpeg_uri(shown), width, height)]
+        alt = f"Photograph {said}: {subject.name}"
+        views = [View("image", "image", alt, jpeg(shown), width, height)]
         mask = self._mask(subject)
         outline = None if mask is None else mask.astype(np.uint8)
         for name, (values, kind) in zip(self.exits, maps, strict=True):
@@ -203,7 +219,7 @@ class Cards:
                     f"{row / height:.0%} from the top; from {low:.2f} to {high:.2f}."
                 )
             picture = heat_over(shown, values, outline)
-            views.append(View(f"{name}: {KINDS[kind]}", alt, jpeg_uri(picture), width, height))
+            views.append(View(name, f"{name}: {KINDS[kind]}", alt, jpeg(picture), width, height))
         return tuple(views)
 
     def _mask(self, subject: Subject) -> Mask | None:

@@ -7,6 +7,7 @@ from matplotlib.ticker import PercentFormatter
 from endoexit.evaluation.records import ClassScores, Row
 from endoexit.report.material import Material
 from endoexit.report.style import (
+    FAINT,
     INK,
     POLICY_COLOUR,
     QUIET,
@@ -40,7 +41,7 @@ def confusion_matrix(material: Material, row: Row) -> Picture:
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        image = axes.imshow(shares, cmap=f"{SHARES}_r", vmin=0, vmax=1, aspect="equal")
+        image = axes.imshow(shares, cmap=SHARES, vmin=0, vmax=1, aspect="equal")
         short = [elided(name, _NAME) for name in names]
         rows = [f"{name}  {number[full]}" for name, full in zip(short, names, strict=True)]
         axes.set_yticks(range(len(names)), rows if many else short)
@@ -53,7 +54,7 @@ def confusion_matrix(material: Material, row: Row) -> Picture:
         axes.set_xlabel("answer")
         axes.set_ylabel("true class")
         axes.set_title(row_title(row))
-        axes.spines[:].set_visible(False)
+        axes.spines[:].set(visible=True, color=FAINT)
         if len(names) <= _NUMBERED:
             for (true, answer), count in np.ndenumerate(counts):
                 if count:
@@ -66,10 +67,12 @@ def confusion_matrix(material: Material, row: Row) -> Picture:
         bar.set_label("share of the true class")
         bar.outline.set_visible(False)
 
-    side = 1.1 + (0.42 if len(names) <= _NUMBERED else 0.3 if not many else 0.19) * len(names)
+    side = 1.1 + (
+        0.42 if len(names) <= 6 else 0.33 if len(names) <= _NUMBERED else 0.3 if not many else 0.19
+    ) * len(names)
     side = max(side, 2.2)
     return draw(
-        f"confusion-{row.name.replace(' ', '-')}", (side + 1.9, side + (0.3 if many else 1.0)),
+        f"confusion-{row.name.replace(' ', '-')}", (side + 1.7, side + (0.3 if many else 1.0)),
         paint, alt=alt,
         caption=f"{row_title(row).capitalize()}: rows are the true class, columns the answer"
         + ("; cells hold numbers of images." if len(names) <= _NUMBERED else

@@ -12,10 +12,10 @@ MAX_CLASSES = 40  # three images each; of more classes the first ones are shown
 MAX_ERRORS = 8
 
 EARLY, LATE, RESCUED, ERROR = (
-    "left early",
-    "left late",
-    "exit 1 wrong, later right",
-    "confident error",
+    "Left early",
+    "Left late",
+    "Exit 1 wrong, later right",
+    "Confident error",
 )
 
 

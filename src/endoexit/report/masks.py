@@ -244,7 +244,7 @@ def mask_figure(material: Material, study: MaskStudy) -> Picture:
             area = 100 * (found.area.value or 0.0)
             axes.hlines(
                 area, place - 0.3, place + 0.3, color=QUIET, linestyle=(0, (3, 2)),
-                label="mask’s share of the field" if place == 0 else None,
+                label="" if place else "mask’s share of the field",
             )  # fmt: skip
         axes.set_xticks(range(len(shown)), [found.name for found in shown])
         axes.set_xlim(-0.6, len(shown) - 0.4)

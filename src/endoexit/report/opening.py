@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.data.manifest import sidecar_path
-from endoexit.errors import DataError, EndoexitError, PolicyError, RunError
+from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, counted
 from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.policy import ExitPolicy
@@ -91,7 +91,9 @@ def _check_lengths(file: Path, found: Evaluation) -> None:
     images, classes = len(found.images.paths), len(found.classes)
     exits = sum(row.kind == "exit" for row in found.rows)
     adaptive = found.adaptive
-    fits = images > 0 and exits > 0 and len(found.images.labels) == len(found.images.groups) == images
+    fits = (
+        images > 0 and exits > 0 and len(found.images.labels) == len(found.images.groups) == images
+    )
     fits = fits and all(0 <= label < classes for label in found.images.labels)
     for row in found.rows:
         fits = fits and len(row.predicted) == len(row.confidence) == images
@@ -182,7 +184,9 @@ def _images(
     own = run.config.manifest_sha256 in {None, found.manifest_sha256}
     root = None if isinstance(split, Absent) else split.get("root")
     if not own or not isinstance(root, str):
-        return Absent("The run does not say where these images are: name their folder with --images.")
+        return Absent(
+            "The run does not say where these images are: name their folder with --images."
+        )
     folder = (run.path.resolve() / root).resolve()
     if not folder.is_dir():
         return Absent(
@@ -203,9 +207,8 @@ def _audit(run: Run, root: Path | Absent, audit: Path | None) -> dict[str, Any] 
             document = read_json(file)
         except (EndoexitError, OSError):
             continue
-        if _is_audit(document) and not isinstance(root, Absent):
-            if Path(document["root"]).resolve() == root:
-                return dict(document)
+        if _is_audit(document) and Path(document["root"]).resolve() == root:
+            return dict(document)
     return Absent(
         "No audit of these images was found beside the run. Make one with `endoexit audit FOLDER`, "
         "and give it to the report with --audit."
@@ -241,7 +244,7 @@ def _facts(run: Run, file: Path, found: Evaluation) -> list[tuple[str, str]]:
         ("trained on", _machine(config.machine)),
     ]
     if timing is not None:
-        threads = f"{timing.threads} threads, {timing.rounds} rounds, {timing.precision}"
+        threads = f"{counted(timing.threads, 'thread')}, {timing.rounds} rounds, {timing.precision}"
         facts.append(("timed on", f"{_machine(timing.machine)}; {threads}"))
     if found.twin is not None:
         facts.append(("twin", f"{found.twin.model}, weights {found.twin.weights_sha256}"))

@@ -1,19 +1,19 @@
 """The page: everything that a material holds, drawn, worded and put into the template."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from endoexit import __version__
 from endoexit.evaluation.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix
-from endoexit.report.gallery import Choice, choose_images
+from endoexit.report.gallery import ERROR, Choice, choose_images
 from endoexit.report.masks import Masks, find_masks, mask_figure, study_masks
 from endoexit.report.material import Absent, Material
 from endoexit.report.pictures import data_uri
@@ -68,9 +68,7 @@ class Page:
     notes: tuple[str, ...]
 
 
-def report_page(
-    material: Material, *, masks: Path | None = None, track: Track = silent
-) -> Page:
+def report_page(material: Material, *, masks: Path | None = None, track: Track = silent) -> Page:
     """Make the report.
 
     Args:
@@ -142,9 +140,11 @@ def report_page(
         errors=[cards[choice] for choice in chosen.errors],
         study=study,
         provenance=provenance(material, pictures),
-        probabilities_at="T = 1" if isinstance(material.logits, Absent) else "the policy’s temperatures",
+        probabilities_at="T = 1"
+        if isinstance(material.logits, Absent)
+        else "the policy’s temperatures",
     )
-    return Page(html, pictures, tuple(_notes(material, study, cards.values())))
+    return Page(html, pictures, tuple(_notes(material, cards.values())))
 
 
 def _cards(
@@ -176,20 +176,26 @@ def _subject(material: Material, choice: Choice) -> Subject:
         one = material.logits[:, choice.index : choice.index + 1]
         probabilities = exit_probabilities(material.policy, one)[:, 0]
     name = evaluation.images.paths[choice.index]
+    truth = evaluation.images.labels[choice.index]
+    left_at = evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits)
+    title = f"{choice.kind}, at {material.exit_name(left_at)}"
+    if choice.kind == ERROR:
+        answer = evaluation.row(material.answers).predicted[choice.index]
+        title = f"{evaluation.classes[truth]}, taken for {evaluation.classes[answer]}"
     return Subject(
         name=name,
-        title=choice.kind,
+        title=title,
         path=None if isinstance(material.images, Absent) else material.images / name,
-        truth=evaluation.images.labels[choice.index],
-        left_at=evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits),
+        truth=truth,
+        left_at=left_at,
         probabilities=probabilities,
         predicted=predicted,
     )
 
 
-def _notes(material: Material, study: Any, cards: Any) -> list[str]:
+def _notes(material: Material, cards: Collection[Card]) -> list[str]:
     parts = (material.logits, material.history, material.split, material.audit, material.images,
-             material.network, study)  # fmt: skip
+             material.network)  # fmt: skip
     notes = list(dict.fromkeys(part.reason for part in parts if isinstance(part, Absent)))
     gone = sum(bool(card.missing) for card in cards)
     if gone and not isinstance(material.images, Absent):
@@ -204,6 +210,15 @@ def picture_address(picture: Picture) -> str:
     return data_uri(picture.png, "image/png")
 
 
+def with_code(text: str) -> Markup:
+    """Return text with what stands between backticks as code; everything is escaped."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part
+        for index, part in enumerate(parts)
+    )
+
+
 def render(template: str, **values: Any) -> str:
     """Fill a template; every value is escaped, a name that is missing is an error."""
     environment = Environment(
@@ -214,10 +229,9 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["address"] = picture_address
+    environment.filters["code"] = with_code
     common: Mapping[str, Any] = {
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704  (ours)
         "version": __version__,
     }
     return environment.get_template(template).render(**common, **values)
-
-

@@ -54,7 +54,7 @@ def open_photograph(path: Path, preprocessing: Preprocessing) -> Photograph:
 def resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Return a map (h, w) at another size (width, height), by bilinear interpolation."""
     image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
 
 
 def heat_over(shown: Pixels, values: NDArray[np.float32], outline: Pixels | None = None) -> Pixels:
@@ -71,12 +71,13 @@ def heat_over(shown: Pixels, values: NDArray[np.float32], outline: Pixels | None
     level = (span - low) / (high - low) if high > low else np.zeros_like(span)
     grey = np.repeat(shown.mean(axis=2, keepdims=True), 3, axis=2)
     colour = 255 * mpl.colormaps[_HEAT](level)[..., :3]
-    alpha = 0.35 + 0.3 * level[..., None]
+    alpha = 0.25 + 0.3 * level[..., None]
     mixed = grey * (1 - alpha) + colour * alpha
     if outline is not None:
         inside = resized(outline.astype(np.float32), (width, height)) >= 0.5
         mixed[ndimage.binary_dilation(inside) & ~inside] = 255
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(mixed, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -84,8 +85,8 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def jpeg_uri(pixels: Pixels) -> str:
-    """Return an image as an address that carries it."""
+def jpeg(pixels: Pixels) -> bytes:
+    """Return an image as JPEG."""
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "JPEG", quality=_QUALITY, optimize=True)
-    return data_uri(content.getvalue(), "image/jpeg")
+    return content.getvalue()

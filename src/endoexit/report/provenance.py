@@ -53,14 +53,15 @@ def provenance(material: Material, pictures: Iterable[Picture]) -> Provenance:
         commands.append((f"endoexit calibrate … ({policy.goal})", "policy.json"))
     made = f"{material.evaluation_file.name}, logits"
     if evaluation.twin is not None:
-        made += f"; TWIN is the run of {evaluation.twin.model}, weights {evaluation.twin.weights_sha256[:12]}"
+        twin = evaluation.twin
+        made += f"; TWIN is the run of {twin.model}, weights {twin.weights_sha256[:12]}"
     commands.append((evaluate_command(material.path, evaluation), made))
     report = f"endoexit report {shlex.quote(str(material.path))}"
     commands.append((report, "this page and all figures"))
     last = len(commands)
     figures = []
     for picture in pictures:
-        trained = picture.source == "metrics.csv"
+        trained = picture.source == "metrics.csv" or picture.source.startswith("weights")
         steps = "1" if trained and material.train_command else str(last - 1)
         figures.append(Made(picture.name, picture.source, f"{steps}, {last}"))
     return Provenance(tuple(material.facts), tuple(commands), tuple(figures))

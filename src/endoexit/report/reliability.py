@@ -13,7 +13,7 @@ from endoexit.policy.calibration import CALIBRATION_BINS, negative_log_likelihoo
 from endoexit.report.material import Absent, Material
 from endoexit.report.style import FAINT, INK, QUIET, Picture, draw, exit_style
 
-_SIZE = (2.9, 3.3)
+_SIZE = (2.6, 3.1)
 
 Floats = NDArray[np.float64]
 
@@ -115,9 +115,14 @@ def measure_reliability(material: Material) -> list[ExitReliability]:
                 ranks[1] = ranking_auroc(scaled_sure, right)
         found.append(
             ExitReliability(
-                number, row.name, temperature, bins_of(sure, right), after,
-                (likelihoods[0], likelihoods[1]), (ranks[0], ranks[1]),
-            )  # fmt: skip
+                number,
+                row.name,
+                temperature,
+                bins_of(sure, right),
+                after,
+                (likelihoods[0], likelihoods[1]),
+                (ranks[0], ranks[1]),
+            )
         )
     return found
 
@@ -145,15 +150,15 @@ def _diagram(material: Material, found: ExitReliability) -> Picture:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.plot([0, 100], [0, 100], color=FAINT, linewidth=1.2, zorder=0.5)
         if found.after is None:
-            _bins(axes, found.before, style.colour, "o", "-", "T = 1", filled=True)
+            _bins(axes, found.before, style.colour, "T = 1", filled=True)
         else:
-            _bins(axes, found.before, QUIET, "s", (0, (2, 1.5)), "before", filled=False)
-            _bins(axes, found.after, style.colour, "o", "-", "after", filled=True)
+            _bins(axes, found.before, QUIET, "before", filled=False)
+            _bins(axes, found.after, style.colour, "after", filled=True)
         axes.set_ylim(0, 102)
         axes.set_xlim(0, 101)
         axes.set_ylabel("right answers (%)")
         axes.set_title(found.name)
-        axes.legend(loc="upper left", borderpad=0, handlelength=2.2)
+        axes.legend(loc="lower right", borderpad=0, handlelength=2.2)
         share = 100 * shown.counts / shown.counts.sum()
         edges = 100 * np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
         below.bar(
@@ -170,22 +175,15 @@ def _diagram(material: Material, found: ExitReliability) -> Picture:
     )  # fmt: skip
 
 
-def _bins(
-    axes: Axes,
-    bins: Bins,
-    colour: str,
-    marker: str,
-    dash: str | tuple[int, tuple[float, ...]],
-    label: str,
-    *,
-    filled: bool,
-) -> None:
+def _bins(axes: Axes, bins: Bins, colour: str, label: str, *, filled: bool) -> None:
+    """Draw bins: filled marks with their intervals, or hollow ones on a dashed line."""
     used = np.flatnonzero(bins.counts)
     sure, right = 100 * bins.sure[used], 100 * bins.right[used]
     axes.plot(
-        sure, right, color=colour, marker=marker, linestyle=dash, markersize=5, label=label,
-        linewidth=1.3, markeredgecolor=INK if filled else colour, markeredgewidth=0.6 if filled
-        else 1.1, markerfacecolor=colour if filled else "white", zorder=3 if filled else 2,
+        sure, right, color=colour, marker="o" if filled else "s",
+        linestyle="-" if filled else (0, (2, 1.5)), markersize=5, label=label, linewidth=1.3,
+        markeredgecolor=INK if filled else colour, markeredgewidth=0.6 if filled else 1.1,
+        markerfacecolor=colour if filled else "white", zorder=3 if filled else 2,
     )  # fmt: skip
     if not filled:
         return

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from endoexit.data.phantom import SETTINGS_FILE
 from endoexit.errors import counted
-from endoexit.evaluation.records import PromiseShown
+from endoexit.evaluation.records import Estimate, PromiseShown
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
 from endoexit.report.words import (
@@ -37,6 +38,11 @@ class Tile:
 def licence(material: Material) -> str:
     """Return what is known of the terms of the images."""
     split = material.split
+    if is_phantom(material):
+        return (
+            "The images are a phantom: rendered by endoexit itself, of no patient. They are free "
+            "to use, and say nothing about what a network does on real images."
+        )
     if not isinstance(split, Absent):
         for key in ("licence", "license", "terms"):
             text = split.get(key)
@@ -49,21 +55,32 @@ def licence(material: Material) -> str:
     )
 
 
+def is_phantom(material: Material) -> bool:
+    """Tell whether the images were rendered by `endoexit demo`."""
+    return not isinstance(material.images, Absent) and (material.images / SETTINGS_FILE).is_file()
+
+
 def headline(material: Material) -> list[Tile]:
     """Return the figures at the top of the page."""
     evaluation = material.evaluation
     final, answers = evaluation.row("final"), evaluation.row(material.answers)
-    accuracy = percent_with_interval(answers.scores.accuracy)
     if evaluation.adaptive is None:
         macs = f"{final.macs / 1e9:.3g} G multiply-adds"
         time = f"{significant(final.time.ms)} ms, " if final.time else ""
-        return [Tile("accuracy, 95 % interval", f"{accuracy} %", f"{time}{macs} an image")]
+        return [
+            Tile(
+                "accuracy",
+                f"{percent(final.scores.accuracy.value)} %",
+                f"{_interval(final.scores.accuracy)}; {time}{macs} an image",
+            )
+        ]
     gap = points_with_interval(answers.beside_final)
     tiles = [
         Tile(
-            "accuracy of the policy, 95 % interval",
-            f"{accuracy} %",
-            f"final exit {percent_with_interval(final.scores.accuracy)} %; difference {gap} points",
+            "accuracy of the policy",
+            f"{percent(answers.scores.accuracy.value)} %",
+            f"{_interval(answers.scores.accuracy)}; final exit "
+            f"{percent(final.scores.accuracy.value)} %, difference {gap} points",
         )
     ]
     if answers.time and final.time:
@@ -71,28 +88,39 @@ def headline(material: Material) -> list[Tile]:
             Tile(
                 "time of an image",
                 _saved(answers.time.ms, final.time.ms),
-                f"{significant(answers.time.ms)} ms under the policy, {significant(final.time.ms)} ms "
-                "to the final exit",
+                f"{significant(answers.time.ms)} ms under the policy, "
+                f"{significant(final.time.ms)} ms to the final exit",
             )
         )
     tiles.append(
         Tile(
             "multiply-adds of an image",
             _saved(answers.macs, final.macs),
-            f"{answers.macs / 1e9:.3g} G under the policy, {final.macs / 1e9:.3g} G to the final exit",
+            f"{answers.macs / 1e9:.3g} G under the policy, {final.macs / 1e9:.3g} G to the final "
+            "exit",
         )
     )
     tiles += [_promise(shown, evaluation.role) for shown in evaluation.adaptive.promises]
     if not evaluation.adaptive.promises:
         tiles.append(
-            Tile("promise", "none", f"The policy is {evaluation.adaptive.origin}; nothing was proven.")
+            Tile(
+                "promise",
+                "none",
+                f"The policy is {evaluation.adaptive.origin}; nothing was proven.",
+            )
         )
     return tiles
 
 
+def _interval(estimate: Estimate) -> str:
+    if estimate.interval is None:
+        return "no interval"
+    return f"95 % interval {percent(estimate.interval.low)} to {percent(estimate.interval.high)}"
+
+
 def _saved(cost: float, whole: float) -> str:
-    share = 1 - cost / whole
-    return f"{share:.0%} saved" if share >= 0 else f"{-share:.0%} more"
+    share = 100 * (1 - cost / whole)
+    return f"{share:.0f} % saved" if share >= 0 else f"{-share:.0f} % more"
 
 
 def _promise(shown: PromiseShown, role: str) -> Tile:
@@ -121,6 +149,12 @@ def cautions(material: Material) -> Iterator[str]:
         )
     if material.policy is not None and material.policy.note:
         yield f"Of the policy’s calibration: {material.policy.note}"
+    times = [row.time.ms for row in evaluation.rows if row.kind == "exit" and row.time]
+    if times != sorted(times):
+        yield (
+            "A later exit was measured to be quicker than an earlier one, which cannot be: the "
+            "machine was busy. Measure again with `endoexit evaluate` when it is not."
+        )
     images = len(evaluation.images.paths)
     if images < 100:
         yield f"Only {counted(images, 'image')}: the intervals are wide, and so are the doubts."
@@ -222,9 +256,9 @@ def audit_facts(audit: dict[str, Any]) -> list[str]:
         f"Exact copies: {counted(same['repeated_contents'], 'content')} more than once, "
         f"{same['with_several_labels']} of them with more than one label, "
         f"{same['in_several_folders']} in more than one folder.",
-        f"Near-copies (up to {audit['threshold_bits']} of 256 bits): {counted(near['images'], 'image')} "
-        f"with one; {counted(near['groups'], 'group')}, the largest of "
-        f"{counted(near['largest_group'], 'image')}; "
+        f"Near-copies (up to {audit['threshold_bits']} of 256 bits): "
+        f"{counted(near['images'], 'image')} with one; {counted(near['groups'], 'group')}, "
+        f"the largest of {counted(near['largest_group'], 'image')}; "
         f"{counted(near['pairs_with_different_labels'], 'pair')} with different labels.",
     ]
     for leak in (audit.get("folders") or {}).get("leaks", ()):

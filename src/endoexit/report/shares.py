@@ -7,6 +7,7 @@ from endoexit.report.style import INK, Picture, draw, exit_style
 from endoexit.report.words import elided, percent
 
 _ROW, _NAME = 0.27, 26  # inches of a bar; characters of a class name beside it
+_SAID = 9  # bars that the alternative text tells
 _WRITTEN = 7.0  # a segment of so many percent has room for its number
 
 
@@ -17,10 +18,13 @@ def exit_shares(material: Material) -> Picture | None:
         return None
     exits = range(1, material.num_exits + 1)
     bars = [("all images", adaptive.shares), *adaptive.shares_by_class.items()]
-    alt = "Images that leave at each exit. " + "; ".join(
-        f"{name}: " + ", ".join(f"{material.exit_name(k)} {percent(shares[k - 1])} %" for k in exits)
-        for name, shares in bars[:9]
-    ) + ("." if len(bars) <= 9 else "; all classes stand in the table.")  # fmt: skip
+    said = [
+        f"{name}: "
+        + ", ".join(f"{material.exit_name(k)} {percent(shares[k - 1])} %" for k in exits)
+        for name, shares in bars[:_SAID]
+    ]
+    more = "." if len(bars) <= _SAID else "; all classes stand in the table."
+    alt = f"Images that leave at each exit. {'; '.join(said)}{more}"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -50,7 +54,7 @@ def exit_shares(material: Material) -> Picture | None:
         figure.legend(loc="outside upper left", ncols=min(6, len(exits)), columnspacing=1.2)
 
     return draw(
-        "exit-shares", (6.0, 1.25 + _ROW * (len(bars) + 0.5)), paint, alt=alt,
+        "exit-shares", (5.4, 1.25 + _ROW * (len(bars) + 0.5)), paint, alt=alt,
         caption="Share of the images that leaves at each exit under the policy, over all and by "
         "true class.",
         source=material.evaluation_file.name,

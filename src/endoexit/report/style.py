@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -19,13 +20,13 @@ _EXITS = ("#56B4E9", "#E69F00", "#009E73", "#0072B2", "#CC79A7", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo")
-SHARES = "cividis"  # a scale from dark to light for any colour vision, and for greyscale
+SHARES = "Blues"  # from light to dark, for any colour vision and for greyscale
 
 SVG_LIMIT = 200_000  # bytes; a larger drawing goes into the page as PNG
 CSS_INCH = 96
 PNG_DPI = 2 * CSS_INCH  # sharp on screens of twice the density
 
-_RC = {
+_RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -128,9 +129,7 @@ def draw(
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     width, height = (round(inches * CSS_INCH) for inches in size)
-    return Picture(
-        name, svg.getvalue(), png.getvalue(), width, height, alt, caption, source
-    )
+    return Picture(name, svg.getvalue(), png.getvalue(), width, height, alt, caption, source)
 
 
 def percent_axis(axes: Axes, which: str = "y") -> None:

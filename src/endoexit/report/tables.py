@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from endoexit.errors import counted
 from endoexit.evaluation.records import Row
 from endoexit.policy.calibration import CALIBRATION_BINS
 from endoexit.report.classes import row_title
@@ -147,18 +148,15 @@ def promise_table(material: Material) -> Table | None:
                 f"{shown.promise.risk} ≤ {shown.promise.tolerance:g}",
                 words[shown.kept],
                 f"{1 - shown.promise.delta:g}",
-                f"{percent(shown.promise.observed)} of {_units(shown.promise.images, shown.promise.unit)}",
+                f"{percent(shown.promise.observed)} of "
+                + counted(shown.promise.images, shown.promise.unit),
                 percent_with_interval(shown.observed),
-                _units(shown.units, shown.promise.unit),
+                counted(shown.units, shown.promise.unit),
             )
             for shown in adaptive.promises
         ),
         texts=2,
     )  # fmt: skip
-
-
-def _units(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def share_table(material: Material) -> Table | None:
@@ -183,7 +181,8 @@ def reliability_table(exits: Sequence[ExitReliability], *, scaled: bool) -> Tabl
         return f"{before} → {after}" if scaled else before
 
     return Table(
-        "Calibration of each exit" + (", before → after its temperature" if scaled else ", at T = 1"),
+        "Calibration of each exit, "
+        + ("before → after its temperature" if scaled else "at T = 1"),
         ("exit", "temperature", "ECE", "mean NLL, nats", "AUROC of sureness"),
         tuple(
             (

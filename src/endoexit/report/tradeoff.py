@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
+from endoexit.errors import counted
 from endoexit.evaluation.records import Evaluation, Row
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER
@@ -47,7 +49,7 @@ def cost_of(evaluation: Evaluation) -> Cost:
     timing = evaluation.timing
     if timing is None:
         return Cost(False, "G multiply-adds", "multiply-adds of an image (G)")
-    threads = f"{timing.threads} thread" + ("s" if timing.threads > 1 else "")
+    threads = counted(timing.threads, "thread")
     return Cost(True, "ms", f"time of an image (ms; {threads}, {timing.precision})")
 
 
@@ -94,9 +96,9 @@ def tradeoff(material: Material) -> Picture:
     front, paper = front_marks(material, cost), paper_marks(evaluation, cost)
     base = "the twin" if evaluation.twin else "the final exit"
     caption = (
-        f"{evaluation.role} images; bars are 95 % intervals. "
+        f"On the {evaluation.role} images, with 95 % intervals. "
         + ("The star is the policy: its mean cost. " if evaluation.adaptive else "")
-        + ("The line joins the policies of the front, with their accuracy on the calibrate images, "
+        + ("Small dots: the policies of the front, with their accuracy on the calibrate images, "
            "where they were found. " if front else "")
         + f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
         f"their gain over it, put beside {base} here. The paper’s images and classes are others."
@@ -117,7 +119,7 @@ def tradeoff(material: Material) -> Picture:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         if front:
-            _step(axes, front)
+            _front(axes, front)
         axes.plot(
             [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D", color="none",
             markeredgecolor=QUIET, markersize=5, label="exits of the paper, scaled", zorder=1.5,
@@ -134,15 +136,15 @@ def tradeoff(material: Material) -> Picture:
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, columnspacing=1.2)
 
     return draw(
-        "accuracy-cost", (6.0, 4.0), paint, alt=alt, caption=caption,
+        "accuracy-cost", (5.4, 3.8), paint, alt=alt, caption=caption,
         source=material.evaluation_file.name,
     )  # fmt: skip
 
 
-def _step(axes: Axes, front: list[Mark]) -> None:
+def _front(axes: Axes, front: list[Mark]) -> None:
     axes.plot(
-        [mark.cost for mark in front], [mark.accuracy for mark in front], "-", color=QUIET,
-        marker=".", markersize=3, linewidth=1, zorder=1.2, label="front of the policies, on calibrate",
+        [mark.cost for mark in front], [mark.accuracy for mark in front], "o", color=QUIET,
+        markersize=2.4, zorder=1.2, label="front of the policies, on calibrate",
     )  # fmt: skip
 
 
@@ -170,4 +172,5 @@ def _point(axes: Axes, row: Row, cost: Cost) -> None:
         (0, -4 if below else 4), textcoords="offset points", ha="center",
         va="top" if below else "bottom", fontsize=8, linespacing=1.05, zorder=5,
         fontweight="bold" if row.kind == "adaptive" else "normal",
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )  # fmt: skip

@@ -35,7 +35,7 @@ def _loss(history: History) -> Picture:
         axes.plot(epochs, loss, "-", color=INK, marker="." if len(epochs) < 3 else None)
         axes.set_ylabel("training loss (nats, all exits added)")
         axes.grid(visible=True, axis="y")
-        _epochs(axes, history)
+        _epochs(axes, history, height=0.98)
 
     return draw(
         "training-loss", _SIZE, paint, alt=alt, source=_SOURCE,
@@ -64,7 +64,7 @@ def _accuracy(material: Material, history: History, names: list[str]) -> Picture
             )  # fmt: skip
         axes.set_ylabel("accuracy on val (%)")
         percent_axis(axes)
-        _epochs(axes, history)
+        _epochs(axes, history, height=0.02)
         figure.legend(loc="outside upper left", ncols=min(4, len(curves)), columnspacing=1.2)
 
     return draw(
@@ -73,12 +73,13 @@ def _accuracy(material: Material, history: History, names: list[str]) -> Picture
     )  # fmt: skip
 
 
-def _epochs(axes: Axes, history: History) -> None:
+def _epochs(axes: Axes, history: History, height: float) -> None:
     axes.axvline(history.best, color=QUIET, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0.5)
     axes.annotate(
-        f"kept: epoch {history.best}", (history.best, 0.02), (-4, 0), fontsize=8, color=QUIET,
+        f"kept: epoch {history.best}", (history.best, height), (-4, 0), fontsize=8, color=QUIET,
         xycoords=("data", "axes fraction"), textcoords="offset points",
-        ha="right" if history.best > len(history.columns["epoch"]) / 2 else "left", va="bottom",
+        ha="right" if history.best > len(history.columns["epoch"]) / 2 else "left",
+        va="top" if height > 0.5 else "bottom",
     )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")

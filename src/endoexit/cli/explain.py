@@ -1,0 +1,82 @@
+"""`endoexit explain`: what every exit says about single images, and what it looked at."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from endoexit.cli.console import JsonOption, Output, progress
+
+if TYPE_CHECKING:
+    from endoexit.report.cards import Card
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(explain)
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Images, folders or quoted globs.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the page and its pictures.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Leave at the first exit that is this sure; else the run's policy."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what every exit says about single images, and what it looked at.
+
+    Writes `explain.html` and the pictures in it. An image that cannot be read is named on the
+    page, the others go on, and the exit code is 1. Research use only; not a medical device.
+
+    Example: `endoexit explain runs/nano polyp.jpg 'more/*.png' --out explained`
+    """
+    from endoexit.report.explain import explain as write_page
+    from endoexit.report.explain import open_explainable
+    from endoexit.runtime.sources import image_paths
+
+    output = Output(as_json)
+    source = open_explainable(run, threshold=threshold)
+    files = list(image_paths(paths, ()))
+    found = write_page(source, files, out, track=progress)
+    for card in found.cards:
+        output.say(f"{card.name}: {card.title}")
+    for _, reason in found.failed:
+        output.warn(reason)
+    output.say(
+        f"Decided by: {source.decided_by}",
+        f"Written: {found.page}, and its {len(found.pictures)} pictures beside it.",
+    )
+    output.document(
+        {
+            "page": str(found.page),
+            "pictures": [str(file) for file in found.pictures],
+            "decided_by": source.decided_by,
+            "images": [_document(card) for card in found.cards],
+            "failed": [{"path": path, "error": reason} for path, reason in found.failed],
+        }
+    )
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _document(card: "Card") -> dict[str, Any]:
+    return {
+        "path": card.name,
+        "exits": [
+            {
+                "exit": answer.exit,
+                "label": answer.label,
+                "probability": round(answer.probability, 6),
+                "answers": answer.used,
+            }
+            for answer in card.answers
+        ],
+    }

@@ -1,0 +1,211 @@
+"""Single images: what every exit says, and what it looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from endoexit.data.images import Preprocessing
+from endoexit.errors import ImageError, UsageError
+from endoexit.evaluation.progress import Track, silent
+from endoexit.files import replacing, write_text
+from endoexit.policy import ExitPolicy, fixed_exit, threshold_policy
+from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
+from endoexit.report.material import Absent, Network
+from endoexit.report.page import render
+from endoexit.report.tables import Table
+from endoexit.runs import open_run
+from endoexit.runtime.opening import NO_POLICY, POLICY, read_policy
+
+PAGE, PICTURES = "explain.html", "images"
+MOST = 200  # images of one page
+PRECISION = "torch-f32"
+_BATCH = 16
+_CLASSES = 12  # of more, the most probable ones are listed
+
+
+@dataclass(frozen=True)
+class Explainable:
+    """A network that can be asked about single images, wherever it comes from.
+
+    Attributes:
+        name: of its folder.
+        model: name of the network.
+        classes: names in the order of the logits.
+        exits: M.
+        preprocessing: from image to network input.
+        network: answers, and says where it looks.
+        policy: decides which exit answers.
+        decided_by: the policy and its origin, in words.
+    """
+
+    name: str
+    model: str
+    classes: tuple[str, ...]
+    exits: int
+    preprocessing: Preprocessing
+    network: Network
+    policy: ExitPolicy
+    decided_by: str
+
+    def exit_name(self, number: int) -> str:
+        """Return the name of exit 1 to M."""
+        return "final" if number == self.exits else f"exit {number}"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A page on single images that was written.
+
+    Attributes:
+        page: its file.
+        pictures: the pictures in it, as files.
+        cards: one for each image that could be read.
+        failed: path and reason of the others.
+    """
+
+    page: Path
+    pictures: tuple[Path, ...]
+    cards: tuple[Card, ...]
+    failed: tuple[tuple[str, str], ...]
+
+
+def open_explainable(path: Path, *, threshold: float | None = None) -> Explainable:
+    """Open a run folder for questions about single images.
+
+    Args:
+        path: the run folder.
+        threshold: as in `endoexit.runtime.opening.open_engine`.
+
+    Raises:
+        RunError: it is no run folder, or has no weights.
+        PolicyError: its policy was fitted for other weights, or the threshold is out of range.
+    """
+    run = open_run(path)
+    _ = run.weights_path
+    from endoexit.models import StagedClassifier  # noqa: PLC0415  (torch is slow to import)
+    from endoexit.report.attention import TorchNetwork  # noqa: PLC0415
+
+    network = TorchNetwork(run)
+    model: StagedClassifier = network.model
+    exits = model.num_stages
+    if threshold is not None:
+        policy: ExitPolicy | None = threshold_policy(exits, threshold)
+        decided = f"largest probability of {threshold:g} or more, as asked for"
+    else:
+        policy = read_policy(run, PRECISION)
+        decided = NO_POLICY if policy is None else f"{POLICY}: {policy.goal or policy.rule}"
+    return Explainable(
+        name=path.resolve().name,
+        model=run.config.model,
+        classes=run.classes,
+        exits=exits,
+        preprocessing=run.config.preprocessing,
+        network=network,
+        policy=policy or fixed_exit(exits, exits),
+        decided_by=decided,
+    )
+
+
+def explain(
+    source: Explainable, paths: Sequence[Path], out: Path, *, track: Track = silent
+) -> Explained:
+    """Write `explain.html` on some images, and its pictures as files.
+
+    Args:
+        source: see `open_explainable`.
+        paths: of the images; one that cannot be read is named on the page, the others go on.
+        out: the folder.
+        track: shows progress.
+
+    Raises:
+        UsageError: more images than a page holds.
+        EndoexitError: a file cannot be written.
+    """
+    if len(paths) > MOST:
+        raise UsageError(
+            f"{len(paths)} images are more than the {MOST} of one page: name fewer, or use "
+            "`endoexit predict` for answers without pictures."
+        )
+    cards: list[Card] = []
+    failed: list[tuple[str, str]] = []
+    with track("explaining", len(paths)) as bar:
+        for start in range(0, len(paths), _BATCH):
+            some = paths[start : start + _BATCH]
+            cards += _cards(source, some, failed)
+            bar.advance(len(some))
+    pictures = []
+    for number, card in enumerate(cards, start=1):
+        for view in card.views:
+            name = f"{number:03}-{Path(card.name).stem}-{view.name.replace(' ', '-')}.jpg"
+            with replacing(out / PICTURES / name) as temporary:
+                temporary.write_bytes(view.jpeg)
+            pictures.append(out / PICTURES / name)
+    html = render(
+        "explain.html",
+        source=source,
+        entries=[(card, _probabilities(source, card)) for card in cards],
+        failed=failed,
+    )
+    write_text(out / PAGE, html)
+    return Explained(out / PAGE, tuple(pictures), tuple(cards), tuple(failed))
+
+
+def _cards(source: Explainable, paths: Sequence[Path], failed: list[tuple[str, str]]) -> list[Card]:
+    """Return the cards of a few images; what cannot be read is added to `failed`."""
+    readable, seen = [], []
+    for path in paths:
+        try:
+            seen.append(source.preprocessing.load(path))
+            readable.append(path)
+        except (ImageError, OSError) as error:
+            failed.append((_name(path), str(error)))
+    if not readable:
+        return []
+    logits = source.network.logits(np.stack(seen))
+    exits = source.policy.assign(logits)
+    probabilities = exit_probabilities(source.policy, logits)
+    subjects = [
+        Subject(
+            name=_name(path),
+            title=_title(source, int(exits[place]), int(logits[exits[place] - 1, place].argmax())),
+            path=path,
+            truth=None,
+            left_at=int(exits[place]),
+            probabilities=probabilities[:, place],
+            predicted=logits[:, place].argmax(axis=1).tolist(),
+        )
+        for place, path in enumerate(readable)
+    ]
+    names = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
+    no_masks = Absent("Nobody outlined these images.")
+    maker = Cards(source.classes, names, source.preprocessing, source.network, no_masks)
+    return maker.make(subjects)
+
+
+def _title(source: Explainable, left_at: int, answer: int) -> str:
+    by = "the final exit" if left_at == source.exits else source.exit_name(left_at)
+    return f"{source.classes[answer]}, answered by {by}"
+
+
+def _name(path: Path) -> str:
+    """Return a path as text, also where its bytes are not UTF-8."""
+    return str(path).encode("utf-8", "replace").decode("utf-8")
+
+
+def _probabilities(source: Explainable, card: Card) -> Table:
+    """Return the probability of each class at each exit."""
+    order = np.argsort(-card.probabilities.max(axis=0), kind="stable")[:_CLASSES]
+    shown = sorted(order.tolist())
+    left_out = len(source.classes) - len(shown)
+    more = f"; {left_out} less probable classes left out" if left_out else ""
+    exits = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
+    return Table(
+        f"Probability of each class at each exit{more}",
+        ("class", *exits),
+        tuple(
+            (source.classes[index], *(f"{value:.3f}" for value in card.probabilities[:, index]))
+            for index in shown
+        ),
+    )
