@@ -34,7 +34,7 @@ SHOWN = {"text", "md"}
 # Not run: they make or enter the environment that the tests are in, or take a machine for itself.
 SKIPPED = {"make", "source"}
 # The one substitution: what would take hours runs on smaller images, on a narrower network, for
-# two epochs; and on one thread, because tests share the machine.
+# two epochs. Besides, a command sees one core, because tests share the machine.
 SHORTER = {
     "train": (
         "--threads", "1", "--set", "epochs=2", "--set", "image.size=32", "--set", "image.canvas=40",
@@ -42,8 +42,6 @@ SHORTER = {
         "--set", "model.heads=[1, 2, 4, 8]", "--set", "model.depths=[1, 1, 1, 1]",
     ),
     "demo": ("--epochs", "1", "--images", "15"),
-    "evaluate": ("--threads", "1"),
-    "predict": ("--threads", "1"),
 }  # fmt: skip
 COLUMNS = "80"
 ALIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -150,6 +148,7 @@ class Sandbox:
             contextlib.chdir(self.folder),
             mock.patch.object(sys, "argv", words),
             mock.patch.dict(os.environ, COLUMNS=COLUMNS),
+            mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from endoexit.cli.calibrate import _leaves_when
 from endoexit.cli.main import app
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
 from endoexit.evaluation.logits import collect_logits
-from endoexit.policy import ExitPolicy
+from endoexit.policy import ExitPolicy, threshold_policy
 from endoexit.policy.calibrate import FELL_BACK
 from endoexit.runs import open_run
 from evaluation_runs import copy_run
@@ -166,3 +167,9 @@ def test_a_group_of_two_roles_is_refused(run, tiny_manifest, tmp_path):
     shutil.copy(f"{tiny_manifest}.json", f"{changed}.json")
     with pytest.raises(DataError, match=f"{group}.*give each group one role"):
         raise invoke(run, "--mean-exit-cost", 0.5, "--manifest", changed).exception
+
+
+def test_an_exit_that_takes_everybody_is_said_in_a_word():
+    policy = threshold_policy(4, 0.0)
+    assert [_leaves_when(policy, number) for number in (1, 4)] == ["always", "always"]
+    assert _leaves_when(threshold_policy(4, 0.5), 1) == "max_probability >= 0.5000"

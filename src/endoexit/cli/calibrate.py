@@ -80,7 +80,7 @@ def calibrate(
     manifest: Annotated[
         Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
     ] = None,
-    precision: PrecisionOption = "f32",
+    precision: PrecisionOption = None,
     device: Annotated[
         Literal["cpu", "cuda"], typer.Option(help="What computes the logits.")
     ] = "cpu",
@@ -152,7 +152,7 @@ def _print(output: Output, found: "Calibrated") -> None:
         output.warn(policy.note)
     elif policy.note:
         output.say(paragraph(policy.note))
-    output.say(f"Written: {found.path}")
+    output.say(f"Written: {found.path}", f"Next: endoexit evaluate {found.path.parent}")
 
 
 def _leaves_when(policy: "ExitPolicy", number: int) -> str:
@@ -165,6 +165,8 @@ def _leaves_when(policy: "ExitPolicy", number: int) -> str:
     if policy.rule == "patience":
         return f"{policy.patience} exits agree"
     threshold = policy.thresholds[number - 1]
+    if threshold == 0:
+        return "always"
     return "never" if threshold is None else f"{policy.rule} >= {threshold:.4f}"
 
 

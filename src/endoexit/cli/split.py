@@ -132,7 +132,8 @@ def split(
         for label in (name for name, count in counts.items() if count == 0):
             output.warn(f"{role} has no image of {label!r}.")
     output.say(
-        f"Written: {out} ({counted(len(made.rows), 'image')}) and {out}.json (how it was made)."
+        f"Written: {out} ({counted(len(made.rows), 'image')}) and {out}.json (how it was made).",
+        f"Next: endoexit train {out}",
     )
     found = {"manifest": str(out), "sha256": manifest.sha256, "counts": manifest.counts()}
     output.document({**found, **facts})

@@ -1,12 +1,15 @@
 """`endoexit train`: a manifest and a recipe to a run folder."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from endoexit.cli.console import CacheOption, JsonOption, Output, progress
 from endoexit.errors import UsageError
+
+if TYPE_CHECKING:
+    from endoexit.runs import Run
 
 MODEL, RECIPE = "ee_hifuse_nano", "small-data"
 
@@ -112,9 +115,19 @@ def train(
     with progress("Decoding images", total) as bar:
         run = fit(run, where, advance=bar.advance)
     if finished(run):
-        output.say(f"Run folder: {run.path}", f"Next: endoexit evaluate {run.path}")
+        output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip
+
+
+def _next_command(run: "Run") -> str:
+    """Return what follows: a policy where there are exits to leave at and images to find it on."""
+    from endoexit.models import model_config
+
+    config = run.config
+    if model_config(config.model, **config.overrides).exits and run.manifest().has("calibrate"):
+        return f"endoexit calibrate {run.path} --max-accuracy-drop 0.01"
+    return f"endoexit evaluate {run.path}"
 
 
 def register(app: typer.Typer) -> None:
