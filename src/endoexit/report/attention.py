@@ -34,10 +34,11 @@ class TorchNetwork:
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (M, B, C); see `Network`."""
+        model = self.model  # loaded out here: weights made in inference mode have no gradients
         parts = []
         with torch.inference_mode():
             for batch in self._batches(images):
-                parts.append(torch.stack(self.model(batch)).float().numpy())
+                parts.append(torch.stack(model(batch)).float().numpy())
         return np.concatenate(parts, axis=1)
 
     def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:

@@ -1,0 +1,117 @@
+"""What the figures are drawn from: bins, points, fronts; styles that do not rest on colour."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from endoexit.policy import softmax
+from endoexit.policy.calibration import expected_calibration_error, negative_log_likelihood
+from endoexit.policy.records import FrontPoint
+from endoexit.report.classes import confusion_matrix
+from endoexit.report.paper import PAPER
+from endoexit.report.reliability import bins_of, measure_reliability
+from endoexit.report.style import exit_style
+from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
+from endoexit.report.words import elided, percent_with_interval, points_with_interval, significant
+from report_material import estimate, make_logits, make_material
+
+
+def test_bins_hold_what_the_calibration_error_is_made_of():
+    logits, labels = make_logits(4, 500, 1)
+    probabilities = softmax(logits[0])
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = bins_of(sure, right)
+    assert bins.counts.sum() == 500
+    assert bins.ece == pytest.approx(expected_calibration_error(probabilities, labels))
+    top = (sure > 14 / 15) & (sure <= 1)
+    assert bins.counts[-1] == top.sum()
+    assert bins.right[-1] == pytest.approx(right[top].mean())
+    assert bins.sure[-1] == pytest.approx(sure[top].mean())
+
+
+def test_reliability_before_and_after_the_policys_temperature():
+    material = make_material(images=300)
+    labels = np.array(material.evaluation.images.labels)
+    for number, found in enumerate(measure_reliability(material), start=1):
+        temperature = material.policy.temperatures[number - 1]
+        logits = material.logits[number - 1]
+        assert found.temperature == temperature
+        before, after = (
+            expected_calibration_error(softmax(logits, t), labels) for t in (1.0, temperature)
+        )
+        # The evaluation keeps six digits of each probability.
+        assert found.before.ece == pytest.approx(before, abs=2e-3)
+        assert found.after.ece == pytest.approx(after)
+        assert found.nll[1] == pytest.approx(negative_log_likelihood(logits, labels, temperature))
+
+
+def test_the_papers_points_are_its_table():
+    assert [point.name for point in PAPER] == ["exit 1", "exit 2", "exit 3", "final"]
+    assert [round(point.time, 2) for point in PAPER] == [0.20, 0.34, 0.68, 1.03]
+    assert [round(100 * point.gain, 1) for point in PAPER] == [-3.8, 1.5, 0.5, 1.5]
+
+
+def test_the_papers_final_exit_lies_on_ours_without_a_twin():
+    evaluation = make_material().evaluation
+    final = evaluation.row("final")
+    mark = paper_marks(evaluation, cost_of(evaluation))[-1]
+    assert mark.cost == pytest.approx(final.time.ms)
+    assert mark.accuracy == pytest.approx(100 * final.scores.accuracy.value)
+
+
+def test_the_front_is_drawn_at_the_costs_measured_here():
+    material = make_material()
+    point = FrontPoint(thresholds=(0.1, 0.1, 0.1), cost=7e9, score=0.8, accuracy=0.8,
+                       exit_shares=(0.5, 0.0, 0.0, 0.5))  # fmt: skip
+    policy = material.policy.model_copy(update={"front": (point,)})
+    material = replace(material, policy=policy)
+    (mark,) = front_marks(material, cost_of(material.evaluation))
+    assert mark.cost == pytest.approx(0.5 * 10 + 0.5 * 40)  # milliseconds, not multiply-adds
+    assert mark.accuracy == pytest.approx(80)
+
+
+def test_the_alternative_text_tells_the_figures():
+    material = make_material()
+    picture = tradeoff(material)
+    for row in material.evaluation.rows:
+        value = percent_with_interval(row.scores.accuracy)
+        assert f"{row.name} {value} % at {significant(row.time.ms)} ms" in picture.alt
+    confusion = confusion_matrix(material, material.evaluation.row("exit 1"))
+    counts = np.array(material.evaluation.row("exit 1").scores.confusion)
+    assert f"{counts.trace()} of 60 images are right" in confusion.alt
+    worst = (counts - np.diag(counts.diagonal())).max()
+    assert f" {worst} times" in confusion.alt
+
+
+def test_figures_are_svg_and_png_without_a_date():
+    picture = tradeoff(make_material())
+    assert picture.svg.startswith(b"<?xml")
+    assert picture.png.startswith(b"\x89PNG")
+    assert b"<dc:date>" not in picture.svg
+
+
+def test_exits_are_told_apart_without_colour():
+    styles = [exit_style(number) for number in range(1, 7)]
+    for field in ("colour", "marker", "dash", "hatch"):
+        assert len({getattr(style, field) for style in styles}) == 6
+    assert exit_style(7) == exit_style(1)
+
+
+def test_names_keep_both_ends():
+    assert elided("polyp", 10) == "polyp"
+    assert elided("bbps-colon-0-1", 10) == "bbps-c…0-1"
+    assert all(len(elided("x" * 99, length)) == length for length in range(4, 30))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0812, "0.08"), (1.234, "1.23"), (56.78, "56.8"), (517.3, "517")]
+)
+def test_numbers_have_the_digits_that_mean_something(value, text):
+    assert significant(value) == text
+
+
+def test_intervals_are_written_with_their_figure():
+    assert percent_with_interval(estimate(0.5)) == "50.0 [45.0, 55.0]"
+    assert points_with_interval(estimate(-0.021)).startswith("−2.1 [")
+    assert percent_with_interval(None) == "–"

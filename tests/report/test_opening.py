@@ -1,0 +1,156 @@
+"""From a run folder to material: what is refused, and what is left out with its reason."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from endoexit.data.audit import audit_images
+from endoexit.data.audit_files import write_audit
+from endoexit.data.folders import list_images
+from endoexit.data.manifest import sidecar_path
+from endoexit.errors import DataError, RunError
+from endoexit.files import read_json, write_json
+from endoexit.policy import fixed_exit
+from endoexit.report.material import Absent
+from endoexit.report.opening import open_material
+from endoexit.report.sections import audit_facts, licence, split_facts
+from endoexit.runs import MANIFEST
+
+
+def test_a_run_is_opened_whole(evaluated):
+    material = open_material(evaluated.path)
+    evaluation = material.evaluation
+    assert material.logits.shape == (4, len(evaluation.images.paths), 3)
+    answers = material.logits[-1].argmax(axis=1)
+    assert tuple(answers.tolist()) == evaluation.row("final").predicted
+    assert material.images == evaluated.manifest().root
+    assert not material.policy_changed
+    assert material.history.columns["epoch"] == (1, 2)
+    scores = material.history.columns["val/score"]
+    assert scores[material.history.best - 1] == max(scores)
+    assert dict(material.facts)["weights, SHA-256"] == evaluated.weights_sha256
+    assert isinstance(material.audit, Absent)
+    assert "endoexit audit FOLDER" in material.audit.reason
+
+
+def test_a_run_without_evaluation_names_the_command(evaluated):
+    (evaluated.path / "evaluation.json").unlink()
+    with pytest.raises(RunError, match=f"Make one with: endoexit evaluate {evaluated.path}"):
+        open_material(evaluated.path)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2", '{"format": "endoexit-evaluation-1"}', "[]"])
+def test_a_malformed_evaluation_is_refused(evaluated, text):
+    (evaluated.path / "evaluation.json").write_text(text)
+    with pytest.raises(RunError, match=r"evaluation\.json is not .*mak"):
+        open_material(evaluated.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document["images"]["labels"].append(0),
+        lambda document: document["rows"][0]["predicted"].pop(),
+        lambda document: document["adaptive"]["exits"].__setitem__(0, 5),
+        lambda document: document["images"]["labels"].__setitem__(0, 7),
+        lambda document: document["rows"][0]["scores"]["confusion"].pop(),
+    ],
+    ids=["a label more", "an answer less", "no such exit", "no such class", "a row less"],
+)
+def test_an_evaluation_that_does_not_fit_together_is_refused(evaluated, change):
+    file = evaluated.path / "evaluation.json"
+    document = read_json(file)
+    change(document)
+    write_json(file, document)
+    with pytest.raises(RunError, match="Make it again with `endoexit evaluate`"):
+        open_material(evaluated.path)
+
+
+def test_an_evaluation_of_other_weights_is_refused(evaluated):
+    file = evaluated.path / "evaluation.json"
+    document = read_json(file)
+    document["run"]["weights_sha256"] = "0" * 64
+    write_json(file, document)
+    with pytest.raises(RunError, match=r"is of other weights .*evaluate again"):
+        open_material(evaluated.path)
+
+
+def test_what_is_gone_is_left_out_with_its_reason(evaluated):
+    shutil.rmtree(evaluated.path / "logits")
+    (evaluated.path / "metrics.csv").unlink()
+    (evaluated.path / "weights.safetensors").unlink()
+    (evaluated.path / MANIFEST).unlink()
+    sidecar_path(evaluated.path / MANIFEST).unlink()
+    material = open_material(evaluated.path)
+    for part in (material.logits, material.history, material.network, material.split,
+                 material.images):  # fmt: skip
+        assert isinstance(part, Absent)
+    assert f"endoexit evaluate {evaluated.path}" in material.logits.reason
+    assert "--images" in material.images.reason
+
+
+def test_damaged_logits_and_metrics_are_left_out(evaluated):
+    (file,) = (evaluated.path / "logits").glob("test-*.npz")
+    np.savez(file, logits=np.zeros((4, 2, 3), np.float32))
+    assert "are of other images" in open_material(evaluated.path).logits.reason
+    file.write_bytes(file.read_bytes()[:100])
+    (evaluated.path / "metrics.csv").write_text("epoch\none\n")
+    material = open_material(evaluated.path)
+    assert "are damaged" in material.logits.reason
+    assert isinstance(material.history, Absent)
+
+
+def test_images_that_moved_can_be_named(evaluated, tmp_path):
+    sidecar = sidecar_path(evaluated.path / MANIFEST)
+    write_json(sidecar, read_json(sidecar) | {"root": "gone"})
+    assert "bring it back" in open_material(evaluated.path).images.reason
+    assert open_material(evaluated.path, images=tmp_path).images == tmp_path.resolve()
+    with pytest.raises(DataError, match="name the folder of the images"):
+        open_material(evaluated.path, images=tmp_path / "nowhere")
+
+
+def test_a_policy_that_was_changed_since_is_noticed(evaluated):
+    fixed_exit(4, 1).write(evaluated.path / "policy.json")
+    material = open_material(evaluated.path)
+    assert material.policy_changed
+    assert material.policy.rule == "max_probability"  # the evaluated one is shown
+
+
+def test_the_audit_of_the_same_images_is_found(evaluated, tmp_path):
+    root = evaluated.manifest().root
+    found = audit_images(list_images(root), threshold=15)
+    write_audit(found, evaluated.path / "audit.json")
+    material = open_material(evaluated.path)
+    # The manifest is relative to the folder above `images`, as the audit is.
+    facts = audit_facts(read_json(evaluated.path / "audit.json"))
+    assert facts[0] == "60 of 60 files can be read; 0 cannot."
+    assert any("Near-copies (up to 15 of 256 bits)" in fact for fact in facts)
+    assert not isinstance(material.audit, Absent)
+    moved = tmp_path / "elsewhere.json"
+    (evaluated.path / "audit.json").rename(moved)
+    assert isinstance(open_material(evaluated.path).audit, Absent)
+    assert not isinstance(open_material(evaluated.path, audit=moved).audit, Absent)
+    moved.write_text(json.dumps({"root": "."}))
+    with pytest.raises(DataError, match="is not what `endoexit audit` writes"):
+        open_material(evaluated.path, audit=moved)
+
+
+def test_what_a_split_dropped_is_told():
+    split = {
+        "made_by": "endoexit split", "seed": 3, "threshold_bits": 15,
+        "left_out": {"broken": {"a.jpg": "cut off"}, "identical_copies": ["b.jpg", "c.jpg"]},
+    }  # fmt: skip
+    text = " ".join(split_facts(split))
+    assert "Roles given by endoexit split, seed 3" in text
+    assert "1 that cannot be read (a.jpg); 2 identical to one that stays (b.jpg, c.jpg)" in text
+    assert "Nothing was dropped." in split_facts({"left_out": {}})
+    assert any("`endoexit split` writes it" in fact for fact in split_facts({}))
+
+
+def test_the_terms_of_the_images_come_from_the_manifest(evaluated):
+    assert "does not say under which terms" in licence(open_material(evaluated.path))
+    sidecar = sidecar_path(evaluated.path / MANIFEST)
+    write_json(sidecar, read_json(sidecar) | {"licence": "CC BY 4.0, cite us"})
+    assert licence(open_material(evaluated.path)) == "CC BY 4.0, cite us"

@@ -1,0 +1,174 @@
+"""The page as a document: what stands on it, in which order, and what it does with odd input."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from endoexit.evaluation.records import PromiseShown
+from endoexit.policy.records import Promise
+from endoexit.report.material import Absent
+from endoexit.report.page import picture_address, report_page, with_code
+from endoexit.report.style import SVG_LIMIT, draw
+from report_material import estimate, make_logits, make_material
+
+SECTIONS = [
+    "about", "headline", "exits", "tradeoff", "shares", "reliability", "confusion", "classes",
+    "audit", "training", "gallery", "masks", "provenance",
+]  # fmt: skip
+LIMIT = 15 * 2**20
+
+
+class Outline(HTMLParser):
+    """What a test asks of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.sections: list[str] = []
+        self.headings: list[int] = []
+        self.alts: list[str | None] = []
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.warnings = 0
+        self.text: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.tags.add(tag)
+        if tag == "section":
+            self.sections.append(values["id"])
+        self.warnings += values.get("class") == "tile warn"
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "img":
+            self.alts.append(values.get("alt"))
+        self.addresses += [values[name] for name in ("src", "href") if values.get(name)]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def report_html(material) -> str:
+    return report_page(material).html
+
+
+def outline(material) -> Outline:
+    html = report_html(material)
+    assert len(html.encode()) < LIMIT
+    found = Outline(html)
+    assert found.sections == SECTIONS
+    assert found.headings[0] == 1
+    assert all(b - a <= 1 for a, b in zip(found.headings, found.headings[1:], strict=False))
+    assert all(found.alts)
+    assert all(address.startswith(("data:", "#")) for address in found.addresses)
+    assert not found.tags & {"script", "iframe", "object", "form"}
+    return found
+
+
+def test_everything_stands_there_in_order_and_always_the_same():
+    material = make_material()
+    words = outline(material).words
+    assert "Research use only. Not a medical device." in words
+    assert "The manifest does not say under which terms the images stand" in words
+    assert "endoexit evaluate runs/made-up --threshold 0.7 --threads 1" in words
+    assert "endoexit report runs/made-up" in words
+    for absent in ("No history.", "No manifest.", "No audit.", "No images.", "No network."):
+        assert absent in words
+    for row in material.evaluation.rows:
+        assert f"{100 * row.scores.accuracy.value:.1f} [" in words
+    final, policy = material.evaluation.row("final"), material.evaluation.row("adaptive")
+    assert f"{100 * (1 - policy.time.ms / final.time.ms):.0f} % saved" in words
+    assert report_html(material) == report_html(material)
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_two_and_forty_classes(count):
+    names = tuple(f"class number {index}" for index in range(count))
+    found = outline(make_material(names, images=8 * count))
+    for name in names:
+        assert name in found.words
+
+
+def test_names_of_any_kind_and_a_class_that_is_never_answered():
+    script, long = "<script>alert('x')</script>", "adenomatous-polyp-with-high-grade-" * 2
+    vietnamese, dollars = "Viêm loét đại tràng xuất huyết mức độ nặng", "$x_1$ 100% a&amp;b"
+    assert len(long) >= 60
+    names = (script, long, vietnamese, dollars)
+    logits, _ = make_logits(4, 40, 4)
+    logits[:, :, 2] -= 100
+    material = make_material(names, images=40, logits=logits)
+    found = outline(material)
+    assert script not in report_html(material)
+    assert not found.tags & {"script"}
+    assert all(name in found.words for name in names)
+    assert script in " ".join(alt or "" for alt in found.alts)
+    assert f"The policy never answers {vietnamese}." in found.words
+
+
+def test_what_a_reader_must_know_is_said():
+    """Nobody takes exit 2, a promise is violated, a later exit was faster, logits are gone."""
+    material = make_material(images=10, thresholds=(0.7, None, 0.7))
+    promise = Promise(risk="disagreement", tolerance=0.02, delta=0.05, images=100, observed=0.01,
+                      p_value=0.01, method="exact binomial")  # fmt: skip
+    shown = PromiseShown(promise=promise, units=60, observed=estimate(0.1), kept=False)
+    adaptive = material.evaluation.adaptive.model_copy(update={"promises": (shown,)})
+    rows = list(material.evaluation.rows)
+    slow = rows[0].time.model_copy(update={"ms": 99.0})
+    rows[0] = rows[0].model_copy(update={"time": slow})
+    evaluation = material.evaluation.model_copy(update={"adaptive": adaptive, "rows": tuple(rows)})
+    material = replace(material, evaluation=evaluation, logits=Absent("Gone."), policy_changed=True)
+    found = outline(material)
+    for text in (
+        "Nobody leaves at exit 2.",
+        "exit 2: nobody",
+        "Only 10 images: the intervals are wide",
+        "VIOLATED",
+        "the machine was busy",
+        "Nothing is shown after temperature scaling. Gone.",
+        "Probabilities are at T = 1.",
+        "The run’s policy.json is no longer the policy that was evaluated.",
+    ):
+        assert text in found.words
+    assert found.warnings == 1
+
+
+def test_one_exit_no_times_and_a_class_without_images():
+    found = outline(make_material(("a", "b", "c"), images=2, exits=1, timed=False))
+    for text in (
+        "The network has one exit, so no policy decides.",
+        "Nothing is shown after temperature scaling. A network with one exit",
+        "No test image is of c: no sensitivity there.",
+        "No time was measured.",
+    ):
+        assert text in found.words
+    assert "G multiply-adds" in found.alts[0]
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_images_and_forty_classes():
+    names = tuple(f"a class with a rather long name, number {index}" for index in range(40))
+    found = outline(make_material(names, images=100_000, exits=4))
+    assert "100000 test images" in found.words
+
+
+def test_a_drawing_that_is_too_large_goes_in_as_png():
+    def paint(figure):
+        axes = figure.subplots()
+        axes.plot(np.random.default_rng(0).random(20_000), ".")
+
+    large = draw("a", (3, 2), paint, alt="a", caption="a", source="a")
+    assert len(large.svg) > SVG_LIMIT
+    assert picture_address(large).startswith("data:image/png;base64,")
+    small = draw("a", (3, 2), lambda figure: figure.subplots(), alt="a", caption="a", source="a")
+    assert picture_address(small).startswith("data:image/svg+xml;base64,")
+
+
+def test_backticks_become_code_and_the_rest_is_escaped():
+    assert with_code("run `a <b>` & c") == "run <code>a &lt;b&gt;</code> &amp; c"
