@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 import tiny_project
+from bundle_makers import BundleMaker
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,3 +48,9 @@ def tiny_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_run(tiny_manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder: a network of width 16 trained for two epochs on `tiny_manifest`."""
     return tiny_project.train(tiny_manifest, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def bundles(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> BundleMaker:
+    """Makes bundles of the tiny run; tests copy those that they change."""
+    return BundleMaker(tiny_run, tmp_path_factory.mktemp("bundles"))

@@ -20,7 +20,15 @@ MAX_LINES = 350
 HELP_SECONDS = 0.5
 
 # Who may import torch at the start; everything else must start without it.
-WITH_TORCH = ("models", "training", "evaluation", "runtime.torch_backend", "report.attention")
+WITH_TORCH = (
+    "models",
+    "training",
+    "evaluation",
+    "runtime.torch_backend",
+    "report.attention",
+    "export",
+    "bench",
+)
 TORCH = {"torch", "lightning", "kornia", "torchmetrics", "safetensors.torch", "thop"}
 UNPICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 POLICY_LIBRARIES = {"numpy", "scipy", "pydantic"}

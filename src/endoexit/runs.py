@@ -136,6 +136,11 @@ def open_run(path: Path) -> Run:
     path = Path(path)
     if not path.is_dir():
         raise RunError(f"there is no run folder {path}; `endoexit train` makes one.")
+    if (path / "bundle.json").is_file():
+        raise RunError(
+            f"{path} is a bundle, which only predicts, is evaluated and timed: name the run that "
+            "it was exported from."
+        )
     if not (path / CONFIG).is_file():
         raise RunError(
             f"{path} is not a run folder: it has no {CONFIG}. Name the folder that `endoexit "

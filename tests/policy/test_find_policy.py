@@ -162,7 +162,8 @@ def test_falls_back_to_the_final_exit_and_says_so(large):
     expected = fixed_exit(4, 4).model_copy(update={"temperatures": fit_temperatures(calibrate)})
     assert (
         policy.model_copy(
-            update={"goal": None, "costs": None, "front": (), "promises": (), "note": None}
+            update=dict.fromkeys(("goal", "request", "costs", "note"))
+            | {"front": (), "promises": ()}
         )
         == expected
     )

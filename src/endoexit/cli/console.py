@@ -21,7 +21,8 @@ CacheOption = Annotated[
     typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
 ]
 PrecisionOption = Annotated[
-    Literal["f32", "bf16"], typer.Option(help="What the network computes in.")
+    Literal["f32", "bf16"] | None,
+    typer.Option(help="What the network computes in.  [default: f32; a bundle: its own]"),
 ]
 
 

@@ -9,8 +9,8 @@ from endoexit.cli.console import CacheOption, JsonOption, Output, PrecisionOptio
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
+    from endoexit.bundles import Source
     from endoexit.data.manifest import Manifest
-    from endoexit.runs import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     *,
     role: Annotated[str, typer.Option(help="Role of the images.")] = "test",
     threshold: Annotated[
@@ -40,7 +40,7 @@ def evaluate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads while times are measured; else all cores.")
     ] = None,
-    precision: PrecisionOption = "f32",
+    precision: PrecisionOption = None,
     device: Annotated[
         Literal["cpu", "cuda"], typer.Option(help="What computes the scored answers.")
     ] = "cpu",
@@ -56,11 +56,11 @@ def evaluate(
     if threads is not None and not timing:
         raise UsageError("--threads is about measured times: leave it out, or --no-timing.")
 
+    from endoexit.bundles import open_source
     from endoexit.cli.evaluation_tables import print_evaluation
     from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
-    from endoexit.runs import open_run
 
-    subject = open_run(run)
+    subject = open_source(run)
     found = evaluate_run(
         subject,
         Options(
@@ -72,7 +72,7 @@ def evaluate(
             threads=threads,
             cache=cache,
         ),
-        twin=None if against is None else open_run(against),
+        twin=None if against is None else open_source(against),
         manifest=None if manifest is None else _read(manifest, subject),
         track=progress,
     )
@@ -85,7 +85,7 @@ def evaluate(
     output.document(found.model_dump(mode="json"))
 
 
-def _read(manifest: Path, run: "Run") -> "Manifest":
+def _read(manifest: Path, run: "Source") -> "Manifest":
     from endoexit.data.manifest import read_manifest
 
     return read_manifest(manifest, classes=run.classes)

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -54,7 +54,7 @@ def predict(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
     ] = None,
-    precision: PrecisionOption = "f32",
+    precision: PrecisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images; each leaves the network at the exit that the policy chooses.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from endoexit.bundles import Source
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.complexity import catalog_complexity
@@ -18,7 +19,7 @@ from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.goals import Budget, CostLimit, Goal, Guarantee
 from endoexit.policy.records import Costs
 from endoexit.runs import Run
-from endoexit.runtime.opening import POLICY, served_provenance
+from endoexit.runtime.opening import POLICY, computed_in, served_provenance
 
 CostUnit = Literal["macs", "ms"]
 
@@ -39,7 +40,7 @@ class CalibrationOptions:
 
     rules: RuleOptions = DEFAULT_RULE
     cost: CostUnit | None = None
-    precision: Precision = "f32"
+    precision: Precision = None
     device: str = "cpu"
     cache: Path | None = None
 
@@ -76,14 +77,15 @@ def calibrate_run(
 
 
 def find_run_policy(
-    run: Run,
+    run: Source,
     goal: Goal,
     options: CalibrationOptions = DEFAULTS,
     *,
     manifest: Manifest | None = None,
+    costs: Costs | None = None,
     track: Track = silent,
 ) -> PolicyResult:
-    """Find the policy of a run for a goal, and leave the run's `policy.json` as it is.
+    """Find the policy of a run or a bundle for a goal, and leave what it has as it is.
 
     Temperatures and candidates come from the role calibrate; a guarantee is proven on the role
     certify. The policy can serve only these weights, preprocessing, classes and precision.
@@ -93,6 +95,7 @@ def find_run_policy(
         goal: see `endoexit.policy.goals.make_goal`.
         options: see `CalibrationOptions`.
         manifest: in place of the run's own.
+        costs: of its exits, where they are known; else see `exit_costs`.
         track: shows progress.
 
     Raises:
@@ -101,7 +104,7 @@ def find_run_policy(
         PolicyError: no policy meets the goal, certify is too small, or costs are missing.
         UsageError: an option that does not fit, or a class that does not exist.
     """
-    costs = exit_costs(run, _cost_unit(goal, options), options)
+    costs = costs or exit_costs(run, options.cost or natural_unit(goal), options)
     manifest = manifest or run.manifest()
     roles = ("calibrate", "certify") if isinstance(goal, Guarantee) else ("calibrate",)
     for role in roles:
@@ -121,7 +124,7 @@ def find_run_policy(
 
 
 def _logits(
-    run: Run, role: str, manifest: Manifest, options: CalibrationOptions, track: Track
+    run: Source, role: str, manifest: Manifest, options: CalibrationOptions, track: Track
 ) -> RoleLogits:
     return collect_logits(
         run,
@@ -134,14 +137,13 @@ def _logits(
     )
 
 
-def _cost_unit(goal: Goal, options: CalibrationOptions) -> CostUnit:
-    if options.cost is not None:
-        return options.cost
+def natural_unit(goal: Goal) -> CostUnit:
+    """Return what a goal is about: milliseconds or, where it is about neither, multiply-adds."""
     about_time = isinstance(goal, Budget) or (isinstance(goal, CostLimit) and goal.unit == "ms")
     return "ms" if about_time else "macs"
 
 
-def exit_costs(run: Run, unit: CostUnit, options: CalibrationOptions = DEFAULTS) -> Costs:
+def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAULTS) -> Costs:
     """Return what leaving at each exit of a run costs.
 
     Args:
@@ -164,7 +166,7 @@ def exit_costs(run: Run, unit: CostUnit, options: CalibrationOptions = DEFAULTS)
             unit="macs",
             source=f"true multiply-adds of {config.model} at {size} × {size}",
         )
-    wanted = f"torch-{options.precision}"
+    wanted = computed_in(run, options.precision)
     for path in _newest_first(run.path.glob("evaluation*.json")):
         found = Evaluation.read(path)
         timing = found.timing
@@ -189,11 +191,11 @@ def _newest_first(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def require_unseen(run: Run, cohort: Cohort) -> None:
+def require_unseen(run: Source, cohort: Cohort) -> None:
     """Refuse images that trained the network of a run, or chose its epoch.
 
     The run's own manifest gives each group one role; images of another manifest are compared
-    with it by content. A run without a manifest (imported weights) cannot be checked.
+    with it by content. A run without a manifest (imported weights), or a bundle, cannot be checked.
 
     Raises:
         DataError: names an image and counts them.

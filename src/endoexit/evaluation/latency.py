@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoexit.bundles import Source
 from endoexit.evaluation.progress import Bar, Track, silent
 from endoexit.evaluation.records import Time, Timing
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
-from endoexit.runs import Run
 from endoexit.runtime.engine import Engine, Prediction
-from endoexit.runtime.torch_backend import Precision, TorchBackend
+from endoexit.runtime.opening import Floats, open_backend
 
 ROUNDS = 30
 WARM_UP = 3
@@ -59,13 +59,13 @@ class Measured:
 
 
 def measure_run(
-    run: Run,
+    run: Source,
     images: Images,
     *,
     policy: ExitPolicy | None = None,
     exits: NDArray[np.int64] | None = None,
-    twin: tuple[Run, Images] | None = None,
-    precision: Precision = "f32",
+    twin: tuple[Source, Images] | None = None,
+    precision: Floats | None = None,
     threads: int | None = None,
     rounds: int = ROUNDS,
     track: Track = silent,
@@ -81,13 +81,13 @@ def measure_run(
         policy: the adaptive rule; None for none.
         exits: (N,) where each image leaves under `policy`, 1 to M.
         twin: another run, whose last exit is timed, and the cohort as it takes it.
-        precision: that the stages compute in.
+        precision: see `endoexit.runtime.opening.computed_in`.
         threads: of one stage, by default all cores that this process may use.
         rounds: measurements of each contender, after the warm-up.
         track: shows progress.
     """
     with keeping_threads():
-        backend = TorchBackend(run.load_model(), precision, threads)
+        backend = open_backend(run, precision, threads)
         preprocessing = run.config.preprocessing
         last = backend.num_stages
         contenders = {
@@ -124,11 +124,11 @@ def measure_run(
 
 
 def answers_by_the_clock(
-    run: Run,
+    run: Source,
     images: Images,
     policy: ExitPolicy,
     *,
-    precision: Precision = "f32",
+    precision: Floats | None = None,
     threads: int | None = None,
     track: Track = silent,
 ) -> list[Prediction]:
@@ -140,13 +140,13 @@ def answers_by_the_clock(
         run: the network.
         images: uint8 (N, S, S, 3), preprocessed.
         policy: with a deadline.
-        precision: that the stages compute in.
+        precision: see `endoexit.runtime.opening.computed_in`.
         threads: of one stage, by default all cores that this process may use.
         track: shows progress.
     """
     answers = []
     with keeping_threads(), track("exits by the clock", len(images)) as bar:
-        backend = TorchBackend(run.load_model(), precision, threads)
+        backend = open_backend(run, precision, threads)
         engine = Engine(backend, policy, run.config.preprocessing)
         for row in range(len(images)):
             answers += engine.predict(np.ascontiguousarray(images[row : row + 1]))
@@ -154,8 +154,8 @@ def answers_by_the_clock(
     return answers
 
 
-def _twin(run: Run, images: Images, precision: Precision, threads: int | None) -> Contender:
-    backend = TorchBackend(run.load_model(), precision, threads)
+def _twin(run: Source, images: Images, precision: Floats | None, threads: int | None) -> Contender:
+    backend = open_backend(run, precision, threads)
     last = backend.num_stages
     return Contender(Engine(backend, fixed_exit(last, last), run.config.preprocessing), images)
 

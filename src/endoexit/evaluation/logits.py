@@ -2,14 +2,16 @@
 
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoexit.bundles import Source
 from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import ModelError, UsageError
@@ -17,13 +19,15 @@ from endoexit.evaluation.progress import Bar, Track, silent
 from endoexit.files import replacing, sha256_bytes, write_json
 from endoexit.policy.logits import LogitSet
 from endoexit.runs import Run
-from endoexit.runtime.torch_backend import supports_bf16
+from endoexit.runtime.engine import Backend
+from endoexit.runtime.opening import Floats, computed_in, open_backend
 
 FOLDER = "logits"
 FORMAT_VERSION = 1
 BATCH_SIZE = 32
 
-Precision = Literal["f32", "bf16"]
+Precision = Floats | None
+"""What a run or a bundle computes in; None is its own (see `computed_in`)."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,10 @@ class RoleLogits:
 
 
 def collect_logits(
-    run: Run,
+    run: Source,
     role: str,
     *,
-    precision: Precision = "f32",
+    precision: Precision = None,
     device: str = "cpu",
     manifest: Manifest | None = None,
     cache: Path | None = None,
@@ -72,9 +76,9 @@ def collect_logits(
     the manifest: after a change of any of them they are computed again.
 
     Args:
-        run: a run with weights.
+        run: a run with weights, or a bundle.
         role: one of `endoexit.data.manifest.ROLES`.
-        precision: that the stages compute in.
+        precision: see `endoexit.runtime.opening.computed_in`.
         device: "cpu", or "cuda" where there is a GPU.
         manifest: in place of the run's own.
         cache: folder of decoded images, by default the user's.
@@ -93,8 +97,8 @@ def collect_logits(
             f"network of {run.path} knows {', '.join(run.classes)}: read it with the run's classes."
         )
     cohort = manifest.cohort(role)
-    compute = _Compute(torch.device(device), precision)
-    facts = _facts(run, manifest, role, compute.name)
+    name = _name(run, precision, device)
+    facts = _facts(run, manifest, role, name)
     key = sha256_bytes(repr(sorted(facts.items())).encode())[:16]
     file = run.path / FOLDER / f"{role}-{key}.npz"
     logits = _stored(file)
@@ -102,7 +106,13 @@ def collect_logits(
         with track("decoding images", len(cohort)) as bar:
             cached = cache_images(cohort.paths, run.config.preprocessing, cache, bar.advance)
         with track(f"logits of {run.path.name}", len(cohort)) as bar:
-            logits = _compute(run, cohort, cached.images, compute, bar)
+            parts = _batches(run, cached.images, precision, device, bar)
+            logits = np.concatenate(list(parts), axis=1)
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"the network of {run.path} gives logits that are not finite on the role "
+                f"{role!r}: its weights are damaged, or {name} is too coarse for it."
+            )
         _store(file, logits, cohort, manifest, facts)
     return RoleLogits(
         role=role,
@@ -111,34 +121,23 @@ def collect_logits(
         groups=cohort.groups,
         paths=_relative(cohort, manifest),
         classes=run.classes,
-        precision=compute.name,
+        precision=name,
         file=file,
     )
 
 
-@dataclass(frozen=True)
-class _Compute:
-    """Where and how the stages compute."""
-
-    device: torch.device
-    precision: Precision
-
-    def __post_init__(self) -> None:
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise UsageError("there is no GPU here that PyTorch can use: leave the device at cpu.")
-        if self.device.type == "cpu" and self.precision == "bf16" and not supports_bf16():
-            raise UsageError("this processor does not compute in bf16: use --precision f32.")
-
-    @property
-    def name(self) -> str:
-        """The name by which a policy knows what computed its logits."""
-        return "-".join(("torch", *["cuda"] * (self.device.type == "cuda"), self.precision))
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+def _name(run: Source, precision: Precision, device: str) -> str:
+    """Return the name by which a policy knows what computed its logits."""
+    if device == "cpu":
+        return computed_in(run, precision)
+    if not isinstance(run, Run):
+        raise UsageError(f"{run.path} is a bundle, which computes on the CPU: leave --device out.")
+    if not torch.cuda.is_available():
+        raise UsageError("there is no GPU here that PyTorch can use: leave the device at cpu.")
+    return f"torch-cuda-{precision or 'f32'}"
 
 
-def _facts(run: Run, manifest: Manifest, role: str, precision: str) -> dict[str, str]:
+def _facts(run: Source, manifest: Manifest, role: str, precision: str) -> dict[str, str]:
     return {
         "format": str(FORMAT_VERSION),
         "role": role,
@@ -161,24 +160,46 @@ def _stored(file: Path) -> NDArray[np.float32] | None:
         return None
 
 
-def _compute(
-    run: Run, cohort: Cohort, images: NDArray[np.uint8], compute: "_Compute", bar: Bar
-) -> NDArray[np.float32]:
-    model = run.load_model().to(compute.device)
-    parts = []
-    with torch.inference_mode(), compute.autocast():
-        for start in range(0, len(cohort), BATCH_SIZE):
-            batch = run.config.preprocessing.normalise(images[start : start + BATCH_SIZE])
-            exits = model(torch.from_numpy(batch).to(compute.device))
-            parts.append(torch.stack(exits).float().cpu().numpy())
-            bar.advance(len(batch))
-    logits = np.concatenate(parts, axis=1)
-    if not np.isfinite(logits).all():
-        raise ModelError(
-            f"the network of {run.path} gives logits that are not finite on the role "
-            f"{cohort.role!r}: its weights are damaged, or {compute.name} is too coarse for it."
-        )
-    return logits
+def _batches(
+    run: Source, images: NDArray[np.uint8], precision: Precision, device: str, bar: Bar
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the logits (M, B, C) of one batch after the other."""
+    answer = _on_cpu(run, precision) if device == "cpu" else _on_gpu(run, precision, device)
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = run.config.preprocessing.normalise(images[start : start + BATCH_SIZE])
+        yield answer(batch)
+        bar.advance(len(batch))
+
+
+Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def _on_cpu(run: Source, precision: Precision) -> Answer:
+    """Return what answers at all exits, stage by stage, as in prediction."""
+    backend: Backend = open_backend(run, precision, torch.get_num_threads())
+
+    def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        state, exits = backend.start(batch), []
+        for number in range(1, backend.num_stages + 1):
+            state, logits = backend.run(number, state)
+            exits.append(logits)
+        return np.stack(exits)
+
+    return answer
+
+
+def _on_gpu(run: Source, precision: Precision, device: str) -> Answer:
+    model = run.load_model().to(device)
+    bf16 = precision == "bf16"
+
+    @torch.inference_mode()
+    def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            exits = model(torch.from_numpy(batch).to(device))
+        found: NDArray[np.float32] = torch.stack(exits).float().cpu().numpy()
+        return found
+
+    return answer
 
 
 def _store(

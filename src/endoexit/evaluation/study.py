@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.bundles import Source
 from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import UsageError
@@ -19,7 +20,6 @@ from endoexit.evaluation.records import Evaluation, Images, Subject
 from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
 from endoexit.machine import library_versions
 from endoexit.policy import threshold_policy
-from endoexit.runs import Run
 from endoexit.runtime.opening import POLICY, read_policy
 
 THRESHOLD = 0.9
@@ -39,7 +39,7 @@ class Options:
         role: of the images.
         threshold: of the largest probability, in [0, 1]; by default the run's `policy.json`
             decides, and `THRESHOLD` without one.
-        precision: that the stages compute in.
+        precision: see `endoexit.runtime.opening.computed_in`.
         device: that computes the logits; times are measured on the CPU.
         timing: measure times.
         rounds: measurements of each exit.
@@ -51,7 +51,7 @@ class Options:
 
     role: str = "test"
     threshold: float | None = None
-    precision: Precision = "f32"
+    precision: Precision = None
     device: str = "cpu"
     timing: bool = True
     rounds: int = ROUNDS
@@ -64,7 +64,7 @@ class Options:
 DEFAULTS = Options()
 
 
-def evaluation_path(run: Run, role: str, manifest_sha256: str) -> Path:
+def evaluation_path(run: Source, role: str, manifest_sha256: str) -> Path:
     """Return where an evaluation is kept in a run.
 
     `evaluation.json` is the test role of the run's own manifest; other roles and manifests are
@@ -77,10 +77,10 @@ def evaluation_path(run: Run, role: str, manifest_sha256: str) -> Path:
 
 
 def evaluate_run(
-    run: Run,
+    run: Source,
     options: Options = DEFAULTS,
     *,
-    twin: Run | None = None,
+    twin: Source | None = None,
     manifest: Manifest | None = None,
     track: Track = silent,
 ) -> Evaluation:
@@ -141,7 +141,7 @@ def evaluate_run(
     return found
 
 
-def _check_twin(run: Run, twin: Run) -> None:
+def _check_twin(run: Source, twin: Source) -> None:
     if twin.classes != run.classes:
         raise UsageError(
             f"{twin.path} knows the classes {', '.join(twin.classes)}, {run.path} knows "
@@ -154,7 +154,7 @@ def _check_twin(run: Run, twin: Run) -> None:
         )
 
 
-def _logits(run: Run, manifest: Manifest, options: Options, track: Track) -> RoleLogits:
+def _logits(run: Source, manifest: Manifest, options: Options, track: Track) -> RoleLogits:
     return collect_logits(
         run,
         options.role,
@@ -167,7 +167,7 @@ def _logits(run: Run, manifest: Manifest, options: Options, track: Track) -> Rol
 
 
 def _decide(
-    run: Run, logits: RoleLogits, cohort: Cohort, options: Options, track: Track
+    run: Source, logits: RoleLogits, cohort: Cohort, options: Options, track: Track
 ) -> Decision | None:
     """Return the adaptive rule applied to the cohort; None for a network with one exit."""
     exits = len(logits.logits)
@@ -202,13 +202,13 @@ def _decide(
     return Decision(policy, f"{origin}, by the clock of this machine ({late} late)", left_at)
 
 
-def _images(run: Run, cohort: Cohort, options: Options) -> NDArray[np.uint8]:
+def _images(run: Source, cohort: Cohort, options: Options) -> NDArray[np.uint8]:
     return cache_images(cohort.paths, run.config.preprocessing, options.cache).images
 
 
 def _measure(
-    run: Run,
-    twin: Run | None,
+    run: Source,
+    twin: Source | None,
     cohort: Cohort,
     decision: Decision | None,
     *,
@@ -228,14 +228,14 @@ def _measure(
     )
 
 
-def _cost(run: Run) -> Complexity:
+def _cost(run: Source) -> Complexity:
     config = run.config
     return catalog_complexity(
         config.model, len(config.classes), config.preprocessing.size, **config.overrides
     )
 
 
-def _subject(run: Run, logits: RoleLogits) -> Subject:
+def _subject(run: Source, logits: RoleLogits) -> Subject:
     return Subject(
         model=run.config.model,
         overrides=run.config.overrides,

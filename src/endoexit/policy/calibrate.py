@@ -1,6 +1,6 @@
 """From logits and a goal to a policy: fit on calibrate, prove on certify, say what holds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from endoexit.policy.goals import (
     Goal,
     Guarantee,
     choose,
+    goal_options,
     limit_in,
 )
 from endoexit.policy.guarantee import (
@@ -32,7 +33,7 @@ from endoexit.policy.guarantee import (
 )
 from endoexit.policy.logits import LogitSet, require_disjoint
 from endoexit.policy.policy import ExitPolicy, deadline_policy, fixed_exit
-from endoexit.policy.records import Costs, FrontPoint
+from endoexit.policy.records import Costs, FrontPoint, Request
 from endoexit.policy.risks import loss_table
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable, Outcome
@@ -104,8 +105,9 @@ def find_policy(
     else:
         policy = _chosen(goal, table, costs, options)
     ranked = options.rule if options.rule in CONFIDENCES else "max_probability"
+    asked = Request(goal=goal_options(goal), rules=asdict(options))
     return PolicyResult(
-        policy=policy.model_copy(update={"goal": str(goal), "costs": costs}),
+        policy=policy.model_copy(update={"goal": str(goal), "request": asked, "costs": costs}),
         expected=table.outcome(table.exits(policy)),
         calibration=describe_calibration(calibrate, temperatures, ranked),
         trials=trials,

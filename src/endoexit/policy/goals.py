@@ -201,6 +201,25 @@ def make_goal(
     return next(iter(goals.values()))
 
 
+def goal_options(goal: Goal) -> dict[str, float | str | tuple[str, ...]]:
+    """Return the options with which `make_goal` makes this goal."""
+    match goal:
+        case CostLimit(limit, unit):
+            name = {"ms": "max_ms", "macs": "max_macs", "relative": "mean_exit_cost"}[unit]
+            return {name: limit}
+        case AccuracyFloor(accuracy):
+            return {"min_accuracy": accuracy}
+        case AccuracyDrop(drop):
+            return {"max_accuracy_drop": drop}
+        case Budget(images, seconds):
+            return {"budget": f"{images} images, {seconds!r} seconds"}
+        case Anytime(deadline_ms):
+            return {"deadline_ms": deadline_ms}
+        case Guarantee(risks, delta, unit):
+            texts = tuple(f"{risk.label}<={risk.tolerance!r}" for risk in risks)
+            return {"guarantee": texts, "delta": delta, "unit": unit}
+
+
 def limit_in(goal: CostLimit | Budget, costs: Costs) -> float:
     """Return the goal's mean cost of an image in the unit of `costs`.
 

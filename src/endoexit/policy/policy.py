@@ -17,7 +17,7 @@ from pydantic import (
 from endoexit.errors import PolicyError
 from endoexit.files import write_text
 from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, confidence, softmax
-from endoexit.policy.records import Costs, FrontPoint, Promise, Provenance
+from endoexit.policy.records import Costs, FrontPoint, Promise, Provenance, Request
 
 Rule = Literal["max_probability", "entropy", "margin", "patience", "fixed"]
 Threshold = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
@@ -46,6 +46,7 @@ class ExitPolicy(BaseModel):
         deadline_ms: milliseconds an image may take, if the clock decides as well.
         provenance: what the policy was fitted for; None for a policy typed by hand.
         goal: what was asked for, in words.
+        request: the same as options; None for a policy typed by hand.
         promises: the guarantees that hold for this policy.
         note: what a reader must know, such as why nothing was promised.
         costs: what leaving at each exit costs.
@@ -67,6 +68,7 @@ class ExitPolicy(BaseModel):
     deadline_ms: Annotated[float, Field(gt=0.0)] | None = None
     provenance: Provenance | None = None
     goal: str | None = None
+    request: Request | None = None
     promises: tuple[Promise, ...] = ()
     note: str | None = None
     costs: Costs | None = None

@@ -40,6 +40,18 @@ class Costs(Record):
         return self
 
 
+class Request(Record):
+    """What was asked for, so that it can be asked again at another numeric precision.
+
+    Attributes:
+        goal: the options of `endoexit.policy.goals.make_goal`.
+        rules: the fields of `endoexit.policy.candidates.RuleOptions`.
+    """
+
+    goal: dict[str, float | str | tuple[str, ...]]
+    rules: dict[str, str | int | bool | None]
+
+
 class Provenance(Record):
     """What a policy was fitted for.
 

@@ -1,6 +1,5 @@
 """The stages in eager PyTorch: the reference that other backends are compared with."""
 
-import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,6 +10,7 @@ import torch
 from endoexit.errors import UsageError
 from endoexit.models import StagedClassifier, State
 from endoexit.runtime.engine import Rows
+from endoexit.runtime.threads import check_threads
 
 Precision = Literal["f32", "bf16"]
 
@@ -31,14 +31,9 @@ class TorchBackend:
     def __init__(
         self, model: StagedClassifier, precision: Precision = "f32", threads: int | None = None
     ) -> None:
-        if precision == "bf16" and not supports_bf16():
-            raise UsageError(
-                "this processor does not compute in bf16 (it would be slower than f32): "
-                "use --precision f32."
-            )
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be at least 1, got {threads}.")
-        torch.set_num_threads(threads or usable_cores())
+        if precision == "bf16":
+            require_bf16()
+        torch.set_num_threads(check_threads(threads))
         self._model = model.eval()
         self._bf16 = precision == "bf16"
         self.precision = f"torch-{precision}"
@@ -66,11 +61,19 @@ class TorchBackend:
         return tuple(torch.cat(tensors) for tensors in zip(*states, strict=True))
 
 
+def require_bf16() -> None:
+    """Refuse bf16 on a processor without it.
+
+    Raises:
+        UsageError: names the remedy.
+    """
+    if not supports_bf16():
+        raise UsageError(
+            "this processor does not compute in bf16 (it would be slower than f32): "
+            "use --precision f32."
+        )
+
+
 def supports_bf16() -> bool:
     """Tell whether this processor computes bf16 in hardware, as oneDNN sees it."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,126 @@
+"""`endoexit export`: a run as a folder that predicts on another machine."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from endoexit.cli.console import CacheOption, JsonOption, Output, progress
+
+if TYPE_CHECKING:
+    from endoexit.export.export import Exported
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(export)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; new or empty.")],
+    backend: Annotated[
+        Literal["openvino", "onnx", "torch"], typer.Option(help="What will run the stages.")
+    ] = "openvino",
+    precision: Annotated[
+        Literal["f32", "bf16", "int8"], typer.Option(help="What the stages compute in.")
+    ] = "f32",
+    accept_drop: Annotated[
+        bool,
+        typer.Option("--accept-drop", help="Export even if an exit loses more than one point."),
+    ] = False,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads while times are measured, for a policy about time."),
+    ] = None,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export a run as a bundle: the network cut at its exits, its policy, hashes of all files.
+
+    Logits change with the backend and the precision, so the accuracy of every exit is measured
+    again on calibrate, and the run's policy is found again for the same goal; a guarantee is
+    proven again on certify. int8 takes its ranges from images of the train role.
+
+    Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`
+    """
+    from endoexit.data.manifest import read_manifest
+    from endoexit.export.export import ExportOptions, export_run
+    from endoexit.runs import open_run
+
+    subject = open_run(run)
+    command = shlex.join(["endoexit", *sys.argv[1:]])
+    exported = export_run(
+        subject,
+        out,
+        ExportOptions(backend, precision, accept_drop, threads, cache, command),
+        manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
+        track=progress,
+    )
+    output = Output(as_json)
+    _print(output, exported)
+    output.document(_document(exported))
+
+
+def _print(output: Output, exported: "Exported") -> None:
+    from endoexit.cli.tables import compact_table, paragraph
+    from endoexit.policy.calibrate import FELL_BACK
+
+    bundle, config = exported.bundle, exported.bundle.config
+    rows = [
+        (
+            "final" if number == len(config.exits) else str(number),
+            f"{facts.macs / 1e9:.3f}",
+            f"{facts.parameters / 1e6:.2f}",
+            _percent(facts.accuracy_before),
+            _percent(facts.accuracy),
+            _change(facts.accuracy_before, facts.accuracy),
+        )
+        for number, facts in enumerate(config.exits, start=1)
+    ]
+    columns = ("exit", "GMACs", "params M", "accuracy %", "exported %", "change")
+    title = f"{config.model}, {config.backend} {config.precision}; accuracy on calibrate"
+    output.say(compact_table(title, columns, rows))
+    for name, policy in exported.policies.items():
+        output.say(paragraph(f"Policy for {name}: {policy.goal}."))
+        for promise in policy.promises:
+            output.say(
+                paragraph(
+                    f"Promise for {name}: {promise.risk} <= {promise.tolerance:g} with "
+                    f"probability {1 - promise.delta:g} (p = {promise.p_value:.2g} on "
+                    f"{promise.images} certify {promise.unit}s)."
+                )
+            )
+        if policy.note == FELL_BACK:
+            output.warn(f"{name}: {policy.note}")
+    if exported.without:
+        output.warn(exported.without)
+    size = sum(file.stat().st_size for file in bundle.path.rglob("*") if file.is_file())
+    output.say(f"Written: {bundle.path} ({size / 2**20:.1f} MiB)")
+    output.say(f"Use it: endoexit predict {shlex.quote(str(bundle.path))} IMAGES")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _change(before: float | None, after: float | None) -> str:
+    return "–" if before is None or after is None else f"{100 * (after - before):+.1f}"
+
+
+def _document(exported: "Exported") -> dict[str, Any]:
+    return {
+        "path": str(exported.bundle.path),
+        "bundle": exported.bundle.config.model_dump(mode="json"),
+        "policies": {
+            name: policy.model_dump(mode="json", exclude={"front"})
+            for name, policy in exported.policies.items()
+        },
+        "without": exported.without,
+    }

@@ -1,0 +1,144 @@
+"""Stages of a network as graphs of OpenVINO or ONNX, with any batch size."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from endoexit.files import replacing
+from endoexit.models import StagedClassifier, State
+
+# The exporters look at an example; with one image they would take the batch for a constant.
+EXAMPLES = 2
+NAMES = ("local", "global", "fused")
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class Graph(nn.Module):
+    """One computation with tensors in and a flat tuple of tensors out.
+
+    Args:
+        compute: from a state to tensors.
+        owner: the network whose parameters it uses.
+    """
+
+    def __init__(self, compute: Callable[[State], tuple[Tensor, ...]], owner: nn.Module) -> None:
+        super().__init__()
+        self.owner = owner
+        self._compute = compute
+
+    def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
+        """Return the tensors."""
+        return self._compute(state)
+
+
+@dataclass(frozen=True)
+class StageGraph:
+    """One stage, ready to be written as a graph.
+
+    Attributes:
+        number: of the stage, from 1.
+        graph: takes the state before, returns the state after and the logits; the last stage
+            returns the logits only.
+        example: a state before it, for two images.
+        shapes: of the tensors that it hands on, without the batch.
+    """
+
+    number: int
+    graph: Graph
+    example: State
+    shapes: Shapes
+
+
+def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
+    """Yield the stages of a network.
+
+    Args:
+        model: in evaluation mode.
+        size: side of the images in pixels.
+    """
+    state: State = (torch.zeros(EXAMPLES, 3, size, size),)
+    for number, stage in enumerate(model.stages, start=1):
+        last = number == model.num_stages
+        with torch.no_grad():
+            after, _ = stage(state)
+        shapes = () if last else tuple(tuple(tensor.shape[1:]) for tensor in after)
+        yield StageGraph(number, Graph(_stage(stage, last=last), stage).eval(), state, shapes)
+        # The next graph takes plain contiguous tensors, whatever memory format this one left.
+        state = tuple(tensor.contiguous() for tensor in after)
+
+
+def whole_graph(model: StagedClassifier) -> Graph:
+    """Return the network as one graph that answers at the final exit.
+
+    What the early exits compute has no reader, so the graph is written without it.
+    """
+    return Graph(lambda state: (model(state[0])[-1],), model).eval()
+
+
+def all_exits_graph(model: StagedClassifier) -> Graph:
+    """Return the network as one graph that answers at all exits."""
+    return Graph(lambda state: tuple(model(state[0])), model).eval()
+
+
+def _stage(stage: nn.Module, *, last: bool) -> Callable[[State], tuple[Tensor, ...]]:
+    def compute(state: State) -> tuple[Tensor, ...]:
+        after, logits = stage(state)
+        return (logits,) if last else (*after, logits)
+
+    return compute
+
+
+def write_openvino(graph: Graph, example: State, path: Path) -> None:
+    """Write a graph as `path` (.xml) with its weights beside it (.bin), in f32.
+
+    Args:
+        graph: in evaluation mode.
+        example: tensors of two images, on the CPU.
+        path: ends in .xml.
+    """
+    import openvino as ov  # noqa: PLC0415  (an extra)
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python conditions on shapes, which are constants here
+        traced = torch.jit.trace(graph, example, check_trace=False)  # type: ignore[no-untyped-call]
+        model = ov.convert_model(traced, example_input=example)
+    for port, tensor in zip(model.inputs, example, strict=True):
+        shape = ov.PartialShape([-1, *tensor.shape[1:]])
+        port.get_node().set_partial_shape(shape)
+    model.validate_nodes_and_infer_types()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ov.save_model(model, path, compress_to_fp16=False)
+
+
+def write_onnx(graph: Graph, example: State, path: Path) -> None:
+    """Write a graph as an ONNX file, weights included, in f32.
+
+    Args:
+        graph: in evaluation mode.
+        example: tensors of two images, on the CPU.
+        path: ends in .onnx.
+    """
+    batch = torch.export.Dim("batch")
+    quiet = logging.getLogger("torch.onnx")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)  # it names libraries that are not installed
+    try:
+        with replacing(path) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                graph,
+                example,
+                temporary,
+                input_names=["images"] if len(example) == 1 else list(NAMES),
+                dynamic_shapes=(tuple({0: batch} for _ in example),),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        quiet.setLevel(level)

@@ -1,0 +1,63 @@
+"""Which precision each backend has, and what must be installed to export."""
+
+import importlib.util
+
+from endoexit.bundles import BackendName, BundlePrecision
+from endoexit.errors import UsageError
+from endoexit.runtime.opening import Floats, precision_name, require_backend
+
+PRECISIONS: dict[BackendName, tuple[BundlePrecision, ...]] = {
+    "openvino": ("f32", "bf16", "int8"),
+    "onnx": ("f32", "int8"),
+    "torch": ("f32", "bf16"),
+}
+# What an export needs beside what the backend needs to run: modules, and the extra with them.
+EXPORTERS = {"onnx": (("onnx", "onnxscript"), "onnx"), "int8": (("nncf",), "int8")}
+
+
+def require_export(backend: BackendName, precision: BundlePrecision) -> None:
+    """Refuse an export that cannot work here.
+
+    Raises:
+        UsageError: the backend has no such precision, something is not installed, or this
+            processor does not compute in bf16.
+    """
+    if precision not in PRECISIONS[backend]:
+        have = ", ".join(PRECISIONS[backend])
+        others = " or ".join(name for name, own in PRECISIONS.items() if precision in own)
+        raise UsageError(
+            f"the backend {backend} computes in {have}, not in {precision}: take one of these, "
+            f"or --backend {others}."
+        )
+    require_backend(backend)
+    for name in (backend, precision):
+        modules, extra = EXPORTERS.get(name, ((), ""))
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if missing:
+            raise UsageError(
+                f"this export needs {' and '.join(missing)}: pip install 'endoexit[{extra}]'."
+            )
+    if precision == "bf16" and not has_bf16(backend):
+        raise UsageError(
+            "this processor does not compute in bf16, so its accuracy cannot be measured here: "
+            "export on one that does, or take --precision f32."
+        )
+
+
+def computed_names(backend: BackendName, precision: BundlePrecision) -> tuple[str, ...]:
+    """Return the names of the precisions in which a bundle made here computes, its own first."""
+    floats: tuple[Floats, ...] = ("f32",)
+    if precision == "bf16" or (precision == "int8" and has_bf16(backend)):
+        floats = ("bf16", "f32")
+    return tuple(precision_name(backend, precision, name) for name in floats)
+
+
+def has_bf16(backend: BackendName) -> bool:
+    """Tell whether a backend computes in bf16 on this processor."""
+    if backend == "openvino":
+        from endoexit.runtime.openvino_backend import computes_bf16  # noqa: PLC0415
+
+        return computes_bf16()
+    from endoexit.runtime.torch_backend import supports_bf16  # noqa: PLC0415
+
+    return backend == "torch" and supports_bf16()

@@ -1,0 +1,117 @@
+"""The files of a bundle's stages."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.bundles import BackendName
+from endoexit.data.manifest import Manifest
+from endoexit.errors import RunError
+from endoexit.evaluation.progress import Track
+from endoexit.export.graphs import Shapes, StageGraph, stage_graphs, write_onnx, write_openvino
+from endoexit.export.quantise import Stage, States, calibration_images, quantise
+from endoexit.runs import WEIGHTS, Run
+
+
+def write_stages(
+    run: Run,
+    folder: Path,
+    backend: BackendName,
+    *,
+    int8: bool,
+    manifest: Manifest | None,
+    cache: Path | None,
+    track: Track,
+) -> list[Shapes]:
+    """Write the stages of a run; return the shapes of the tensors that each hands on.
+
+    Args:
+        run: with weights.
+        folder: of the stages.
+        backend: what will run them.
+        int8: quantise them, on images of the role train.
+        manifest: of the images; needed for int8.
+        cache: folder of decoded images; by default the user's.
+        track: shows progress.
+
+    Raises:
+        RunError: int8 without a manifest.
+        DataError: no image has the role train, or images cannot be read.
+    """
+    folder.mkdir(parents=True)
+    model = run.load_model()
+    size = run.config.preprocessing.size
+    if backend == "torch":
+        shutil.copyfile(run.weights_path, folder / WEIGHTS)
+        return [graph.shapes for graph in stage_graphs(model, size)]
+    images = _images(run, manifest, cache) if int8 else None
+    shapes: list[Shapes] = []
+    before: list[Stage] = []
+    with track("exporting stages", model.num_stages) as bar:
+        for graph in stage_graphs(model, size):
+            write = _write_openvino if backend == "openvino" else _write_onnx
+            stage = write(graph, folder, images, before)
+            before.append(stage)
+            shapes.append(graph.shapes)
+            bar.advance()
+    return shapes
+
+
+def _images(run: Run, manifest: Manifest | None, cache: Path | None) -> NDArray[np.float32]:
+    if manifest is None:
+        raise RunError(
+            f"int8 needs images of the role train, but {run.path} has no list of images: name one "
+            "with --manifest."
+        )
+    return calibration_images(manifest, run.config.preprocessing, cache)
+
+
+def _write_openvino(
+    graph: StageGraph, folder: Path, images: NDArray[np.float32] | None, before: list[Stage]
+) -> Stage:
+    """Write one stage, int8 with images; return the unquantised stage to compute with."""
+    import openvino as ov  # noqa: PLC0415
+
+    path = folder / f"{graph.number}.xml"
+    write_openvino(graph.graph, graph.example, path)
+    core = ov.Core()
+    compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def compute(state: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        answers = compiled(state)
+        return [answers[index].copy() for index in range(len(graph.shapes))]
+
+    if images is not None:
+        model = core.read_model(path)
+        names = [port.any_name for port in model.inputs]
+        small = quantise(model, States(images, list(before), names))
+        del model  # it holds the file that is written over
+        quantised = folder / f"int8-{graph.number}.xml"
+        ov.save_model(small, quantised, compress_to_fp16=False)
+        for suffix in (".xml", ".bin"):
+            quantised.with_suffix(suffix).replace(path.with_suffix(suffix))
+    return compute
+
+
+def _write_onnx(
+    graph: StageGraph, folder: Path, images: NDArray[np.float32] | None, before: list[Stage]
+) -> Stage:
+    """Write one stage, int8 with images; return the unquantised stage to compute with."""
+    import onnx  # noqa: PLC0415
+    import onnxruntime as ort  # noqa: PLC0415
+
+    path = folder / f"{graph.number}.onnx"
+    write_onnx(graph.graph, graph.example, path)
+    session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    names = [port.name for port in session.get_inputs()]
+
+    def compute(state: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        answers = session.run(None, dict(zip(names, state, strict=True)))
+        return list(answers[: len(graph.shapes)])
+
+    if images is not None:
+        small = quantise(onnx.load(path), States(images, list(before), names))
+        onnx.save(small, path)
+    return compute

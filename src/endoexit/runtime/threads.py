@@ -1,0 +1,21 @@
+"""How many threads a stage runs on."""
+
+import os
+
+from endoexit.errors import UsageError
+
+
+def check_threads(threads: int | None) -> int:
+    """Return the number of threads: what is asked for, else the cores that may be used.
+
+    Raises:
+        UsageError: less than one thread.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, got {threads}.")
+    return threads or usable_cores()
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

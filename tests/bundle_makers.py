@@ -1,0 +1,42 @@
+"""Bundles of the tiny run, made when a test first asks for them."""
+
+from functools import cache
+from pathlib import Path
+
+from endoexit.bundles import BackendName, Bundle, BundlePrecision
+from endoexit.evaluation.calibrate import calibrate_run
+from endoexit.export.export import ExportOptions, export_run
+from endoexit.policy.goals import make_goal
+from endoexit.runs import Run
+from evaluation_runs import copy_run
+
+GOAL = {"mean_exit_cost": 0.6}
+COMBINATIONS: tuple[tuple[BackendName, BundlePrecision], ...] = (
+    ("openvino", "f32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+    ("onnx", "f32"),
+    ("onnx", "int8"),
+    ("torch", "f32"),
+    ("torch", "bf16"),
+)
+
+
+class BundleMaker:
+    """Exports one run in any form, each form once.
+
+    Args:
+        original: the tiny run, which is copied.
+        folder: for the copy and the bundles.
+    """
+
+    def __init__(self, original: Path, folder: Path) -> None:
+        self.run: Run = copy_run(original, folder / "run")
+        calibrate_run(self.run, make_goal(**GOAL))
+        self._folder = folder
+        self.make = cache(self._make)
+
+    def _make(self, backend: BackendName, precision: BundlePrecision) -> Bundle:
+        options = ExportOptions(backend, precision, accept_drop=True, command="endoexit export …")
+        out = self._folder / f"{backend}-{precision}"
+        return export_run(self.run, out, options).bundle

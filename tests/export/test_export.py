@@ -1,0 +1,181 @@
+"""From a run to a bundle."""
+
+import json
+
+import pytest
+
+from bundle_makers import COMBINATIONS, GOAL
+from endoexit.bundles import open_bundle
+from endoexit.data.manifest import read_manifest
+from endoexit.errors import DataError, ModelError, PolicyError, RunError, UsageError
+from endoexit.evaluation.calibrate import calibrate_run
+from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.evaluation.logits import collect_logits
+from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.export import export as exporting
+from endoexit.export import requirements
+from endoexit.export.export import ExportOptions, export_run
+from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.policy.goals import make_goal
+from endoexit.runs import MANIFEST
+from evaluation_runs import copy_run
+from tiny import tiny_run as run_without_images
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
+
+
+@pytest.fixture
+def run(bundles, tmp_path):
+    """A run with a policy, to change."""
+    return copy_run(bundles.run.path, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
+def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
+    bundle = open_bundle(bundles.make(backend, precision).path)
+    config, run = bundle.config, bundles.run
+    assert (config.backend, config.precision) == (backend, precision)
+    assert config.classes == run.classes
+    assert config.preprocessing == run.config.preprocessing
+    assert config.run_weights_sha256 == run.weights_sha256
+    cost = catalog_complexity(run.config.model, 3, config.preprocessing.size, **config.overrides)
+    assert tuple(exit_.macs for exit_ in config.exits) == cost.macs
+    labels = run.manifest().cohort("calibrate").labels
+    logits = collect_logits(run, "calibrate").logits
+    before = (logits.argmax(axis=-1) == labels).mean(axis=1)
+    assert [exit_.accuracy_before for exit_ in config.exits] == pytest.approx(before)
+    assert set(config.policies) == set(config.computes)
+    for name, file in config.policies.items():
+        policy = ExitPolicy.read(bundle.path / file)
+        assert policy.provenance.precision == name
+        assert policy.provenance.weights_sha256 == bundle.weights_sha256
+        assert make_goal(**policy.request.goal) == make_goal(**GOAL)
+    assert sorted(path.name for path in bundle.path.iterdir()) == sorted(
+        {"bundle.json", "stages", "model_card.md", *config.policies.values()}
+    ), "and nothing else, such as names of images"
+    card = (bundle.path / "model_card.md").read_text()
+    assert "Not a medical device" in card
+    assert f"{config.exits[0].macs / 1e9:.3f}" in card
+
+
+def test_int8_stages_are_smaller(bundles):
+    sizes = {
+        precision: sum(
+            file.stat().st_size
+            for file in (bundles.make("openvino", precision).path / "stages").glob("*.bin")
+        )
+        for precision in ("f32", "int8")
+    }
+    assert sizes["int8"] < 0.5 * sizes["f32"]
+
+
+def test_a_bundle_is_evaluated_with_a_manifest(bundles):
+    bundle, run = bundles.make("openvino", "f32"), bundles.run
+    with pytest.raises(RunError, match="name one with --manifest"):
+        evaluate_run(bundle)
+    manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
+    found = evaluate_run(bundle, Options(rounds=2, resamples=20), manifest=manifest)
+    beside = evaluate_run(run, Options(timing=False, resamples=20))
+    assert [row.scores.accuracy.value for row in found.rows[:4]] == [
+        row.scores.accuracy.value for row in beside.rows[:4]
+    ]
+    assert found.run.precision == found.timing.precision == "openvino-f32"
+    assert (bundle.path / "evaluation.json").is_file()
+    assert open_bundle(bundle.path) == bundle, "an evaluation changes no file of the bundle"
+
+
+def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
+    calibrate_run(run, make_goal(guarantee=["disagreement<=0.6"], delta=0.2))
+    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    (policy,) = exported.policies.values()
+    (promise,) = policy.promises
+    assert (promise.risk, promise.tolerance, promise.delta) == ("disagreement", 0.6, 0.2)
+    assert policy.provenance.manifest_sha256 == run.manifest().sha256
+
+
+def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, tmp_path):
+    evaluate_run(run, Options(role="val", rounds=2, resamples=20))
+    calibrate_run(run, make_goal(max_ms=1e6))
+    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32", threads=1))
+    (policy,) = exported.policies.values()
+    assert policy.costs.unit == "ms"
+    assert policy.costs.source.startswith("measured at export: openvino-f32, 1 threads")
+
+
+def test_a_loss_of_more_than_a_point_must_be_accepted(run, tmp_path, monkeypatch):
+    real = exporting.collect_logits
+
+    def worse(source, *arguments, **options):
+        found = real(source, *arguments, **options)
+        if source is not run:
+            found.logits[1] = -found.logits[1]  # exit 2 answers something else
+        return found
+
+    monkeypatch.setattr(exporting, "collect_logits", worse)
+    options = ExportOptions("torch", "f32")
+    with pytest.raises(ModelError, match=r"exit 2 is right on .*--accept-drop"):
+        export_run(run, tmp_path / "bundle", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing is left behind"
+    accepted = export_run(run, tmp_path / "bundle", ExportOptions("torch", accept_drop=True))
+    second = accepted.bundle.config.exits[1]
+    assert second.accuracy < second.accuracy_before - 0.01
+
+
+def test_imported_weights_are_exported_without_policy_and_accuracy(tmp_path):
+    run = run_without_images(tmp_path / "run")
+    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    assert exported.policies == {}
+    assert exported.bundle.config.exits[0].accuracy is None
+    assert "accuracy at this precision is unknown" in exported.without
+    assert "every image will go to the last exit" in exported.without
+    with pytest.raises(RunError, match="int8 needs images of the role train"):
+        export_run(run, tmp_path / "int8", ExportOptions("openvino", "int8"))
+
+
+def test_a_policy_without_images_is_refused(tmp_path):
+    run = run_without_images(tmp_path / "run")
+    policy = fixed_exit(4, 1)
+    policy.write(run.path / "policy.json")
+    with pytest.raises(PolicyError, match="does not say what was asked for"):
+        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+
+
+def test_a_folder_with_content_is_left_alone(run, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="exists already: name a new folder"):
+        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+    assert (tmp_path / "bundle" / "notes.txt").read_text() == "mine"
+
+
+def test_images_that_are_gone_are_named(run, tmp_path):
+    sidecar = run.path / f"{MANIFEST}.json"
+    document = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(document | {"root": str(tmp_path / "gone")}))
+    with pytest.raises(DataError, match="gone"):
+        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "words"),
+    [
+        ("onnx", "bf16", "computes in f32, int8, not in bf16.*--backend openvino or torch"),
+        ("torch", "int8", "computes in f32, bf16, not in int8.*--backend openvino or onnx"),
+    ],
+)
+def test_a_precision_that_a_backend_lacks(run, tmp_path, backend, precision, words):
+    with pytest.raises(UsageError, match=words):
+        export_run(run, tmp_path / "bundle", ExportOptions(backend, precision))
+
+
+def test_what_is_not_installed_is_named_with_its_extra(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(requirements.EXPORTERS, "int8", (("nobody_has_this",), "int8"))
+    with pytest.raises(UsageError, match=r"needs nobody_has_this: pip install 'endoexit\[int8\]'"):
+        export_run(run, tmp_path / "bundle", ExportOptions("openvino", "int8"))
+
+
+def test_bf16_is_not_exported_where_the_processor_lacks_it(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(requirements, "has_bf16", lambda backend: False)
+    with pytest.raises(UsageError, match="does not compute in bf16"):
+        export_run(run, tmp_path / "bundle", ExportOptions("openvino", "bf16"))
+    assert requirements.computed_names("openvino", "int8") == ("openvino-int8+f32",)

@@ -1,0 +1,122 @@
+"""The bundle's folder: what is refused when it is opened."""
+
+import json
+import shutil
+
+import pytest
+
+from endoexit.bundles import BUNDLE, Bundle, BundleConfig, open_bundle, open_source, write_bundle
+from endoexit.data.images import Preprocessing
+from endoexit.errors import RunError
+from endoexit.files import write_json
+from endoexit.runs import open_run
+
+
+@pytest.fixture
+def bundle(tmp_path) -> Bundle:
+    """A folder in the form of a bundle; its stages are never computed."""
+    for name in ("stages/1.xml", "stages/1.bin", "policy.json", "model_card.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"content of {name}")
+    config = BundleConfig(
+        backend="openvino",
+        precision="f32",
+        model="ee_hifuse_nano",
+        classes=("a", "b"),
+        preprocessing=Preprocessing(size=32),
+        exits=({"macs": 5, "parameters": 7},),
+        computes=("openvino-f32",),
+        policies={"openvino-f32": "policy.json"},
+        run_weights_sha256="0" * 64,
+    )
+    return write_bundle(tmp_path, config)
+
+
+def rewrite(bundle: Bundle, *, seal: bool = True, **changes) -> None:
+    config = bundle.config.model_copy(update=changes)
+    config = config.sealed() if seal else config
+    write_json(bundle.path / BUNDLE, config.model_dump(mode="json"))
+
+
+def test_a_bundle_comes_back_as_it_was_written(bundle):
+    assert open_bundle(bundle.path) == bundle
+    assert open_source(bundle.path) == bundle
+    assert set(bundle.config.files) == {
+        "stages/1.xml", "stages/1.bin", "policy.json", "model_card.md"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["stages/1.bin", "policy.json", "model_card.md"])
+def test_a_changed_file_is_refused_by_name(bundle, name):
+    (bundle.path / name).write_text("something else")
+    with pytest.raises(RunError, match=rf"{name} was changed since.*Copy the whole bundle again"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("name", ["stages/1.bin", "policy.json"])
+def test_a_missing_file_is_refused_by_name(bundle, name):
+    (bundle.path / name).unlink()
+    with pytest.raises(RunError, match=rf"incomplete: {name} is missing"):
+        open_bundle(bundle.path)
+
+
+def test_a_changed_document_is_refused(bundle):
+    rewrite(bundle, seal=False, classes=("b", "a"))
+    with pytest.raises(RunError, match=rf"{BUNDLE} was changed since the bundle was made"):
+        open_bundle(bundle.path)
+
+
+def test_a_newer_format_is_refused(bundle):
+    rewrite(bundle, format_version=2)
+    with pytest.raises(RunError, match=r"bundle format 2, this one reads up to 1.*update endoexit"):
+        open_bundle(bundle.path)
+
+
+def test_a_damaged_document_is_refused_with_the_place(bundle):
+    document = json.loads((bundle.path / BUNDLE).read_text())
+    write_json(bundle.path / BUNDLE, document | {"precision": "fp8"})
+    with pytest.raises(RunError, match=r"damaged at 'precision'.*Export the run again"):
+        open_bundle(bundle.path)
+
+
+def test_a_file_outside_the_folder_is_refused(bundle, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    outside.write_text("x")
+    rewrite(bundle, files=bundle.config.files | {f"../{outside.parent.name}/file": "0" * 64})
+    with pytest.raises(RunError, match="outside its folder"):
+        open_bundle(bundle.path)
+
+
+def test_a_policy_without_hash_is_refused(bundle):
+    shutil.copy(bundle.path / "policy.json", bundle.path / "other.json")
+    rewrite(bundle, policies={"openvino-f32": "other.json"})
+    with pytest.raises(RunError, match=r"no hash of other\.json"):
+        open_bundle(bundle.path)
+
+
+def test_files_that_came_later_do_not_matter(bundle):
+    (bundle.path / "evaluation.json").write_text("{}")
+    assert open_bundle(bundle.path) == bundle
+
+
+def test_a_bundle_is_no_run(bundle):
+    with pytest.raises(RunError, match=r"is a bundle.*name the run that it was exported from"):
+        open_run(bundle.path)
+
+
+def test_another_folder_is_no_bundle(tmp_path):
+    with pytest.raises(RunError, match="`endoexit export` makes one"):
+        open_bundle(tmp_path)
+
+
+def test_a_bundle_has_no_list_of_images(bundle):
+    with pytest.raises(RunError, match="name one with --manifest"):
+        bundle.manifest()
+
+
+def test_other_stages_are_other_weights(bundle):
+    (bundle.path / "stages/1.bin").write_text("something else")
+    assert write_bundle(bundle.path, bundle.config).weights_sha256 != bundle.weights_sha256
+    (bundle.path / "model_card.md").write_text("something else")
+    (bundle.path / "stages/1.bin").write_text("content of stages/1.bin")
+    assert write_bundle(bundle.path, bundle.config).weights_sha256 == bundle.weights_sha256
