@@ -11,6 +11,7 @@ from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import UsageError
 from endoexit.evaluation.adaptive import Decision, describe
+from endoexit.evaluation.card import card_figures
 from endoexit.evaluation.complexity import LEFT_OUT, Complexity, catalog_complexity
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 from endoexit.evaluation.latency import ROUNDS, Measured, answers_by_the_clock, measure_run
@@ -20,8 +21,11 @@ from endoexit.evaluation.records import Evaluation, Images, Subject
 from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
 from endoexit.machine import library_versions
 from endoexit.policy import threshold_policy
+from endoexit.runs import Run
 from endoexit.runtime.opening import POLICY, read_policy
+from endoexit.training.card import put_figures
 
+EVALUATION = "evaluation.json"
 THRESHOLD = 0.9
 CAUTIONS = {
     "train": "these images trained the network: the figures say nothing about new ones.",
@@ -137,7 +141,10 @@ def evaluate_run(
         caution=CAUTIONS.get(options.role),
         versions=library_versions(),
     )
-    found.write(evaluation_path(run, options.role, manifest.sha256))
+    path = evaluation_path(run, options.role, manifest.sha256)
+    found.write(path)
+    if isinstance(run, Run) and path.name == EVALUATION:
+        put_figures(run, card_figures(found))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The model card that a training writes at its end."""
+"""The model card that a training writes at its end, and the place in it for figures."""
 
 from pathlib import Path
 
@@ -7,60 +7,50 @@ from endoexit.files import write_text
 from endoexit.runs import Run
 
 CARD = "model_card.md"
+TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 
 
 def write_training_card(
     run: Run, manifest: Manifest, history: list[dict[str, float]], best_epoch: int
 ) -> Path:
     """Write `model_card.md`: what the model is, from which images, and what it is not."""
-    config = run.config
-    counts = manifest.counts()
-    roles = list(counts)
-    side = config.preprocessing.size
-    stretched = config.preprocessing.resize == "stretch"
-    lines = [
-        f"# Model card: {config.model}",
-        "",
-        "**Research use only. Not a medical device.** Not validated for diagnosis; do not base a",
-        "decision about a patient on it.",
-        "",
-        "## Model",
-        "",
-        f"- Network: `{config.model}`"
-        + (f", changed: {config.overrides}" if config.overrides else ""),
-        f"- Input: RGB, {side}×{side} pixels, "
-        + ("the whole image stretched" if stretched else "cropped at the centre"),
-        f"- Classes ({len(config.classes)}): {', '.join(config.classes)}",
-        f"- Training precision: {config.precision}; seed {config.seed}",
-        f"- Made by: `{config.command}`",
-        "",
-        "## Images",
-        "",
-        f"Manifest SHA-256 `{manifest.sha256}`. Images per class and role; a group (patient, video",
-        "or near-copies) has one role:",
-        "",
-        "| class | " + " | ".join(roles) + " |",
-        "|---|" + "---:|" * len(roles),
-        *(
-            f"| {name} | " + " | ".join(str(counts[role][name]) for role in roles) + " |"
-            for name in config.classes
-        ),
-        "",
-        "## Training",
-        "",
-        f"{len(history)} epochs; the weights are those of epoch {best_epoch}"
-        + (", chosen on the val role." if manifest.has("val") else ", the last (no val role)."),
-        "Accuracy on val chose the epoch and is therefore optimistic; the figures that count are",
-        "those of `endoexit evaluate` on the test role.",
-        "",
-        "## Versions",
-        "",
-        ", ".join(f"{name} {version}" for name, version in config.versions.items()),
-        "",
-        f"Machine: {config.machine.get('processor', 'unknown')}, "
-        f"{config.machine.get('cores', '?')} cores.",
-        "",
-    ]
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  (needed at the end only)
+
+    environment = Environment(  # noqa: S701  (Markdown, not HTML)
+        undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["cell"] = table_cell
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        config=run.config,
+        weights_sha256=run.weights_sha256,
+        manifest_sha256=manifest.sha256,
+        counts=manifest.counts(),
+        epochs=len(history),
+        best_epoch=best_epoch,
+        chosen=manifest.has("val"),
+        begin=BEGIN,
+        end=END,
+    )
     path = run.path / CARD
-    write_text(path, "\n".join(lines))
+    write_text(path, text)
     return path
+
+
+def put_figures(run: Run, text: str) -> None:
+    """Put figures into the card of a run, in place of those that were there.
+
+    A run without a card, or with a card that has no place for them, is left as it is.
+    """
+    path = run.path / CARD
+    if not path.is_file():
+        return
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        write_text(path, f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
+
+
+def table_cell(text: str) -> str:
+    """Return text as it can stand in a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", r"\|")

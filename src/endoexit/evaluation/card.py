@@ -1,0 +1,75 @@
+"""The figures of an evaluation, for the model card of its run."""
+
+from collections.abc import Iterator
+
+from endoexit.evaluation.records import Adaptive, Estimate, Evaluation, Row
+from endoexit.training.card import table_cell
+
+
+def card_figures(found: Evaluation) -> str:
+    """Return the figures that a reader of the card needs, as Markdown."""
+    groups = len(set(found.images.groups))
+    lines = [
+        f"{len(found.images.paths)} {found.role} images in {groups} groups, {found.run.precision};",
+        f"weights `{found.run.weights_sha256[:12]}`, manifest `{found.manifest_sha256[:12]}`.",
+        "95 % intervals, of accuracies by draws of whole groups.",
+        "",
+        "| all images leave at | accuracy, % | ECE | GMACs an image | ms an image |",
+        "|---|---:|---:|---:|---:|",
+        *(_row(row) for row in found.rows if row.kind != "twin"),
+        "",
+    ]
+    if found.adaptive is not None:
+        lines += [f"Adaptive: {found.adaptive.origin}; GMACs and ms are means.", ""]
+        lines += _promises(found.adaptive, found.role)
+    if found.timing is not None:
+        timing = found.timing
+        lines += [f"Time: {timing.precision}, threads: {timing.threads}, "
+                  f"{timing.machine['processor']}.", ""]  # fmt: skip
+    last = found.rows[-1]
+    lines += [
+        f"By class, {last.name} (exact binomial intervals):",
+        "",
+        "| class | images | sensitivity, % | specificity, % |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {table_cell(one.name)} | {one.images} | {_percent(one.sensitivity)} "
+            f"| {_percent(one.specificity)} |"
+            for one in last.scores.classes
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _row(row: Row) -> str:
+    ece, time = row.scores.ece.value, row.time
+    cells = (
+        row.name,
+        _percent(row.scores.accuracy),
+        "–" if ece is None else f"{ece:.3f}",
+        f"{row.macs / 1e9:.3g}",
+        "–" if time is None else f"{time.ms:.3g}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _promises(adaptive: Adaptive, role: str) -> Iterator[str]:
+    for shown in adaptive.promises:
+        promise = shown.promise
+        verdict = {True: "kept", False: "VIOLATED", None: "nothing seen of it"}[shown.kept]
+        yield (
+            f"- Promised: {promise.risk} <= {promise.tolerance:g} on new {promise.unit}s, with "
+            f"probability {1 - promise.delta:g}. On {role}: {_percent(shown.observed)} % of "
+            f"{shown.units} {promise.unit}s, {verdict}."
+        )
+    if adaptive.promises:
+        yield ""
+
+
+def _percent(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "–"
+    text = f"{100 * estimate.value:.1f}"
+    if estimate.interval is None:
+        return text
+    return f"{text} [{100 * estimate.interval.low:.1f}, {100 * estimate.interval.high:.1f}]"

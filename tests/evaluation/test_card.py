@@ -1,0 +1,74 @@
+"""The model card says what the evaluation found, and is whole before and after it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from endoexit.evaluation.card import card_figures
+from endoexit.evaluation.records import Estimate, Evaluation, PromiseShown
+from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.policy.records import Promise
+from endoexit.runs import Run
+from endoexit.training.card import BEGIN, CARD, END, put_figures, table_cell
+
+REAL = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "reading_evaluation.json"
+
+
+def figures(card: str) -> str:
+    return card.partition(BEGIN)[2].partition(END)[0]
+
+
+def test_an_evaluation_fills_the_card_and_another_replaces_it(run: Run) -> None:
+    before = (run.path / CARD).read_text(encoding="utf-8")
+    assert "Not evaluated yet" in figures(before)
+    for threshold in (0.0, 1.0):
+        found = evaluate_run(run, Options(threshold=threshold, timing=False, resamples=20))
+        card = (run.path / CARD).read_text(encoding="utf-8")
+        assert figures(card).strip() == card_figures(found).strip()
+        assert figures(card).count("Adaptive: ") == 1
+        assert f"largest probability of at least {threshold:g}" in figures(card)
+        accuracy = found.row("final").scores.accuracy
+        assert f"| final | {100 * accuracy.value:.1f} [" in figures(card)
+        for one in found.rows[-1].scores.classes:
+            assert f"| {one.name} | {one.images} | " in figures(card)
+        assert card.replace(figures(card), figures(before)) == before  # nothing else changed
+
+
+def test_only_the_test_role_of_the_runs_own_manifest_counts(run: Run) -> None:
+    before = (run.path / CARD).read_text(encoding="utf-8")
+    evaluate_run(run, Options(role="val", timing=False, resamples=20))
+    assert (run.path / CARD).read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("text", [None, "# A card of someone's own\n"])
+def test_a_run_without_a_place_for_figures_is_left_as_it_is(run: Run, text: str | None) -> None:
+    card = run.path / CARD
+    card.unlink()
+    if text is not None:
+        card.write_text(text)
+    put_figures(run, "| a table |")
+    assert (card.read_text() if card.exists() else None) == text
+
+
+def test_promises_stand_beside_what_test_showed() -> None:
+    """On the evaluation of a real run, given a promise that it breaks."""
+    document = REAL.read_text(encoding="utf-8")
+    found = Evaluation.model_validate(json.loads(document)["evaluation"])
+    assert found.adaptive is not None
+    promise = Promise(
+        risk="disagreement", tolerance=0.01, delta=0.05, images=200, unit="group",
+        observed=0.0, p_value=0.01, method="betting",
+    )  # fmt: skip
+    shown = PromiseShown(promise=promise, units=67, observed=Estimate(value=0.04), kept=False)
+    adaptive = found.adaptive.model_copy(update={"promises": (shown,)})
+    text = card_figures(found.model_copy(update={"adaptive": adaptive}))
+    assert (
+        "- Promised: disagreement <= 0.01 on new groups, with probability 0.95. On test: 4.0 % of "
+        "67 groups, VIOLATED." in text
+    )
+    assert "twin" not in text
+
+
+def test_a_class_name_cannot_break_the_table() -> None:
+    assert table_cell("polyp | sessile\nflat") == r"polyp \| sessile flat"
