@@ -9,6 +9,7 @@ from endoexit.policy.goals import (
     CostLimit,
     Guarantee,
     choose,
+    goal_options,
     limit_in,
     make_goal,
 )
@@ -48,6 +49,7 @@ FRONT = tuple(
 )
 def test_options_become_a_goal(options, goal, words):
     assert make_goal(**options) == goal
+    assert make_goal(**goal_options(goal)) == goal, "a goal can be asked for again"
     assert words in str(goal)
 
 

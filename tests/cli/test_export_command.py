@@ -1,0 +1,101 @@
+"""`endoexit export`, and the commands that take a bundle."""
+
+import csv
+import io
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from endoexit.bundles import open_bundle
+from endoexit.cli.main import app
+from endoexit.errors import RunError
+from endoexit.runs import MANIFEST
+from evaluation_runs import copy_run
+
+pytestmark = pytest.mark.xdist_group("bundles")
+runner = CliRunner()
+
+
+def endoexit(*arguments):
+    return runner.invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def exported(bundles, tmp_path_factory):
+    """What the command says of a run that it exports, and where to."""
+    folder = tmp_path_factory.mktemp("exported")
+    run = copy_run(bundles.run.path, folder / "run")
+    out = folder / "my bundle"
+    return endoexit("export", run.path, "--out", out, "--accept-drop"), out
+
+
+def test_the_table_and_the_next_command_are_printed(exported):
+    result, out = exported
+    assert result.exit_code == 0
+    assert "ee_hifuse_nano, openvino f32; accuracy on calibrate" in result.stdout
+    assert "Policy for openvino-f32: mean cost <= 0.6 of the whole network." in result.stdout
+    assert f"Use it: endoexit predict '{out}' IMAGES" in result.stdout
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    assert f"Written: {out} ({size / 2**20:.1f} MiB)" in result.stdout
+
+
+def test_json_is_one_document(bundles, tmp_path):
+    run = copy_run(bundles.run.path, tmp_path / "run")
+    result = endoexit("export", run.path, "--backend", "torch", "--out", tmp_path / "b", "--json")
+    document = json.loads(result.stdout)
+    assert document["bundle"] == open_bundle(tmp_path / "b").config.model_dump(mode="json")
+    assert document["policies"]["torch-f32"]["request"]["goal"] == {"mean_exit_cost": 0.6}
+    assert document["without"] == ""
+
+
+def test_int8_prints_one_document_and_nothing_else(bundles, tmp_path):
+    run = copy_run(bundles.run.path, tmp_path / "run")
+    result = endoexit(
+        "export",
+        run.path,
+        "--precision",
+        "int8",
+        "--accept-drop",
+        "--out",
+        tmp_path / "b",
+        "--json",
+    )
+    assert json.loads(result.stdout)["bundle"]["precision"] == "int8"
+
+
+def test_predict_takes_a_bundle(exported, bundles):
+    _, out = exported
+    paths = bundles.run.manifest().cohort("test").paths
+    result = endoexit("predict", out, *paths, "--threads", "1")
+    assert result.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["path"] for row in rows] == list(map(str, paths))
+    beside = endoexit("predict", bundles.run.path, *paths, "--threads", "1")
+    for row, other in zip(rows, csv.DictReader(io.StringIO(beside.stdout)), strict=True):
+        assert (row["label"], row["exit"]) == (other["label"], other["exit"])
+        assert float(row["probability"]) == pytest.approx(float(other["probability"]), abs=1e-3)
+
+
+def test_evaluate_takes_a_bundle_and_a_manifest(exported, bundles):
+    _, out = exported
+    result = endoexit(
+        "evaluate", out, "--manifest", bundles.run.path / MANIFEST, "--no-timing", "--json"
+    )
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["run"]["precision"] == "openvino-f32"
+    assert document["run"]["weights_sha256"] == open_bundle(out).weights_sha256
+
+
+def test_calibrate_names_the_run_instead(exported):
+    _, out = exported
+    result = endoexit("calibrate", out, "--mean-exit-cost", "0.5")
+    assert isinstance(result.exception, RunError)
+    assert "name the run that it was exported from" in str(result.exception)
+
+
+def test_export_says_what_an_example_is():
+    assert "Example: endoexit export runs/nano --precision bf16" in " ".join(
+        endoexit("export", "--help").stdout.replace("│", " ").replace("`", "").split()
+    )
