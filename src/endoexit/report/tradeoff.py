@@ -1,5 +1,6 @@
 """Accuracy against time: every exit, the policy and its front, the twin, the paper."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -22,6 +23,8 @@ from endoexit.report.style import (
 )
 from endoexit.report.words import percent, percent_with_interval, significant
 
+_NEAR = 0.07  # of the axis: closer labels would cover each other
+_LABEL_POINTS = 21
 _LABEL_ROOM = 4.0  # points of accuracy above and below the marks
 
 
@@ -124,8 +127,9 @@ def tradeoff(material: Material) -> Picture:
             [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D", color="none",
             markeredgecolor=QUIET, markersize=5, label="exits of the paper, scaled", zorder=1.5,
         )  # fmt: skip
-        for row in evaluation.rows:
-            _point(axes, row, cost)
+        levels = _label_levels(evaluation.rows, cost)
+        for row, level in zip(evaluation.rows, levels, strict=True):
+            _point(axes, row, cost, level)
         axes.set_xlim(left=0)
         axes.margins(x=0.08)
         low, high = axes.get_ylim()
@@ -148,11 +152,31 @@ def _front(axes: Axes, front: list[Mark]) -> None:
     )  # fmt: skip
 
 
-def _point(axes: Axes, row: Row, cost: Cost) -> None:
+def _below(row: Row) -> bool:
+    """Tell whether the label stands below the bar: exits have theirs above."""
+    return row.kind != "exit"
+
+
+def _label_levels(rows: Sequence[Row], cost: Cost) -> list[int]:
+    """Return how far each label moves out, so that neighbours do not cover each other."""
+    near = _NEAR * max(cost.of(row) for row in rows)
+    levels: list[int] = []
+    for place, row in enumerate(rows):
+        taken = {
+            levels[other]
+            for other in range(place)
+            if _below(rows[other]) == _below(row)
+            and abs(cost.of(rows[other]) - cost.of(row)) < near
+        }
+        levels.append(next(level for level in range(len(rows)) if level not in taken))
+    return levels
+
+
+def _point(axes: Axes, row: Row, cost: Cost, level: int) -> None:
     accuracy = row.scores.accuracy
     x, y = cost.of(row), 100 * (accuracy.value or 0.0)
     if row.kind == "adaptive":
-        colour, marker, size, below = POLICY_COLOUR, "*", 13, True
+        colour, marker, size, below = POLICY_COLOUR, "*", 13, _below(row)
     elif row.kind == "twin":
         colour, marker, size, below = TWIN_COLOUR, "x", 7, True
     else:
@@ -166,10 +190,11 @@ def _point(axes: Axes, row: Row, cost: Cost) -> None:
         markersize=size, markeredgecolor=None if marker == "x" else INK, markeredgewidth=1.6
         if marker == "x" else 0.6, elinewidth=1.1, capsize=2.5, zorder=4 if below else 3,
     )  # fmt: skip
+    offset = 4 + _LABEL_POINTS * level
     name = {"adaptive": "policy"}.get(row.kind, row.name)
     axes.annotate(
         f"{name}\n{percent(accuracy.value)}", (x, low if below else high),
-        (0, -4 if below else 4), textcoords="offset points", ha="center",
+        (0, -offset if below else offset), textcoords="offset points", ha="center",
         va="top" if below else "bottom", fontsize=8, linespacing=1.05, zorder=5,
         fontweight="bold" if row.kind == "adaptive" else "normal",
         path_effects=[withStroke(linewidth=2.5, foreground="white")],

@@ -1,0 +1,120 @@
+"""The page in a real browser: nothing is fetched, nothing complains, nothing runs over."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from endoexit.report.explain import explain, open_explainable
+from endoexit.report.opening import open_material
+from endoexit.report.page import report_page
+from endoexit.report.write import write_report
+from report_material import make_material
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = (
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-sandbox",
+)  # fmt: skip
+FACTS = """() => ({
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    headings: [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(e => +e.tagName[1]),
+    alts: [...document.images].map(e => e.alt.trim()),
+    broken: [...document.images].filter(e => !e.complete || !e.naturalWidth).length,
+    ids: [...document.querySelectorAll('[id]')].map(e => e.id),
+    links: [...document.querySelectorAll('a')].map(e => e.getAttribute('href').slice(1)),
+    language: document.documentElement.lang,
+    fetched: performance.getEntriesByType('resource')
+        .map(e => e.name).filter(n => !n.startsWith('data:')),
+})"""
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; on Debian: apt-get install chromium"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def look(browser, page: Path, width: int) -> dict:
+    """Open a page from the disk; return what is seen, after checking what holds for all."""
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    said, asked = [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    try:
+        tab.goto(page.resolve().as_uri())
+        tab.wait_for_load_state("load")
+        seen = tab.evaluate(FACTS)
+    finally:
+        tab.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [page.resolve().as_uri()]
+    assert seen["fetched"] == []
+    assert seen["overflow"] <= 0
+    assert seen["headings"][0] == 1
+    assert seen["headings"].count(1) == 1
+    steps = zip(seen["headings"], seen["headings"][1:], strict=False)
+    assert all(after - before <= 1 for before, after in steps)
+    assert all(seen["alts"])
+    assert seen["broken"] == 0
+    assert len(set(seen["ids"])) == len(seen["ids"])
+    assert set(seen["links"]) <= set(seen["ids"])
+    assert seen["language"] == "en"
+    return seen
+
+
+@pytest.fixture(scope="module")
+def written(evaluated_once, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    return write_report(open_material(evaluated_once.path), out).page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_of_a_run(browser, written, width):
+    seen = look(browser, written, width)
+    figures = len(list((written.parent / "figures").glob("*.png")))
+    assert len(seen["alts"]) > figures  # the gallery too
+
+
+def test_forty_classes_with_long_names_on_a_phone(browser, tmp_path):
+    unbroken = "x" * 60
+    names = tuple(f"{index}-{unbroken}" for index in range(40))
+    page = tmp_path / "report.html"
+    material = replace(make_material(names, images=80), path=Path("/" + "long" * 60))
+    page.write_text(report_page(material).html, encoding="utf-8")
+    look(browser, page, 390)
+
+
+def test_the_page_on_single_images(browser, evaluated_once, tmp_path):
+    cohort = evaluated_once.manifest().cohort("test")
+    source = open_explainable(evaluated_once.path)
+    found = explain(source, [*cohort.paths[:2], tmp_path / ("gone" * 40)], tmp_path)
+    assert len(look(browser, found.page, 390)["alts"]) == 10
+
+
+def test_scripts_and_addresses_elsewhere_are_forbidden(browser, tmp_path):
+    """The policy of the page itself stops what would slip through the escaping."""
+    html = report_page(make_material(exits=1, images=10)).html
+    page = tmp_path / "report.html"
+    slipped = "<img src='http://127.0.0.1:9/a.png' alt='a'><script>document.title = 'ran'</script>"
+    page.write_text(html.replace("</main>", f"{slipped}</main>"), encoding="utf-8")
+    tab = browser.new_page()
+    said = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.goto(page.as_uri())
+    title = tab.title()
+    tab.close()
+    assert title != "ran"
+    assert sum("Content Security Policy" in text for text in said) == 2

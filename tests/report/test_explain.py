@@ -1,0 +1,76 @@
+"""Single images: answers as the engine gives them, and pictures beside."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from endoexit.errors import RunError, UsageError
+from endoexit.policy import threshold_policy
+from endoexit.report.explain import MOST, explain, open_explainable
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.torch_backend import TorchBackend
+from tiny import CLASSES, save_photos, tiny_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    return tiny_run(tmp_path / "run")
+
+
+def test_the_answers_are_those_of_the_engine(run, tmp_path):
+    photos = save_photos(tmp_path / "photos", 6)
+    paths = [photos / f"{number}.png" for number in range(6)]
+    found = explain(open_explainable(run.path, threshold=0.6), paths, tmp_path / "out")
+    preprocessing = run.config.preprocessing
+    engine = Engine(
+        TorchBackend(run.load_model(), threads=1), threshold_policy(4, 0.6), preprocessing
+    )
+    answers = engine.predict(np.stack([preprocessing.load(path) for path in paths]))
+    for card, answer in zip(found.cards, answers, strict=True):
+        (used,) = (one for one in card.answers if one.used)
+        assert used.label == CLASSES[answer.label]
+        assert card.answers.index(used) + 1 == answer.exit
+        assert card.probabilities[answer.exit - 1] == pytest.approx(answer.probabilities, abs=1e-4)
+        assert [one.ran for one in card.answers] == [k <= answer.exit for k in (1, 2, 3, 4)]
+        assert [view.name for view in card.views] == [
+            "image", "exit 1", "exit 2", "exit 3", "final",
+        ]  # fmt: skip
+    assert len({answer.exit for answer in answers}) > 1
+    assert len(found.pictures) == 30
+    for file in found.pictures:
+        with Image.open(file) as picture:
+            assert picture.format == "JPEG"
+    html = found.page.read_text(encoding="utf-8")
+    assert html.count("<article") == 6
+
+
+def test_what_cannot_be_read_is_named_and_the_others_go_on(run, tmp_path):
+    photos = save_photos(tmp_path, 1)
+    (tmp_path / "broken<i>.png").write_bytes(b"no image")
+    paths = [tmp_path / "broken<i>.png", photos / "0.png", tmp_path / "gone.png"]
+    found = explain(open_explainable(run.path), paths, tmp_path / "out")
+    assert [card.name for card in found.cards] == [str(photos / "0.png")]
+    assert [name for name, _ in found.failed] == [str(paths[0]), str(paths[2])]
+    html = found.page.read_text(encoding="utf-8")
+    assert "broken&lt;i&gt;.png" in html
+    assert "<i>" not in html
+
+
+def test_a_page_does_not_grow_without_end(run, tmp_path):
+    with pytest.raises(UsageError, match="201 images are more than the 200 of one page"):
+        explain(open_explainable(run.path), [tmp_path / "a.png"] * (MOST + 1), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_policy_the_last_exit_answers(run, tmp_path):
+    photos = save_photos(tmp_path, 1)
+    source = open_explainable(run.path)
+    (card,) = explain(source, [photos / "0.png"], tmp_path / "out").cards
+    assert source.decided_by == "the last exit, as there is no policy"
+    assert card.title.endswith("answered by the final exit")
+
+
+def test_a_run_without_weights_is_refused(run):
+    run.weights_path.unlink()
+    with pytest.raises(RunError, match="endoexit train --resume"):
+        open_explainable(run.path)
