@@ -37,6 +37,10 @@ class TableBackend:
         self.num_stages = len(self.logits)
         self.calls = []
         self._buffers = {}
+        self.expected = set()
+
+    def expect(self, images):
+        self.expected.add(images)
 
     def start(self, images):
         first, second = np.rint((images[:, 0, 0, :2] / 2 + 0.5) * 255).astype(np.int64).T

@@ -142,3 +142,10 @@ def test_batches_run_when_they_are_full():
     assert len(batches.flush()) == 1
     assert batches.flush() == []
     assert [len(images) for _, images in backend.calls] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("make", [Stream, Batches])
+def test_the_backend_hears_the_size_of_the_batches(make):
+    backend = TableBackend(half_sure(1))
+    make(Engine(backend, fixed_exit(3, 3), PREPROCESSING), 24)
+    assert backend.expected == {24}

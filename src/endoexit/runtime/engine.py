@@ -42,6 +42,9 @@ class Backend(Protocol):
     def threads(self) -> int:
         """Number of threads that a stage runs on."""
 
+    def expect(self, images: int) -> None:
+        """Hear that batches of so many images will come often, in time to prepare for them."""
+
     def start(self, images: npt.NDArray[np.float32]) -> Any:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
 

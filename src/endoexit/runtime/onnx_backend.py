@@ -36,6 +36,9 @@ class OnnxBackend:
         self._bundle = bundle
         self._sessions: dict[int, ort.InferenceSession] = {}
 
+    def expect(self, images: int) -> None:
+        """Do nothing: every batch size runs alike."""
+
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
         return (_value(images),)

@@ -39,6 +39,7 @@ class Stream:
         window = WINDOW_BATCHES * batch_size if window is None else window
         if window < batch_size:
             raise UsageError(f"the window must hold a batch of {batch_size}, got {window}.")
+        engine.backend.expect(batch_size)
         self._engine = engine
         self._batch_size = batch_size
         self._window = window
@@ -135,6 +136,7 @@ class Batches:
     def __init__(self, engine: Engine, batch_size: int) -> None:
         if batch_size < 1:
             raise UsageError(f"the batch size must be at least 1, got {batch_size}.")
+        engine.backend.expect(batch_size)
         self._engine = engine
         self._batch_size = batch_size
         self._waiting: list[Images] = []

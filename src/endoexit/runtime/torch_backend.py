@@ -40,6 +40,9 @@ class TorchBackend:
         self.num_stages = model.num_stages
         self.threads = torch.get_num_threads()
 
+    def expect(self, images: int) -> None:
+        """Do nothing: every batch size runs alike."""
+
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
         return (torch.from_numpy(images),)
