@@ -1,5 +1,8 @@
 """Recipes: validated, with the nearest key for a misspelt one."""
 
+import re
+from importlib import resources
+
 import pytest
 
 from endoexit.errors import UsageError
@@ -110,3 +113,16 @@ def test_progressive_resizing_switches_once():
     ).image
     assert [image.crop_size(epoch, 10) for epoch in range(10)] == [96] * 6 + [128] * 4
     assert Recipe().image.crop_size(0, 10) == 224
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_opens_with_its_command_time_and_result(name):
+    file = resources.files("endoexit.training") / "recipes" / f"{name}.yaml"
+    opening = file.read_text(encoding="utf-8").partition("\nepochs:")[0]
+    assert all(line.startswith("#") for line in opening.splitlines())
+    for words in (
+        r"#   endoexit (train|demo) ",
+        r"Expected time: ",
+        r"Expected (result|accuracy): ",
+    ):
+        assert re.search(words, opening), words
