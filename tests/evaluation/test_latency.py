@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from endoexit.data.images import Preprocessing
-from endoexit.evaluation.latency import WARM_UP, Contender, measure, measure_run, mix, summarise
+from endoexit.evaluation.latency import Contender, measure, measure_run, mix, summarise
 from endoexit.evaluation.progress import silent
 from endoexit.evaluation.records import Time
+from endoexit.evaluation.turns import WARM_UP
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.torch_backend import TorchBackend

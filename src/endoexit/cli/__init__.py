@@ -18,6 +18,7 @@ GROUPS = (
     "calibrate",
     "export",
     "predict",
+    "bench",
     "report",
     "explain",
     "models",

@@ -1,7 +1,6 @@
 """Measured time of one image at each exit, and under the adaptive rule."""
 
 import contextlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 from endoexit.bundles import Source
 from endoexit.evaluation.progress import Bar, Track, silent
 from endoexit.evaluation.records import Time, Timing
+from endoexit.evaluation.turns import take_turns
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.runtime.engine import Engine, Prediction
 from endoexit.runtime.opening import Floats, open_backend
 
 ROUNDS = 30
-WARM_UP = 3
 INCLUDES = (
     "batch of 1, from the decoded and resized image to the answer: normalisation, stages 1 to k, "
     "exit heads 1 to k, softmax and routing; reading and decoding of the file not included; "
@@ -39,6 +38,11 @@ class Contender:
 
     engine: Engine
     images: Images
+
+    def answer(self, turn: int) -> list[Prediction]:
+        """Return the answer for the image whose turn it is."""
+        row = turn % len(self.images)
+        return self.engine.predict(np.ascontiguousarray(self.images[row : row + 1]))
 
 
 @dataclass(frozen=True)
@@ -163,25 +167,9 @@ def _twin(run: Source, images: Images, precision: Floats | None, threads: int | 
 def measure(contenders: Mapping[str, Contender], rounds: int, bar: Bar) -> dict[str, list[float]]:
     """Return `rounds` times of each contender in milliseconds.
 
-    In every round each contender answers one image, in an order that turns by one from round
-    to round: what slows the machine for a while slows all of them.
+    In every round each contender answers one image; see `take_turns`.
     """
-    names = list(contenders)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(-WARM_UP, rounds):
-        start = turn % len(names)
-        for name in names[start:] + names[:start]:
-            contender = contenders[name]
-            row = turn % len(contender.images)
-            image = np.ascontiguousarray(contender.images[row : row + 1])
-            begin = time.perf_counter()
-            contender.engine.predict(image)
-            spent = (time.perf_counter() - begin) * 1000
-            if turn >= 0:
-                times[name].append(spent)
-        if turn >= 0:
-            bar.advance()
-    return times
+    return take_turns({name: one.answer for name, one in contenders.items()}, rounds, bar)
 
 
 def summarise(times: Mapping[str, Sequence[float]]) -> dict[str, Time]:

@@ -1,0 +1,260 @@
+"""One benchmark, start to end: a run or a bundle beside its peers."""
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from endoexit.bench.images import BenchImages, load_images
+from endoexit.bench.limit import MatrixProduct, limits, matrix_product
+from endoexit.bench.memory import BATCHES, measure_memory
+from endoexit.bench.peers import RANDOM_WEIGHTS, Network, Peer, choose_peers, open_peer
+from endoexit.bench.ratios import mixed, mixed_quantiles, ratio, ratio_of
+from endoexit.bench.records import Benchmark, Line, Product, Ratio, Setting
+from endoexit.bench.records import Subject as SubjectRecord
+from endoexit.bench.subject import (
+    FINAL,
+    POLICY,
+    Subject,
+    exit_works,
+    leaving_exits,
+    open_subject,
+    policy_works,
+)
+from endoexit.bench.throughput import measure_throughput
+from endoexit.bundles import Bundle
+from endoexit.errors import UsageError
+from endoexit.evaluation.latency import Contender, keeping_threads
+from endoexit.evaluation.progress import Track, silent
+from endoexit.evaluation.turns import Work, take_turns
+from endoexit.machine import describe_machine, library_versions
+from endoexit.runtime.opening import Floats
+
+ROUNDS = 20
+PRODUCT = "matrix product"
+INCLUDES = (
+    "batch of 1, from the decoded and resized image to the answer: normalisation, network, "
+    "softmax, routing; reading and decoding of the file not included; in every round each "
+    "contender takes its turn, once off the clock and once on it"
+)
+ENERGY = "Energy is not measured: processors here do not tell it."
+SYNTHETIC = (
+    "The images are SYNTHETIC: times per exit hold for any image, but who leaves where under the "
+    "policy, and so its time, means nothing. Name real ones with --images."
+)
+UNCUT_INT8 = "The uncut graphs of an int8 bundle are not quantised: they compute in its floats."
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What is measured beside the subject, and how often.
+
+    Attributes:
+        images: files, folders and globs; none for rendered images.
+        against: names of peers; see `endoexit.bench.peers.choose_peers`.
+        threads: of every contender, by default all cores that this process may use.
+        rounds: of the times of one image.
+        precision: see `endoexit.runtime.opening.computed_in`.
+        threshold: of a policy in place of the subject's own.
+        command: the command line, for the record.
+    """
+
+    images: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    threads: int | None = None
+    rounds: int = ROUNDS
+    precision: Floats | None = None
+    threshold: float | None = None
+    command: str = ""
+
+
+def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark:
+    """Measure a run or a bundle beside its peers, in one process and in turn.
+
+    Args:
+        path: the folder.
+        options: see `BenchOptions`.
+        track: shows progress.
+
+    Raises:
+        UsageError: no such peer, one that is not installed, or too few rounds.
+        EndoexitError: see `endoexit.runtime.opening.open_engine` and
+            `endoexit.bench.images.load_images`.
+    """
+    if options.rounds < 2:
+        raise UsageError(f"ratios need at least 2 rounds to spread, got {options.rounds}.")
+    with keeping_threads(), tempfile.TemporaryDirectory() as folder:
+        subject = open_subject(
+            path,
+            threshold=options.threshold,
+            precision=options.precision,
+            threads=options.threads,
+        )
+        names = choose_peers(options.against, subject.kind)
+        images = load_images(options.images, subject.engine.preprocessing, track)
+        threads = subject.engine.backend.threads
+        network = Network.of(subject.source)
+        peers = []
+        with track("building peers", len(names)) as bar:
+            for name in names:
+                peer = open_peer(
+                    name,
+                    network,
+                    subject.kind,
+                    subject.floats,
+                    threads=threads,
+                    folder=Path(folder),
+                )
+                peers.append(peer)
+                bar.advance()
+        return _Work(path, options, subject, images, peers, track).measure()
+
+
+@dataclass(frozen=True)
+class _Work:
+    path: Path
+    options: BenchOptions
+    subject: Subject
+    images: BenchImages
+    peers: list[Peer]
+    track: Track
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    def measure(self) -> Benchmark:
+        subject, images = self.subject, self.images.images
+        exits = leaving_exits(subject, images, self.track)
+        counts = dict(sorted(Counter(exits.tolist()).items()))
+        product = matrix_product(subject.numbers, subject.engine.backend.threads)
+        works: dict[str, Work] = exit_works(subject, images)
+        if subject.adaptive:
+            works |= {_leaving(k): work for k, work in policy_works(subject, images, exits).items()}
+        for peer in self.peers:
+            works[peer.name] = Contender(peer.engine, images).answer
+        if product is not None:
+            works[PRODUCT] = _multiplying(product)
+        with self.track("timing, one image at a time", self.options.rounds) as bar:
+            self.times.update(take_turns(works, self.options.rounds, bar, untimed=1))
+        reference = self.peers[0].name if self.peers else FINAL
+        return Benchmark(
+            subject=self._subject_record({k: n / len(exits) for k, n in counts.items()}),
+            setting=self._setting(),
+            reference=reference,
+            lines=tuple(self._lines(counts, reference)),
+            ratios=tuple(self._ratios(counts)),
+            product=self._limits(product),
+            throughput=tuple(
+                measure_throughput(
+                    subject.engine,
+                    images,
+                    BATCHES,
+                    rounds=max(3, self.options.rounds // 6),
+                    track=self.track,
+                )
+            ),
+            peak_memory_mib=measure_memory(
+                self.path, self.options.precision, subject.engine.backend.threads
+            ),
+            notes=tuple(self._notes()),
+        )
+
+    def _lines(self, counts: dict[int, int], reference: str) -> list[Line]:
+        precision = self.subject.precision
+        lines = []
+        for name in self.subject.exits:
+            what = f"all images leave at {name if name != FINAL else 'the final exit'}"
+            lines.append(self._line(name, "exit", what, precision, reference))
+        if self.subject.adaptive:
+            by_exit = self._by_exit(counts)
+            means = mixed(by_exit, counts)
+            middle, high = mixed_quantiles(by_exit, counts, (0.5, 0.95))
+            lines.append(
+                Line(
+                    name=POLICY,
+                    kind="policy",
+                    what="each image leaves where the policy lets it",
+                    precision=precision,
+                    p50_ms=middle,
+                    p95_ms=high,
+                    mean_ms=float(np.median(means)),
+                    to_reference=ratio_of(POLICY, means, reference, self.times[reference]),
+                )
+            )
+        for peer in self.peers:
+            own = peer.engine.backend.precision
+            lines.append(self._line(peer.name, "peer", peer.what, own, reference))
+        return lines
+
+    def _line(self, name: str, kind: str, what: str, precision: str, reference: str) -> Line:
+        middle, high = np.quantile(self.times[name], (0.5, 0.95)).tolist()
+        return Line(
+            name=name,
+            kind="exit" if kind == "exit" else "peer",
+            what=what,
+            precision=precision,
+            p50_ms=middle,
+            p95_ms=high,
+            mean_ms=float(np.mean(self.times[name])),
+            to_reference=ratio(self.times, name, reference),
+        )
+
+    def _ratios(self, counts: dict[int, int]) -> list[Ratio]:
+        """Return the ratios within the subject, and to itself in one piece."""
+        found = [ratio(self.times, name, FINAL) for name in self.subject.exits[:-1]]
+        if self.subject.adaptive:
+            means = mixed(self._by_exit(counts), counts)
+            found.append(ratio_of(POLICY, means, FINAL, self.times[FINAL]))
+        if (kind := self.subject.kind) != "torch":
+            found += [ratio(self.times, FINAL, name) for name in (kind, f"{kind}-all-exits")]
+        return found
+
+    def _by_exit(self, counts: dict[int, int]) -> dict[int, list[float]]:
+        return {number: self.times[_leaving(number)] for number in counts}
+
+    def _limits(self, product: MatrixProduct | None) -> Product | None:
+        if product is None:
+            return None
+        times = [self.times[name] for name in self.subject.exits]
+        return limits(product, self.times[PRODUCT], self.subject.macs(), times)
+
+    def _subject_record(self, shares: dict[int, float]) -> SubjectRecord:
+        source = self.subject.source
+        return SubjectRecord(
+            path=str(self.path),
+            kind="bundle" if isinstance(source, Bundle) else "run",
+            model=source.config.model,
+            precision=self.subject.precision,
+            size=source.config.preprocessing.size,
+            weights_sha256=source.weights_sha256,
+            policy=self.subject.decided_by,
+            shares=shares,
+        )
+
+    def _setting(self) -> Setting:
+        return Setting(
+            threads=self.subject.engine.backend.threads,
+            rounds=self.options.rounds,
+            includes=INCLUDES,
+            images=self.images.words,
+            synthetic=self.images.synthetic,
+            command=self.options.command,
+            machine=describe_machine(),
+            versions=library_versions(),
+        )
+
+    def _notes(self) -> list[str]:
+        notes = [RANDOM_WEIGHTS] if self.peers else []
+        if self.images.synthetic and self.subject.adaptive:
+            notes.append(SYNTHETIC)
+        if self.subject.numbers == "int8":
+            notes.append(UNCUT_INT8)
+        return [*notes, ENERGY]
+
+
+def _leaving(number: int) -> str:
+    return f"{POLICY}, leaving at exit {number}"
+
+
+def _multiplying(product: MatrixProduct) -> Work:
+    return lambda _: product.multiply()

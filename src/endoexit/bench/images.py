@@ -1,0 +1,79 @@
+"""The images that a benchmark runs on: those of the user, else rendered ones."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from endoexit.data.images import Preprocessing
+from endoexit.data.phantom import CLASSES, render_phantom
+from endoexit.errors import counted
+from endoexit.evaluation.progress import Track
+from endoexit.runtime.engine import Images
+from endoexit.runtime.sources import image_paths
+
+MOST = 512  # each goes through the network once to see where it leaves
+PER_CLASS = 3
+
+
+@dataclass(frozen=True)
+class BenchImages:
+    """Preprocessed images.
+
+    Attributes:
+        images: uint8 (N, S, S, 3).
+        words: how many and what they are.
+        synthetic: they are rendered ones.
+    """
+
+    images: Images
+    words: str
+    synthetic: bool
+
+
+def load_images(paths: Sequence[str], preprocessing: Preprocessing, track: Track) -> BenchImages:
+    """Return the images of paths, or of the phantom when there are none.
+
+    Of more than `MOST` files, so many are taken, evenly over all.
+
+    Args:
+        paths: files, folders and globs.
+        preprocessing: of the network.
+        track: shows progress.
+
+    Raises:
+        DataError: a folder without images.
+        ImageError: one of them cannot be read.
+    """
+    if not paths:
+        return _rendered(preprocessing, track)
+    found = list(image_paths(paths, ()))
+    rows = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST)).round().astype(int))
+    words = counted(len(rows), "image")
+    if len(rows) < len(found):
+        words += f" of {len(found)}, evenly over all,"
+    return BenchImages(
+        _load([found[row] for row in rows], preprocessing, track),
+        f"{words} from {', '.join(paths)}",
+        synthetic=False,
+    )
+
+
+def _rendered(preprocessing: Preprocessing, track: Track) -> BenchImages:
+    side = min(max(preprocessing.size, 32), 256)
+    count = PER_CLASS * len(CLASSES)
+    with tempfile.TemporaryDirectory() as folder, track("rendering images", count) as bar:
+        phantom = render_phantom(Path(folder) / "phantom", PER_CLASS, side, 0, bar.advance)
+        images = _load(sorted(phantom.rglob("*.jpg")), preprocessing, track)
+    return BenchImages(images, f"{count} SYNTHETIC images, rendered by this program", True)
+
+
+def _load(paths: Sequence[Path], preprocessing: Preprocessing, track: Track) -> Images:
+    images = []
+    with track("reading images", len(paths)) as bar:
+        for path in paths:
+            images.append(preprocessing.load(path))
+            bar.advance()
+    return np.stack(images)

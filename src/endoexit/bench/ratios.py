@@ -1,0 +1,68 @@
+"""Ratios taken round by round, and how far they spread."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from endoexit.bench.records import Ratio, Spread
+
+Times = Mapping[str, Sequence[float]]
+"""Milliseconds of each contender; entry i of all is one round (see `take_turns`)."""
+
+
+def spread(values: ArrayLike) -> Spread:
+    """Return the median and the quartiles of values, one of each round."""
+    low, middle, high = np.quantile(np.asarray(values, dtype=np.float64), [0.25, 0.5, 0.75])
+    return Spread(median=middle, low=low, high=high)
+
+
+def ratio(times: Times, name: str, to: str) -> Ratio:
+    """Return the time of one contender over that of another, both of the same round.
+
+    Args:
+        times: of all contenders.
+        name: whose time stands above.
+        to: whose time stands below.
+    """
+    return ratio_of(name, times[name], to, times[to])
+
+
+def ratio_of(name: str, values: ArrayLike, to: str, others: ArrayLike) -> Ratio:
+    """Return the ratio of two lists of the same rounds; see `ratio`."""
+    found = spread(np.asarray(values, dtype=np.float64) / np.asarray(others, dtype=np.float64))
+    return Ratio(name=name, to=to, median=found.median, low=found.low, high=found.high)
+
+
+def mixed(times: Mapping[int, Sequence[float]], counts: Mapping[int, int]) -> NDArray[np.float64]:
+    """Return the mean time of an image in each round.
+
+    Args:
+        times: milliseconds of each round, by the exit that the image leaves at.
+        counts: of the images that leave at each exit.
+    """
+    total = sum(counts.values())
+    parts = [np.asarray(times[number]) * counts[number] / total for number in counts]
+    means: NDArray[np.float64] = np.sum(parts, axis=0)
+    return means
+
+
+def mixed_quantiles(
+    times: Mapping[int, Sequence[float]], counts: Mapping[int, int], levels: Sequence[float]
+) -> list[float]:
+    """Return quantiles of the time of an image, each exit weighed by how many leave there.
+
+    Args:
+        times: milliseconds of each round, by the exit that the image leaves at.
+        counts: of the images that leave at each exit.
+        levels: in [0, 1], such as 0.95.
+    """
+    values = np.concatenate([np.asarray(times[number]) for number in counts])
+    weights = np.concatenate(
+        [np.full(len(times[number]), counts[number] / len(times[number])) for number in counts]
+    )
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    # A sum of weights may end just below 1: the last value answers then.
+    rows = np.minimum(np.searchsorted(reached, np.asarray(levels) - 1e-12), len(values) - 1)
+    return [float(value) for value in values[order][rows]]

@@ -1,0 +1,123 @@
+"""What is measured: a run or a bundle, its exits and its policy as works that take turns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.bench.limit import Numbers
+from endoexit.bench.peers import Kind
+from endoexit.bundles import Bundle, Source, open_source
+from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.evaluation.latency import Contender
+from endoexit.evaluation.progress import Track
+from endoexit.evaluation.turns import Work
+from endoexit.policy import fixed_exit
+from endoexit.runtime.engine import Engine, Images
+from endoexit.runtime.opening import Floats, open_engine
+
+FINAL = "final exit"
+POLICY = "policy"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An opened run or bundle.
+
+    Attributes:
+        source: it.
+        engine: with its policy.
+        decided_by: the policy and its origin, in words.
+    """
+
+    source: Source
+    engine: Engine
+    decided_by: str
+
+    @property
+    def precision(self) -> str:
+        """Backend and numeric precision, such as "openvino-int8+bf16"."""
+        return self.engine.backend.precision
+
+    @property
+    def kind(self) -> Kind:
+        """What it computes in."""
+        return cast(Kind, self.precision.partition("-")[0])
+
+    @property
+    def floats(self) -> Floats:
+        """What of it is not int8 computes in."""
+        return "bf16" if self.precision.endswith("bf16") else "f32"
+
+    @property
+    def numbers(self) -> Numbers:
+        """What its matrix products compute in."""
+        return "int8" if "int8" in self.precision else self.floats
+
+    @property
+    def exits(self) -> list[str]:
+        """Names of the exits, the final one last."""
+        return [f"exit {number}" for number in range(1, self.engine.backend.num_stages)] + [FINAL]
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether a policy decides about each image."""
+        return self.engine.policy.rule != "fixed"
+
+    def macs(self) -> tuple[int, ...]:
+        """Return the true multiply-adds of each exit, (M,)."""
+        config = self.source.config
+        if isinstance(self.source, Bundle):
+            return tuple(facts.macs for facts in self.source.config.exits)
+        return catalog_complexity(
+            config.model, len(config.classes), config.preprocessing.size, **config.overrides
+        ).macs
+
+
+def open_subject(
+    path: Path,
+    *,
+    threshold: float | None = None,
+    precision: Floats | None = None,
+    threads: int | None = None,
+) -> Subject:
+    """Open a run or a bundle; see `endoexit.runtime.opening.open_engine`."""
+    opened = open_engine(path, threshold=threshold, threads=threads, precision=precision)
+    return Subject(open_source(path), opened.engine, opened.decided_by)
+
+
+def exit_works(subject: Subject, images: Images) -> dict[str, Work]:
+    """Return works by the name of the exit that all images leave at."""
+    engine, last = subject.engine, subject.engine.backend.num_stages
+    return {
+        name: Contender(
+            Engine(engine.backend, fixed_exit(last, number), engine.preprocessing), images
+        ).answer
+        for number, name in enumerate(subject.exits, start=1)
+    }
+
+
+def leaving_exits(subject: Subject, images: Images, track: Track) -> NDArray[np.int64]:
+    """Return where each image leaves under the policy, (N,), 1 to M, one image at a time."""
+    found = []
+    with track("who leaves where", len(images)) as bar:
+        for row in range(len(images)):
+            found += [answer.exit for answer in subject.engine.predict(images[row : row + 1])]
+            bar.advance()
+    return np.array(found)
+
+
+def policy_works(subject: Subject, images: Images, exits: NDArray[np.int64]) -> dict[int, Work]:
+    """Return, for each exit that the policy uses, a work on the images that leave there.
+
+    Args:
+        subject: with a policy.
+        images: uint8 (N, S, S, 3).
+        exits: (N,) see `leaving_exits`.
+    """
+    return {
+        number: Contender(subject.engine, images[exits == number]).answer
+        for number in np.unique(exits).tolist()
+    }

@@ -1,0 +1,150 @@
+"""Images a second in batches, and what the engine itself takes of an image's time."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from endoexit.bench.ratios import ratio_of, spread
+from endoexit.bench.records import Throughput
+from endoexit.evaluation.progress import Track
+from endoexit.evaluation.turns import take_turns
+from endoexit.policy import fixed_exit
+from endoexit.runtime.engine import Backend, Engine, Group, Images, Rows
+from endoexit.runtime.stream import predict_stream
+
+POLICY, FINAL = "policy", "final exit"
+
+
+class _Clocked:
+    """A backend that adds up the time in its stages.
+
+    Args:
+        backend: that computes.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.num_stages = backend.num_stages
+        self.precision = backend.precision
+        self.threads = backend.threads
+        self.expect, self.start = backend.expect, backend.start
+        self.gather = backend.gather
+        self.concatenate = backend.concatenate
+        self.spent_ms = 0.0
+
+    def run(self, number: int, state: Any) -> tuple[Any, npt.NDArray[np.float32]]:
+        """Run a stage."""
+        begin = time.perf_counter()
+        answer = self._backend.run(number, state)
+        self.spent_ms += (time.perf_counter() - begin) * 1000
+        return answer
+
+
+class MeteredEngine(Engine):
+    """An engine that knows how long it did something else than decide and gather.
+
+    Args:
+        engine: that it does the same as.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._clocked = _Clocked(engine.backend)
+        self._entering_ms = 0.0
+        super().__init__(self._clocked, engine.policy, engine.preprocessing, engine.deadline_ms)
+
+    @property
+    def inside_ms(self) -> float:
+        """Milliseconds in the stages, and in normalising images on their way in."""
+        return self._clocked.spent_ms + self._entering_ms
+
+    def enter(self, images: Images, tickets: Rows) -> Group:
+        """Return the group of images before stage 1."""
+        begin = time.perf_counter()
+        group = super().enter(images, tickets)
+        self._entering_ms += (time.perf_counter() - begin) * 1000
+        return group
+
+
+class Pass:
+    """Sends a slice of the images through an engine; the slice moves on with the turn.
+
+    Args:
+        engine: that predicts.
+        images: uint8 (N, S, S, 3).
+        batch: 1 for one image after another, more for throughput mode.
+        length: images of one pass.
+    """
+
+    def __init__(self, engine: Engine, images: Images, batch: int, length: int) -> None:
+        self._engine = MeteredEngine(engine)
+        self._images, self._batch, self._length = images, batch, length
+        self.overhead_ms: list[float] = []
+
+    def __call__(self, turn: int) -> None:
+        """Predict the slice of a turn, and note the engine's own time for an image."""
+        rows = (turn * self._length + np.arange(self._length)) % len(self._images)
+        chosen = [self._images[row] for row in rows]
+        engine, before = self._engine, self._engine.inside_ms
+        begin = time.perf_counter()
+        if self._batch == 1:
+            for image in chosen:
+                engine.predict(image[None])
+        else:
+            for _ in predict_stream(engine, chosen, self._batch):
+                pass
+        spent = (time.perf_counter() - begin) * 1000
+        self.overhead_ms.append((spent - (engine.inside_ms - before)) / self._length)
+
+
+def measure_throughput(
+    engine: Engine,
+    images: Images,
+    batches: Sequence[int],
+    *,
+    rounds: int,
+    track: Track,
+    length: int | None = None,
+) -> list[Throughput]:
+    """Measure passes under the policy and to the final exit in turn, for each size of batch.
+
+    Args:
+        engine: with the policy.
+        images: uint8 (N, S, S, 3).
+        batches: sizes of a full batch.
+        rounds: passes of each that count.
+        track: shows progress.
+        length: images of one pass, by default at least 16 and three batches.
+    """
+    last = engine.backend.num_stages
+    final = Engine(engine.backend, fixed_exit(last, last), engine.preprocessing)
+    found = []
+    with track("throughput", rounds * len(batches)) as bar:
+        for batch in batches:
+            count = length or max(16, 3 * batch)
+            passes = {FINAL: Pass(final, images, batch, count)}
+            if engine.policy.rule != "fixed" and engine.deadline_ms is None:
+                passes[POLICY] = Pass(engine, images, batch, count)
+            times = take_turns(passes, rounds, bar, warm_up=1)
+            overhead = passes.get(POLICY, passes[FINAL]).overhead_ms[-rounds:]
+            found.append(_summary(batch, count, times, overhead))
+    return found
+
+
+def _summary(
+    batch: int, count: int, times: dict[str, list[float]], overhead: Sequence[float]
+) -> Throughput:
+    without = times[FINAL]
+    policy = times.get(POLICY)
+    return Throughput(
+        batch=batch,
+        images=count,
+        rounds=len(without),
+        per_second=None if policy is None else spread(1000 * count / np.asarray(policy)),
+        per_second_without=spread(1000 * count / np.asarray(without)),
+        # Images a second of one over those of the other: the times the other way round.
+        gain=None if policy is None else ratio_of(POLICY, without, FINAL, policy),
+        overhead_ms=spread(overhead),
+    )

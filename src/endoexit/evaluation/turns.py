@@ -1,0 +1,50 @@
+"""Works that take turns on the clock, so that their ratios hold on a noisy machine."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from endoexit.evaluation.progress import Bar
+
+WARM_UP = 3
+
+Work = Callable[[int], object]
+"""What is timed, given the number of the turn (negative while it warms up)."""
+
+
+def take_turns(
+    works: Mapping[str, Work],
+    rounds: int,
+    bar: Bar,
+    *,
+    warm_up: int = WARM_UP,
+    untimed: int = 0,
+) -> dict[str, list[float]]:
+    """Return `rounds` times of each work in milliseconds; entry i of all lists is one round.
+
+    In every round each work is done once, in an order that turns by one from round to round:
+    what slows the machine for a while slows all of them, so ratios are taken round by round.
+
+    Args:
+        works: by name.
+        rounds: that count.
+        bar: counts them.
+        warm_up: rounds before, which do not count.
+        untimed: how often each work is done off the clock right before it is timed: it then
+            finds its own weights in the caches, as in use, and threads of the work before at
+            rest.
+    """
+    names = list(works)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(-warm_up, rounds):
+        start = turn % len(names)
+        for name in names[start:] + names[:start]:
+            for _ in range(untimed):
+                works[name](turn)
+            begin = time.perf_counter()
+            works[name](turn)
+            spent = (time.perf_counter() - begin) * 1000
+            if turn >= 0:
+                times[name].append(spent)
+        if turn >= 0:
+            bar.advance()
+    return times

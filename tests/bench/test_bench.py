@@ -1,0 +1,95 @@
+"""A whole benchmark, of a run and of a bundle, on tiny networks."""
+
+import pytest
+
+from endoexit.bench.bench import BenchOptions, bench
+from endoexit.bench.images import load_images
+from endoexit.errors import DataError, UsageError
+from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.evaluation.progress import silent
+from endoexit.export.export import ExportOptions, export_run
+from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, save_photos, tiny_run
+
+EXITS = ["exit 1", "exit 2", "exit 3", "final exit"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tiny_run(tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return str(save_photos(tmp_path_factory.mktemp("photos"), count=6))
+
+
+def test_a_run_beside_a_smaller_network(run, photos):
+    options = BenchOptions(
+        images=(photos,), against=("eager", "hifuse_nano"), threads=1, rounds=2, threshold=0.75
+    )
+    found = bench(run.path, options)
+    assert [line.name for line in found.lines] == [*EXITS, "policy", "eager", "hifuse_nano"]
+    assert [line.kind for line in found.lines] == ["exit"] * 4 + ["policy", "peer", "peer"]
+    assert found.reference == "eager"
+    assert found.line("eager").to_reference.median == 1
+    assert found.line("exit 1").p50_ms < found.line("final exit").p50_ms
+    assert all(line.p50_ms <= line.p95_ms for line in found.lines)
+    assert [(ratio.name, ratio.to) for ratio in found.ratios] == [
+        *((name, "final exit") for name in EXITS[:-1]),
+        ("policy", "final exit"),
+    ]
+    assert sum(found.subject.shares.values()) == pytest.approx(1)
+    assert len(found.subject.shares) > 1, "images of this policy leave at several exits"
+    assert (found.subject.kind, found.subject.precision) == ("run", "torch-f32")
+    assert found.setting.threads == 1
+    assert found.setting.images == f"6 images from {photos}"
+    assert not found.setting.synthetic
+    cost = catalog_complexity("ee_hifuse_nano", len(CLASSES), SIDE, **SETTINGS)
+    assert tuple(limit.macs for limit in found.product.limits) == cost.macs
+    assert [one.batch for one in found.throughput] == [1, 8, 32]
+    assert all(one.gain is not None for one in found.throughput)
+    assert list(found.peak_memory_mib) == [1, 8, 32]
+    assert any("Energy is not measured" in note for note in found.notes)
+    assert any("random weights" in note for note in found.notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
+    pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[backend])
+    bundle = export_run(run, tmp_path / "bundle", ExportOptions(backend, "f32")).bundle
+    found = bench(bundle.path, BenchOptions(against=("none",), threads=1, rounds=2))
+    assert [line.name for line in found.lines] == [*EXITS, backend, f"{backend}-all-exits"]
+    assert found.reference == backend
+    assert [(ratio.name, ratio.to) for ratio in found.ratios[-2:]] == [
+        ("final exit", backend),
+        ("final exit", f"{backend}-all-exits"),
+    ]
+    assert {line.precision for line in found.lines} == {f"{backend}-f32"}
+    assert found.subject.kind == "bundle"
+    assert found.subject.weights_sha256 == bundle.weights_sha256
+    assert found.setting.synthetic
+    assert "SYNTHETIC" in found.setting.images
+    assert found.subject.shares == {4: 1.0}, "without a policy, all go to the final exit"
+    assert all(one.gain is None for one in found.throughput)
+
+
+def test_one_round_cannot_spread(run):
+    with pytest.raises(UsageError, match="at least 2 rounds"):
+        bench(run.path, BenchOptions(rounds=1))
+
+
+def test_of_many_images_an_even_choice_is_taken(photos, monkeypatch):
+    monkeypatch.setattr("endoexit.bench.images.MOST", 3)
+    found = load_images((photos,), PREPROCESSING, silent)
+    assert found.words == f"3 images of 6, evenly over all, from {photos}"
+    everything = load_images((photos,), PREPROCESSING, silent)
+    assert found.images.shape == everything.images.shape == (3, SIDE, SIDE, 3)
+    monkeypatch.undo()
+    everything = load_images((photos,), PREPROCESSING, silent).images
+    assert (found.images == everything[[0, 2, 5]]).all()
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(DataError, match="holds no images"):
+        load_images((str(tmp_path),), PREPROCESSING, silent)

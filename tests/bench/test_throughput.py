@@ -1,0 +1,110 @@
+"""Batches: which images, in what mode, and whose time the overhead is."""
+
+import time
+
+import numpy as np
+import pytest
+
+from endoexit.bench.throughput import MeteredEngine, Pass, measure_throughput
+from endoexit.data.images import Preprocessing
+from endoexit.evaluation.progress import silent
+from endoexit.policy import fixed_exit, threshold_policy
+from endoexit.runtime.engine import Engine
+
+STAGE_S = 0.02
+
+
+class Sleeper:
+    """Two stages that take a time; images brighter than half are sure at exit 1."""
+
+    precision, threads, num_stages = "sleep", 1, 2
+
+    def __init__(self):
+        self.batches = []
+
+    def expect(self, images):
+        self.expected = images
+
+    def start(self, images):
+        return images.mean(axis=(1, 2, 3))
+
+    def run(self, number, state):
+        time.sleep(STAGE_S)
+        self.batches.append((number, len(state)))
+        sure = np.where(state > 0, 20, 0)
+        return state, np.stack([sure, np.zeros_like(sure)], axis=1).astype(np.float32)
+
+    def gather(self, state, rows):
+        return state[rows]
+
+    def concatenate(self, states):
+        return np.concatenate(states)
+
+
+def engine(policy):
+    return Engine(Sleeper(), policy, Preprocessing(size=32))
+
+
+def photos(*levels):
+    return np.stack([np.full((32, 32, 3), level, np.uint8) for level in levels])
+
+
+def test_the_overhead_is_what_is_left_of_an_images_time():
+    one = engine(fixed_exit(2, 2))
+    step = Pass(one, photos(200), batch=1, length=2)
+    step(0)
+    assert len(one.backend.batches) == 4
+    assert 0 < step.overhead_ms[0] < 1000 * STAGE_S / 4  # the stages take 40 ms an image
+
+
+def test_time_that_the_policy_takes_is_overhead(monkeypatch):
+    one = engine(threshold_policy(2, 0.9))
+    original = type(one.policy).leaves
+
+    def slow(self, *arguments):
+        time.sleep(0.03)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(type(one.policy), "leaves", slow)
+    step = Pass(one, photos(200), batch=1, length=1)  # leaves at exit 1: one decision
+    step(0)
+    assert 30 <= step.overhead_ms[0] < 30 + 1000 * STAGE_S
+
+
+def test_a_metered_engine_answers_the_same():
+    plain = engine(threshold_policy(2, 0.9))
+    images = photos(10, 200, 30)
+    exits = [answer.exit for answer in plain.predict(images)]
+    assert exits == [answer.exit for answer in MeteredEngine(plain).predict(images)] == [2, 1, 2]
+
+
+def test_the_slice_moves_on_with_the_turn():
+    seen = []
+    one = engine(fixed_exit(2, 1))
+    one.backend.start = lambda images: seen.append(images.mean().round(2)) or images[:, 0, 0, 0]
+    levels = (0, 51, 102, 153, 204)
+    step = Pass(one, photos(*levels), batch=1, length=2)
+    for turn in range(3):
+        step(turn)
+    expected = [round(2 * level / 255 - 1, 2) for level in (0, 51, 102, 153, 204, 0)]
+    assert seen == pytest.approx(expected)
+
+
+def test_the_gain_is_images_a_second_with_the_policy_over_without():
+    one = engine(threshold_policy(2, 0.9))
+    (found,) = measure_throughput(
+        one, photos(200, 210, 220, 230), (4,), rounds=2, track=silent, length=4
+    )
+    # All leave at exit 1, so one stage in place of two.
+    assert found.gain.median == pytest.approx(2, rel=0.3)
+    assert found.per_second.median == pytest.approx(4 / STAGE_S, rel=0.3)
+    assert (found.batch, found.images, found.rounds) == (4, 4, 2)
+    assert (found.gain.name, found.gain.to) == ("policy", "final exit")
+
+
+def test_without_a_policy_there_is_no_gain():
+    (found,) = measure_throughput(
+        engine(fixed_exit(2, 2)), photos(9), (2,), rounds=2, track=silent, length=2
+    )
+    assert found.gain is None
+    assert found.per_second is None
