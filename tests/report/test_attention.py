@@ -6,7 +6,7 @@ import torch
 
 from endoexit.models.exits import FinalClassifier
 from endoexit.report.attention import TorchNetwork, exit_attention, grad_cam
-from tiny import CLASSES, SIDE, tiny_model, tiny_photos, tiny_run
+from tiny import SIDE, tiny_model, tiny_photos, tiny_run
 
 
 @pytest.fixture
@@ -74,5 +74,4 @@ def test_a_run_is_asked_in_batches(tmp_path):
     run = tiny_run(tmp_path / "run")
     photos = tiny_photos(11)  # more than one batch
     network = TorchNetwork(run)
-    assert network.logits(photos).shape == (4, 11, len(CLASSES))
     assert [one.maps.shape[0] for one in network.attention(photos)] == [11] * 4

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     paths: Annotated[
         list[str], typer.Argument(metavar="IMAGE...", help="Images, folders or quoted globs.")
     ],

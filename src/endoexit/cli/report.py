@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder that was evaluated.")],
+    run: Annotated[Path, typer.Argument(help="Run folder or bundle that was evaluated.")],
     *,
     out: Annotated[
         Path | None, typer.Option(help="Folder for page and figures.  [default: RUN/report]")

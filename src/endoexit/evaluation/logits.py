@@ -164,7 +164,10 @@ def _batches(
     run: Source, images: NDArray[np.uint8], precision: Precision, device: str, bar: Bar
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the logits (M, B, C) of one batch after the other."""
-    answer = _on_cpu(run, precision) if device == "cpu" else _on_gpu(run, precision, device)
+    if device == "cpu":
+        answer = all_exits(open_backend(run, precision, torch.get_num_threads()))
+    else:
+        answer = _on_gpu(run, precision, device)
     for start in range(0, len(images), BATCH_SIZE):
         batch = run.config.preprocessing.normalise(images[start : start + BATCH_SIZE])
         yield answer(batch)
@@ -174,9 +177,11 @@ def _batches(
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def _on_cpu(run: Source, precision: Precision) -> Answer:
-    """Return what answers at all exits, stage by stage, as in prediction."""
-    backend: Backend = open_backend(run, precision, torch.get_num_threads())
+def all_exits(backend: Backend) -> Answer:
+    """Return what answers at all exits, stage by stage, as in prediction.
+
+    It takes normalised images (B, 3, S, S) and gives logits (M, B, C).
+    """
 
     def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         state, exits = backend.start(batch), []

@@ -8,38 +8,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from endoexit.bundles import Source
 from endoexit.models.exits import CbamHead
 from endoexit.models.hifuse import HiFuse
 from endoexit.models.staged import StagedClassifier, State
 from endoexit.report.material import ExitAttention
-from endoexit.runs import Run
 
 BATCH_SIZE = 8
 
 
 class TorchNetwork:
-    """The network of a run; its weights are loaded when it is first asked.
+    """The network of a run, or of a bundle in PyTorch; its weights are loaded when first asked.
 
     Args:
         run: with weights.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Source) -> None:
         self._run = run
 
     @cached_property
     def model(self) -> StagedClassifier:
         """The network, in evaluation mode."""
         return self._run.load_model()
-
-    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (M, B, C); see `Network`."""
-        model = self.model  # loaded out here: weights made in inference mode have no gradients
-        parts = []
-        with torch.inference_mode():
-            for batch in self._batches(images):
-                parts.append(torch.stack(model(batch)).float().numpy())
-        return np.concatenate(parts, axis=1)
 
     def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
         """Return what each exit looks at; see `Network`."""

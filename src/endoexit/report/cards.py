@@ -207,7 +207,8 @@ class Cards:
         views = [View("image", "image", alt, jpeg(shown), width, height)]
         mask = self._mask(subject)
         outline = None if mask is None else mask.astype(np.uint8)
-        for name, (values, kind) in zip(self.exits, maps, strict=True):
+        looked = self.exits if maps else ()  # nobody could be asked
+        for name, (values, kind) in zip(looked, maps, strict=True):
             low, high = float(values.min()), float(values.max())
             if high == 0:
                 alt = f"{name}, {KINDS[kind]}: nothing speaks for the answer."

@@ -6,21 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
+from endoexit.bundles import open_source
 from endoexit.data.images import Preprocessing
 from endoexit.errors import ImageError, UsageError
+from endoexit.evaluation.logits import Answer, all_exits
 from endoexit.evaluation.progress import Track, silent
 from endoexit.files import replacing, write_text
-from endoexit.policy import ExitPolicy, fixed_exit, threshold_policy
+from endoexit.policy import ExitPolicy
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.material import Absent, Network
+from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
-from endoexit.runs import open_run
-from endoexit.runtime.opening import NO_POLICY, POLICY, read_policy
+from endoexit.runtime.opening import choose_policy, open_backend
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
-PRECISION = "torch-f32"
 _BATCH = 16
 _CLASSES = 12  # of more, the most probable ones are listed
 
@@ -35,7 +36,8 @@ class Explainable:
         classes: names in the order of the logits.
         exits: M.
         preprocessing: from image to network input.
-        network: answers, and says where it looks.
+        logits: of all exits, (M, B, C), from normalised images (B, 3, S, S).
+        network: says where it looks.
         policy: decides which exit answers.
         decided_by: the policy and its origin, in words.
     """
@@ -45,7 +47,8 @@ class Explainable:
     classes: tuple[str, ...]
     exits: int
     preprocessing: Preprocessing
-    network: Network
+    logits: Answer
+    network: Network | Absent
     policy: ExitPolicy
     decided_by: str
 
@@ -72,39 +75,29 @@ class Explained:
 
 
 def open_explainable(path: Path, *, threshold: float | None = None) -> Explainable:
-    """Open a run folder for questions about single images.
+    """Open a run or a bundle for questions about single images.
 
     Args:
-        path: the run folder.
+        path: the folder.
         threshold: as in `endoexit.runtime.opening.open_engine`.
 
     Raises:
-        RunError: it is no run folder, or has no weights.
+        RunError: it is neither, or has no weights.
         PolicyError: its policy was fitted for other weights, or the threshold is out of range.
     """
-    run = open_run(path)
-    _ = run.weights_path
-    from endoexit.models import StagedClassifier  # noqa: PLC0415  (torch is slow to import)
-    from endoexit.report.attention import TorchNetwork  # noqa: PLC0415
-
-    network = TorchNetwork(run)
-    model: StagedClassifier = network.model
-    exits = model.num_stages
-    if threshold is not None:
-        policy: ExitPolicy | None = threshold_policy(exits, threshold)
-        decided = f"largest probability of {threshold:g} or more, as asked for"
-    else:
-        policy = read_policy(run, PRECISION)
-        decided = NO_POLICY if policy is None else f"{POLICY}: {policy.goal or policy.rule}"
+    source = open_source(path)
+    backend = open_backend(source, None)
+    policy, decided_by = choose_policy(source, backend, threshold)
     return Explainable(
         name=path.resolve().name,
-        model=run.config.model,
-        classes=run.classes,
-        exits=exits,
-        preprocessing=run.config.preprocessing,
-        network=network,
-        policy=policy or fixed_exit(exits, exits),
-        decided_by=decided,
+        model=source.config.model,
+        classes=source.classes,
+        exits=backend.num_stages,
+        preprocessing=source.config.preprocessing,
+        logits=all_exits(backend),
+        network=network_of(source),
+        policy=policy,
+        decided_by=decided_by,
     )
 
 
@@ -147,6 +140,7 @@ def explain(
         source=source,
         entries=[(card, _probabilities(source, card)) for card in cards],
         failed=failed,
+        unseen=source.network.reason if isinstance(source.network, Absent) else "",
     )
     write_text(out / PAGE, html)
     return Explained(out / PAGE, tuple(pictures), tuple(cards), tuple(failed))
@@ -163,7 +157,7 @@ def _cards(source: Explainable, paths: Sequence[Path], failed: list[tuple[str, s
             failed.append((_name(path), str(error)))
     if not readable:
         return []
-    logits = source.network.logits(np.stack(seen))
+    logits = source.logits(source.preprocessing.normalise(np.stack(seen)))
     exits = source.policy.assign(logits)
     probabilities = exit_probabilities(source.policy, logits)
     subjects = [

@@ -1,4 +1,4 @@
-"""What a report is made of, wherever it comes from: a run folder today, a bundle likewise."""
+"""What a report is made of, wherever it comes from: a run or a bundle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,9 +41,6 @@ class ExitAttention:
 class Network(Protocol):
     """A trained network that can be asked where it looks."""
 
-    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (M, B, C) of preprocessed images, uint8 (B, S, S, 3)."""
-
     def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
         """Return what each of the M exits looks at, for images likewise."""
 
@@ -65,8 +62,7 @@ class History:
 class Material:
     """Everything that a report shows.
 
-    A source of another kind (an exported bundle) fills the same fields, with `Absent` for what
-    it does not have; the page then says so in that place.
+    What a source does not have is `Absent`; the page then says so in that place.
 
     Attributes:
         path: the folder that was named.

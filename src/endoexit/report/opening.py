@@ -1,4 +1,4 @@
-"""From a run folder to the material of its report."""
+"""From a run or a bundle to the material of its report."""
 
 import csv
 import zipfile
@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.bundles import Bundle, Source, open_source
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, counted
 from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.policy import ExitPolicy
-from endoexit.report.material import Absent, History, Material
-from endoexit.runs import MANIFEST, WEIGHTS, Run, open_run
-from endoexit.runtime.opening import POLICY
+from endoexit.report.material import Absent, History, Material, Network
+from endoexit.runs import MANIFEST, WEIGHTS
+from endoexit.runtime.opening import policy_file
 
 EVALUATION, METRICS, AUDIT = "evaluation.json", "metrics.csv", "audit.json"
 
@@ -28,13 +29,13 @@ def open_material(
     images: Path | None = None,
     audit: Path | None = None,
 ) -> Material:
-    """Gather what a run folder holds for a report.
+    """Gather what a run or a bundle holds for a report.
 
     What is missing beside the evaluation (images, weights, logits, audit) is left out with its
     reason: the report says so and is made all the same.
 
     Args:
-        path: the run folder.
+        path: the folder.
         evaluation: in place of its `evaluation.json`, one that it holds of another role.
         images: the folder that the paths of the evaluation are relative to; by default the one
             that the run's manifest names.
@@ -42,10 +43,10 @@ def open_material(
             it is about the same images.
 
     Raises:
-        RunError: it is no run, was not evaluated, or its weights are no longer those evaluated.
+        RunError: it is neither, was not evaluated, or its weights are no longer those evaluated.
         DataError: a folder or an audit that was named is not there, or is not one.
     """
-    run = open_run(path)
+    run = open_source(path)
     file = evaluation or run.path / EVALUATION
     found = _read_evaluation(run, file)
     split = _split(run)
@@ -56,34 +57,40 @@ def open_material(
         evaluation=found,
         evaluation_file=file,
         policy=policy,
-        policy_changed=_policy_changed(run, policy),
+        policy_changed=_policy_changed(run, found, policy),
         preprocessing=run.config.preprocessing,
         logits=_logits(run, found),
         history=_history(run),
         split=split,
         audit=_audit(run, root, audit),
         images=root,
-        network=_network(run),
+        network=network_of(run),
         facts=_facts(run, file, found),
-        train_command=run.config.command,
+        train_command="" if isinstance(run, Bundle) else run.config.command,
     )
 
 
-def _read_evaluation(run: Run, file: Path) -> Evaluation:
+def _read_evaluation(run: Source, file: Path) -> Evaluation:
     if not file.is_file():
         raise RunError(
             f"there is no {file}: a report shows what an evaluation found. Make one with: "
-            f"endoexit evaluate {run.path}"
+            f"{_evaluate(run)}"
         )
     found = Evaluation.read(file)
     _check_lengths(file, found)
-    weights = run.path / WEIGHTS
-    if weights.is_file() and run.weights_sha256 != found.run.weights_sha256:
+    there = isinstance(run, Bundle) or (run.path / WEIGHTS).is_file()
+    if there and run.weights_sha256 != found.run.weights_sha256:
         raise RunError(
-            f"{file} is of other weights than {weights} holds now: evaluate again with "
-            f"`endoexit evaluate {run.path}`."
+            f"{file} is of other weights than {run.path} holds now: evaluate again with "
+            f"`{_evaluate(run)}`."
         )
     return found
+
+
+def _evaluate(run: Source) -> str:
+    """Return the command that evaluates a run or a bundle."""
+    manifest = " --manifest MANIFEST" if isinstance(run, Bundle) else ""
+    return f"endoexit evaluate {run.path}{manifest}"
 
 
 def _check_lengths(file: Path, found: Evaluation) -> None:
@@ -114,19 +121,19 @@ def _policy(found: Evaluation) -> ExitPolicy | None:
     return None if found.adaptive is None else ExitPolicy.model_validate(found.adaptive.policy)
 
 
-def _policy_changed(run: Run, evaluated: ExitPolicy | None) -> bool:
-    file = run.path / POLICY
-    if evaluated is None or not file.is_file():
-        return False
+def _policy_changed(run: Source, found: Evaluation, evaluated: ExitPolicy | None) -> bool:
     try:
+        file = policy_file(run, found.run.precision)
+        if evaluated is None or file is None:
+            return False
         return ExitPolicy.read(file) != evaluated
     except PolicyError:
         return True
 
 
-def _logits(run: Run, found: Evaluation) -> NDArray[np.float32] | Absent:
+def _logits(run: Source, found: Evaluation) -> NDArray[np.float32] | Absent:
     file = run.path / found.run.logits
-    remake = f"`endoexit evaluate {run.path}` computes them again."
+    remake = f"`{_evaluate(run)}` computes them again."
     try:
         # Opened here: np.load leaves a damaged archive open.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
@@ -141,7 +148,9 @@ def _logits(run: Run, found: Evaluation) -> NDArray[np.float32] | Absent:
     return logits
 
 
-def _history(run: Run) -> History | Absent:
+def _history(run: Source) -> History | Absent:
+    if isinstance(run, Bundle):
+        return Absent("A bundle does not hold how its network was trained; its run does.")
     file = run.path / METRICS
     if not file.is_file():
         return Absent("The run has no metrics.csv: its weights were not trained by this program.")
@@ -158,7 +167,9 @@ def _history(run: Run) -> History | Absent:
     return History(columns, int(best))
 
 
-def _split(run: Run) -> dict[str, Any] | Absent:
+def _split(run: Source) -> dict[str, Any] | Absent:
+    if isinstance(run, Bundle):
+        return Absent("A bundle holds no list of images, so it cannot say who had which role.")
     file = sidecar_path(run.path / MANIFEST)
     if not file.is_file():
         return Absent(
@@ -175,7 +186,7 @@ def _split(run: Run) -> dict[str, Any] | Absent:
 
 
 def _images(
-    run: Run, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+    run: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
 ) -> Path | Absent:
     if images is not None:
         if not images.is_dir():
@@ -196,7 +207,7 @@ def _images(
     return folder
 
 
-def _audit(run: Run, root: Path | Absent, audit: Path | None) -> dict[str, Any] | Absent:
+def _audit(run: Source, root: Path | Absent, audit: Path | None) -> dict[str, Any] | Absent:
     if audit is not None:
         document = read_json(audit, DataError)
         if not _is_audit(document):
@@ -220,15 +231,21 @@ def _is_audit(document: Any) -> bool:
     return isinstance(document, dict) and all(name in document for name in needed)
 
 
-def _network(run: Run) -> Any:
-    if not (run.path / WEIGHTS).is_file():
+def network_of(run: Source) -> Network | Absent:
+    """Return what says where the exits look; Absent without a network in PyTorch."""
+    if isinstance(run, Bundle) and run.config.backend != "torch":
+        return Absent(
+            f"These stages run in {run.config.backend}, which cannot be asked where it looks; the "
+            "run that the bundle was exported from can."
+        )
+    if not isinstance(run, Bundle) and not (run.path / WEIGHTS).is_file():
         return Absent("The weights are not in the run any more, so nobody can ask where it looks.")
     from endoexit.report.attention import TorchNetwork  # noqa: PLC0415  (torch is slow to import)
 
     return TorchNetwork(run)
 
 
-def _facts(run: Run, file: Path, found: Evaluation) -> list[tuple[str, str]]:
+def _facts(run: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
     config, timing = run.config, found.timing
     changed = "".join(f", {name} {value}" for name, value in config.overrides.items())
     facts = [
@@ -238,19 +255,33 @@ def _facts(run: Run, file: Path, found: Evaluation) -> list[tuple[str, str]]:
         ("preprocessing", found.run.preprocessing),
         ("evaluation, SHA-256", sha256_file(file)),
         ("seed of the training", str(config.seed)),
-        ("precision of the training", config.precision),
+        *_origin(run),
         ("precision of the answers", found.run.precision),
         ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),
-        ("trained on", _machine(config.machine)),
     ]
     if timing is not None:
         threads = f"{counted(timing.threads, 'thread')}, {timing.rounds} rounds, {timing.precision}"
         facts.append(("timed on", f"{_machine(timing.machine)}; {threads}"))
     if found.twin is not None:
         facts.append(("twin", f"{found.twin.model}, weights {found.twin.weights_sha256}"))
-    facts.append(("versions, training", _versions(config.versions)))
+    made = "versions, export" if isinstance(run, Bundle) else "versions, training"
+    facts.append((made, _versions(config.versions)))
     facts.append(("versions, evaluation", _versions(found.versions)))
     return facts
+
+
+def _origin(run: Source) -> list[tuple[str, str]]:
+    config = run.config
+    if isinstance(run, Bundle):
+        return [
+            ("weights of the run, SHA-256", run.config.run_weights_sha256),
+            ("exported by", config.command),
+            ("exported on", _machine(config.machine)),
+        ]
+    return [
+        ("precision of the training", config.precision),
+        ("trained on", _machine(config.machine)),
+    ]
 
 
 def _machine(machine: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ class Bins:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: |accuracy − confidence|, weighted by images."""
+        """Expected calibration error: `|accuracy − confidence|`, weighted by images."""
         gaps = np.abs(np.nan_to_num(self.right) - np.nan_to_num(self.sure))
         return float((gaps * self.counts).sum() / self.counts.sum())
 

@@ -60,7 +60,7 @@ def open_engine(
     """
     source = open_source(path)
     backend = open_backend(source, precision, threads)
-    policy, decided_by = _choose_policy(source, backend, threshold)
+    policy, decided_by = choose_policy(source, backend, threshold)
     engine = Engine(backend, policy, source.config.preprocessing, deadline_ms)
     return Opened(engine, source.classes, decided_by)
 
@@ -160,9 +160,10 @@ def _has_bf16(backend: str) -> bool:
     return supports_bf16()
 
 
-def _choose_policy(
+def choose_policy(
     source: Source, backend: Backend, threshold: float | None
 ) -> tuple[ExitPolicy, str]:
+    """Return what decides who leaves where, and its origin in words; see `open_engine`."""
     exits = backend.num_stages
     if threshold is not None:
         words = f"largest probability of {threshold:g} or more, as asked for"
