@@ -103,6 +103,20 @@ def test_every_block_runs_or_is_shown_only(page):
         assert known or block.language.startswith("{"), f"{page}, line {block.line}"
 
 
+def test_the_reference_names_every_part_of_the_package():
+    """Commands have a page of their own, made from the command line."""
+    parts = {path.stem for path in (ROOT / "src" / "endoexit").glob("[a-z]*") if path.stem != "cli"}
+    reference = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^   endoexit\.(\w+)$", reference, re.MULTILINE)) == parts
+
+
+def test_every_page_stands_in_the_table_of_contents():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = {f"docs/{line}.md" for line in index.splitlines() if re.fullmatch(r"[\w/-]+", line)}
+    generated = {"docs/reference/commands.md"}
+    assert listed - generated == set(PAGES) - {"README.md", "docs/index.md"}
+
+
 # The executor itself
 
 
