@@ -105,8 +105,9 @@ def summarise(name: str, folder: Path) -> dict[str, Any]:
         "timing": first.timing.model_dump(mode="json") if first.timing else None,
         "prototype_percent": PROTOTYPE[name],
         "mean_accuracy_percent": {
-            row: round(statistics.fmean(accuracy(s["rows"][row]) for s in seeds), 2)
+            row: round(statistics.fmean(map(accuracy, rows_of(seeds, row))), 2)
             for row in (*EXITS, "twin", "adaptive")
+            if rows_of(seeds, row)
         },
         "seeds": seeds,
         "machine": describe_machine(),
@@ -127,6 +128,11 @@ def training_facts(run: Path) -> dict[str, Any]:
         "minutes": round(sum(float(line.split(",")[column]) for line in lines[1:]) / 60, 1),
         "machine": config.machine,
     }
+
+
+def rows_of(seeds: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return one row of every seed that has it: a twin may not be trained yet."""
+    return [seed["rows"][name] for seed in seeds if name in seed["rows"]]
 
 
 def accuracy(row: dict[str, Any]) -> float:
@@ -151,7 +157,9 @@ def table(result: dict[str, Any]) -> str:
              "adaptive": f"adaptive (threshold {result['threshold']:g})"}  # fmt: skip
     rows = []
     for key, label in names.items():
-        own = [s["rows"][key] for s in seeds]
+        own = rows_of(seeds, key)
+        if not own:
+            continue
         each = ", ".join(f"{accuracy(row):.1f}" for row in own)
         prototype = result["prototype_percent"].get(key)
         macs = statistics.fmean(row["macs"] for row in own) / 1e9
