@@ -93,8 +93,11 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
             threads=options.threads,
         )
         names = choose_peers(options.against, subject.kind)
-        images = load_images(options.images, subject.engine.preprocessing, track)
         threads = subject.engine.backend.threads
+        # Both start processes: done before this one has threads at work and much memory.
+        describe_machine()
+        peaks = measure_memory(path, options.precision, threads)
+        images = load_images(options.images, subject.engine.preprocessing, track)
         network = Network.of(subject.source)
         peers = []
         with track("building peers", len(names)) as bar:
@@ -109,7 +112,7 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
                 )
                 peers.append(peer)
                 bar.advance()
-        return _Work(path, options, subject, images, peers, track).measure()
+        return _Work(path, options, subject, images, peers, peaks, track).measure()
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class _Work:
     subject: Subject
     images: BenchImages
     peers: list[Peer]
+    peaks: dict[int, float]
     track: Track
     times: dict[str, list[float]] = field(default_factory=dict)
 
@@ -153,9 +157,7 @@ class _Work:
                     track=self.track,
                 )
             ),
-            peak_memory_mib=measure_memory(
-                self.path, self.options.precision, subject.engine.backend.threads
-            ),
+            peak_memory_mib=self.peaks,
             notes=tuple(self._notes()),
         )
 
