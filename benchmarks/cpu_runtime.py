@@ -1,0 +1,148 @@
+"""What the CPU runtime gains: exits, bundles and policies in real time, held against targets.
+
+    python benchmarks/cpu_runtime.py networks --only ee_hifuse_nano [--rounds 11]
+    python benchmarks/cpu_runtime.py trained RUN
+    python benchmarks/cpu_runtime.py preprocessing
+    python benchmarks/cpu_runtime.py start
+    python benchmarks/cpu_runtime.py pages
+
+Every part measures something of its own and replaces its own results in
+benchmarks/results/cpu_runtime.json, so each can be run again alone; `pages` makes the table of the
+README and docs/cpu-runtime.md from that file, as every part does at its end. Contenders that are
+compared take turns in one process, and ratios are taken round by round.
+
+- networks: time of one image, 224×224, random weights: every exit in OpenVINO (f32, bf16, int8)
+  and ONNX Runtime, beside the same networks in one piece and eager PyTorch.
+- trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
+  accuracy on calibrate: accuracy on test, mean time of an image, images a second.
+- preprocessing: from a JPEG of 1280×1024 pixels to the network's input, on one core.
+- start: `endoexit predict` on one image, from nothing to the answer.
+"""
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from endoexit.cli.console import progress
+from endoexit.files import read_json, write_json
+from endoexit.machine import describe_machine, library_versions
+from runtime_files import measure_preprocessing, measure_start
+from runtime_networks import NETWORKS, VARIANTS, measure_network
+from runtime_pages import write_pages
+from runtime_trained import measure_trained
+from tables import RESULTS, ROOT
+
+RESULT = RESULTS / "cpu_runtime.json"
+
+
+def put(path: tuple[str, ...], found: dict[str, Any], threads: int) -> None:
+    """Put the result of one part into the file, with all that it depends on."""
+    document = read_json(RESULT) if RESULT.is_file() else {}
+    place = document
+    for name in path[:-1]:
+        place = place.setdefault(name, {})
+    place[path[-1]] = {
+        "command": shlex.join(["python", "benchmarks/cpu_runtime.py", *_public(sys.argv[1:])]),
+        "threads": threads,
+        "machine": describe_machine(),
+        "versions": library_versions(),
+        **found,
+    }
+    write_json(RESULT, document)
+
+
+def _public(arguments: list[str]) -> list[str]:
+    """Return arguments without the folders of this machine."""
+    return [
+        Path(word).resolve().relative_to(ROOT).as_posix()
+        if Path(word).exists() and Path(word).resolve().is_relative_to(ROOT)
+        else Path(word).name
+        if Path(word).is_absolute()
+        else word
+        for word in arguments
+    ]
+
+
+def networks(arguments: argparse.Namespace, work: Path) -> None:
+    """Measure networks with random weights."""
+    for name in arguments.only:
+        found = measure_network(
+            name,
+            work / name,
+            variants=arguments.variants,
+            threads=arguments.threads,
+            rounds=arguments.rounds,
+            track=progress,
+        )
+        put(("networks", name), found, arguments.threads)
+
+
+def trained(arguments: argparse.Namespace, work: Path) -> None:
+    """Measure a trained run."""
+    found = measure_trained(
+        arguments.run,
+        work / "trained",
+        drop=arguments.max_accuracy_drop,
+        threads=arguments.threads,
+        rounds=arguments.rounds,
+        track=progress,
+    )
+    put(("trained",), found, arguments.threads)
+
+
+def preprocessing(arguments: argparse.Namespace, work: Path) -> None:
+    """Measure decoding and resizing."""
+    put(("preprocessing",), measure_preprocessing(work, arguments.rounds, progress), 1)
+
+
+def start(arguments: argparse.Namespace, work: Path) -> None:
+    """Measure the start of a prediction."""
+    found = measure_start(work / "start", arguments.threads, arguments.rounds)
+    put(("start",), found, arguments.threads)
+
+
+def pages(arguments: argparse.Namespace, work: Path) -> None:
+    """Measure nothing: the pages are made at the end anyway."""
+
+
+def parse() -> argparse.Namespace:
+    """Return the arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = parser.add_subparsers(required=True)
+
+    def part(work: Callable[[argparse.Namespace, Path], None], rounds: int) -> Any:
+        one = parts.add_parser(work.__name__, description=work.__doc__)
+        one.set_defaults(part=work)
+        one.add_argument("--threads", type=int, default=2)
+        one.add_argument("--rounds", type=int, default=rounds)
+        one.add_argument("--work", type=Path, help="keep runs and bundles there, and use them")
+        return one
+
+    one = part(networks, 11)
+    one.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    one.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    one = part(trained, 30)
+    one.add_argument("run", type=Path, help="folder of a trained run with its manifest")
+    one.add_argument("--max-accuracy-drop", type=float, default=0.01)
+    part(preprocessing, 11)
+    part(start, 5)
+    parts.add_parser("pages", description=pages.__doc__).set_defaults(part=pages, work=None)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure one part and make the pages."""
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments.part(arguments, arguments.work or Path(folder))
+    write_pages(read_json(RESULT))
+
+
+if __name__ == "__main__":
+    main()

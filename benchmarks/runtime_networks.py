@@ -1,0 +1,232 @@
+"""Networks with random weights for `cpu_runtime.py`: exits, one piece, eager PyTorch, targets."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from endoexit.bench.limit import limits, matrix_product
+from endoexit.bench.peers import Network, open_peer
+from endoexit.bench.ratios import Times, ratio, spread
+from endoexit.bench.records import Spread
+from endoexit.bench.subject import FINAL, Subject, exit_works, open_subject
+from endoexit.bench.throughput import measure_throughput
+from endoexit.bundles import is_bundle
+from endoexit.data.images import Preprocessing
+from endoexit.data.manifest import Manifest, Row, write_manifest
+from endoexit.data.phantom import CLASSES, render_phantom
+from endoexit.evaluation.latency import Contender, keeping_threads
+from endoexit.evaluation.progress import Track
+from endoexit.evaluation.turns import Work, take_turns
+from endoexit.export.export import ExportOptions, export_run
+from endoexit.export.requirements import has_bf16
+from endoexit.models import create_model
+from endoexit.policy import threshold_policy
+from endoexit.runs import Run, RunConfig, write_run
+from endoexit.runtime.engine import Engine, Images
+
+NETWORKS = ("ee_hifuse_small", "ee_hifuse_small_dw", "ee_hifuse_nano")
+SIZE = 224
+PER_CLASS = 4
+DECISION = 0.9
+
+# By what it is called: the bundle that it comes from, and what its floats compute in.
+VARIANTS = {
+    "openvino-f32": ("openvino", "f32"),
+    "openvino-bf16": ("openvino", "bf16"),
+    "openvino-int8": ("openvino", "int8"),
+    "onnx-f32": ("onnx", "f32"),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A ratio that shall not be exceeded: the time of `name` over that of `to`."""
+
+    network: str
+    what: str
+    name: str
+    to: str
+    at_most: float
+
+
+def targets(network: str, variants: Sequence[str]) -> list[Target]:
+    """Return the targets of a network, as far as the variants were measured."""
+    wanted = []
+    if network == "ee_hifuse_small":
+        for variant, most in (("f32", 0.45), ("bf16", 0.27), ("int8", 0.20)):
+            name = f"openvino-{variant}"
+            wanted.append(Target(network, f"final exit, {name} / eager PyTorch f32",
+                                 f"{name} {FINAL}", "eager", most))  # fmt: skip
+    for variant in variants:
+        shares = {"ee_hifuse_small": (0.28, 0.48), "ee_hifuse_nano": (0.40,)}.get(network, ())
+        wanted += [
+            Target(network, f"exit {number} / final exit, {variant}",
+                   f"{variant} exit {number}", f"{variant} {FINAL}", most)
+            for number, most in enumerate(shares, start=1)
+        ]  # fmt: skip
+    split = {"ee_hifuse_small": 1.04, "ee_hifuse_nano": 1.10}.get(network)
+    if split is not None:
+        for variant in ("openvino-f32", "openvino-bf16"):
+            for piece, words in (("one piece", "final exit only"), ("all exits", "all exits")):
+                wanted.append(Target(
+                    network, f"all stages in sequence / one piece with {words}, {variant}",
+                    f"{variant} {FINAL}", f"{variant} {piece}", split))  # fmt: skip
+    measured = {*variants, "eager"}
+    return [
+        one for one in wanted if one.name.split()[0] in measured and one.to.split()[0] in measured
+    ]
+
+
+def random_run(name: str, folder: Path) -> Run:
+    """Return a run of a network with random weights."""
+    torch.manual_seed(0)
+    config = RunConfig(model=name, classes=CLASSES, preprocessing=Preprocessing(size=SIZE))
+    return write_run(folder, config, create_model(name, len(CLASSES)))
+
+
+def phantom_images(folder: Path) -> Manifest:
+    """Return a manifest of rendered images, all of the role train."""
+    render_phantom(folder / "phantom", PER_CLASS, SIZE)
+    rows = [
+        Row(path.relative_to(folder).as_posix(), path.parent.name, path.stem, "train")
+        for path in sorted((folder / "phantom").rglob("*.jpg"))
+    ]
+    return write_manifest(folder / "manifest.csv", rows, folder)
+
+
+def export_once(run: Run, out: Path, backend: str, precision: str, **others: Any) -> Path:
+    """Export a run, unless the bundle is there already."""
+    if not is_bundle(out):
+        options = ExportOptions(backend=backend, precision=precision, accept_drop=True)
+        export_run(run, out, options, **others)
+    return out
+
+
+def open_variants(
+    name: str, folder: Path, variants: Sequence[str], threads: int, track: Track
+) -> dict[str, Subject]:
+    """Export what is not there yet; return the variants that this processor computes."""
+    run, manifest = random_run(name, folder / "run"), phantom_images(folder)
+    floats = "bf16" if has_bf16("openvino") else "f32"
+    found = {}
+    for variant in variants:
+        backend, precision = VARIANTS[variant]
+        if precision == "bf16" and floats != "bf16":
+            continue
+        stored = floats if precision == "f32" and backend == "openvino" else precision
+        bundle = export_once(
+            run, folder / f"{backend}-{stored}", backend, stored, manifest=manifest, track=track
+        )
+        own = "f32" if precision == "f32" else None
+        found[variant] = open_subject(bundle, precision=own, threads=threads)
+    return found
+
+
+def measure_network(
+    name: str,
+    folder: Path,
+    *,
+    variants: Sequence[str],
+    threads: int,
+    rounds: int,
+    track: Track,
+) -> dict[str, Any]:
+    """Measure everything about one network in one interleaved run."""
+    with keeping_threads(), tempfile.TemporaryDirectory() as pieces:
+        subjects = open_variants(name, folder, variants, threads, track)
+        paths = sorted((folder / "phantom").rglob("*.jpg"))
+        images = np.stack([Preprocessing(size=SIZE).load(path) for path in paths])
+        works: dict[str, Work] = {}
+        for variant, subject in subjects.items():
+            works |= {f"{variant} {at}": work for at, work in exit_works(subject, images).items()}
+        works |= _one_piece(name, subjects, images, threads, Path(pieces))
+        products = {
+            numbers: product
+            for numbers in sorted({subject.numbers for subject in subjects.values()})
+            if (product := matrix_product(numbers, threads)) is not None
+        }
+        works |= {f"product {key}": lambda _, one=one: one.multiply()
+                  for key, one in products.items()}  # fmt: skip
+        with track(f"timing {name}", rounds) as bar:
+            times = take_turns(works, rounds, bar, untimed=1)
+        found = {
+            variant: limits(
+                products[subject.numbers],
+                times[f"product {subject.numbers}"],
+                subject.macs(),
+                [times[f"{variant} {at}"] for at in subject.exits],
+            )
+            for variant, subject in subjects.items()
+            if subject.numbers in products
+        }
+        return {
+            "size": SIZE,
+            "rounds": rounds,
+            "milliseconds": {key: milliseconds(values) for key, values in times.items()},
+            "targets": [_held(one, times) for one in targets(name, list(subjects))],
+            "limits": {key: rounded(one.model_dump(mode="json")) for key, one in found.items()},
+            "overhead_ms": {
+                key: rounded(_overhead(subject, images, track).model_dump())
+                for key, subject in subjects.items()
+            },
+        }
+
+
+def _one_piece(
+    name: str, subjects: Mapping[str, Subject], images: Images, threads: int, folder: Path
+) -> dict[str, Work]:
+    """Return the whole network: in eager PyTorch, and as one graph at each precision."""
+    network = Network(name, {}, len(CLASSES), Preprocessing(size=SIZE))
+    wanted = [("eager", "eager", "f32")]
+    if has_bf16("torch"):
+        wanted.append(("eager-bf16", "eager-bf16", "bf16"))
+    for variant, subject in subjects.items():
+        if subject.numbers != "int8":  # one piece is not quantised
+            wanted.append((f"{variant} one piece", subject.kind, subject.floats))
+            wanted.append((f"{variant} all exits", f"{subject.kind}-all-exits", subject.floats))
+    found = {}
+    for called, peer, floats in wanted:
+        opened = open_peer(peer, network, "torch", floats, threads=threads, folder=folder / floats)
+        found[called] = Contender(opened.engine, images).answer
+    return found
+
+
+def _overhead(subject: Subject, images: Images, track: Track) -> Spread:
+    """Return what policy, gathering and bookkeeping take of an image, one at a time."""
+    backend = subject.engine.backend
+    policy = threshold_policy(backend.num_stages, DECISION)
+    engine = Engine(backend, policy, subject.engine.preprocessing)
+    (found,) = measure_throughput(engine, images, (1,), rounds=3, track=track, length=8)
+    return found.overhead_ms
+
+
+def _held(target: Target, times: Times) -> dict[str, Any]:
+    found = ratio(times, target.name, target.to)
+    return held(target.what, found, target.at_most)
+
+
+def held(what: str, found: Spread, at_most: float) -> dict[str, Any]:
+    """Return a target beside what was measured."""
+    values = {"median": found.median, "low": found.low, "high": found.high}
+    return {"what": what, "at_most": at_most, **rounded(values), "met": found.median <= at_most}
+
+
+def milliseconds(values: Sequence[float]) -> dict[str, float]:
+    """Return the median, the quartiles and the 95th percentile of times."""
+    found = spread(values)
+    p95 = float(np.quantile(values, 0.95))
+    return rounded({"p50": found.median, "low": found.low, "high": found.high, "p95": p95})
+
+
+def rounded(value: Any) -> Any:
+    """Return a document with numbers of four digits that count."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,162 @@
+"""A trained run for `cpu_runtime.py`: accuracy and time under a policy that keeps accuracy."""
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from endoexit.bench.peers import Network, open_peer
+from endoexit.bench.ratios import mixed, ratio_of, spread
+from endoexit.bench.subject import (
+    FINAL,
+    Subject,
+    exit_works,
+    open_subject,
+    policy_works,
+)
+from endoexit.bench.throughput import measure_throughput
+from endoexit.data.cache import cache_images
+from endoexit.evaluation.calibrate import CalibrationOptions, calibrate_run
+from endoexit.evaluation.latency import Contender, keeping_threads
+from endoexit.evaluation.logits import FOLDER as LOGITS
+from endoexit.evaluation.logits import collect_logits
+from endoexit.evaluation.progress import Track
+from endoexit.evaluation.turns import Work, take_turns
+from endoexit.export.requirements import has_bf16
+from endoexit.policy.goals import make_goal
+from endoexit.runs import Run, open_run
+from endoexit.runtime.engine import Images, Prediction
+from runtime_networks import export_once, held, milliseconds, rounded
+
+BATCHES = (1, 8, 32)
+LONGEST_PASS = 256
+TIME, GAIN, LOSS, OVERHEAD_MS = 0.25, 1.6, 0.01, 0.3
+
+
+def measure_trained(
+    path: Path, folder: Path, *, drop: float, threads: int, rounds: int, track: Track
+) -> dict[str, Any]:
+    """Measure a trained run, exported at every precision of OpenVINO."""
+    run = _copy(path, folder / "run")
+    calibrate_run(run, make_goal(max_accuracy_drop=drop), CalibrationOptions(), track=track)
+    cohort = run.manifest().cohort("test")
+    preprocessing = run.config.preprocessing
+    images = np.asarray(cache_images(cohort.paths, preprocessing).images)
+    eager = collect_logits(run, "test", track=track)
+    precisions = ("bf16", "int8") if has_bf16("openvino") else ("f32", "int8")
+    with keeping_threads(), tempfile.TemporaryDirectory() as pieces:
+        subjects = {
+            name: open_subject(
+                export_once(run, folder / name, "openvino", name, track=track), threads=threads
+            )
+            for name in precisions
+        }
+        answers = {name: _answers(one, images, track) for name, one in subjects.items()}
+        works: dict[str, Work] = {}
+        for name, subject in subjects.items():
+            exits = np.array([answer.exit for answer in answers[name]])
+            works |= {f"{name} {at}": one for at, one in exit_works(subject, images).items()}
+            works |= {f"{name} policy {at}": one
+                      for at, one in policy_works(subject, images, exits).items()}  # fmt: skip
+        peer = open_peer("eager", Network.of(run), "torch", "f32", threads=threads,
+                         folder=Path(pieces))  # fmt: skip
+        works["eager"] = Contender(peer.engine, images).answer
+        with track("timing the trained run", rounds) as bar:
+            times = take_turns(works, rounds, bar, untimed=1)
+        found = {
+            name: _precision(subject, answers[name], eager.labels, images, times, track=track)
+            for name, subject in subjects.items()
+        }
+    final = float((eager.logits[-1].argmax(axis=1) == eager.labels).mean())
+    return {
+        "run": path.resolve().name,
+        "network": run.config.model,
+        "size": preprocessing.size,
+        "goal": f"accuracy on calibrate at most {drop:g} below that of the final exit",
+        "test_images": len(images),
+        "rounds": rounds,
+        "accuracy_final_pytorch_f32": rounded(final),
+        "milliseconds": {name: milliseconds(values) for name, values in times.items()},
+        "precisions": found,
+    }
+
+
+def _copy(path: Path, folder: Path) -> Run:
+    """Return a copy of a run, so that its own policy and logits stay as they are."""
+    if not folder.exists():
+        unwanted = shutil.ignore_patterns(LOGITS, "checkpoints", "tensorboard", "policy.json")
+        shutil.copytree(path, folder, ignore=unwanted)
+    return open_run(folder)
+
+
+def _answers(subject: Subject, images: Images, track: Track) -> list[Prediction]:
+    found: list[Prediction] = []
+    with track(f"test images, {subject.precision}", len(images)) as bar:
+        for row in range(len(images)):
+            found += subject.engine.predict(images[row : row + 1])
+            bar.advance()
+    return found
+
+
+def _precision(
+    subject: Subject,
+    answers: list[Prediction],
+    labels: np.ndarray,
+    images: Images,
+    times: dict[str, list[float]],
+    *,
+    track: Track,
+) -> dict[str, Any]:
+    """Return accuracy, mean time and throughput of one bundle, held against the targets."""
+    name = subject.source.path.name
+    counts = dict(sorted(Counter(answer.exit for answer in answers).items()))
+    means = mixed({number: times[f"{name} policy {number}"] for number in counts}, counts)
+    adaptive = float(np.mean([answer.label for answer in answers] == labels))
+    final = _final_accuracy(subject, images, labels)
+    to_eager = ratio_of("policy", means, "eager", times["eager"])
+    length = min(len(images), LONGEST_PASS)
+    streams = measure_throughput(
+        subject.engine, images, BATCHES, rounds=5, track=track, length=length
+    )
+    last = streams[-1]
+    overhead = streams[0].overhead_ms
+    targets = [
+        held(f"{name}: mean time under the policy / eager PyTorch f32", to_eager, TIME),
+        held(
+            f"{name}: accuracy on test, final exit less policy",
+            spread([final - adaptive]),
+            LOSS,
+        ),
+        held(f"{name}: policy, gathering and bookkeeping, ms an image", overhead, OVERHEAD_MS),
+    ]
+    if last.gain is not None:
+        gain = rounded(last.gain.model_dump(include={"median", "low", "high"}))
+        what = f"{name}: images a second in batches of 32, policy / final exit"
+        targets.append({"what": what, "at_least": GAIN, **gain, "met": last.gain.median >= GAIN})
+    return {
+        "precision": subject.precision,
+        "policy": subject.engine.policy.goal,
+        "leave_at": {str(number): count for number, count in counts.items()},
+        "accuracy_policy": rounded(adaptive),
+        "accuracy_final": rounded(final),
+        "mean_ms": rounded(spread(means).model_dump()),
+        "final_to_eager": rounded(
+            ratio_of(FINAL, times[f"{name} {FINAL}"], "eager", times["eager"]).model_dump()
+        ),
+        "targets": targets,
+        "throughput": [rounded(one.model_dump(mode="json")) for one in streams],
+    }
+
+
+def _final_accuracy(subject: Subject, images: Images, labels: np.ndarray) -> float:
+    backend, preprocessing = subject.engine.backend, subject.engine.preprocessing
+    found = []
+    for row in range(len(images)):
+        state = backend.start(preprocessing.normalise(images[row : row + 1]))
+        for number in range(1, backend.num_stages + 1):
+            state, logits = backend.run(number, state)
+        found.append(int(logits[0].argmax()))
+    return float((np.array(found) == labels).mean())
