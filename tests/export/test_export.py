@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from bundle_makers import COMBINATIONS, GOAL
 from endoexit.bundles import open_bundle
@@ -15,10 +16,13 @@ from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.export import export as exporting
 from endoexit.export import requirements
 from endoexit.export.export import ExportOptions, export_run
+from endoexit.export.graphs import all_exits_graph, write_onnx
+from endoexit.models.branches import shift_mask
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.goals import make_goal
 from endoexit.runs import MANIFEST
 from evaluation_runs import copy_run
+from tiny import SIDE, tiny_model
 from tiny import tiny_run as run_without_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
@@ -179,3 +183,13 @@ def test_bf16_is_not_exported_where_the_processor_lacks_it(run, tmp_path, monkey
     with pytest.raises(UsageError, match="does not compute in bf16"):
         export_run(run, tmp_path / "bundle", ExportOptions("openvino", "bf16"))
     assert requirements.computed_names("openvino", "int8") == ("openvino-int8+f32",)
+
+
+def test_an_onnx_graph_leaves_the_network_as_it_was(tmp_path):
+    """What a network keeps of its first run (masks of windows) must not be the exporter's."""
+    shift_mask.cache_clear()
+    model = tiny_model()
+    write_onnx(all_exits_graph(model), (torch.zeros(2, 3, SIDE, SIDE),), tmp_path / "whole.onnx")
+    with torch.no_grad():
+        answers = model(torch.rand(2, 3, SIDE, SIDE))
+    assert all(type(logits) is torch.Tensor and logits.isfinite().all() for logits in answers)

@@ -123,6 +123,8 @@ def write_onnx(graph: Graph, example: State, path: Path) -> None:
         example: tensors of two images, on the CPU.
         path: ends in .onnx.
     """
+    with torch.no_grad():
+        graph(*example)  # what is computed once and kept must not be the exporter's placeholders
     batch = torch.export.Dim("batch")
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from endoexit.bundles import open_source
 from endoexit.data.images import Preprocessing
 from endoexit.errors import ImageError, UsageError
-from endoexit.evaluation.logits import Answer, all_exits
 from endoexit.evaluation.progress import Track, silent
 from endoexit.files import replacing, write_text
 from endoexit.policy import ExitPolicy
@@ -19,6 +19,9 @@ from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.runtime.opening import choose_policy, open_backend
+
+if TYPE_CHECKING:
+    from endoexit.evaluation.logits import Answer
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -47,7 +50,7 @@ class Explainable:
     classes: tuple[str, ...]
     exits: int
     preprocessing: Preprocessing
-    logits: Answer
+    logits: "Answer"
     network: Network | Absent
     policy: ExitPolicy
     decided_by: str
@@ -85,6 +88,8 @@ def open_explainable(path: Path, *, threshold: float | None = None) -> Explainab
         RunError: it is neither, or has no weights.
         PolicyError: its policy was fitted for other weights, or the threshold is out of range.
     """
+    from endoexit.evaluation.logits import all_exits  # noqa: PLC0415  (torch is slow to import)
+
     source = open_source(path)
     backend = open_backend(source, None)
     policy, decided_by = choose_policy(source, backend, threshold)
