@@ -209,8 +209,6 @@ def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder:
     graph = all_exits_graph(model) if way.all_exits else whole_graph(model)
     example = (torch.zeros(EXAMPLES, 3, network.preprocessing.size, network.preprocessing.size),)
     early = model.num_stages - 1 if way.all_exits else 0
-    with torch.no_grad():
-        graph(*example)  # what the network keeps for a size must not come from an exporter's trace
     if way.kind == "openvino":
         write_openvino(graph, example, folder / STAGES / "1.xml")
     else:
