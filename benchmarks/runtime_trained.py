@@ -19,6 +19,7 @@ from endoexit.bench.subject import (
 )
 from endoexit.bench.throughput import measure_throughput
 from endoexit.data.cache import cache_images
+from endoexit.data.manifest import sidecar_path
 from endoexit.evaluation.calibrate import CalibrationOptions, calibrate_run
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.logits import FOLDER as LOGITS
@@ -26,8 +27,9 @@ from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.export.requirements import has_bf16
+from endoexit.files import read_json, write_json
 from endoexit.policy.goals import make_goal
-from endoexit.runs import Run, open_run
+from endoexit.runs import MANIFEST, Run, open_run
 from endoexit.runtime.engine import Images, Prediction
 from runtime_networks import export_once, held, milliseconds, rounded
 
@@ -89,6 +91,10 @@ def _copy(path: Path, folder: Path) -> Run:
     if not folder.exists():
         unwanted = shutil.ignore_patterns(LOGITS, "checkpoints", "tensorboard", "policy.json")
         shutil.copytree(path, folder, ignore=unwanted)
+        # The copy names its images by a path that holds elsewhere too.
+        sidecar = sidecar_path(folder / MANIFEST)
+        root = str(open_run(path).manifest().root.resolve())
+        write_json(sidecar, read_json(sidecar) | {"root": root})
     return open_run(folder)
 
 
