@@ -12,6 +12,7 @@ from endoexit.evaluation.calibrate import (
     calibrate_run,
     exit_costs,
     find_run_policy,
+    measured_costs,
     require_unseen,
 )
 from endoexit.evaluation.complexity import catalog_complexity
@@ -119,6 +120,14 @@ def test_costs_are_measured_times(timed):
     assert found.result.expected.cost <= 2.5
     found = calibrate_run(timed, make_goal(budget="100 images, 0.25 seconds"))
     assert found.result.expected.cost <= 2.5
+
+
+def test_times_that_a_busy_machine_made_fall_are_put_in_order():
+    quiet = measured_costs([10.0, 20.0, 30.0], "x")
+    assert (quiet.values, quiet.source) == ((10.0, 20.0, 30.0), "x")
+    busy = measured_costs([18.0, 106.0, 22.0, 70.0], "x")
+    assert busy.values == (18.0, 64.0, 64.0, 70.0), "the two that fall get their mean"
+    assert busy.source == "x; a busy machine: 18, 106, 22, 70 ms as measured"
 
 
 def test_times_of_another_precision_machine_or_network_are_refused(timed):

@@ -1,9 +1,12 @@
 """From a run and a goal to `policy.json`: logits of its roles, costs of its exits, the policy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
+from scipy.optimize import isotonic_regression
 
 from endoexit.bundles import Source
 from endoexit.data.manifest import Cohort, Manifest
@@ -153,7 +156,7 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
         options: for the precision.
 
     Raises:
-        PolicyError: no such evaluation, or times that fall from one exit to the next.
+        PolicyError: no such evaluation.
     """
     config = run.config
     if unit == "macs":
@@ -175,16 +178,32 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
         here = describe_machine()
         if timing.precision == wanted and timing.machine == here:
             times = {row.exit: row.time for row in found.rows if row.kind == "exit"}
-            return Costs(
-                values=tuple(time.ms for _, time in sorted(times.items()) if time is not None),
-                unit="ms",
-                source=f"{path.name}: {timing.precision}, {timing.threads} threads, "
-                f"{here['processor']}",
+            return measured_costs(
+                [time.ms for _, time in sorted(times.items()) if time is not None],
+                f"{path.name}: {timing.precision}, {timing.threads} threads, {here['processor']}",
             )
     raise PolicyError(
         f"{run.path} has no times of its exits measured on this machine with {wanted}: measure "
         f"them with `endoexit evaluate {run.path} --role val`, or count multiply-adds."
     )
+
+
+def measured_costs(times: Sequence[float], source: str) -> Costs:
+    """Return measured times of the exits as costs.
+
+    An exit's work holds that of all exits before it, so true times rise; on a busy machine
+    measured ones can fall from one exit to the next. Those get the values nearest to them that
+    do not (isotonic regression), and the source says so.
+
+    Args:
+        times: (M,) milliseconds.
+        source: how and where they were measured.
+    """
+    rising = isotonic_regression(times).x
+    if not np.array_equal(rising, times):
+        measured = ", ".join(f"{time:.3g}" for time in times)
+        source += f"; a busy machine: {measured} ms as measured"
+    return Costs(values=tuple(rising.tolist()), unit="ms", source=source)
 
 
 def _newest_first(paths: Iterable[Path]) -> list[Path]:

@@ -24,6 +24,7 @@ from endoexit.errors import EndoexitError, ModelError, PolicyError, RunError, Us
 from endoexit.evaluation.calibrate import (
     CalibrationOptions,
     find_run_policy,
+    measured_costs,
     natural_unit,
     require_unseen,
 )
@@ -287,10 +288,8 @@ class _Work:
             bundle, images, precision=floats, threads=self.options.threads, track=self.track
         )
         machine = found.timing.machine["processor"]
-        rising = np.maximum.accumulate([time.ms for time in found.exits])
-        return Costs(
-            values=tuple(rising.tolist()),
-            unit="ms",
-            source=f"measured at export: {found.timing.precision}, {found.timing.threads} "
-            f"threads, {machine}",
+        return measured_costs(
+            [time.ms for time in found.exits],
+            f"measured at export: {found.timing.precision}, {found.timing.threads} threads, "
+            f"{machine}",
         )
