@@ -25,7 +25,7 @@ def photos(tmp_path_factory):
 
 def test_a_run_beside_a_smaller_network(run, photos):
     options = BenchOptions(
-        images=(photos,), against=("eager", "hifuse_nano"), threads=1, rounds=2, threshold=0.75
+        images=(photos,), against=("eager", "hifuse_nano"), threads=1, rounds=5, threshold=0.75
     )
     found = bench(run.path, options)
     assert [line.name for line in found.lines] == [*EXITS, "policy", "eager", "hifuse_nano"]

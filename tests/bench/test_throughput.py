@@ -52,9 +52,10 @@ def photos(*levels):
 def test_the_overhead_is_what_is_left_of_an_images_time():
     one = engine(fixed_exit(2, 2))
     step = Pass(one, photos(200), batch=1, length=2)
-    step(0)
-    assert len(one.backend.batches) == 4
-    assert 0 < step.overhead_ms[0] < 1000 * STAGE_S / 4  # the stages take 40 ms an image
+    for turn in range(5):
+        step(turn)
+    assert len(one.backend.batches) == 5 * 4
+    assert 0 < min(step.overhead_ms) < 1000 * STAGE_S / 4  # the stages take 40 ms an image
 
 
 def test_time_that_the_policy_takes_is_overhead(monkeypatch):
@@ -67,8 +68,9 @@ def test_time_that_the_policy_takes_is_overhead(monkeypatch):
 
     monkeypatch.setattr(type(one.policy), "leaves", slow)
     step = Pass(one, photos(200), batch=1, length=1)  # leaves at exit 1: one decision
-    step(0)
-    assert 30 <= step.overhead_ms[0] < 30 + 1000 * STAGE_S
+    for turn in range(5):
+        step(turn)
+    assert 30 <= min(step.overhead_ms) < 30 + 1000 * STAGE_S
 
 
 def test_a_metered_engine_answers_the_same():

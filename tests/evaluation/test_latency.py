@@ -94,9 +94,9 @@ def test_a_run_is_measured_stage_by_stage(run, monkeypatch):
     before = torch.get_num_threads()
     nobody = threshold_policy(4, 1.0)
     found = measure_run(
-        run, images, policy=nobody, exits=np.full(6, 4), twin=(run, images), rounds=4, threads=1
+        run, images, policy=nobody, exits=np.full(6, 4), twin=(run, images), rounds=9, threads=1
     )
-    turns = 4 + WARM_UP
+    turns = 9 + WARM_UP
     # Exit k runs stages 1 to k; the adaptive rule and the twin run all four.
     assert stages == {1: 6 * turns, 2: 5 * turns, 3: 4 * turns, 4: 3 * turns}
     assert torch.get_num_threads() == before
