@@ -200,6 +200,8 @@ def test_bfloat16_trains_and_a_training_that_stands_still_stops_early(tiny_manif
     best = max(range(len(rows)), key=lambda i: (
         float(rows[i]["val/accuracy_exit_4"]), -float(rows[i]["val/loss_exit_4"])
     ))  # fmt: skip
+    marks = [(float(row["val/score"]), float(row["val/tie_break"])) for row in rows]
+    assert marks.index(max(marks)) == best, "the metrics alone say which epoch was kept"
     assert f"{len(rows)} epochs; the weights are those of epoch {best + 1}, chosen on the" in card
 
 

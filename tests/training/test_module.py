@@ -77,7 +77,7 @@ def test_the_epoch_is_chosen_by_the_exit_and_the_figure_that_the_recipe_names(re
     found = made.validation_summary()
     assert found["val/accuracy_exit_1"] == 0.75
     assert found["val/loss_exit_2"] == 0.5
-    assert (found["val/score"], found["val/tie"]) == pytest.approx((score, tie))
+    assert (found["val/score"], found["val/tie_break"]) == pytest.approx((score, tie))
 
 
 def test_vectors_and_biases_are_not_decayed():

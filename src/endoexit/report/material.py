@@ -51,11 +51,12 @@ class History:
 
     Attributes:
         columns: name to values, one for each epoch; `epoch` is among them.
-        best: the epoch whose weights were kept.
+        best: the epoch whose weights were kept; None where several scored alike and the run does
+            not say which it was.
     """
 
     columns: dict[str, tuple[float, ...]]
-    best: int
+    best: int | None
 
 
 @dataclass(frozen=True, eq=False)

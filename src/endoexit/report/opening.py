@@ -1,6 +1,5 @@
 """From a run or a bundle to the material of its report."""
 
-import csv
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +14,7 @@ from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, cou
 from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.policy import ExitPolicy
+from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
 from endoexit.runs import MANIFEST, WEIGHTS
 from endoexit.runtime.opening import policy_file
@@ -151,20 +151,7 @@ def _logits(run: Source, found: Evaluation) -> NDArray[np.float32] | Absent:
 def _history(run: Source) -> History | Absent:
     if isinstance(run, Bundle):
         return Absent("A bundle does not hold how its network was trained; its run does.")
-    file = run.path / METRICS
-    if not file.is_file():
-        return Absent("The run has no metrics.csv: its weights were not trained by this program.")
-    try:
-        with file.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        names = list(rows[0])
-        columns = {name: tuple(float(row[name]) for row in rows) for name in names}
-        epochs, scores = columns["epoch"], columns.get("val/score")
-        columns["train/loss"][0]
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, IndexError, TypeError, ValueError):
-        return Absent("metrics.csv cannot be read; it is written while a network is trained.")
-    best = epochs[-1] if scores is None else epochs[scores.index(max(scores))]
-    return History(columns, int(best))
+    return read_history(run.path / METRICS)
 
 
 def _split(run: Source) -> dict[str, Any] | Absent:

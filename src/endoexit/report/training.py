@@ -9,6 +9,7 @@ from endoexit.report.style import INK, QUIET, Picture, draw, exit_style, percent
 
 _SIZE = (4.6, 3.1)
 _SOURCE = "metrics.csv"
+UNKNOWN = "Several epochs scored best on val; this run does not say whose weights were kept."
 
 
 def training_curves(material: Material) -> list[Picture]:
@@ -25,10 +26,8 @@ def training_curves(material: Material) -> list[Picture]:
 
 def _loss(history: History) -> Picture:
     epochs, loss = history.columns["epoch"], history.columns["train/loss"]
-    alt = (
-        f"Training loss over {len(epochs)} epochs: from {loss[0]:.3f} to {loss[-1]:.3f}; the "
-        f"weights of epoch {history.best} were kept."
-    )
+    kept = UNKNOWN if history.best is None else f"The weights of epoch {history.best} were kept."
+    alt = f"Training loss over {len(epochs)} epochs: from {loss[0]:.3f} to {loss[-1]:.3f}. {kept}"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -39,7 +38,8 @@ def _loss(history: History) -> Picture:
 
     return draw(
         "training-loss", _SIZE, paint, alt=alt, source=_SOURCE,
-        caption="Mean loss of the training images in each epoch, augmentation included.",
+        caption="Mean loss of the training images in each epoch, augmentation included."
+        + (f" {UNKNOWN}" if history.best is None else ""),
     )  # fmt: skip
 
 
@@ -49,9 +49,11 @@ def _accuracy(material: Material, history: History, names: list[str]) -> Picture
         material.exit_name(number): [100 * value for value in history.columns[name]]
         for number, name in enumerate(names, start=1)
     }
-    at = history.columns["epoch"].index(history.best)
-    kept = ", ".join(f"{name} {values[at]:.1f} %" for name, values in curves.items())
-    alt = f"Accuracy on val over {len(epochs)} epochs. At the kept epoch {history.best}: {kept}."
+    shown = epochs[-1] if history.best is None else history.best
+    at = epochs.index(shown)
+    there = ", ".join(f"{name} {values[at]:.1f} %" for name, values in curves.items())
+    which = "last" if history.best is None else "kept"
+    alt = f"Accuracy on val over {len(epochs)} epochs. At the {which} epoch {shown:g}: {there}."
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -74,12 +76,13 @@ def _accuracy(material: Material, history: History, names: list[str]) -> Picture
 
 
 def _epochs(axes: Axes, history: History, height: float) -> None:
-    axes.axvline(history.best, color=QUIET, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0.5)
-    axes.annotate(
-        f"kept: epoch {history.best}", (history.best, height), (-4, 0), fontsize=8, color=QUIET,
-        xycoords=("data", "axes fraction"), textcoords="offset points",
-        ha="right" if history.best > len(history.columns["epoch"]) / 2 else "left",
-        va="top" if height > 0.5 else "bottom",
-    )  # fmt: skip
+    if history.best is not None:
+        axes.axvline(history.best, color=QUIET, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0.5)
+        axes.annotate(
+            f"kept: epoch {history.best}", (history.best, height), (-4, 0), fontsize=8, color=QUIET,
+            xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="right" if history.best > len(history.columns["epoch"]) / 2 else "left",
+            va="top" if height > 0.5 else "bottom",
+        )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")

@@ -65,7 +65,7 @@ class KeepRun(Callback):
         summary = pl_module.validation_summary()
         pl_module.log_dict(summary)
         # Ties of accuracy are common on a small val role: the lower loss decides.
-        mark = (summary["val/score"], summary.pop("val/tie"))
+        mark = (summary["val/score"], summary["val/tie_break"])
         if mark > self.best:
             self.best, self.best_epoch = mark, trainer.current_epoch + 1
             if trainer.is_global_zero:
@@ -116,7 +116,9 @@ class KeepRun(Callback):
 
 def _as_csv(rows: list[dict[str, float]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    # A training that an earlier version began may lack a column in its first epochs.
+    names = [name for name in rows[-1] if all(name in row for row in rows)]
+    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -127,7 +127,7 @@ class ExitTraining(lightning.LightningModule):
         summary |= {f"val/loss_exit_{k}": v for k, v in enumerate(loss, start=1)}
         marks = self._selected(accuracy), -self._selected(loss)
         score, tie = marks if self.recipe.select_by == "accuracy" else marks[::-1]
-        return summary | {"val/score": score, "val/tie": tie}
+        return summary | {"val/score": score, "val/tie_break": tie}
 
     def _selected(self, figures: list[float]) -> float:
         select = self.recipe.select
