@@ -97,6 +97,28 @@ def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
     assert policy.provenance.manifest_sha256 == run.manifest().sha256
 
 
+def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_path):
+    own = run.manifest()
+    other = own.root / "others.csv"
+    lines = ["path,label,group,role"]
+    lines += [f"{row.path},{row.label},{row.group},{row.role}" for row in reversed(own.rows)]
+    other.write_text("\n".join(lines) + "\n")
+    try:
+        manifest = read_manifest(other, classes=run.classes)
+        calibrate_run(run, make_goal(**GOAL), manifest=manifest)
+        with pytest.raises(
+            PolicyError, match=rf"found on the images of another manifest.* than {run.path}.*"
+            rf"--manifest, or run `endoexit calibrate {run.path} --manifest"
+        ):  # fmt: skip
+            export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+        assert not (tmp_path / "bundle").exists()
+        options = ExportOptions("torch", accept_drop=True)
+        exported = export_run(run, tmp_path / "bundle", options, manifest=manifest)
+    finally:
+        other.unlink()
+    assert exported.policies["torch-f32"].provenance.manifest_sha256 == manifest.sha256
+
+
 def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, tmp_path):
     evaluate_run(run, Options(role="val", rounds=2, resamples=20))
     calibrate_run(run, make_goal(max_ms=1e6))

@@ -110,7 +110,8 @@ def export_run(
             is not installed, or a folder with content.
         ModelError: an exit loses more than one point of accuracy.
         RunError, DataError: the run has no weights, or images that are needed are missing.
-        PolicyError: no policy meets the goal at this precision.
+        PolicyError: no policy meets the goal at this precision, or the run's was found on the
+            images of another manifest.
     """
     require_export(options.backend, options.precision)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -123,6 +124,8 @@ def export_run(
             f"{run.path} has a policy, which must be found again at this precision, but no list "
             "of images: name one with --manifest."
         )
+    if policy is not None and manifest is not None:
+        _require_same_images(run, policy, manifest)
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
@@ -156,6 +159,21 @@ def _policy_of(run: Run) -> ExitPolicy | None:
             f"{run.path / POLICY} was fitted for other weights: run `endoexit calibrate` again."
         )
     return policy
+
+
+def _require_same_images(run: Run, policy: ExitPolicy, manifest: Manifest) -> None:
+    """Refuse to find a policy again on other images than it was found on.
+
+    What it promises would then be about other images, without anybody having asked for that.
+    """
+    fitted = policy.provenance.manifest_sha256 if policy.provenance else None
+    if fitted not in (None, manifest.sha256):
+        raise PolicyError(
+            f"{run.path / POLICY} was found on the images of another manifest (SHA-256 "
+            f"{fitted[:12]}) than {manifest.path} ({manifest.sha256[:12]}): name that one with "
+            f"--manifest, or run `endoexit calibrate {run.path} --manifest {manifest.path}` with "
+            "the same goal first."
+        )
 
 
 @dataclass(frozen=True)
