@@ -1,11 +1,13 @@
 """Single images: answers as the engine gives them, and pictures beside."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from endoexit.errors import RunError, UsageError
-from endoexit.policy import threshold_policy
+from endoexit.policy import deadline_policy, threshold_policy
 from endoexit.report.explain import MOST, explain, open_explainable
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.torch_backend import TorchBackend
@@ -68,6 +70,21 @@ def test_without_a_policy_the_last_exit_answers(run, tmp_path):
     (card,) = explain(source, [photos / "0.png"], tmp_path / "out").cards
     assert source.decided_by == "the last exit, as there is no policy"
     assert card.title.endswith("answered by the final exit")
+
+
+def test_a_deadline_leaves_it_to_the_clock_which_exit_answers(run, tmp_path):
+    photos = save_photos(tmp_path / "photos", 6)
+    paths = [photos / f"{number}.png" for number in range(6)]
+    deadline_policy(4, 25).write(run.path / "policy.json")
+    found = explain(open_explainable(run.path), paths, tmp_path / "out")
+    for card in found.cards:
+        assert {(answer.used, answer.ran) for answer in card.answers} == {(None, None)}
+        assert "answered by" not in card.title
+        assert card.title.endswith("the clock") == (len({one.label for one in card.answers}) > 1)
+    page = found.page.read_text(encoding="utf-8")
+    assert "the last exit that finishes within 25 ms" in page
+    assert "up to the clock</td>" in page
+    assert not {"answers here", "not computed", "goes on"} & set(re.findall(r">([^<]+)</td>", page))
 
 
 def test_a_run_without_weights_is_refused(run):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from endoexit.evaluation.records import PromiseShown
+from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.policy.records import Promise
 from endoexit.report.material import Absent
 from endoexit.report.page import picture_address, report_page, with_code
+from endoexit.report.sections import policy_rule
 from endoexit.report.style import SVG_LIMIT, draw
 from report_material import estimate, make_logits, make_material
 
@@ -86,6 +88,20 @@ def test_everything_stands_there_in_order_and_always_the_same():
     final, policy = material.evaluation.row("final"), material.evaluation.row("adaptive")
     assert f"{100 * (1 - policy.time.ms / final.time.ms):.0f} % saved" in words
     assert report_html(material) == report_html(material)
+
+
+def test_a_deadline_is_no_rule_that_sends_everyone_to_the_final_exit():
+    material = make_material()
+    clock = "an image has the answer of the last exit that finishes within 30 ms."
+    assert policy_rule(replace(material, policy=deadline_policy(4, 30))) == [
+        f"The clock decides: {clock}"
+    ]
+    both = material.policy.model_copy(update={"deadline_ms": 30.0})
+    rule = policy_rule(replace(material, policy=both))
+    assert rule[-2:] == ["final: everyone who is left", f"The clock decides as well: {clock}"]
+    early = deadline_policy(4, 30).model_copy(update={"exit": 2})
+    assert "Nobody goes on after exit 2." in policy_rule(replace(material, policy=early))
+    assert policy_rule(replace(material, policy=fixed_exit(4, 4))) == ["All images leave at final."]
 
 
 @pytest.mark.parametrize("count", [2, 40])

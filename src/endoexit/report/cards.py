@@ -28,8 +28,8 @@ class Answer:
         probability: of that class.
         of_truth: probability of the true class; None where it is not known.
         right: whether it is right; None likewise.
-        used: the policy takes this answer.
-        ran: the policy lets the image come this far.
+        used: the policy takes this answer; None where the clock decides.
+        ran: the policy lets the image come this far; None likewise.
     """
 
     exit: str
@@ -37,8 +37,8 @@ class Answer:
     probability: float
     of_truth: float | None
     right: bool | None
-    used: bool
-    ran: bool
+    used: bool | None
+    ran: bool | None
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Subject:
         title: of its card.
         path: its file; None where nobody knows it.
         truth: index of its class; None likewise.
-        left_at: the exit at which it leaves, 1 to M.
+        left_at: the exit at which it leaves, 1 to M; None where the clock decides.
         probabilities: (M, C), of all exits.
         predicted: (M,) the classes that they name.
     """
@@ -111,7 +111,7 @@ class Subject:
     title: str
     path: Path | None
     truth: int | None
-    left_at: int
+    left_at: int | None
     probabilities: NDArray[np.float64]
     predicted: Sequence[int]
 
@@ -178,6 +178,7 @@ class Cards:
             return Absent("The image cannot be read any more.")
 
     def _card(self, subject: Subject, views: tuple[View, ...], missing: str) -> Card:
+        left_at = subject.left_at
         answers = tuple(
             Answer(
                 exit=name,
@@ -187,8 +188,8 @@ class Cards:
                 if subject.truth is None
                 else float(subject.probabilities[index, subject.truth]),
                 right=None if subject.truth is None else subject.predicted[index] == subject.truth,
-                used=index + 1 == subject.left_at,
-                ran=index + 1 <= subject.left_at,
+                used=None if left_at is None else index + 1 == left_at,
+                ran=None if left_at is None else index + 1 <= left_at,
             )
             for index, name in enumerate(self.exits)
         )

@@ -18,6 +18,7 @@ from endoexit.report.material import Absent, Network
 from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
+from endoexit.report.words import by_the_clock
 from endoexit.runtime.opening import choose_policy, open_backend
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def explain(
         source=source,
         entries=[(card, _probabilities(source, card)) for card in cards],
         failed=failed,
+        clock=by_the_clock(source.policy),
         unseen=source.network.reason if isinstance(source.network, Absent) else "",
     )
     write_text(out / PAGE, html)
@@ -163,17 +165,20 @@ def _cards(source: Explainable, paths: Sequence[Path], failed: list[tuple[str, s
     if not readable:
         return []
     logits = source.logits(source.preprocessing.normalise(np.stack(seen)))
-    exits = source.policy.assign(logits)
+    predicted = logits.argmax(axis=2)
+    exits: list[int | None] = [None] * len(readable)
+    if source.policy.deadline_ms is None:
+        exits = source.policy.assign(logits).tolist()
     probabilities = exit_probabilities(source.policy, logits)
     subjects = [
         Subject(
             name=_name(path),
-            title=_title(source, int(exits[place]), int(logits[exits[place] - 1, place].argmax())),
+            title=_title(source, exits[place], predicted[:, place].tolist()),
             path=path,
             truth=None,
-            left_at=int(exits[place]),
+            left_at=exits[place],
             probabilities=probabilities[:, place],
-            predicted=logits[:, place].argmax(axis=1).tolist(),
+            predicted=predicted[:, place].tolist(),
         )
         for place, path in enumerate(readable)
     ]
@@ -183,9 +188,12 @@ def _cards(source: Explainable, paths: Sequence[Path], failed: list[tuple[str, s
     return maker.make(subjects)
 
 
-def _title(source: Explainable, left_at: int, answer: int) -> str:
+def _title(source: Explainable, left_at: int | None, predicted: Sequence[int]) -> str:
+    if left_at is None:
+        names = " or ".join(dict.fromkeys(source.classes[label] for label in predicted))
+        return f"{names}, up to the clock" if len(set(predicted)) > 1 else f"{names}, at every exit"
     by = "the final exit" if left_at == source.exits else source.exit_name(left_at)
-    return f"{source.classes[answer]}, answered by {by}"
+    return f"{source.classes[predicted[left_at - 1]]}, answered by {by}"
 
 
 def _name(path: Path) -> str:

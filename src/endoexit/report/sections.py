@@ -10,6 +10,7 @@ from endoexit.evaluation.records import Estimate, PromiseShown
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
 from endoexit.report.words import (
+    by_the_clock,
     percent,
     percent_with_interval,
     points_with_interval,
@@ -200,10 +201,15 @@ def policy_rule(material: Material) -> list[str]:
     policy = material.policy
     if policy is None:
         return []
+    clock = by_the_clock(policy)
     if policy.rule == "fixed":
-        return [f"All images leave at {material.exit_name(policy.exit or policy.num_exits)}."]
+        number = policy.exit or policy.num_exits
+        if not clock:
+            return [f"All images leave at {material.exit_name(number)}."]
+        ends = f"Nobody goes on after {material.exit_name(number)}."
+        return clock if number == policy.num_exits else [*clock, ends]
     if policy.rule == "patience":
-        return [f"An image leaves when {policy.patience} consecutive exits agree."]
+        return [f"An image leaves when {policy.patience} consecutive exits agree.", *clock]
     names = {
         "max_probability": "largest probability",
         "entropy": "1 − normalised entropy",
@@ -213,7 +219,7 @@ def policy_rule(material: Material) -> list[str]:
     for number, threshold in enumerate(policy.thresholds, start=1):
         rule = "nobody" if threshold is None else f"{names[policy.rule]} of {threshold:.4g} or more"
         lines.append(f"{material.exit_name(number)}: {rule}")
-    return [*lines, "final: everyone who is left"]
+    return [*lines, "final: everyone who is left", *clock]
 
 
 def split_facts(split: dict[str, Any]) -> list[str]:

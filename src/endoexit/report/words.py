@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from endoexit.evaluation.records import Estimate
+from endoexit.policy import ExitPolicy
 
 MISSING = "–"
 
@@ -61,6 +62,17 @@ def elided(name: str, length: int) -> str:
         return name
     tail = (length - 1) // 3
     return f"{name[: length - 1 - tail].rstrip()}…{name[len(name) - tail :].lstrip()}"
+
+
+def by_the_clock(policy: ExitPolicy | None) -> list[str]:
+    """Return a sentence on what the clock decides; none for a policy without a deadline."""
+    if policy is None or policy.deadline_ms is None:
+        return []
+    beside = "" if policy.rule == "fixed" else " as well"
+    return [
+        f"The clock decides{beside}: an image has the answer of the last exit that finishes within "
+        f"{policy.deadline_ms:g} ms."
+    ]
 
 
 def some(names: Sequence[Any], most: int = 5) -> str:
