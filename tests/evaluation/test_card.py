@@ -64,8 +64,8 @@ def test_promises_stand_beside_what_test_showed() -> None:
     adaptive = found.adaptive.model_copy(update={"promises": (shown,)})
     text = card_figures(found.model_copy(update={"adaptive": adaptive}))
     assert (
-        "- Promised: disagreement <= 0.01 on new groups, with probability 0.95. On test: 4.0 % of "
-        "67 groups, VIOLATED." in text
+        "- Promised: disagreement <= 0.01 on new groups, with probability 0.95 (0.00% of 200 "
+        "certify groups, p = 0.01, betting). On test: 4.0 % of 67 groups, VIOLATED." in text
     )
     assert "twin" not in text
 

@@ -6,7 +6,7 @@ import pytest
 from endoexit.errors import PolicyError
 from endoexit.policy import fixed_exit
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.promises import check_promises
+from endoexit.policy.promises import check_promises, promise_words
 from endoexit.policy.records import Promise
 
 CLASSES = ("normal", "polyp")
@@ -23,6 +23,18 @@ def wrong_at_first(wrong, images=100):
 def promise(risk, tolerance=0.05, unit="image"):
     return Promise(risk=risk, tolerance=tolerance, delta=0.05, images=400, unit=unit, observed=0.0,
                    p_value=0.01, method="betting")  # fmt: skip
+
+
+def test_a_promise_in_words_says_what_it_rests_on():
+    proven = promise("missed[polyp]", unit="group")
+    assert promise_words(proven) == (
+        "missed[polyp] <= 0.05 on new groups, with probability 0.95 (0.00% of 400 certify groups, "
+        "p = 0.01, betting)"
+    )
+    kept = proven.model_copy(update={"method": "by construction", "p_value": 0.0})
+    assert promise_words(kept) == (
+        "missed[polyp] <= 0.05 on new groups, with probability 0.95 (by construction)"
+    ), "nothing was tested, so no images and no p-value stand for it"
 
 
 def test_promises_beside_another_cohort():

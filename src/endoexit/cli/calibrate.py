@@ -185,18 +185,10 @@ def _expected(found: "Calibrated") -> str:
 
 
 def _promises(found: "Calibrated") -> list[str]:
+    from endoexit.policy.promises import promise_words
+
     promises = found.result.policy.promises
-    lines = [
-        f"Promise: {promise.risk} <= {promise.tolerance:g} on new {promise.unit}s, with "
-        f"probability {1 - promise.delta:g} ("
-        + (
-            "by construction)."
-            if promise.method == "by construction"
-            else f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "
-            f"p = {promise.p_value:.2g}, {promise.method})."
-        )
-        for promise in promises
-    ]
+    lines = [f"Promise: {promise_words(promise)}." for promise in promises]
     if promises:
         one = {"image": "each image", "group": "each group, with its mean loss"}
         lines.append(f"Counted as one: {one[promises[0].unit]} ({promises[0].unit_reason}).")

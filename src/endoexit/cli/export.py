@@ -71,6 +71,7 @@ def export(
 def _print(output: Output, exported: "Exported") -> None:
     from endoexit.cli.tables import compact_table, paragraph
     from endoexit.policy.calibrate import FELL_BACK
+    from endoexit.policy.promises import promise_words
 
     bundle, config = exported.bundle, exported.bundle.config
     rows = [
@@ -90,13 +91,7 @@ def _print(output: Output, exported: "Exported") -> None:
     for name, policy in exported.policies.items():
         output.say(paragraph(f"Policy for {name}: {policy.goal}."))
         for promise in policy.promises:
-            output.say(
-                paragraph(
-                    f"Promise for {name}: {promise.risk} <= {promise.tolerance:g} with "
-                    f"probability {1 - promise.delta:g} (p = {promise.p_value:.2g} on "
-                    f"{promise.images} certify {promise.unit}s)."
-                )
-            )
+            output.say(paragraph(f"Promise for {name}: {promise_words(promise)}."))
         if policy.note == FELL_BACK:
             output.warn(f"{name}: {policy.note}")
     if exported.without:

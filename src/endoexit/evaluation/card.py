@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from endoexit.evaluation.records import Adaptive, Estimate, Evaluation, Row
+from endoexit.policy.promises import promise_words
 from endoexit.training.card import table_cell
 
 
@@ -58,8 +59,7 @@ def _promises(adaptive: Adaptive, role: str) -> Iterator[str]:
         promise = shown.promise
         verdict = {True: "kept", False: "VIOLATED", None: "nothing seen of it"}[shown.kept]
         yield (
-            f"- Promised: {promise.risk} <= {promise.tolerance:g} on new {promise.unit}s, with "
-            f"probability {1 - promise.delta:g}. On {role}: {_percent(shown.observed)} % of "
+            f"- Promised: {promise_words(promise)}. On {role}: {_percent(shown.observed)} % of "
             f"{shown.units} {promise.unit}s, {verdict}."
         )
     if adaptive.promises:

@@ -5,6 +5,7 @@ from pathlib import Path
 from endoexit.bundles import BundleConfig
 from endoexit.files import write_text
 from endoexit.policy import ExitPolicy
+from endoexit.policy.promises import promise_words
 
 CARD = "model_card.md"
 
@@ -76,12 +77,7 @@ def _policy_lines(policies: dict[str, ExitPolicy]) -> list[str]:
     lines = []
     for name, policy in policies.items():
         lines.append(f"- {name}: {policy.goal}")
-        lines += [
-            f"  - promise: {promise.risk} <= {promise.tolerance:g} with probability "
-            f"{1 - promise.delta:g}; {promise.observed:.2%} of {promise.images} certify "
-            f"{promise.unit}s, p = {promise.p_value:.2g}"
-            for promise in policy.promises
-        ]
+        lines += [f"  - promise: {promise_words(promise)}" for promise in policy.promises]
         if policy.note:
             lines.append(f"  - {policy.note}")
     return lines

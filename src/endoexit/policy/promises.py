@@ -1,4 +1,4 @@
-"""The promises of a policy beside what another cohort, such as test, shows."""
+"""The promises of a policy: in words, and beside what another cohort, such as test, shows."""
 
 from dataclasses import dataclass
 
@@ -48,6 +48,20 @@ class PromiseCheck:
         """
         observed = self.observed
         return None if observed is None else observed <= self.promise.tolerance
+
+
+def promise_words(promise: Promise) -> str:
+    """Return a promise in words: how much of which risk, how sure, and what that rests on."""
+    proof = promise.method
+    if promise.method != "by construction":  # else nothing was tested on anybody
+        proof = (
+            f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "
+            f"p = {promise.p_value:.2g}, {promise.method}"
+        )
+    return (
+        f"{promise.risk} <= {promise.tolerance:g} on new {promise.unit}s, with probability "
+        f"{1 - promise.delta:g} ({proof})"
+    )
 
 
 def check_promises(
