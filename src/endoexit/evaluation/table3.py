@@ -19,6 +19,7 @@ from endoexit.evaluation.complexity import (
 )
 from endoexit.models import StagedClassifier
 from endoexit.models.fusion import ChannelGate, FusionBlock
+from endoexit.models.layers import MapLinear
 
 SIZE, CLASSES = 224, 8
 PUBLISHED_PARAMETERS = 123_272_666
@@ -119,11 +120,12 @@ def count_by_paper(model: StagedClassifier, size: int) -> Complexity:
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal operations
-        operations += _RULES[type(module)](module, inputs[0], output) // len(output)
+        operations += _RULES[type(module)](module, inputs[0], output) // batch
         if type(module) not in _POOLED:
             ran[module] = sum(parameter.numel() for parameter in module.parameters())
 
     state = blank_images(size)
+    batch = len(state[0])
     parameters, totals = [], []
     for stage in model.stages:
         layers = [module for module in stage.modules() if type(module) in _RULES]
@@ -169,6 +171,7 @@ def _fusion(block: FusionBlock, _: Tensor, output: Tensor) -> int:
 _RULES: dict[type[nn.Module], Callable[..., int]] = {
     nn.Conv2d: _convolution,
     nn.Linear: _linear,
+    MapLinear: _linear,  # a linear layer in the published code
     nn.BatchNorm2d: _normalisation,
     nn.LayerNorm: _normalisation,
     nn.Softmax: _softmax,

@@ -16,6 +16,8 @@ from endoexit.models import StagedClassifier, State
 EXAMPLES = 2
 NAMES = ("local", "global", "fused")
 Shapes = tuple[tuple[int, ...], ...]
+Turned = tuple[bool, ...]
+"""Which tensors of a state are handed on with their channels last."""
 
 
 class Graph(nn.Module):
@@ -45,7 +47,7 @@ class StageGraph:
         graph: takes the state before, returns the state after and the logits; the last stage
             returns the logits only.
         example: a state before it, for two images.
-        shapes: of the tensors that it hands on, without the batch.
+        shapes: of the tensors that it hands on, without the batch, channels last.
     """
 
     number: int
@@ -57,19 +59,25 @@ class StageGraph:
 def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
     """Yield the stages of a network.
 
+    A map that lies in memory with its channels last is handed on as (B, H, W, C): engines keep
+    maps so between convolutions, and would otherwise turn each twice at every cut.
+
     Args:
         model: in evaluation mode.
         size: side of the images in pixels.
     """
     state: State = (torch.zeros(EXAMPLES, 3, size, size),)
+    turned: Turned = (False,)
     for number, stage in enumerate(model.stages, start=1):
         last = number == model.num_stages
         with torch.no_grad():
-            after, _ = stage(state)
-        shapes = () if last else tuple(tuple(tensor.shape[1:]) for tensor in after)
-        yield StageGraph(number, Graph(_stage(stage, last=last), stage).eval(), state, shapes)
-        # The next graph takes plain contiguous tensors, whatever memory format this one left.
-        state = tuple(tensor.contiguous() for tensor in after)
+            after, _ = stage(_turn_back(state, turned))
+        leaving = tuple(_channels_last(tensor) for tensor in after)
+        compute = _stage(stage, turned, None if last else leaving)
+        state_after = tuple(tensor.contiguous() for tensor in _turn(after, leaving))
+        shapes = () if last else tuple(tuple(tensor.shape[1:]) for tensor in state_after)
+        yield StageGraph(number, Graph(compute, stage).eval(), state, shapes)
+        state, turned = state_after, leaving
 
 
 def whole_graph(model: StagedClassifier) -> Graph:
@@ -85,12 +93,33 @@ def all_exits_graph(model: StagedClassifier) -> Graph:
     return Graph(lambda state: tuple(model(state[0])), model).eval()
 
 
-def _stage(stage: nn.Module, *, last: bool) -> Callable[[State], tuple[Tensor, ...]]:
+def _stage(
+    stage: nn.Module, entering: Turned, leaving: Turned | None
+) -> Callable[[State], tuple[Tensor, ...]]:
+    """Return a stage between handed on states; `leaving` is None for the last one."""
+
     def compute(state: State) -> tuple[Tensor, ...]:
-        after, logits = stage(state)
-        return (logits,) if last else (*after, logits)
+        after, logits = stage(_turn_back(state, entering))
+        return (logits,) if leaving is None else (*_turn(after, leaving), logits)
 
     return compute
+
+
+def _channels_last(tensor: Tensor) -> bool:
+    turned = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return turned and not tensor.is_contiguous()
+
+
+def _turn(state: State, turned: Turned) -> State:
+    """Return the state with some maps as (B, H, W, C)."""
+    pairs = zip(state, turned, strict=True)
+    return tuple(tensor.permute(0, 2, 3, 1) if turn else tensor for tensor, turn in pairs)
+
+
+def _turn_back(state: State, turned: Turned) -> State:
+    """Return the state with these maps as (B, C, H, W) again."""
+    pairs = zip(state, turned, strict=True)
+    return tuple(tensor.permute(0, 3, 1, 2) if turn else tensor for tensor, turn in pairs)
 
 
 def write_openvino(graph: Graph, example: State, path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.models.layers import ChannelNorm, DropPath
+from endoexit.models.layers import ChannelNorm, DropPath, MapLinear, norm_positions
 
 MASKED = -100.0  # what the published code adds to the score of a pair from other regions
 
@@ -44,6 +44,17 @@ def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
     return (region[:, None, :] != region[:, :, None]).float() * MASKED
 
 
+def shift_map(x: Tensor, rows: int, columns: int) -> Tensor:
+    """Return the map (B, H, W, C) shifted cyclically; positive moves down and right."""
+    if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return torch.roll(x, (rows, columns), (1, 2))
+    # A traced graph gets slices: OpenVINO rolls element by element, with a reference kernel.
+    for dim, shift in ((1, rows), (2, columns)):
+        cut = -shift % x.shape[dim]
+        x = torch.cat((x.narrow(dim, cut, x.shape[dim] - cut), x.narrow(dim, 0, cut)), dim)
+    return x
+
+
 class WindowAttention(nn.Module):
     """Multi-head self-attention inside windows, with relative position bias.
 
@@ -74,14 +85,18 @@ class WindowAttention(nn.Module):
         """
         batch, windows, n, channels = x.shape
         size = channels // self.heads
-        qkv = self.qkv(x).view(batch, windows, n, 3, self.heads, size)
-        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)  # each (B, windows, heads, N, size)
+        # Windows of all images in one dimension: engines fuse attention in four dimensions only.
+        qkv = self.qkv(x).view(batch * windows, n, 3, self.heads, size)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B · windows, heads, N, size)
         bias = self.bias_table[self.index].view(n, n, self.heads).permute(2, 0, 1)
-        if mask is not None:
+        scores = (q * size**-0.5) @ k.transpose(-2, -1)
+        if mask is None:
+            scores = scores + bias
+        else:
             bias = bias + mask.unsqueeze(1)  # (windows, heads, N, N)
-        scores = (q * size**-0.5) @ k.transpose(-2, -1) + bias
+            scores = (scores.unflatten(0, (batch, windows)) + bias).flatten(0, 1)
         mixed = self.softmax(scores).to(v.dtype) @ v
-        mixed = mixed.transpose(2, 3).reshape(batch, windows, n, channels)
+        mixed = mixed.transpose(1, 2).reshape(batch, windows, n, channels)
         result: Tensor = self.project(mixed)
         return result
 
@@ -110,11 +125,11 @@ class GlobalBlock(nn.Module):
         window = self.window
         # Padding comes after the normalisation, so that padded positions are zero.
         down, right = -height % window, -width % window
-        y = functional.pad(self.norm(x), (0, 0, 0, right, 0, down))
+        y = functional.pad(norm_positions(self.norm, x), (0, 0, 0, right, 0, down))
         padded_height, padded_width = height + down, width + right
         mask = None
         if self.shift:
-            y = torch.roll(y, (-self.shift, -self.shift), (1, 2))
+            y = shift_map(y, -self.shift, -self.shift)
             mask = shift_mask(padded_height, padded_width, window, self.shift)
             mask = mask.to(y.device, y.dtype)
         rows, columns = padded_height // window, padded_width // window
@@ -124,7 +139,7 @@ class GlobalBlock(nn.Module):
         y = y.view(batch, rows, columns, window, window, channels).transpose(2, 3)
         y = y.reshape(batch, padded_height, padded_width, channels)
         if self.shift:
-            y = torch.roll(y, (self.shift, self.shift), (1, 2))
+            y = shift_map(y, self.shift, self.shift)
         y = functional.gelu(self.linear(y[:, :height, :width]))
         result: Tensor = x + self.drop_path(y)
         return result
@@ -142,7 +157,7 @@ class PatchMerging(nn.Module):
         """Map (B, H, W, C) to (B, H/2, W/2, 2C); H and W are even."""
         # The order (0,0), (1,0), (0,1), (1,1) of (row, column) is the published weights'.
         parts = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        result: Tensor = self.reduce(self.norm(torch.cat(parts, dim=-1)))
+        result: Tensor = self.reduce(norm_positions(self.norm, torch.cat(parts, dim=-1)))
         return result
 
 
@@ -156,8 +171,7 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, H, W) to (B, H/4, W/4, C)."""
-        result: Tensor = self.norm(self.conv(images).permute(0, 2, 3, 1))
-        return result
+        return norm_positions(self.norm, self.conv(images).permute(0, 2, 3, 1))
 
 
 class LocalBlock(nn.Module):
@@ -167,13 +181,12 @@ class LocalBlock(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.norm = ChannelNorm(channels)
-        self.linear = nn.Linear(channels, channels)
+        self.linear = MapLinear(channels, channels)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        y = self.norm(self.depthwise(x)).permute(0, 2, 3, 1)
-        y = functional.gelu(self.linear(y)).permute(0, 3, 1, 2)
+        y = functional.gelu(self.linear(self.norm(self.depthwise(x))))
         result: Tensor = x + self.drop_path(y)
         return result
 

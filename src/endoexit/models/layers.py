@@ -10,8 +10,9 @@ from torch.nn import functional
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of an NCHW map.
 
-    Computed with the channels last: for a channels-last tensor both permutes
-    are views, and the kernel of the framework is used.
+    Computed with the channels last, on the positions in a row (B, H·W, C): for a
+    channels-last tensor all of that is views, and the framework's kernel is used. So
+    does OpenVINO with its own, which it has for a row of positions only.
     """
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
@@ -23,8 +24,27 @@ class ChannelNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x, shape (B, C, H, W)."""
         x = x.permute(0, 2, 3, 1)
-        x = functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
-        return x.permute(0, 3, 1, 2)
+        y = x.flatten(1, 2)
+        y = functional.layer_norm(y, self.weight.shape, self.weight, self.bias, self.eps)
+        return y.view(x.shape).permute(0, 3, 1, 2)
+
+
+def norm_positions(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Normalise x, shape (B, H, W, C), over its channels; see `ChannelNorm` for how."""
+    result: Tensor = norm(x.flatten(1, 2)).view(x.shape)
+    return result
+
+
+class MapLinear(nn.Linear):
+    """A linear layer over the channels of an NCHW map, computed as a 1×1 convolution.
+
+    Its weights are those of a linear layer. For few channels OpenVINO takes a third of the
+    time for a convolution, which moreover needs no other layout than its neighbours.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, outputs, H, W)."""
+        return functional.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
 class ConvNorm(nn.Module):
