@@ -23,7 +23,7 @@ from endoexit.evaluation.records import (
     Timing,
 )
 from endoexit.policy import ExitPolicy, softmax
-from endoexit.report.material import Absent, Material
+from endoexit.report.material import Absent, Material, Step
 
 
 def estimate(value: float) -> Estimate:
@@ -108,7 +108,10 @@ def make_material(
         images=Absent("No images."),
         network=Absent("No network."),
         facts=(("network", "made up"),),
-        train_command="endoexit train made-up.csv",
+        steps=(
+            Step("endoexit train made-up.csv", "weights", trains=True),
+            Step("endoexit evaluate runs/made-up", "evaluation.json, logits"),
+        ),
     )
     return replace(material, **fields)
 

@@ -1,78 +1,159 @@
 """The command lines that make the results of a report again."""
 
-import re
 import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from endoexit.bundles import Bundle, Source
+from endoexit.errors import UsageError
 from endoexit.evaluation.records import Evaluation
-from endoexit.policy import ExitPolicy
+from endoexit.policy import ExitPolicy, threshold_policy
+from endoexit.policy.candidates import RuleOptions
+from endoexit.policy.goals import make_goal
+from endoexit.report.material import Step
 
-_NUMBER = r"(\S+)"
-_GOALS = (
-    (rf"mean cost <= {_NUMBER} milliseconds", "--max-ms {}"),
-    (rf"mean cost <= {_NUMBER} multiply-adds", "--max-macs {}"),
-    (rf"mean cost <= {_NUMBER} of the whole network", "--mean-exit-cost {}"),
-    (rf"accuracy >= final exit - {_NUMBER}", "--max-accuracy-drop {}"),
-    (rf"accuracy >= {_NUMBER}", "--min-accuracy {}"),
-    (rf"the last exit within {_NUMBER} ms", "--deadline-ms {}"),
-    (r"(\d+) images in (\S+) s", "--budget '{} images, {} seconds'"),
-)
+MANIFEST, TWIN = "MANIFEST", "TWIN"  # stand for paths that nobody kept
 
 
-def evaluate_command(run: Path, evaluation: Evaluation) -> str:
-    """Return the command that makes an evaluation again; TWIN stands for the twin's folder."""
-    words = ["endoexit", "evaluate", shlex.quote(str(run))]
+def steps(
+    source: Source, evaluation: Evaluation, file: Path, policy: ExitPolicy | None
+) -> tuple[Step, ...]:
+    """Return the commands from images to an evaluation, in order.
+
+    Args:
+        source: that was evaluated.
+        evaluation: what was found.
+        file: where it stands.
+        policy: that was evaluated.
+    """
+    made = []
+    if source.config.command:
+        what = "the bundle" if isinstance(source, Bundle) else "weights, metrics.csv"
+        made.append(Step(source.config.command, f"{what} (as it was run)", trains=True))
+    if policy is not None and policy.goal is not None and not isinstance(source, Bundle):
+        made.append(_calibrate_step(source, policy))
+    remarks = [f"{file.name}, logits"]
+    if _needs_manifest(source, evaluation.manifest_sha256):
+        remarks.append(_of_manifest(evaluation.manifest_sha256))
+    if evaluation.twin is not None:
+        twin = evaluation.twin
+        remarks.append(f"{TWIN} is the run of {twin.model}, weights {twin.weights_sha256[:12]}")
+    made.append(Step(evaluate_command(source, evaluation), "; ".join(remarks)))
+    return tuple(made)
+
+
+def evaluate_remedy(source: Source) -> str:
+    """Return the plain command that evaluates a run or a bundle."""
+    words = ["evaluate", str(source.path)]
+    return _line([*words, "--manifest", MANIFEST] if isinstance(source, Bundle) else words)
+
+
+def evaluate_command(source: Source, evaluation: Evaluation) -> str:
+    """Return the command that makes an evaluation again; MANIFEST and TWIN stand for paths."""
+    words = ["evaluate", str(source.path)]
     if evaluation.role != "test":
         words += ["--role", evaluation.role]
     if evaluation.adaptive is not None:
-        threshold = _shared_threshold(evaluation.adaptive.policy)
-        words += [] if threshold is None else ["--threshold", f"{threshold:g}"]
+        threshold = _shared_threshold(ExitPolicy.model_validate(evaluation.adaptive.policy))
+        words += [] if threshold is None else ["--threshold", repr(threshold)]
     if evaluation.twin is not None:
-        words += ["--against", "TWIN"]
+        words += ["--against", TWIN]
+    if _needs_manifest(source, evaluation.manifest_sha256):
+        words += ["--manifest", MANIFEST]
     timing = evaluation.timing
     words += ["--no-timing"] if timing is None else ["--threads", str(timing.threads)]
-    if evaluation.run.precision.endswith("bf16"):
-        words += ["--precision", "bf16"]
-    if "cuda" in evaluation.run.precision:
-        words += ["--device", "cuda"]
-    return " ".join(words)
+    words += _precision(source, evaluation.run.precision)
+    return _line(words)
 
 
-def _shared_threshold(policy: dict[str, object]) -> float | None:
-    """Return the threshold of a policy that was typed by hand; None for one that was found."""
-    thresholds = policy.get("thresholds")
-    if policy.get("provenance") is not None or not isinstance(thresholds, list | tuple):
+def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
+    """Return the command that finds a policy again; None where nobody kept what was asked for."""
+    from endoexit.evaluation.calibrate import natural_unit  # noqa: PLC0415  (it needs torch)
+
+    if policy.request is None:
         return None
-    return float(thresholds[0]) if thresholds else None
-
-
-def calibrate_command(run: Path, policy: ExitPolicy) -> str | None:
-    """Return the command that finds a policy again, by its goal; None for one typed by hand."""
-    goal = None if policy.goal is None else goal_options(policy.goal)
-    if goal is None:
-        return None
-    words = ["endoexit", "calibrate", shlex.quote(str(run)), goal]
-    if policy.rule not in ("max_probability", "fixed"):
-        words += ["--rule", policy.rule]
-    if policy.costs is not None and policy.costs.unit == "ms" and "--max-ms" not in goal:
-        words += ["--cost", "ms"]
-    if policy.provenance is not None and policy.provenance.precision.endswith("bf16"):
-        words += ["--precision", "bf16"]
-    return " ".join(words)
-
-
-def goal_options(goal: str) -> str | None:
-    """Return a goal in words as the options of `endoexit calibrate`; None for an unknown one."""
-    for pattern, option in _GOALS:
-        match = re.fullmatch(pattern, goal)
-        if match:
-            return option.format(*match.groups())
-    match = re.fullmatch(r"(.+) with probability (\S+)", goal)
-    if not match:
-        return None
+    asked = policy.request.goal
     try:
-        delta = 1 - float(match[2])
-    except ValueError:
+        natural = natural_unit(make_goal(**asked))  # type: ignore[arg-type]
+        rules = RuleOptions(**policy.request.rules)  # type: ignore[arg-type]
+    except (TypeError, UsageError):  # edited by hand
         return None
-    risks = " ".join(f"--guarantee {shlex.quote(risk)}" for risk in match[1].split(" and "))
-    return f"{risks} --delta {delta:.6g}"
+    words = ["calibrate", str(source.path), *_options(asked), *_rules(rules)]
+    if policy.costs is not None and policy.costs.unit not in (natural, "relative"):
+        words += ["--cost", policy.costs.unit]
+    if policy.provenance is not None:
+        if _needs_manifest(source, policy.provenance.manifest_sha256):
+            words += ["--manifest", MANIFEST]
+        words += _precision(source, policy.provenance.precision)
+    return _line(words)
+
+
+def report_command(path: Path, named: Mapping[str, Path | None]) -> str:
+    """Return the command that makes a report again, with the options that were named."""
+    given = {option: str(value) for option, value in named.items() if value is not None}
+    return _line(["report", str(path), *_options(given)])
+
+
+def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:
+    command = calibrate_command(source, policy)
+    if command is None:
+        return Step(
+            _line(["calibrate", str(source.path)]) + " …",
+            f"policy.json, for the goal: {policy.goal} (its options were not kept)",
+        )
+    fitted = policy.provenance.manifest_sha256 if policy.provenance else None
+    other = f"; {_of_manifest(fitted)}" if fitted and _needs_manifest(source, fitted) else ""
+    return Step(command, f"policy.json{other}")
+
+
+def _needs_manifest(source: Source, sha256: str | None) -> bool:
+    """Tell whether a command must name the manifest: the run's own is found without."""
+    if sha256 is None:
+        return False
+    return isinstance(source, Bundle) or source.config.manifest_sha256 != sha256
+
+
+def _of_manifest(sha256: str) -> str:
+    return f"{MANIFEST} is the manifest of SHA-256 {sha256[:12]}…"
+
+
+def _precision(source: Source, computed: str) -> list[str]:
+    """Return the options without which a source would compute in something else."""
+    floats = "bf16" if computed.endswith("bf16") else "f32"
+    own = "f32"
+    if isinstance(source, Bundle) and any(name.endswith("bf16") for name in source.config.computes):
+        own = "bf16"
+    words = [] if floats == own else ["--precision", floats]
+    return [*words, "--device", "cuda"] if "cuda" in computed else words
+
+
+def _shared_threshold(policy: ExitPolicy) -> float | None:
+    """Return the threshold of a policy that `--threshold` makes; None for any other."""
+    if not policy.thresholds or policy.thresholds[0] is None:
+        return None
+    threshold = policy.thresholds[0]
+    return threshold if policy == threshold_policy(policy.num_exits, threshold) else None
+
+
+def _rules(rules: RuleOptions) -> list[str]:
+    """Return the options that differ from those of a plain calibration."""
+    plain = RuleOptions()
+    chosen = {
+        name: getattr(rules, name)
+        for name in ("rule", "thresholds", "candidates")
+        if getattr(rules, name) != getattr(plain, name)
+    }
+    return [*_options(chosen), *([] if rules.temperature_scaling else ["--no-temperature"])]
+
+
+def _options(values: Mapping[str, float | str | tuple[str, ...]]) -> list[str]:
+    """Return names and values as options; one with several values stands several times."""
+    words = []
+    for name, value in values.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [f"--{name.replace('_', '-')}", str(one)]
+    return words
+
+
+def _line(words: Iterable[str]) -> str:
+    return shlex.join(["endoexit", *words])

@@ -1,7 +1,7 @@
 """What a report is made of, wherever it comes from: a run or a bundle."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -46,6 +46,21 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
+class Step:
+    """One command on the way to a page.
+
+    Attributes:
+        command: the line.
+        makes: what it makes.
+        trains: it makes the weights.
+    """
+
+    command: str
+    makes: str
+    trains: bool = False
+
+
+@dataclass(frozen=True)
 class History:
     """The metrics of every epoch.
 
@@ -79,7 +94,8 @@ class Material:
         images: the folder that the paths of the evaluation are relative to.
         network: answers where it looks; a loader, as weights are large.
         facts: name and value of what the results came from, for the provenance.
-        train_command: that made the weights; empty when nobody knows.
+        steps: the commands that led to the evaluation, in order.
+        named: options of `endoexit report` by which files were named, and these files.
     """
 
     path: Path
@@ -95,7 +111,8 @@ class Material:
     images: Path | Absent
     network: Network | Absent
     facts: Sequence[tuple[str, str]]
-    train_command: str
+    steps: Sequence[Step]
+    named: Mapping[str, Path | None] = field(default_factory=dict)
 
     @property
     def num_exits(self) -> int:

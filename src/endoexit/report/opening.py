@@ -14,6 +14,7 @@ from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, cou
 from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.policy import ExitPolicy
+from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
 from endoexit.runs import MANIFEST, WEIGHTS
@@ -66,7 +67,8 @@ def open_material(
         images=root,
         network=network_of(run),
         facts=_facts(run, file, found),
-        train_command="" if isinstance(run, Bundle) else run.config.command,
+        steps=steps(run, found, file, policy),
+        named={"evaluation": evaluation, "images": images, "audit": audit},
     )
 
 
@@ -74,7 +76,7 @@ def _read_evaluation(run: Source, file: Path) -> Evaluation:
     if not file.is_file():
         raise RunError(
             f"there is no {file}: a report shows what an evaluation found. Make one with: "
-            f"{_evaluate(run)}"
+            f"{evaluate_remedy(run)}"
         )
     found = Evaluation.read(file)
     _check_lengths(file, found)
@@ -82,15 +84,9 @@ def _read_evaluation(run: Source, file: Path) -> Evaluation:
     if there and run.weights_sha256 != found.run.weights_sha256:
         raise RunError(
             f"{file} is of other weights than {run.path} holds now: evaluate again with "
-            f"`{_evaluate(run)}`."
+            f"`{evaluate_remedy(run)}`."
         )
     return found
-
-
-def _evaluate(run: Source) -> str:
-    """Return the command that evaluates a run or a bundle."""
-    manifest = " --manifest MANIFEST" if isinstance(run, Bundle) else ""
-    return f"endoexit evaluate {run.path}{manifest}"
 
 
 def _check_lengths(file: Path, found: Evaluation) -> None:
@@ -133,7 +129,7 @@ def _policy_changed(run: Source, found: Evaluation, evaluated: ExitPolicy | None
 
 def _logits(run: Source, found: Evaluation) -> NDArray[np.float32] | Absent:
     file = run.path / found.run.logits
-    remake = f"`{_evaluate(run)}` computes them again."
+    remake = f"`{evaluate_remedy(run)}` computes them again."
     try:
         # Opened here: np.load leaves a damaged archive open.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:

@@ -13,6 +13,7 @@ from endoexit import __version__
 from endoexit.evaluation.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix
+from endoexit.report.commands import report_command
 from endoexit.report.gallery import ERROR, Choice, choose_images
 from endoexit.report.masks import Masks, find_masks, mask_figure, study_masks
 from endoexit.report.material import Absent, Material
@@ -68,17 +69,21 @@ class Page:
     notes: tuple[str, ...]
 
 
-def report_page(material: Material, *, masks: Path | None = None, track: Track = silent) -> Page:
+def report_page(
+    material: Material, *, masks: Path | None = None, out: Path | None = None, track: Track = silent
+) -> Page:
     """Make the report.
 
     Args:
         material: what there is to show.
         masks: folder of masks of the finding; by default `masks` in or beside the images' folder.
+        out: the folder of the page, for the command that makes it; None for the one in the run.
         track: shows progress.
 
     Raises:
         DataError: the folder of masks is not there.
     """
+    command = report_command(material.path, {**material.named, "masks": masks, "out": out})
     outlines = find_masks(masks, material.images)
     figures: dict[str, Sequence[Picture]] = {}
     with track("drawing figures", 8) as bar:
@@ -139,7 +144,7 @@ def report_page(material: Material, *, masks: Path | None = None, track: Track =
         by_class=by_class,
         errors=[cards[choice] for choice in chosen.errors],
         study=study,
-        provenance=provenance(material, pictures),
+        provenance=provenance(material, command, pictures),
         probabilities_at="T = 1"
         if isinstance(material.logits, Absent)
         else "the policy’s temperatures",

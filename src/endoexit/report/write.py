@@ -41,7 +41,8 @@ def write_report(
         DataError: the folder of masks is not there.
         EndoexitError: a file cannot be written.
     """
-    page = report_page(material, masks=masks, track=track)
+    elsewhere = None if out == material.path / FOLDER else out
+    page = report_page(material, masks=masks, out=elsewhere, track=track)
     files = []
     for picture in page.pictures:
         for suffix, content in (("svg", picture.svg), ("png", picture.png)):

@@ -1,5 +1,6 @@
 """The folder of a training that is about to start."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def create_run(
         seed=seed,
         manifest_sha256=copied.sha256,
         precision=resolve_precision(recipe.precision, accelerator),
-        command=" ".join(["endoexit", *sys.argv[1:]]),
+        command=shlex.join(["endoexit", *sys.argv[1:]]),
         versions=library_versions(),
         machine=machine,
     )
