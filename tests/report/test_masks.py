@@ -31,6 +31,10 @@ class LeftHalf:
         return [ExitAttention(left, "cbam")] * 3 + [ExitAttention(0 * left, "grad-cam")]
 
 
+def outlines(material):
+    return find_masks(None, material.images, material.evaluation.images.paths)
+
+
 @pytest.fixture
 def material(tmp_path):
     material = make_material(images=12)
@@ -74,13 +78,27 @@ def test_masks_are_found_beside_the_images_by_name_or_path(tmp_path):
     root.mkdir()
     paint(tmp_path / "masks" / "a.png", (0, 0, 8, 8))
     paint(tmp_path / "masks" / "polyp" / "b.png", (0, 0, 8, 8))
-    found = find_masks(None, root)
+    found = find_masks(None, root, ("polyp/a.jpg", "polyp/b.jpg", "polyp/c.jpg"))
     assert found.of("polyp/a.jpg").name == "a.png"
     assert found.of("polyp/b.jpg").name == "b.png"
     assert found.of("polyp/c.jpg") is None
-    assert isinstance(find_masks(None, tmp_path / "elsewhere" / "images"), Absent)
+    assert isinstance(find_masks(None, tmp_path / "elsewhere" / "images", ()), Absent)
     with pytest.raises(DataError, match="name the folder of the masks"):
-        find_masks(tmp_path / "nowhere", root)
+        find_masks(tmp_path / "nowhere", root, ())
+
+
+def test_no_image_gets_the_mask_of_another(tmp_path):
+    masks = tmp_path / "masks"
+    for name in ("b/0001.png", "0002.png", "0003.png", "c/0004.png"):
+        paint(masks / name, (0, 0, 8, 8))
+    images = ("a/0001.png", "b/0001.png", "a/0002.png", "b/0002.png", "a/0003.png",
+              "c/0004.jpg", "c/0004.png", "0002.jpg")  # fmt: skip
+    found = find_masks(masks, Absent("No root."), images)
+    assert found.paths == {
+        "b/0001.png": masks / "b" / "0001.png",  # not of a/0001.png
+        "a/0003.png": masks / "0003.png",
+        "0002.jpg": masks / "0002.png",  # in the images' folder too; three images have the name
+    }
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path):
@@ -98,7 +116,7 @@ def test_the_study_is_what_the_network_looks_at(material):
         paint((folder / path).with_suffix(".png"), (0, 0, SIDE // 2, SIDE // 2))
     paint((folder / paths[6]).with_suffix(".png"), (0, 0, 4, 4), (16, 16))  # does not fit
     paint((folder / paths[7]).with_suffix(".png"), (0, 0, 0, 0))  # empty
-    study = study_masks(material, find_masks(None, material.images), track)
+    study = study_masks(material, outlines(material), track)
     assert (study.with_mask, study.used, study.unusable) == (8, 6, 2)
     for found in study.exits[:3]:
         assert found.inside.value == pytest.approx(0.5, abs=0.02)
@@ -113,4 +131,4 @@ def test_without_a_network_there_is_no_study(material):
     folder = material.images.parent / "masks"
     paint((folder / material.evaluation.images.paths[0]).with_suffix(".png"), (0, 0, 8, 8))
     without = replace(material, network=Absent("Gone."))
-    assert study_masks(without, find_masks(None, material.images), track) == Absent("Gone.")
+    assert study_masks(without, outlines(material), track) == Absent("Gone.")

@@ -1,5 +1,6 @@
 """How much of the attention falls on the finding, where someone outlined it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Masks:
 
     Attributes:
         folder: where they are.
-        paths: path or name of the image, without its suffix, to the mask.
+        paths: image, as its path relative to the root, to its mask.
     """
 
     folder: Path
@@ -41,12 +42,19 @@ class Masks:
 
     def of(self, image: str) -> Path | None:
         """Return the mask of an image, given its path relative to the root; None without one."""
-        plain = Path(image).with_suffix("")
-        return self.paths.get(plain.as_posix()) or self.paths.get(plain.name)
+        return self.paths.get(image)
 
 
-def find_masks(folder: Path | None, root: Path | Absent) -> Masks | Absent:
+def find_masks(folder: Path | None, root: Path | Absent, images: Sequence[str]) -> Masks | Absent:
     """Find the masks: in `folder`, else in the folder `masks` in or beside the images' folder.
+
+    A mask has the path of its image, whatever the suffixes. One that lies directly in the folder
+    may also have the bare name of an image in a subfolder, if no other image has that name.
+
+    Args:
+        folder: that was named.
+        root: of the images.
+        images: that were evaluated, relative to the root.
 
     Raises:
         DataError: a folder was named and is not there.
@@ -60,14 +68,32 @@ def find_masks(folder: Path | None, root: Path | Absent) -> Masks | Absent:
         found: dict[str, Path] = {}
         for path in sorted(place.rglob("*")) if place.is_dir() else ():
             if path.suffix.lower() in SUFFIXES and path.is_file():
-                found[path.relative_to(place).with_suffix("").as_posix()] = path
-                found.setdefault(path.stem, path)
+                found[_plain(path.relative_to(place))] = path
         if found:
-            return Masks(place, found)
+            return Masks(place, _assign(found, images))
     return Absent(
         "There are no masks of the finding: a folder of images with the names of the photographs, "
         "white where the finding is, can be named with --masks."
     )
+
+
+def _plain(path: Path) -> str:
+    return path.with_suffix("").as_posix()
+
+
+def _assign(masks: dict[str, Path], images: Sequence[str]) -> dict[str, Path]:
+    """Return image to mask; a mask that could be of several images is of none."""
+    paths = {image: _plain(Path(image)) for image in images}
+    same_path = Counter(paths.values())
+    same_name = Counter(Path(plain).name for plain in paths.values())
+    assigned = {}
+    for image, plain in paths.items():
+        name = Path(plain).name
+        if plain in masks and same_path[plain] == 1:
+            assigned[image] = masks[plain]
+        elif name in masks and same_name[name] == 1:
+            assigned[image] = masks[name]
+    return assigned
 
 
 def read_mask(path: Path, preprocessing: Preprocessing, like: Path) -> Mask:

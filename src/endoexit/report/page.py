@@ -84,7 +84,7 @@ def report_page(
         DataError: the folder of masks is not there.
     """
     command = report_command(material.path, {**material.named, "masks": masks, "out": out})
-    outlines = find_masks(masks, material.images)
+    outlines = find_masks(masks, material.images, material.evaluation.images.paths)
     figures: dict[str, Sequence[Picture]] = {}
     with track("drawing figures", 8) as bar:
         figures["tradeoff"] = [tradeoff(material)]
