@@ -9,10 +9,13 @@ from typer.testing import CliRunner
 
 from endoexit.cli.main import app
 from endoexit.data.manifest import sidecar_path
-from endoexit.errors import RunError
+from endoexit.errors import PolicyError, RunError
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.files import read_json, write_json
+from endoexit.policy import threshold_policy
 from endoexit.runs import MANIFEST, Run
+from endoexit.runtime.opening import served_provenance
+from endoexit.runtime.torch_backend import supports_bf16
 from evaluation_runs import copy_run
 from tiny import save_photos
 from tiny import tiny_run as untrained_run
@@ -101,6 +104,33 @@ def test_single_images_are_explained(tmp_path):
     assert Path(document["page"]).is_file()
     assert all(Path(file).is_file() for file in document["pictures"])
     assert "warning: " in done.stderr
+
+
+def test_what_was_calibrated_at_a_precision_is_explained_at_it(tmp_path):
+    run = untrained_run(tmp_path / "run")
+    photo = save_photos(tmp_path / "photos", 1) / "0.png"
+    fitted = {"provenance": served_provenance(run, "torch-bf16")}
+    threshold_policy(4, 0.5).model_copy(update=fitted).write(run.path / "policy.json")
+    arguments = ("explain", run.path, photo, "--out", tmp_path / "out")
+    refused = invoke(*arguments)
+    assert isinstance(refused.exception, PolicyError)
+    assert "precision 'torch-bf16', served 'torch-f32'" in str(refused.exception)
+    done = invoke(*arguments, "--precision", "bf16")
+    if not supports_bf16():
+        assert "this processor does not compute in bf16" in str(done.exception)
+        return
+    assert done.exit_code == 0, done.exception
+    assert "and 5 pictures beside it." in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("bundles")
+def test_a_bundle_without_attention_has_one_picture_of_an_image(bundles, tmp_path):
+    photo = bundles.run.manifest().cohort("test").paths[0]
+    bundle = bundles.make("openvino", "f32").path
+    done = invoke("explain", bundle, photo, "--out", tmp_path / "out", "--precision", "f32")
+    assert done.exit_code == 0, done.exception
+    assert "and 1 picture beside it." in done.stdout
 
 
 def test_explaining_needs_a_run(tmp_path):

@@ -46,6 +46,16 @@ def test_the_answers_are_those_of_the_engine(run, tmp_path):
     assert html.count("<article") == 6
 
 
+def test_an_image_may_have_as_long_a_name_as_a_file_can(run, tmp_path):
+    long = save_photos(tmp_path / "photos", 1) / "0.png"
+    long = long.rename(long.with_name("x" * 251 + ".png"))
+    found = explain(open_explainable(run.path), [long], tmp_path / "out")
+    assert [file.name for file in found.pictures] == [
+        "001-image.jpg", "001-exit-1.jpg", "001-exit-2.jpg", "001-exit-3.jpg", "001-final.jpg",
+    ]  # fmt: skip
+    assert long.name in found.page.read_text(encoding="utf-8")
+
+
 def test_what_cannot_be_read_is_named_and_the_others_go_on(run, tmp_path):
     photos = save_photos(tmp_path, 1)
     (tmp_path / "broken<i>.png").write_bytes(b"no image")

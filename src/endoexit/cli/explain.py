@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import JsonOption, Output, PrecisionOption, progress
+from endoexit.errors import counted
 
 if TYPE_CHECKING:
     from endoexit.report.cards import Card
@@ -29,6 +30,7 @@ def explain(
             min=0, max=1, help="Leave at the first exit that is this sure; else the run's policy."
         ),
     ] = None,
+    precision: PrecisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what every exit says about single images, and what it looked at.
@@ -43,7 +45,7 @@ def explain(
     from endoexit.runtime.sources import image_paths
 
     output = Output(as_json)
-    source = open_explainable(run, threshold=threshold)
+    source = open_explainable(run, threshold=threshold, precision=precision)
     files = list(image_paths(paths, ()))
     found = write_page(source, files, out, track=progress)
     for card in found.cards:
@@ -52,7 +54,7 @@ def explain(
         output.warn(reason)
     output.say(
         f"Decided by: {source.decided_by}",
-        f"Written: {found.page}, and its {len(found.pictures)} pictures beside it.",
+        f"Written: {found.page}, and {counted(len(found.pictures), 'picture')} beside it.",
     )
     output.document(
         {

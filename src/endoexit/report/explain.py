@@ -19,7 +19,7 @@ from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
-from endoexit.runtime.opening import choose_policy, open_backend
+from endoexit.runtime.opening import Floats, choose_policy, open_backend
 
 if TYPE_CHECKING:
     from endoexit.evaluation.logits import Answer
@@ -78,21 +78,27 @@ class Explained:
     failed: tuple[tuple[str, str], ...]
 
 
-def open_explainable(path: Path, *, threshold: float | None = None) -> Explainable:
+def open_explainable(
+    path: Path, *, threshold: float | None = None, precision: Floats | None = None
+) -> Explainable:
     """Open a run or a bundle for questions about single images.
 
     Args:
         path: the folder.
         threshold: as in `endoexit.runtime.opening.open_engine`.
+        precision: that the answers are computed in; see `endoexit.runtime.opening.computed_in`.
+            Where the network looks is always computed in f32.
 
     Raises:
         RunError: it is neither, or has no weights.
-        PolicyError: its policy was fitted for other weights, or the threshold is out of range.
+        PolicyError: its policy was fitted for other weights or another precision, or the
+            threshold is out of range.
+        UsageError: a precision that cannot be had here.
     """
     from endoexit.evaluation.logits import all_exits  # noqa: PLC0415  (torch is slow to import)
 
     source = open_source(path)
-    backend = open_backend(source, None)
+    backend = open_backend(source, precision)
     policy, decided_by = choose_policy(source, backend, threshold)
     return Explainable(
         name=path.resolve().name,
@@ -137,7 +143,8 @@ def explain(
     pictures = []
     for number, card in enumerate(cards, start=1):
         for view in card.views:
-            name = f"{number:03}-{Path(card.name).stem}-{view.name.replace(' ', '-')}.jpg"
+            # Not named as the photograph: its name may be as long as a name can be.
+            name = f"{number:03}-{view.name.replace(' ', '-')}.jpg"
             with replacing(out / PICTURES / name) as temporary:
                 temporary.write_bytes(view.jpeg)
             pictures.append(out / PICTURES / name)
