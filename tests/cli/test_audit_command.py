@@ -39,14 +39,16 @@ def test_summary_and_files(folder: Path, tmp_path: Path) -> None:
         "0 with more than one label.",
         "Shortcuts: no class stands out by its border or inset.",
         f"Split so that near-copies stay together: endoexit split '{folder}' --threshold 12",
-        "Written: audit.json (everything), groups.csv (the group of each image).",
+        "Written: audit.json (everything), audit-groups.csv (the group of each image).",
     ):
         assert line in result.stdout.splitlines()
     assert json.loads((tmp_path / "audit.json").read_text())["threshold_bits"] == 12
-    assert (tmp_path / "groups.csv").read_text().splitlines()[:2] == ["path,label,group",
-                                                                      "a/0.png,a,0"]  # fmt: skip
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.json", "groups.csv",
-                                                                "my data"]  # fmt: skip
+    assert (tmp_path / "audit-groups.csv").read_text().splitlines()[:2] == [
+        "path,label,group", "a/0.png,a,0"
+    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "audit-groups.csv", "audit.json", "my data"
+    ]  # fmt: skip
 
 
 def test_json_is_one_document_on_stdout(folder: Path, tmp_path: Path) -> None:
@@ -56,12 +58,21 @@ def test_json_is_one_document_on_stdout(folder: Path, tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert document["near_copies"]["groups"] == 6
     assert document["files"]["broken"][0]["kind"] == "empty"
-    assert document["written"] == {"audit": str(out), "groups": str(out.parent / "groups.csv")}
+    assert document["written"] == {"audit": str(out), "groups": str(out.parent / "x-groups.csv")}
     assert "7 images, classes: 2" in result.stderr
     written = json.loads(out.read_text())
     assert {key: written[key] for key in document if key != "written"} == {
         key: value for key, value in document.items() if key != "written"
     }
+
+
+def test_audits_of_two_folders_stand_side_by_side(folder: Path, tmp_path: Path) -> None:
+    other = picture_folder(tmp_path / "other", {"c": 1, "d": 1})
+    assert run("audit", folder, "--out", "mine.json", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "mine-groups.csv").read_text()
+    assert run("audit", other, "--out", "other.json", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "mine-groups.csv").read_text() == before
+    assert "c/0.png,c,0" in (tmp_path / "other-groups.csv").read_text().splitlines()
 
 
 def test_leaks_are_named(folder: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_json_is_one_document_and_the_seed_decides(folder: Path, tmp_path: Path)
 def test_groups_of_the_audit_are_taken(folder: Path, tmp_path: Path) -> None:
     save(near_copy(3), folder / "a" / "near.png")
     assert run("audit", folder, cwd=tmp_path).returncode == 0
-    result = run("split", folder, "--groups", "groups.csv", cwd=tmp_path)
+    result = run("split", folder, "--groups", "audit-groups.csv", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     rows = {row.path: row for row in read_manifest(tmp_path / "manifest.csv").rows}
     assert rows["a/3.png"].group == rows["a/near.png"].group

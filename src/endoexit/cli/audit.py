@@ -45,7 +45,7 @@ def audit(
     groups_out: Annotated[
         Path | None,
         typer.Option(
-            help="Where the group of each image goes; by default groups.csv beside --out."
+            help="Where the group of each image goes; by default beside --out, as NAME-groups.csv."
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -68,7 +68,7 @@ def audit(
     listing = list_images(directory, exclude or ())
     with progress("Reading images", len(listing.files)) as bar:
         found = audit_images(listing, threshold=threshold, folds=folds, advance=bar.advance)
-    groups_path = groups_out or out.with_name("groups.csv")
+    groups_path = groups_out or out.with_name(f"{out.stem}-groups.csv")
     write_audit(found, out)
     write_groups(found, groups_path)
     _show(output, found)
