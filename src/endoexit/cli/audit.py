@@ -141,7 +141,7 @@ def _broken(found: "Audit") -> "Iterator[str]":
         return
     yield f"Files: {len(found.broken)} of {total} cannot be used:"
     for broken in found.broken[:_NAMED]:
-        yield f"  {broken.file.path}: {broken.kind}; {broken.reason}"
+        yield f"  {broken.file.path} {broken.reason}"
     if len(found.broken) > _NAMED:
         yield f"  and {len(found.broken) - _NAMED} more (see the JSON)."
 

@@ -158,7 +158,7 @@ def _left_out(made: "Split") -> "Iterator[str]":
     if made.broken:
         yield f"Left out, cannot be used: {counted(len(made.broken), 'file')}:"
         for broken in made.broken[:_NAMED]:
-            yield f"  {broken.file.path}: {broken.kind}; {broken.reason}"
+            yield f"  {broken.file.path} {broken.reason}"
         if len(made.broken) > _NAMED:
             yield f"  and {len(made.broken) - _NAMED} more"
     for paths, why in (

@@ -1,4 +1,4 @@
-"""An audit as files: `audit.json` with everything, the groups as CSV for people and for splitting."""
+"""An audit as files: `audit.json` with everything, the groups as CSV for splitting."""
 
 import csv
 import io
