@@ -1,6 +1,8 @@
 """What every command has: a help with an example, --json; and the command line without one."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 import endoexit
 from endoexit.cli.main import app
+from tiny_project import command as script
 
 runner = CliRunner()
 
@@ -48,3 +51,15 @@ def test_no_command_and_an_unknown_one_are_wrong_usage():
     unknown = runner.invoke(app, ["predikt"])
     assert unknown.exit_code == 2
     assert "No such command 'predikt'" in unknown.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["audit"], ["audit", "nowhere"]])
+def test_the_module_behaves_as_the_script(arguments, tmp_path):
+    module = [sys.executable, "-m", "endoexit", *arguments]
+    one, other = (
+        subprocess.run(line, check=False, capture_output=True, text=True, cwd=tmp_path)
+        for line in (module, script(*arguments))
+    )
+    assert (one.returncode, one.stdout, one.stderr) == (
+        other.returncode, other.stdout, other.stderr
+    )  # fmt: skip

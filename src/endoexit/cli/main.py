@@ -38,7 +38,7 @@ def main() -> None:
     Typer itself ends with 2 on wrong options, 130 on Ctrl-C and 1 on a closed pipe.
     """
     try:
-        app()
+        app(prog_name="endoexit")  # also of `python -m endoexit`
     except EndoexitError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
