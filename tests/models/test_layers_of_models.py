@@ -31,6 +31,7 @@ def test_a_linear_layer_over_a_map():
     x = torch.randn(2, 6, 4, 5)
     expected = nn.functional.linear(x.permute(0, 2, 3, 1), layer.weight, layer.bias)
     assert_close(layer(x).permute(0, 2, 3, 1), expected)
+    assert_close(layer.as_convolution()(x).permute(0, 2, 3, 1), expected)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")

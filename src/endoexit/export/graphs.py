@@ -1,5 +1,6 @@
 """Stages of a network as graphs of OpenVINO or ONNX, with any batch size."""
 
+import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from endoexit.files import replacing
 from endoexit.models import StagedClassifier, State
+from endoexit.models.layers import MapLinear
 
 # The exporters look at an example; with one image they would take the batch for a constant.
 EXAMPLES = 2
@@ -68,7 +70,7 @@ def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
     """
     state: State = (torch.zeros(EXAMPLES, 3, size, size),)
     turned: Turned = (False,)
-    for number, stage in enumerate(model.stages, start=1):
+    for number, stage in enumerate(_with_convolutions(model).stages, start=1):
         last = number == model.num_stages
         with torch.no_grad():
             after, _ = stage(_turn_back(state, turned))
@@ -85,12 +87,28 @@ def whole_graph(model: StagedClassifier) -> Graph:
 
     What the early exits compute has no reader, so the graph is written without it.
     """
-    return Graph(lambda state: (model(state[0])[-1],), model).eval()
+    network = _with_convolutions(model)
+    return Graph(lambda state: (network(state[0])[-1],), network).eval()
 
 
 def all_exits_graph(model: StagedClassifier) -> Graph:
     """Return the network as one graph that answers at all exits."""
-    return Graph(lambda state: tuple(model(state[0])), model).eval()
+    network = _with_convolutions(model)
+    return Graph(lambda state: tuple(network(state[0])), network).eval()
+
+
+def _with_convolutions(model: StagedClassifier) -> StagedClassifier:
+    """Return a copy in which 1×1 convolutions stand for linear layers over maps.
+
+    For few channels OpenVINO takes a third of the time for them, and a convolution needs no
+    other layout than its neighbours.
+    """
+    copied = copy.deepcopy(model)
+    for module in list(copied.modules()):
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, MapLinear):
+                setattr(module, name, layer.as_convolution())
+    return copied
 
 
 def _stage(

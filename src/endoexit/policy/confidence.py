@@ -24,7 +24,20 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
     Raises:
         PolicyError: fewer than two classes, or logits that are not finite.
     """
-    scaled = np.ascontiguousarray(logits, dtype=np.float64) / temperature
+    below = _below_largest(logits, temperature)
+    return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the softmax of logits / temperature over the last axis; see `log_softmax`."""
+    powers = np.exp(_below_largest(logits, temperature))
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
+
+
+def _below_largest(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
+    """Return logits / temperature, less the largest of each row."""
+    scaled = np.divide(logits, temperature, dtype=np.float64, order="C")
     if scaled.ndim == 0 or scaled.shape[-1] < 2:
         raise PolicyError(
             f"logits have shape {scaled.shape}: the last axis must hold two or more classes."
@@ -35,13 +48,7 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
             "check its weights and its numeric precision."
         )
     scaled -= scaled.max(axis=-1, keepdims=True)
-    scaled -= np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
     return scaled
-
-
-def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Return the softmax of logits / temperature over the last axis; see `log_softmax`."""
-    return np.exp(log_softmax(logits, temperature))
 
 
 def confidence(
@@ -67,13 +74,14 @@ def confidence(
     """
     if rule not in CONFIDENCES:
         raise unknown_name("confidence", rule, CONFIDENCES)
-    logs = log_softmax(logits, temperature)
-    probabilities = np.exp(logs)
     if rule == "max_probability":
-        values = probabilities.max(axis=-1)
-    elif rule == "entropy":
-        values = 1.0 + (probabilities * logs).sum(axis=-1) / np.log(logs.shape[-1])
+        # The largest one's power is 1: few operations, as this runs at every exit of every image.
+        return np.asarray(1.0 / np.exp(_below_largest(logits, temperature)).sum(axis=-1))
+    if rule == "entropy":
+        logs = log_softmax(logits, temperature)
+        values = 1.0 + (np.exp(logs) * logs).sum(axis=-1) / np.log(logs.shape[-1])
     else:
+        probabilities = softmax(logits, temperature)
         second, first = np.moveaxis(np.partition(probabilities, -2, axis=-1)[..., -2:], -1, 0)
         values = first - second
     return np.asarray(np.clip(values, 0.0, 1.0))

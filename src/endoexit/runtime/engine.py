@@ -87,29 +87,29 @@ class Prediction:
         return sum(self.stage_ms)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Group:
-    """Images that went through the same stages; row i of every field belongs to one image.
+    """Images that went through the same stages; row i of every array belongs to one image.
+
+    A stage writes its column into the arrays in place: for one image, making new ones at each
+    stage would take longer than deciding.
 
     Attributes:
         tickets: (n,) whose image it is, as the caller counts.
         state: the backend's state.
-        labels: (n, k) what the k exits so far answered.
-        stage_ms: (n, k) what the stages so far took.
+        labels: (n, M) what the exits answered, in the first `passed` columns.
+        stage_ms: (n, M) what the stages took, likewise.
+        passed: number of stages that these images went through.
     """
 
     tickets: Rows
     state: Any
     labels: Rows
     stage_ms: npt.NDArray[np.float64]
+    passed: int = 0
 
     def __len__(self) -> int:
         return len(self.tickets)
-
-    @property
-    def passed(self) -> int:
-        """Number of stages that these images went through."""
-        return int(self.labels.shape[1])
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,13 @@ class Step:
         group: the images after the stage, those who leave included.
         logits: (n, C) of its exit.
         leaving: (n,) who leaves there, as the policy decides.
+        staying: how many do not.
     """
 
     group: Group
     logits: npt.NDArray[np.float32]
     leaving: npt.NDArray[np.bool_]
+    staying: int
 
 
 class Engine:
@@ -185,12 +187,12 @@ class Engine:
         group: Group | None = self.enter(images, np.arange(len(images)))
         while group is not None:
             step = self.step(group)
-            staying = len(group) - int(step.leaving.sum())
-            done = step.leaving
-            if staying and not self._in_time(clock, step.group.passed + 1, staying):
-                done = np.ones_like(step.leaving)
-            answers |= self.answers(step, done)
-            group = self.remainder(step.group, ~done)
+            if step.staying and not self._in_time(clock, group.passed + 1, step.staying):
+                answers |= self.answers(step, np.ones_like(step.leaving))
+                break
+            if step.staying < len(group):
+                answers |= self.answers(step, step.leaving)
+            group = self.remainder(step)
         ordered = [answers[ticket] for ticket in range(len(images))]
         if clock.is_over():  # the caller gets all of them now, also those found in time
             return [replace(answer, deadline_missed=True) for answer in ordered]
@@ -217,25 +219,21 @@ class Engine:
             tickets: (n,) by which the caller knows them.
         """
         state = self.backend.start(self.preprocessing.normalise(images))
-        nothing = np.empty((len(images), 0))
-        return Group(tickets, state, nothing.astype(np.int64), nothing)
+        columns = (len(images), self.backend.num_stages)
+        return Group(tickets, state, np.empty(columns, np.int64), np.empty(columns))
 
     def step(self, group: Group) -> Step:
-        """Run the next stage on a group and ask the policy who leaves there."""
-        number = group.passed + 1
+        """Run the next stage on a group, which moves on, and ask the policy who leaves there."""
+        before = group.passed
         begin = time.perf_counter()
-        state, logits = self.backend.run(number, group.state)
+        group.state, logits = self.backend.run(before + 1, group.state)
         spent = _since(begin)
-        self._times.record(number, len(group), spent)
-        leaving = self.policy.leaves(number, logits, group.labels)
-        share = np.full((len(group), 1), spent / len(group))
-        after = Group(
-            tickets=group.tickets,
-            state=state,
-            labels=np.concatenate((group.labels, logits.argmax(axis=1)[:, None]), axis=1),
-            stage_ms=np.concatenate((group.stage_ms, share), axis=1),
-        )
-        return Step(after, logits, leaving)
+        self._times.record(before + 1, len(group), spent)
+        leaving = self.policy.leaves(before + 1, logits, group.labels[:, :before])
+        group.labels[:, before] = logits.argmax(axis=1)
+        group.stage_ms[:, before] = spent / len(group)
+        group.passed = before + 1
+        return Step(group, logits, leaving, len(group) - int(np.count_nonzero(leaving)))
 
     def answers(self, step: Step, done: npt.NDArray[np.bool_]) -> dict[int, Prediction]:
         """Return the answers of this exit for the rows that are done, by ticket.
@@ -247,25 +245,24 @@ class Engine:
         rows = np.flatnonzero(done)
         if len(rows) == 0:
             return {}
-        group = step.group
-        probabilities = self.policy.probabilities(group.passed, step.logits[rows])
+        group, passed = step.group, step.group.passed
+        probabilities = self.policy.probabilities(passed, step.logits[rows])
         return {
             int(group.tickets[row]): Prediction(
-                label=int(group.labels[row, -1]),
+                label=int(group.labels[row, passed - 1]),
                 probabilities=values,
-                exit=group.passed,
-                stage_ms=tuple(group.stage_ms[row].tolist()),
+                exit=passed,
+                stage_ms=tuple(group.stage_ms[row, :passed].tolist()),
                 cut_short=not step.leaving[row],
             )
             for row, values in zip(rows.tolist(), probabilities, strict=True)
         }
 
-    def remainder(self, group: Group, staying: npt.NDArray[np.bool_]) -> Group | None:
+    def remainder(self, step: Step) -> Group | None:
         """Return the group without those who left (compaction); None if nobody stays."""
-        if staying.all():
-            return group
-        rows = np.flatnonzero(staying)
-        return self.take(group, rows) if len(rows) else None
+        if step.staying == len(step.group):
+            return step.group
+        return self.take(step.group, np.flatnonzero(~step.leaving)) if step.staying else None
 
     def take(self, group: Group, rows: Rows) -> Group:
         """Return some images of a group, in the order of `rows`, in a state that lasts."""
@@ -274,6 +271,7 @@ class Engine:
             state=self.backend.gather(group.state, rows),
             labels=group.labels[rows],
             stage_ms=group.stage_ms[rows],
+            passed=group.passed,
         )
 
     def join(self, groups: Sequence[Group]) -> Group:

@@ -97,10 +97,10 @@ class Stream:
         """Run up to a batch from the front of one pool; survivors go to the next pool."""
         step = self._engine.step(self._batch(self._pools[stage]))
         self._answers |= self._engine.answers(step, step.leaving)
-        staying = np.flatnonzero(~step.leaving)
-        if len(staying):
+        if step.staying:
             # Gathered even when all stay: the stage may run again before they do.
-            self._pools[stage + 1].append(self._engine.take(step.group, staying))
+            staying = self._engine.take(step.group, np.flatnonzero(~step.leaving))
+            self._pools[stage + 1].append(staying)
 
     def _batch(self, pool: deque[Group]) -> Group:
         chosen: list[Group] = []
