@@ -1,15 +1,20 @@
 """Files that are written whole or not at all, and read with clear errors."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from endoexit.errors import EndoexitError
+
+# What a disk says that takes no more, whichever file was being written.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextlib.contextmanager
@@ -20,30 +25,108 @@ def replacing(path: Path) -> Iterator[Path]:
     file is flushed to the disk before the rename.
 
     Raises:
-        EndoexitError: the file cannot be written (disk full, no permission).
+        EndoexitError: the file cannot be written (disk full, no permission). What else the block
+            raises is not touched.
     """
     path = Path(path)
-    temporary: Path | None = None
-    try:
+    with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except OSError as error:
-        raise EndoexitError(
-            f"cannot write {path}: {error.strerror or error}. "
-            "Nothing was changed; free space or choose another folder and run again."
-        ) from error
+    temporary = Path(name)
+    try:
+        with _naming(path, only=temporary):
+            yield temporary
+        with _naming(path):
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; rename it to `path` on success.
+
+    Args:
+        path: a folder that does not exist, or is empty.
+
+    Raises:
+        EndoexitError: the folder or a file in it cannot be written. What else the block raises is
+            not touched.
+    """
+    path = Path(path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        name = tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with _naming(path, only=temporary):
+            yield temporary
+        with _naming(path):
+            temporary.chmod(0o777 & ~_umask())
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it does not exist.
+
+    Raises:
+        EndoexitError: it cannot be made.
+    """
+    with _naming(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
+    """Turn what the system refuses into an error that names `path`.
+
+    Args:
+        path: what was to be written.
+        only: leave alone what is neither about this file or folder nor about a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if only is not None and not _is_about(error, only):
+            raise
+        raise EndoexitError(
+            f"cannot write {path}: {why_refused(path, error)}. Nothing was changed; "
+            f"{remedy_of(error)}."
+        ) from error
+
+
+def why_refused(path: Path, error: OSError) -> str:
+    """Return why the system does not let a path be written: what stands in its way, by name."""
+    above = next((part for part in path.parents if os.access(part, os.F_OK)), None)
+    if above is not None and not above.is_dir():
+        return f"{above} is a file, not a folder"
+    if above is not None and above != path.parent:
+        return f"no folder can be made in {above} ({error.strerror or error})"
+    return error.strerror or str(error)
+
+
+def remedy_of(error: OSError) -> str:
+    """Return what a user can do about a path that cannot be written."""
+    space = "free space or " if error.errno in _FULL else ""
+    return f"{space}choose another folder and run again"
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    inside = any(Path(os.fsdecode(name)).is_relative_to(path) for name in names)
+    return inside or error.errno in _FULL
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def write_text(path: Path, text: str) -> None:

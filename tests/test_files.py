@@ -1,0 +1,90 @@
+"""Files and folders that are written whole or not at all."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from endoexit.errors import EndoexitError
+from endoexit.files import replacing, replacing_folder, write_text
+
+BOTH = pytest.mark.parametrize("writing", [replacing, replacing_folder])
+
+
+@pytest.fixture
+def umask():
+    """A user who lets nobody else read."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_folder_appears_whole_and_with_the_rights_of_the_user(tmp_path, umask):
+    with replacing_folder(tmp_path / "new" / "folder") as building:
+        (building / "file").write_text("content")
+        assert not (tmp_path / "new" / "folder").exists()
+    assert (tmp_path / "new" / "folder" / "file").read_text() == "content"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["folder"]
+    assert mode(tmp_path / "new" / "folder") == 0o700
+
+
+def test_a_file_has_the_rights_of_the_user(tmp_path, umask):
+    write_text(tmp_path / "file", "content")
+    assert mode(tmp_path / "file") == 0o600
+
+
+@BOTH
+def test_what_fails_leaves_nothing(tmp_path, writing):
+    with pytest.raises(ValueError, match="broken"), writing(tmp_path / "out"):
+        raise ValueError("broken")
+    assert list(tmp_path.iterdir()) == []
+
+
+@BOTH
+@pytest.mark.parametrize("out", ["/proc/nowhere/out", "file/out"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, writing, out):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EndoexitError, match=f"cannot write .*{out}: .*choose another folder"):  # noqa: SIM117
+        with writing(tmp_path / out):
+            pytest.fail("there is nothing to write into")
+
+
+@BOTH
+def test_an_error_that_is_not_about_the_file_is_not_blamed_on_it(tmp_path, writing):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), writing(tmp_path / "out"):
+        (tmp_path / "elsewhere").read_text()
+    with pytest.raises(BrokenPipeError), writing(tmp_path / "out"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+@BOTH
+def test_a_full_disk_is_named(tmp_path, writing):
+    with (
+        pytest.raises(EndoexitError, match=r"cannot write .*out: No space left on device"),
+        writing(tmp_path / "out"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_written_in_a_folder_is_named(tmp_path):
+    with (
+        pytest.raises(EndoexitError, match=r"cannot write .*out: Is a directory"),
+        replacing_folder(tmp_path / "out") as building,
+    ):
+        building.write_text("content")
+
+
+def test_a_folder_with_content_is_not_replaced(tmp_path):
+    write_text(tmp_path / "out" / "mine", "content")
+    with (
+        pytest.raises(EndoexitError, match=r"cannot write .*out: Directory not empty"),
+        replacing_folder(tmp_path / "out"),
+    ):
+        pass
+    assert (tmp_path / "out" / "mine").read_text() == "content"
