@@ -5,12 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from endoexit.data.images import Preprocessing
 from endoexit.data.manifest import Manifest, read_manifest
 from endoexit.errors import RunError
 from endoexit.files import read_json, sha256_file, write_json
+from endoexit.records import Record, parse_record
 
 if TYPE_CHECKING:
     from endoexit.models import StagedClassifier
@@ -19,7 +20,7 @@ FORMAT_VERSION = 1
 CONFIG, WEIGHTS, MANIFEST = "config.json", "weights.safetensors", "manifest.csv"
 
 
-class RunConfig(BaseModel):
+class RunConfig(Record):
     """What a run was made with; `config.json` of its folder.
 
     Attributes:
@@ -35,8 +36,6 @@ class RunConfig(BaseModel):
         versions: of the libraries.
         machine: processor, cores, memory.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: int = FORMAT_VERSION
     model: str
@@ -146,19 +145,15 @@ def open_run(path: Path) -> Run:
             f"{path} is not a run folder: it has no {CONFIG}. Name the folder that `endoexit "
             "train` made; a training killed before it wrote one is started again, not resumed."
         )
-    document = read_json(path / CONFIG, RunError)
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise RunError(
-            f"{path} was made by a newer endoexit (format {version}, this one reads up to "
-            f"{FORMAT_VERSION}): update endoexit."
-        )
-    try:
-        return Run(path, RunConfig.model_validate(document))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{path / CONFIG} is damaged at {where!r}: {first['msg']}.") from error
+    config = parse_record(
+        RunConfig,
+        read_json(path / CONFIG, RunError),
+        path / CONFIG,
+        RunError,
+        newest=FORMAT_VERSION,
+        remedy="Restore it from a copy, or train again.",
+    )
+    return Run(path, config)
 
 
 def write_config(path: Path, config: RunConfig) -> None:

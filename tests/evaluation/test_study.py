@@ -305,7 +305,11 @@ def test_a_threshold_out_of_range_is_refused(run):
     [
         (None, "does not exist"),
         ("{", "is not valid JSON"),
-        ('{"format": "endoexit-evaluation-1"}', "not an evaluation of this version .*evaluate"),
+        (
+            '{"format": "endoexit-evaluation-2"}',
+            "at 'format', or of another version.*Make it again with `endoexit evaluate`",
+        ),
+        ("[]", "is damaged at 'the top'"),
     ],
 )
 def test_a_document_that_is_none_is_refused(tmp_path, content, message):

@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from endoexit.errors import DataError, ImageError
+from endoexit.records import Record
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 512 * 2**20
@@ -91,7 +92,7 @@ def read_bytes(path: Path) -> bytes:
     raise ImageError(f"{path} {fault}: check the path.")
 
 
-class Preprocessing(BaseModel):
+class Preprocessing(Record):
     """How any image becomes the square that a network takes; travels with the weights.
 
     Resizing is antialiased bilinear interpolation. The image is resized to
@@ -105,8 +106,6 @@ class Preprocessing(BaseModel):
         mean: subtracted per channel (R, G, B), on a scale of 0 to 1.
         std: divided by per channel, on the same scale.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: int = Field(default=224, ge=MIN_SIDE, le=4096)
     resize: Literal["stretch", "shorter-side"] = "stretch"

@@ -3,19 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
 from endoexit.policy.records import Promise
+from endoexit.records import Record, parse_record
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Record(BaseModel):
-    """Base of the records: frozen, no unknown keys, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Interval(Record):
@@ -237,7 +232,8 @@ class Subject(Record):
         preprocessing: its fingerprint.
         precision: backend and numeric precision of the logits.
         seed: of the training.
-        logits: file with the logits of all exits, relative to the run.
+        logits: file with the logits of all exits, relative to the folder of the document (of a
+            twin, where its own would lie).
     """
 
     model: str
@@ -308,12 +304,5 @@ class Evaluation(Record):
         Raises:
             RunError: it is missing, not JSON, or not such a document.
         """
-        try:
-            return cls.model_validate(read_json(path, RunError))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise RunError(
-                f"{path} is not an evaluation of this version (at {where!r}: {first['msg']}): "
-                "make it again with `endoexit evaluate`."
-            ) from error
+        remedy = "Make it again with `endoexit evaluate`."
+        return parse_record(cls, read_json(path, RunError), path, RunError, remedy=remedy)

@@ -5,19 +5,13 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from endoexit.errors import PolicyError
 from endoexit.files import write_text
 from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, confidence, softmax
 from endoexit.policy.records import Costs, FrontPoint, Promise, Provenance, Request
+from endoexit.records import Record
 
 Rule = Literal["max_probability", "entropy", "margin", "patience", "fixed"]
 Threshold = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
@@ -26,7 +20,7 @@ Temperature = Annotated[float, Field(gt=0.0, strict=True)]
 MAX_POLICY_BYTES = 64 * 2**20
 
 
-class ExitPolicy(BaseModel):
+class ExitPolicy(Record):
     """Decides at which exit each image leaves.
 
     The rules `max_probability`, `entropy` and `margin` let an image leave at exit k when its
@@ -55,8 +49,6 @@ class ExitPolicy(BaseModel):
     Raises:
         PolicyError: any field that does not fit; the message names it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["endoexit-policy-1"] = "endoexit-policy-1"
     rule: Rule

@@ -52,7 +52,7 @@ class PromiseCheck:
 
 def promise_words(promise: Promise) -> str:
     """Return a promise in words: how much of which risk, how sure, and what that rests on."""
-    proof = promise.method
+    proof: str = promise.method
     if promise.method != "by construction":  # else nothing was tested on anybody
         proof = (
             f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from endoexit.data.images import Preprocessing
 from endoexit.errors import UsageError, unknown_name
+from endoexit.records import Record
 
 MAX_BYTES = 1 << 20
 
@@ -17,11 +18,7 @@ MAX_BYTES = 1 << 20
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ImageSettings(_Settings):
+class ImageSettings(Record):
     """From file to network input.
 
     Attributes:
@@ -51,7 +48,7 @@ class ImageSettings(_Settings):
         return Preprocessing(size=self.size, resize=self.resize, crop_ratio=self.crop_ratio)
 
 
-class OptimizerSettings(_Settings):
+class OptimizerSettings(Record):
     """AdamW; vectors and biases are not decayed.
 
     Attributes:
@@ -71,7 +68,7 @@ class OptimizerSettings(_Settings):
     gradient_clip: float | None = Field(1.0, gt=0)
 
 
-class AugmentSettings(_Settings):
+class AugmentSettings(Record):
     """Random changes of training batches.
 
     Attributes:
@@ -106,7 +103,7 @@ class AugmentSettings(_Settings):
         return value
 
 
-class LossSettings(_Settings):
+class LossSettings(Record):
     """The training loss; the paper's is the plain sum over exits (Eq 14).
 
     Attributes:
@@ -121,7 +118,7 @@ class LossSettings(_Settings):
     distillation: float = Field(0.0, ge=0, lt=1)
 
 
-class Recipe(_Settings):
+class Recipe(Record):
     """All settings of a training.
 
     Attributes:
