@@ -108,6 +108,7 @@ def test_a_split_folder_without_a_readable_image_is_no_side_of_a_leak(tmp_path: 
         (["my data", "--exclude", "zzz"], 2, "error: --exclude 'zzz' matches nothing"),
         (["my data", "--folds", "no.csv"], 1, "error: the table no.csv does not exist"),
         (["my data", "--treshold", "8"], 2, "No such option"),
+        (["my data", "--out", "my data/a/0.png/x.json"], 1, "my data/a/0.png is a file, not a fol"),
         (["my data/a"], 1, "has no class folder with images (5 images outside one)"),
     ],
 )

@@ -227,7 +227,9 @@ def test_impossible_arguments_are_refused(tmp_path: Path, wrong: dict[str, int])
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EndoexitError, match=r"cannot write the phantom .* choose another folder"):
+    with pytest.raises(
+        EndoexitError, match=r"the phantom .*file is a file, not a folder; choose another"
+    ):
         render_phantom(tmp_path / "file" / "p", 1, size=32)
 
 

@@ -5,7 +5,7 @@ import torch
 
 import tiny_project
 from endoexit.data.manifest import read_manifest, write_manifest
-from endoexit.errors import RunError, UsageError
+from endoexit.errors import EndoexitError, RunError, UsageError
 from endoexit.runs import Run, open_run
 from endoexit.training import start
 from endoexit.training.recipe import read_recipe
@@ -50,6 +50,16 @@ def test_a_folder_of_something_else_and_a_file_are_refused(tiny_manifest, tmp_pa
         with pytest.raises(UsageError, match="exists already and is not a run: choose another"):
             begin(tiny_manifest, path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [("notes/x/run", "notes is a file, not a folder"), ("/proc/x/run", "can be made in /proc")],
+)
+def test_a_folder_that_cannot_be_made_is_refused(tiny_manifest, tmp_path, out, why):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(EndoexitError, match=f"cannot write .*{out}: .*{why}.* choose another"):
+        begin(tiny_manifest, tmp_path / out)
 
 
 def with_rows(manifest, path, keep) -> None:

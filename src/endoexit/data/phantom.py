@@ -16,7 +16,7 @@ from endoexit.data.phantom_camera import Device, Frame, capture
 from endoexit.data.phantom_field import MARGIN, Array, Surface, shade
 from endoexit.data.phantom_findings import PAINTERS
 from endoexit.errors import DataError, EndoexitError, UsageError
-from endoexit.files import sha256_bytes
+from endoexit.files import remedy_of, sha256_bytes, why_refused
 
 CLASSES = tuple(PAINTERS)
 SETTINGS_FILE = "phantom.json"
@@ -108,8 +108,8 @@ def render_phantom(
                 _render(directory, settings, advance)
     except OSError as error:
         raise EndoexitError(
-            f"cannot write the phantom {directory}: {error.strerror or error}. "
-            "Free space or choose another folder and run again."
+            f"cannot write the phantom {directory}: {why_refused(directory, error)}; "
+            f"{remedy_of(error)}."
         ) from error
     return directory
 

@@ -8,7 +8,7 @@ import torch
 
 from endoexit.data.manifest import Manifest, read_manifest, sidecar_path, write_manifest
 from endoexit.errors import DataError, UsageError
-from endoexit.files import read_json
+from endoexit.files import make_folder, read_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models import create_model, model_config
 from endoexit.runs import CONFIG, MANIFEST, Run, RunConfig, open_run, write_config
@@ -40,13 +40,14 @@ def create_run(
     Raises:
         UsageError: unknown model or setting, or the folder exists.
         DataError: the manifest cannot be used for training.
+        EndoexitError: the folder cannot be written.
     """
     manifest = read_manifest(manifest_path, root)
     _check_roles(manifest)
     create_model_cheaply(model, len(manifest.classes), recipe)
     _check_free(path)
     machine = describe_machine()  # takes a second: before there is a folder
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     copied = _copy_manifest(manifest, path / MANIFEST)
     config = RunConfig(
         model=model,
