@@ -102,6 +102,30 @@ def test_stopped_killed_and_resumed_is_the_same_as_never_stopped(tiny_manifest, 
     assert "is complete: its training has ended" in again.stderr
 
 
+@pytest.mark.parametrize(
+    ("there", "kept"),
+    [
+        (".lock", "stopped before an epoch was complete; {} keeps the settings."),
+        ("checkpoints/last.safetensors", "stopped; {} keeps all complete epochs."),
+    ],
+)
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tiny_manifest, tmp_path, there, kept):
+    run, recipe = tmp_path / "my run", tiny_project.write_recipe(tiny_manifest.parent)
+    line = tiny_project.command(
+        "train", tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=1000",
+        "--threads", 1,
+    )  # fmt: skip
+    command = tiny_project.interruptible(*line)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (run / there).exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stderr.read().splitlines()
+    assert process.returncode == 130
+    assert last == kept.format(run) + f" Go on with: endoexit train --resume '{run}'"
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(tiny_manifest, tmp_path):
     run, recipe = tmp_path / "two", tiny_project.write_recipe(tiny_manifest.parent)

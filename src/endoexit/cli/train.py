@@ -1,5 +1,8 @@
 """`endoexit train`: a manifest and a recipe to a run folder."""
 
+import contextlib
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +12,8 @@ from endoexit.cli.console import CacheOption, JsonOption, Output, progress
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from endoexit.runs import Run
 
 MODEL, RECIPE = "ee_hifuse_nano", "small-data"
@@ -66,8 +71,6 @@ def train(
 
     Example: `endoexit train manifest.csv --model ee_hifuse_nano --recipe small-data --seed 0`
     """
-    import sys
-
     if (manifest is None) == (resume is None):
         raise UsageError("give a MANIFEST to start a training, or --resume RUN to go on with one.")
     if resume is not None:
@@ -112,12 +115,30 @@ def train(
         return
     total = sum(sum(counts.values()) for role, counts in run.manifest().counts().items()
                 if role in {"train", "val"})  # fmt: skip
-    with progress("Decoding images", total) as bar:
+    with _telling_how_to_go_on(run), progress("Decoding images", total) as bar:
         run = fit(run, where, advance=bar.advance)
     if finished(run):
         output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip
+
+
+@contextlib.contextmanager
+def _telling_how_to_go_on(run: "Run") -> "Iterator[None]":
+    """Say what a training that is stopped by Ctrl-C leaves behind."""
+    from endoexit.training.fit import LAST
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = (
+            f"stopped; {run.path} keeps all complete epochs."
+            if (run.path / LAST).is_file()
+            else f"stopped before an epoch was complete; {run.path} keeps the settings."
+        )
+        folder = shlex.quote(str(run.path))
+        print(f"{kept} Go on with: endoexit train --resume {folder}", file=sys.stderr)
+        raise
 
 
 def _next_command(run: "Run") -> str:
