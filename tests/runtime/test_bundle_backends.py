@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.policy import confidence, threshold_policy
 from endoexit.runtime import opening, openvino_backend
 from endoexit.runtime.engine import Engine
+from endoexit.runtime.exits import all_exits
 from endoexit.runtime.opening import computed_in, open_backend, open_engine, read_policy
 from endoexit.runtime.stream import predict_stream
 
@@ -30,18 +32,20 @@ def images(bundles):
     return np.stack([load(path) for path in cohort.paths[:12]])
 
 
-def all_exits(backend, normalised):
-    state, exits = backend.start(normalised), []
-    for number in range(1, backend.num_stages + 1):
-        state, logits = backend.run(number, state)
-        exits.append(logits)
-    return np.stack(exits)
-
-
 @pytest.fixture(scope="module")
 def eager(bundles, images):
     normalised = bundles.run.config.preprocessing.normalise(images)
-    return all_exits(open_backend(bundles.run, "f32", 1), normalised)
+    return all_exits(open_backend(bundles.run, "f32", 1))(normalised)
+
+
+@pytest.mark.parametrize("shapes", [((3,),), ((7, 7, 7), (7, 7, 7), (7, 7, 7))])
+def test_states_of_other_shapes_than_the_document_says_are_refused(bundles, images, shapes):
+    bundle = bundles.make("openvino", "f32")
+    states = (shapes, *bundle.config.state_shapes[1:])
+    wrong = replace(bundle, config=bundle.config.model_copy(update={"state_shapes": states}))
+    stages = open_backend(wrong, None, 1)
+    with pytest.raises(RunError, match=r"stage 1 of .* gives other tensors.*export the run again"):
+        stages.run(1, stages.start(bundle.config.preprocessing.normalise(images)))
 
 
 @pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
@@ -49,22 +53,44 @@ def test_every_stage_agrees_with_eager_pytorch(bundles, images, eager, backend, 
     bundle = bundles.make(backend, precision)
     stages = open_backend(bundle, None, 1)
     normalised = bundle.config.preprocessing.normalise(images)
-    found = all_exits(stages, normalised)
+    found = all_exits(stages)(normalised)
     scale = np.abs(eager).max()
     assert np.abs(found - eager).max() <= BOUNDS[precision] * scale
     if precision != "f32":
         assert np.abs(found - eager).max() > 1e-5 * scale, f"{precision} was not used"
     stages.expect(len(images))
-    assert np.abs(all_exits(stages, normalised) - found).max() <= 0.05 * scale
-    alone = np.concatenate([all_exits(stages, image[None]) for image in normalised], axis=1)
+    assert np.abs(all_exits(stages)(normalised) - found).max() <= 0.05 * scale
+    alone = np.concatenate([all_exits(stages)(image[None]) for image in normalised], axis=1)
     assert np.abs(alone - found).max() <= (1e-4 if precision == "f32" else 0.05) * scale
+
+
+def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, images, monkeypatch):
+    stages = open_backend(bundles.make("openvino", "f32"), None, 1)
+    compiled = []
+    original = type(stages)._compile
+
+    def counting(self, number, count):
+        compiled.append((number, count))
+        return original(self, number, count)
+
+    monkeypatch.setattr(type(stages), "_compile", counting)
+    normalised = bundles.run.config.preprocessing.normalise(images)
+
+    def run(count):
+        return stages.run(1, stages.start(normalised[:count]))[1]
+
+    first = run(1)
+    stages.expect(3)
+    for count in (3, 2, 1, 4, 3):
+        assert np.abs(run(count)[:1] - first).max() <= 1e-4 * np.abs(first).max()
+    assert compiled == [(1, 1), (1, 3), (1, None)]
 
 
 @pytest.fixture(scope="module", params=[("openvino", "f32"), ("openvino", "bf16"), ("onnx", "f32")])
 def engine(request, bundles, images):
     bundle = bundles.make(*request.param)
     backend = open_backend(bundle, None, 1)
-    exits = all_exits(backend, bundle.config.preprocessing.normalise(images))
+    exits = all_exits(backend)(bundle.config.preprocessing.normalise(images))
     sure = np.sort(confidence(exits[:-1], "max_probability").ravel())
     gaps = np.diff(sure[4:-4])  # rounding must not decide who leaves: far from every image
     place = 4 + int(gaps.argmax())
@@ -135,6 +161,17 @@ def test_a_bundle_predicts_without_torch(bundles):
         )
         assert done.returncode == 0, done.stderr
         assert str(image) in done.stdout
+
+
+def test_a_bundle_answers_at_all_exits_without_torch(bundles):
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from endoexit.report.explain import open_explainable\n"
+        f"open_explainable(Path({str(bundles.make('openvino', 'f32').path)!r}))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(

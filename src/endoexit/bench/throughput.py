@@ -81,6 +81,7 @@ class Pass:
     def __init__(self, engine: Engine, images: Images, batch: int, length: int) -> None:
         self._engine = MeteredEngine(engine)
         self._images, self._batch, self._length = images, batch, length
+        engine.backend.expect(batch)
         self.overhead_ms: list[float] = []
 
     def __call__(self, turn: int) -> None:

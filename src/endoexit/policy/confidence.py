@@ -25,19 +25,20 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
         PolicyError: fewer than two classes, or logits that are not finite.
     """
     below = _below_largest(logits, temperature)
-    return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+    logs: NDArray[np.float64] = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+    return logs
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     """Return the softmax of logits / temperature over the last axis; see `log_softmax`."""
-    powers = np.exp(_below_largest(logits, temperature))
+    powers: NDArray[np.float64] = np.exp(_below_largest(logits, temperature))
     powers /= powers.sum(axis=-1, keepdims=True)
     return powers
 
 
 def _below_largest(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
     """Return logits / temperature, less the largest of each row."""
-    scaled = np.divide(logits, temperature, dtype=np.float64, order="C")
+    scaled: NDArray[np.float64] = np.divide(logits, temperature, dtype=np.float64, order="C")
     if scaled.ndim == 0 or scaled.shape[-1] < 2:
         raise PolicyError(
             f"logits have shape {scaled.shape}: the last axis must hold two or more classes."
