@@ -19,7 +19,7 @@ from endoexit.data.images import Preprocessing, read_image
 from endoexit.data.phantom import CLASSES, render_phantom
 from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work, take_turns
-from endoexit.export.requirements import has_bf16
+from endoexit.runtime.opening import has_bf16
 from runtime_networks import SIZE, export_once, held, milliseconds, phantom_images, random_run
 
 WIDE, HIGH, QUALITY = 1280, 1024, 90

@@ -23,11 +23,11 @@ from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.export.export import ExportOptions, export_run
-from endoexit.export.requirements import has_bf16
 from endoexit.models import create_model
 from endoexit.policy import threshold_policy
 from endoexit.runs import Run, RunConfig, write_run
 from endoexit.runtime.engine import Engine, Images
+from endoexit.runtime.opening import has_bf16
 
 NETWORKS = ("ee_hifuse_small", "ee_hifuse_small_dw", "ee_hifuse_nano")
 SIZE = 224

@@ -26,11 +26,11 @@ from endoexit.evaluation.logits import FOLDER as LOGITS
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work, take_turns
-from endoexit.export.requirements import has_bf16
 from endoexit.files import read_json, write_json
 from endoexit.policy.goals import make_goal
 from endoexit.runs import MANIFEST, Run, open_run
 from endoexit.runtime.engine import Images, Prediction
+from endoexit.runtime.opening import has_bf16
 from runtime_networks import export_once, held, milliseconds, rounded
 
 BATCHES = (1, 8, 32)

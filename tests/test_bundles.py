@@ -2,12 +2,21 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from endoexit.bundles import BUNDLE, Bundle, BundleConfig, open_bundle, open_source, write_bundle
+from endoexit.bundles import (
+    BUNDLE,
+    Bundle,
+    BundleConfig,
+    open_bundle,
+    open_source,
+    results_folder,
+    write_bundle,
+)
 from endoexit.data.images import Preprocessing
-from endoexit.errors import RunError
+from endoexit.errors import RunError, UsageError
 from endoexit.files import write_json
 from endoexit.runs import open_run
 
@@ -25,6 +34,7 @@ def bundle(tmp_path) -> Bundle:
         classes=("a", "b"),
         preprocessing=Preprocessing(size=32),
         exits=({"macs": 5, "parameters": 7},),
+        state_shapes=((),),
         computes=("openvino-f32",),
         policies={"openvino-f32": "policy.json"},
         run_weights_sha256="0" * 64,
@@ -68,7 +78,45 @@ def test_a_changed_document_is_refused(bundle):
 
 def test_a_newer_format_is_refused(bundle):
     rewrite(bundle, format_version=2)
-    with pytest.raises(RunError, match=r"bundle format 2, this one reads up to 1.*update endoexit"):
+    with pytest.raises(RunError, match=r"newer.*format 2, this one reads up to 1.*update endoexit"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"exits": ()}, "'exits'"),
+        ({"computes": ()}, "'computes'"),
+        ({"classes": ()}, "'classes'"),
+        ({"state_shapes": ()}, "'state_shapes'.*states of 0 stages for 1 exits"),
+        ({"format_version": "1"}, "'format_version'"),
+        ({"format_version": "2"}, "'format_version'"),
+        ({"format_version": 0}, "'format_version'"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of what it is made to hold
+def test_a_document_that_could_not_predict_is_refused_though_its_hash_is_right(
+    bundle, changes, place
+):
+    rewrite(bundle, **changes)
+    with pytest.raises(RunError, match=rf"damaged at {place}.*Export the run again"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("name", ["stages/1.xml", "stages/1.bin"])
+def test_a_stage_without_hash_is_refused(bundle, name):
+    files = {file: digest for file, digest in bundle.config.files.items() if file != name}
+    rewrite(bundle, files=files)
+    with pytest.raises(RunError, match=rf"lists no hash of {name}: export the run again"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("backend", "missing"), [("onnx", r"stages/1\.onnx"), ("torch", r"stages/weights\.safetensors")]
+)
+def test_every_backend_s_stages_need_a_hash(bundle, backend, missing):
+    rewrite(bundle, backend=backend)
+    with pytest.raises(RunError, match=f"lists no hash of {missing}"):
         open_bundle(bundle.path)
 
 
@@ -97,6 +145,23 @@ def test_a_policy_without_hash_is_refused(bundle):
 def test_files_that_came_later_do_not_matter(bundle):
     (bundle.path / "evaluation.json").write_text("{}")
     assert open_bundle(bundle.path) == bundle
+
+
+def test_what_is_found_out_about_a_bundle_lies_beside_it(bundle, monkeypatch):
+    beside = bundle.path.with_name(f"{bundle.path.name}-evaluation")
+    assert results_folder(bundle.path) == beside
+    monkeypatch.chdir(bundle.path)
+    assert results_folder(Path()) == beside
+    assert results_folder(Path("stages/..")) == beside
+    assert results_folder(bundle.path, Path("../other")) == Path("../other")
+    for inside in (bundle.path, Path("stages"), bundle.path / "new" / "folder"):
+        with pytest.raises(UsageError, match=r"lies in the bundle.*name another folder"):
+            results_folder(bundle.path, inside)
+
+
+def test_what_is_found_out_about_a_run_lies_in_it(tmp_path):
+    assert results_folder(tmp_path) == tmp_path
+    assert results_folder(tmp_path, tmp_path / "out") == tmp_path / "out"
 
 
 def test_a_bundle_is_no_run(bundle):

@@ -3,14 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationInfo, field_validator
 
 from endoexit.data.images import Preprocessing
 from endoexit.data.manifest import Manifest
-from endoexit.errors import RunError
+from endoexit.errors import RunError, UsageError
 from endoexit.files import read_json, sha256_bytes, sha256_file, write_json
+from endoexit.records import Record, parse_record
 from endoexit.runs import WEIGHTS, Run, open_run
 
 if TYPE_CHECKING:
@@ -26,12 +27,11 @@ BundlePrecision = Literal["f32", "bf16", "int8"]
 
 SUFFIXES: dict[str, tuple[str, ...]] = {"openvino": (".xml", ".bin"), "onnx": (".onnx",)}
 
+StateShapes = tuple[tuple[tuple[int, ...], ...], ...]
+"""For each stage, the shapes of the tensors that it hands on, without the batch."""
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-
-class ExitFacts(_Record):
+class ExitFacts(Record):
     """What leaving at one exit costs and what the export changed.
 
     Attributes:
@@ -47,7 +47,7 @@ class ExitFacts(_Record):
     accuracy_before: float | None = None
 
 
-class BundleConfig(_Record):
+class BundleConfig(Record):
     """What a bundle holds; `bundle.json` of its folder.
 
     Attributes:
@@ -74,16 +74,16 @@ class BundleConfig(_Record):
         document_sha256: of this document without this field.
     """
 
-    format_version: int = FORMAT_VERSION
+    format_version: Annotated[int, Field(strict=True, ge=1)] = FORMAT_VERSION
     backend: BackendName
     precision: BundlePrecision
     model: str
     overrides: dict[str, Any] = Field(default_factory=dict)
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
-    exits: tuple[ExitFacts, ...]
-    state_shapes: tuple[tuple[tuple[int, ...], ...], ...] = ()
-    computes: tuple[str, ...]
+    exits: Annotated[tuple[ExitFacts, ...], Field(min_length=1)]
+    state_shapes: StateShapes
+    computes: Annotated[tuple[str, ...], Field(min_length=1)]
     policies: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     run_weights_sha256: str
@@ -93,6 +93,14 @@ class BundleConfig(_Record):
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, Any] = Field(default_factory=dict)
     document_sha256: str = ""
+
+    @field_validator("state_shapes")
+    @classmethod
+    def _one_for_each_exit(cls, shapes: StateShapes, info: ValidationInfo) -> StateShapes:
+        exits = info.data.get("exits", ())  # absent where they do not fit themselves
+        if exits and len(shapes) != len(exits):
+            raise ValueError(f"states of {len(shapes)} stages for {len(exits)} exits")
+        return shapes
 
     def sealed(self) -> "BundleConfig":
         """Return a copy that carries its own hash."""
@@ -128,7 +136,9 @@ class Bundle:
         return sha256_bytes("".join(self.config.files[name] for name in names).encode())
 
     def stage_files(self, number: int) -> tuple[Path, ...]:
-        """Return the files of stage `number` (1 to M); those of PyTorch are one for all."""
+        """Return the files of stage `number` (1 to M); for PyTorch one file holds them all."""
+        if self.config.backend == "torch":
+            return (self.path / STAGES / WEIGHTS,)
         suffixes = SUFFIXES[self.config.backend]
         return tuple(self.path / STAGES / f"{number}{suffix}" for suffix in suffixes)
 
@@ -149,7 +159,7 @@ class Bundle:
         from endoexit.models.weights import load_weights  # noqa: PLC0415
 
         model = create_model(config.model, len(config.classes), **config.overrides)
-        load_weights(model, self.path / STAGES / WEIGHTS)
+        load_weights(model, self.stage_files(1)[0])
         return model.eval()
 
     def manifest(self) -> Manifest:
@@ -173,6 +183,33 @@ def is_bundle(path: Path) -> bool:
     return (Path(path) / BUNDLE).is_file()
 
 
+def results_folder(path: Path, out: Path | None = None) -> Path:
+    """Return where it is kept what is found out about a run or a bundle.
+
+    That of a run is the run itself. A bundle is never written to: it travels, may be read-only,
+    and holds no names of images. Its folder lies beside it and is called `BUNDLE-evaluation`.
+
+    Args:
+        path: of the run or the bundle.
+        out: the folder that was asked for instead.
+
+    Raises:
+        UsageError: that folder lies in the bundle.
+    """
+    path = Path(path)
+    if not is_bundle(path):
+        return out or path
+    whole = path.resolve()
+    if out is None:
+        beside = path if path.name not in {"", ".."} else whole
+        return beside.with_name(f"{beside.name}-evaluation")
+    if out.resolve().is_relative_to(whole):
+        raise UsageError(
+            f"{out} lies in the bundle {path}, which is never written to: name another folder."
+        )
+    return out
+
+
 def open_source(path: Path) -> Source:
     """Open a run folder or a bundle.
 
@@ -194,27 +231,23 @@ def open_bundle(path: Path) -> Bundle:
     if (path / BUNDLE).stat().st_size > MAX_BYTES:
         raise RunError(f"{path / BUNDLE} is larger than any bundle's: export the run again.")
     document = read_json(path / BUNDLE, RunError)
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise RunError(
-            f"{path} was made by a newer endoexit (bundle format {version}, this one reads up to "
-            f"{FORMAT_VERSION}): update endoexit, or export the run with this version."
-        )
-    try:
-        config = BundleConfig.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunError(
-            f"{path / BUNDLE} is damaged at {where!r}: {first['msg']}. Export the run again."
-        ) from error
+    config = parse_record(
+        BundleConfig,
+        document,
+        path / BUNDLE,
+        RunError,
+        newest=FORMAT_VERSION,
+        remedy="Export the run again.",
+    )
     if config.document_sha256 != _digest(document):
         raise _changed(path, BUNDLE)
-    _check_files(path, config)
-    return Bundle(path, config)
+    bundle = Bundle(path, config)
+    _check_files(bundle)
+    return bundle
 
 
-def _check_files(path: Path, config: BundleConfig) -> None:
+def _check_files(bundle: Bundle) -> None:
+    path, config = bundle.path, bundle.config
     for name, digest in config.files.items():
         file = path / name
         if not file.resolve().is_relative_to(path.resolve()):
@@ -226,7 +259,12 @@ def _check_files(path: Path, config: BundleConfig) -> None:
             )
         if sha256_file(file) != digest:
             raise _changed(path, name)
-    unlisted = set(config.policies.values()) - set(config.files)
+    stages = {
+        file.relative_to(path).as_posix()
+        for number in range(1, len(config.exits) + 1)
+        for file in bundle.stage_files(number)
+    }
+    unlisted = (stages | set(config.policies.values())) - set(config.files)
     if unlisted:
         raise RunError(f"{path / BUNDLE} lists no hash of {min(unlisted)}: export the run again.")
 

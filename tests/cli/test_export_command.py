@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from endoexit.bundles import open_bundle
 from endoexit.cli.main import app
-from endoexit.errors import RunError
+from endoexit.errors import RunError, UsageError
 from endoexit.runs import MANIFEST
 from evaluation_runs import copy_run
 
@@ -83,9 +85,39 @@ def test_evaluate_takes_a_bundle_and_a_manifest(exported, bundles):
         "evaluate", out, "--manifest", bundles.run.path / MANIFEST, "--no-timing", "--json"
     )
     assert result.exit_code == 0
+    written = out.parent / "my bundle-evaluation" / "evaluation.json"
+    assert f"Written: {written}\n" in result.stderr
+    assert json.loads(written.read_text()) == json.loads(result.stdout)
+    logits = next(line for line in result.stderr.splitlines() if line.startswith("Logits: "))
+    assert Path(logits.removeprefix("Logits: ")).is_file()
     document = json.loads(result.stdout)
     assert document["run"]["precision"] == "openvino-f32"
     assert document["run"]["weights_sha256"] == open_bundle(out).weights_sha256
+
+
+def test_a_report_of_a_bundle_lies_beside_it(exported, bundles, tmp_path):
+    original, folder = exported[1], tmp_path / "bundle"
+    shutil.copytree(original, folder)
+    before = sorted(folder.rglob("*"))
+    evaluated = endoexit(
+        "evaluate", folder, "--manifest", bundles.run.path / MANIFEST, "--no-timing"
+    )
+    assert evaluated.exit_code == 0, evaluated.exception
+    result = endoexit("report", folder, "--json")
+    assert result.exit_code == 0, result.exception
+    page = tmp_path / "bundle-evaluation" / "report" / "report.html"
+    assert json.loads(result.stdout)["report"] == str(page)
+    assert sorted(folder.rglob("*")) == before
+    assert open_bundle(folder).config == open_bundle(original).config
+    inside = endoexit("report", folder, "--out", folder / "report")
+    assert isinstance(inside.exception, UsageError)
+    assert "which is never written to" in str(inside.exception)
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "bundle-evaluation").rename(elsewhere)
+    lost = endoexit("report", folder)
+    assert isinstance(lost.exception, RunError)
+    again = endoexit("report", folder, "--evaluation", elsewhere / "evaluation.json", "--json")
+    assert not any("logits" in text for text in json.loads(again.stdout)["missing"])
 
 
 def test_calibrate_names_the_run_instead(exported):

@@ -6,12 +6,20 @@ import pytest
 import torch
 
 from bundle_makers import COMBINATIONS, GOAL
-from endoexit.bundles import open_bundle
+from endoexit.bundles import open_bundle, results_folder
 from endoexit.data.manifest import read_manifest
-from endoexit.errors import DataError, ModelError, PolicyError, RunError, UsageError
+from endoexit.errors import (
+    DataError,
+    EndoexitError,
+    ModelError,
+    PolicyError,
+    RunError,
+    UsageError,
+)
 from endoexit.evaluation.calibrate import calibrate_run
 from endoexit.evaluation.complexity import catalog_complexity
 from endoexit.evaluation.logits import collect_logits
+from endoexit.evaluation.records import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.export import export as exporting
 from endoexit.export import requirements
@@ -32,6 +40,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 def run(bundles, tmp_path):
     """A run with a policy, to change."""
     return copy_run(bundles.run.path, tmp_path / "run")
+
+
+def files_of(folder):
+    """Every file below a folder, with its time."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
@@ -77,15 +90,34 @@ def test_a_bundle_is_evaluated_with_a_manifest(bundles):
     bundle, run = bundles.make("openvino", "f32"), bundles.run
     with pytest.raises(RunError, match="name one with --manifest"):
         evaluate_run(bundle)
+    before = files_of(bundle.path)
     manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
     found = evaluate_run(bundle, Options(rounds=2, resamples=20), manifest=manifest)
-    beside = evaluate_run(run, Options(timing=False, resamples=20))
+    of_run = evaluate_run(run, Options(timing=False, resamples=20))
     assert [row.scores.accuracy.value for row in found.rows[:4]] == [
-        row.scores.accuracy.value for row in beside.rows[:4]
+        row.scores.accuracy.value for row in of_run.rows[:4]
     ]
     assert found.run.precision == found.timing.precision == "openvino-f32"
-    assert (bundle.path / "evaluation.json").is_file()
-    assert open_bundle(bundle.path) == bundle, "an evaluation changes no file of the bundle"
+    assert files_of(bundle.path) == before, "nothing is written into the bundle"
+    assert open_bundle(bundle.path) == bundle
+    beside = results_folder(bundle.path)
+    assert Evaluation.read(beside / "evaluation.json") == found
+    assert (beside / found.run.logits).is_file()
+
+
+def test_an_evaluation_of_a_bundle_goes_where_it_is_asked_to(bundles, tmp_path):
+    bundle, run = bundles.make("torch", "f32"), bundles.run
+    before = files_of(bundle.path.parent)
+    manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
+    out = tmp_path / "out"
+    options = Options(timing=False, resamples=20, out=out)
+    found = evaluate_run(bundle, options, twin=bundle, manifest=manifest)
+    assert files_of(bundle.path.parent) == before
+    assert Evaluation.read(out / "evaluation.json") == found
+    assert (out / found.run.logits).is_file()
+    assert found.twin.logits == found.run.logits
+    with pytest.raises(UsageError, match="lies in the bundle"):
+        evaluate_run(bundle, Options(timing=False, out=bundle.path), manifest=manifest)
 
 
 def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
@@ -164,6 +196,32 @@ def test_a_policy_without_images_is_refused(tmp_path):
     policy.write(run.path / "policy.json")
     with pytest.raises(PolicyError, match="does not say what was asked for"):
         export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EndoexitError, match=r"cannot write .*file/bundle: .*another folder"):
+        export_run(run, tmp_path / "file" / "bundle", ExportOptions("torch"))
+
+
+def test_a_fault_of_the_work_is_not_called_a_folder_that_cannot_be_written(
+    run, tmp_path, monkeypatch
+):
+    def broken(*arguments, **options):
+        raise OSError("a library that cannot be loaded")
+
+    monkeypatch.setattr(exporting, "write_stages", broken)
+    with pytest.raises(OSError, match="a library that cannot be loaded"):
+        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing is left behind"
+
+
+def test_threads_without_times_to_measure_are_refused(run, tmp_path):
+    with pytest.raises(UsageError, match=r"--threads is for measuring times.*leave it out"):
+        export_run(run, tmp_path / "bundle", ExportOptions("torch", threads=1))
+    (run.path / "policy.json").unlink()
+    with pytest.raises(UsageError, match=rf"and {run.path} has none"):
+        export_run(run, tmp_path / "bundle", ExportOptions("torch", threads=1))
 
 
 def test_a_folder_with_content_is_left_alone(run, tmp_path):

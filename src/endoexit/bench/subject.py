@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoexit.bench.limit import Numbers
 from endoexit.bench.peers import Kind
-from endoexit.bundles import Bundle, Source, open_source
+from endoexit.bundles import Bundle, Source
 from endoexit.evaluation.complexity import catalog_complexity
 from endoexit.evaluation.latency import Contender
 from endoexit.evaluation.progress import Track
@@ -85,7 +85,7 @@ def open_subject(
 ) -> Subject:
     """Open a run or a bundle; see `endoexit.runtime.opening.open_engine`."""
     opened = open_engine(path, threshold=threshold, threads=threads, precision=precision)
-    return Subject(open_source(path), opened.engine, opened.decided_by)
+    return Subject(opened.source, opened.engine, opened.decided_by)
 
 
 def exit_works(subject: Subject, images: Images) -> dict[str, Work]:

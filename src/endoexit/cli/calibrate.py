@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from endoexit.cli.console import CacheOption, JsonOption, Output, PrecisionOption, progress
+from endoexit.cli.console import (
+    CacheOption,
+    JsonOption,
+    ManifestOption,
+    Output,
+    PrecisionOption,
+    progress,
+)
 
 if TYPE_CHECKING:
     from endoexit.evaluation.calibrate import Calibrated
@@ -77,9 +84,7 @@ def calibrate(
         Literal["macs", "ms"] | None,
         typer.Option(help="What an exit costs; ms as evaluated here.  [default: as the goal]"),
     ] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
-    ] = None,
+    manifest: ManifestOption = None,
     precision: PrecisionOption = None,
     device: Annotated[
         Literal["cpu", "cuda"], typer.Option(help="What computes the logits.")
@@ -116,6 +121,8 @@ def calibrate(
     from endoexit.evaluation.calibrate import CalibrationOptions, calibrate_run
     from endoexit.runs import open_run
 
+    output = Output(as_json)
+    output.warn_if_unfinished(run)
     subject = open_run(run)
     found = calibrate_run(
         subject,
@@ -124,7 +131,6 @@ def calibrate(
         manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
         track=progress,
     )
-    output = Output(as_json)
     _print(output, found)
     output.document(_document(found))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,15 @@ JsonOption = Annotated[
 CacheOption = Annotated[
     Path | None,
     typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
+]
+ManifestOption = Annotated[
+    Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="Leave at the first exit that is this sure.  [default: its own policy]"
+    ),
 ]
 PrecisionOption = Annotated[
     Literal["f32", "bf16"] | None,
@@ -54,6 +64,21 @@ class Output:
     def warn(self, text: str) -> None:
         """Print a warning on stderr."""
         print(f"warning: {text}", file=sys.stderr)
+
+    def warn_if_unfinished(self, *folders: Path) -> None:
+        """Warn of runs with weights whose training has not ended; bundles are always whole."""
+        from endoexit.bundles import is_bundle
+        from endoexit.runs import WEIGHTS, open_run
+
+        for folder in folders:
+            if not (folder / WEIGHTS).is_file() or is_bundle(folder):
+                continue
+            if not open_run(folder).is_complete:
+                self.warn(
+                    f"the training of {folder} was stopped or is still running: this is about the "
+                    "weights kept so far. Go on with: endoexit train --resume "
+                    + shlex.quote(str(folder))
+                )
 
     def document(self, value: Any) -> None:
         """Print the JSON document, if one was asked for."""

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from endoexit.cli.console import CacheOption, JsonOption, Output, PrecisionOption, progress
+from endoexit.cli.console import (
+    CacheOption,
+    JsonOption,
+    ManifestOption,
+    Output,
+    PrecisionOption,
+    progress,
+)
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,12 +40,17 @@ def evaluate(
     against: Annotated[
         Path | None, typer.Option(help="Run of the same network without early exits.")
     ] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
-    ] = None,
+    manifest: ManifestOption = None,
     timing: Annotated[bool, typer.Option(help="Measure CPU time per image.")] = True,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads while times are measured; else all cores.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the figures and logits.  [default: the run; of a bundle, "
+            "BUNDLE-evaluation beside it]"
+        ),
     ] = None,
     precision: PrecisionOption = None,
     device: Annotated[
@@ -49,7 +61,8 @@ def evaluate(
 ) -> None:
     """Score every exit and the adaptive rule, count their cost, and measure their time.
 
-    Writes `evaluation.json` into the run, from which all tables can be drawn again.
+    Writes `evaluation.json`, from which all tables can be drawn again: into the run, but never into
+    a bundle, which holds no names of images.
 
     Example: `endoexit evaluate runs/nano --against runs/twin`
     """
@@ -60,6 +73,8 @@ def evaluate(
     from endoexit.cli.evaluation_tables import print_evaluation
     from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
 
+    output = Output(as_json)
+    output.warn_if_unfinished(run, *([against] if against else []))
     subject = open_source(run)
     found = evaluate_run(
         subject,
@@ -71,15 +86,15 @@ def evaluate(
             timing=timing,
             threads=threads,
             cache=cache,
+            out=out,
         ),
         twin=None if against is None else open_source(against),
         manifest=None if manifest is None else _read(manifest, subject),
         track=progress,
     )
-    output = Output(as_json)
     print_evaluation(output, found)
-    written = evaluation_path(subject, role, found.manifest_sha256)
-    output.say(f"Written: {written}", f"Logits: {subject.path / found.run.logits}")
+    written = evaluation_path(subject, role, found.manifest_sha256, out)
+    output.say(f"Written: {written}", f"Logits: {written.parent / found.run.logits}")
     if found.caution:
         output.warn(f"role {role}: {found.caution}")
     output.document(found.model_dump(mode="json"))

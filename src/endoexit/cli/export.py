@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from endoexit.cli.console import CacheOption, JsonOption, Output, progress
+from endoexit.cli.console import CacheOption, JsonOption, ManifestOption, Output, progress
 
 if TYPE_CHECKING:
     from endoexit.export.export import Exported
@@ -32,12 +32,12 @@ def export(
         bool,
         typer.Option("--accept-drop", help="Export even if an exit loses more than one point."),
     ] = False,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
-    ] = None,
+    manifest: ManifestOption = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads while times are measured, for a policy about time."),
+        typer.Option(
+            min=1, help="Threads while times are measured; only for a policy about milliseconds."
+        ),
     ] = None,
     cache: CacheOption = None,
     as_json: JsonOption = False,
@@ -54,6 +54,8 @@ def export(
     from endoexit.export.export import ExportOptions, export_run
     from endoexit.runs import open_run
 
+    output = Output(as_json)
+    output.warn_if_unfinished(run)
     subject = open_run(run)
     command = shlex.join(["endoexit", *sys.argv[1:]])
     exported = export_run(
@@ -63,7 +65,6 @@ def export(
         manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
         track=progress,
     )
-    output = Output(as_json)
     _print(output, exported)
     output.document(_document(exported))
 

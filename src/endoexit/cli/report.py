@@ -17,7 +17,11 @@ def report(
     run: Annotated[Path, typer.Argument(help="Run folder or bundle that was evaluated.")],
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for page and figures.  [default: RUN/report]")
+        Path | None,
+        typer.Option(
+            help="Folder for page and figures.  [default: RUN/report; of a bundle, "
+            "BUNDLE-evaluation/report]"
+        ),
     ] = None,
     evaluation: Annotated[
         Path | None,
@@ -45,11 +49,13 @@ def report(
     Example: `endoexit report runs/nano --out nano-report`
     """
     from endoexit.report.opening import open_material
-    from endoexit.report.write import FOLDER, write_report
+    from endoexit.report.write import report_folder, write_report
 
     output = Output(as_json)
+    folder = report_folder(run, out)
+    output.warn_if_unfinished(run)
     material = open_material(run, evaluation=evaluation, images=images, audit=audit)
-    written = write_report(material, out or run / FOLDER, masks=masks, track=progress)
+    written = write_report(material, folder, masks=masks, track=progress)
     for note in written.notes:
         output.say(f"Not on the page: {note}")
     count = len(written.figures) // 2

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from endoexit.bundles import Source
+from endoexit.bundles import Source, results_folder
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.complexity import catalog_complexity
@@ -39,6 +39,7 @@ class CalibrationOptions:
         precision: that the network computes in, now and when the policy is used.
         device: that computes the logits.
         cache: folder of decoded images; by default the user's.
+        out: folder to keep logits in; by default see `endoexit.bundles.results_folder`.
     """
 
     rules: RuleOptions = DEFAULT_RULE
@@ -46,6 +47,7 @@ class CalibrationOptions:
     precision: Precision = None
     device: str = "cpu"
     cache: Path | None = None
+    out: Path | None = None
 
 
 DEFAULTS = CalibrationOptions()
@@ -136,6 +138,7 @@ def _logits(
         device=options.device,
         manifest=manifest,
         cache=options.cache,
+        out=options.out,
         track=track,
     )
 
@@ -170,7 +173,7 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
             source=f"true multiply-adds of {config.model} at {size} × {size}",
         )
     wanted = computed_in(run, options.precision)
-    for path in _newest_first(run.path.glob("evaluation*.json")):
+    for path in _newest_first(results_folder(run.path).glob("evaluation*.json")):
         found = Evaluation.read(path)
         timing = found.timing
         if timing is None or found.run.weights_sha256 != run.weights_sha256:

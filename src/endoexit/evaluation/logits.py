@@ -1,8 +1,8 @@
-"""Logits of all exits on one role: computed once, kept in the run, found again by their key."""
+"""Logits of all exits on one role: computed once, kept, and found again by their key."""
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoexit.bundles import Source
+from endoexit.bundles import Source, results_folder
 from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import ModelError, UsageError
@@ -19,7 +19,7 @@ from endoexit.evaluation.progress import Bar, Track, silent
 from endoexit.files import replacing, sha256_bytes, write_json
 from endoexit.policy.logits import LogitSet
 from endoexit.runs import Run
-from endoexit.runtime.engine import Backend
+from endoexit.runtime.exits import Answer, all_exits
 from endoexit.runtime.opening import Floats, computed_in, open_backend
 
 FOLDER = "logits"
@@ -67,13 +67,15 @@ def collect_logits(
     device: str = "cpu",
     manifest: Manifest | None = None,
     cache: Path | None = None,
+    out: Path | None = None,
     track: Track = silent,
 ) -> RoleLogits:
     """Return the logits of every exit on every image of a role.
 
-    They are computed once and kept in the run as `logits/<role>-<key>.npz`, with a `.json`
-    that says what they are of. The key holds the weights, the preprocessing, the precision and
-    the manifest: after a change of any of them they are computed again.
+    They are computed once and kept as `logits/<role>-<key>.npz` in the run, or beside the
+    bundle, with a `.json` that says what they are of. The key holds the weights, the
+    preprocessing, the precision and the manifest: after a change of any of them they are computed
+    again.
 
     Args:
         run: a run with weights, or a bundle.
@@ -82,6 +84,7 @@ def collect_logits(
         device: "cpu", or "cuda" where there is a GPU.
         manifest: in place of the run's own.
         cache: folder of decoded images, by default the user's.
+        out: folder to keep them in, in place of `endoexit.bundles.results_folder`.
         track: shows progress.
 
     Raises:
@@ -100,7 +103,7 @@ def collect_logits(
     name = _name(run, precision, device)
     facts = _facts(run, manifest, role, name)
     key = sha256_bytes(repr(sorted(facts.items())).encode())[:16]
-    file = run.path / FOLDER / f"{role}-{key}.npz"
+    file = results_folder(run.path, out) / FOLDER / f"{role}-{key}.npz"
     logits = _stored(file)
     if logits is None:
         with track("decoding images", len(cohort)) as bar:
@@ -172,25 +175,6 @@ def _batches(
         batch = run.config.preprocessing.normalise(images[start : start + BATCH_SIZE])
         yield answer(batch)
         bar.advance(len(batch))
-
-
-Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-
-
-def all_exits(backend: Backend) -> Answer:
-    """Return what answers at all exits, stage by stage, as in prediction.
-
-    It takes normalised images (B, 3, S, S) and gives logits (M, B, C).
-    """
-
-    def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        state, exits = backend.start(batch), []
-        for number in range(1, backend.num_stages + 1):
-            state, logits = backend.run(number, state)
-            exits.append(logits)
-        return np.stack(exits)
-
-    return answer
 
 
 def _on_gpu(run: Source, precision: Precision, device: str) -> Answer:

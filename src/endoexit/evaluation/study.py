@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.bundles import Source
+from endoexit.bundles import Source, results_folder
 from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import UsageError
@@ -51,6 +51,8 @@ class Options:
         resamples: of the bootstrap.
         seed: of the bootstrap.
         cache: folder of decoded images; by default the user's.
+        out: folder for the document and the logits; by default see
+            `endoexit.bundles.results_folder`.
     """
 
     role: str = "test"
@@ -63,21 +65,31 @@ class Options:
     resamples: int = RESAMPLES
     seed: int = 0
     cache: Path | None = None
+    out: Path | None = None
 
 
 DEFAULTS = Options()
 
 
-def evaluation_path(run: Source, role: str, manifest_sha256: str) -> Path:
-    """Return where an evaluation is kept in a run.
+def evaluation_path(run: Source, role: str, manifest_sha256: str, out: Path | None = None) -> Path:
+    """Return where an evaluation is kept.
 
     `evaluation.json` is the test role of the run's own manifest; other roles and manifests are
     in the name, so that they never replace it.
+
+    Args:
+        run: that was evaluated.
+        role: of the images.
+        manifest_sha256: of the manifest that gave it.
+        out: the folder that was asked for; by default see `endoexit.bundles.results_folder`.
+
+    Raises:
+        UsageError: a folder in a bundle.
     """
     own = run.config.manifest_sha256 in {None, manifest_sha256}
     parts = [] if role == "test" else [role]
     parts += [] if own else [manifest_sha256[:8]]
-    return run.path / ("-".join(["evaluation", *parts]) + ".json")
+    return results_folder(run.path, out) / ("-".join(["evaluation", *parts]) + ".json")
 
 
 def evaluate_run(
@@ -88,7 +100,7 @@ def evaluate_run(
     manifest: Manifest | None = None,
     track: Track = silent,
 ) -> Evaluation:
-    """Evaluate a run and write the result into it; see `evaluation_path`.
+    """Evaluate a run or a bundle and write the result; see `evaluation_path`.
 
     Args:
         run: with weights.
@@ -105,6 +117,7 @@ def evaluate_run(
         PolicyError: a threshold out of range, or a policy that was fitted for something else.
     """
     manifest = manifest or run.manifest()
+    path = evaluation_path(run, options.role, manifest.sha256, options.out)
     cohort = manifest.cohort(options.role)
     if twin is not None:
         _check_twin(run, twin)
@@ -125,8 +138,8 @@ def evaluate_run(
         role=options.role,
         classes=run.classes,
         manifest_sha256=manifest.sha256,
-        run=_subject(run, logits),
-        twin=None if twin is None or beside is None else _subject(twin, beside),
+        run=_subject(run, logits, options),
+        twin=None if twin is None or beside is None else _subject(twin, beside, options),
         images=Images(
             paths=logits.paths,
             labels=tuple(logits.labels.tolist()),
@@ -141,9 +154,8 @@ def evaluate_run(
         caution=CAUTIONS.get(options.role),
         versions=library_versions(),
     )
-    path = evaluation_path(run, options.role, manifest.sha256)
     found.write(path)
-    if isinstance(run, Run) and path.name == EVALUATION:
+    if isinstance(run, Run) and path == run.path / EVALUATION:
         put_figures(run, card_figures(found))
     return found
 
@@ -169,6 +181,7 @@ def _logits(run: Source, manifest: Manifest, options: Options, track: Track) -> 
         device=options.device,
         manifest=manifest,
         cache=options.cache,
+        out=options.out,
         track=track,
     )
 
@@ -242,7 +255,7 @@ def _cost(run: Source) -> Complexity:
     )
 
 
-def _subject(run: Source, logits: RoleLogits) -> Subject:
+def _subject(run: Source, logits: RoleLogits, options: Options) -> Subject:
     return Subject(
         model=run.config.model,
         overrides=run.config.overrides,
@@ -250,5 +263,5 @@ def _subject(run: Source, logits: RoleLogits) -> Subject:
         preprocessing=run.config.preprocessing.fingerprint(),
         precision=logits.precision,
         seed=run.config.seed,
-        logits=logits.file.relative_to(run.path).as_posix(),
+        logits=logits.file.relative_to(results_folder(run.path, options.out)).as_posix(),
     )

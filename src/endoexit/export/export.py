@@ -1,10 +1,8 @@
 """One export, start to end: stages, precision, accuracy, policies, card; whole or not at all."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,36 +14,26 @@ from endoexit.bundles import (
     BundleConfig,
     BundlePrecision,
     ExitFacts,
+    StateShapes,
     write_bundle,
 )
-from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Manifest
-from endoexit.errors import EndoexitError, ModelError, PolicyError, RunError, UsageError, counted
-from endoexit.evaluation.calibrate import (
-    CalibrationOptions,
-    find_run_policy,
-    measured_costs,
-    natural_unit,
-    require_unseen,
-)
+from endoexit.errors import ModelError, UsageError, counted
+from endoexit.evaluation.calibrate import require_unseen
 from endoexit.evaluation.complexity import catalog_complexity
-from endoexit.evaluation.latency import measure_run
-from endoexit.evaluation.logits import FOLDER as LOGITS
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.progress import Track, silent
 from endoexit.export.card import write_bundle_card
+from endoexit.export.policies import RunPolicy, read_run_policy
 from endoexit.export.requirements import computed_names, require_export
 from endoexit.export.stages import write_stages
+from endoexit.files import replacing_folder
 from endoexit.machine import describe_machine, library_versions
 from endoexit.policy import ExitPolicy
-from endoexit.policy.candidates import RuleOptions
-from endoexit.policy.goals import Goal, make_goal
-from endoexit.policy.records import Costs
 from endoexit.runs import Run
-from endoexit.runtime.opening import POLICY, Floats
+from endoexit.runtime.opening import POLICY
 
 LARGEST_DROP = 0.01
-TIMED_IMAGES = 30
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,8 @@ class ExportOptions:
         backend: what will run the stages.
         precision: that they compute in.
         accept_drop: export even if an exit loses more than one point of accuracy.
-        threads: of a stage when times are measured; by default all usable cores.
+        threads: of a stage when times are measured, for a policy about time; by default all
+            usable cores.
         cache: folder of decoded images; by default the user's.
         command: the command line, for the record.
     """
@@ -107,7 +96,8 @@ def export_run(
 
     Raises:
         UsageError: a precision that the backend or this processor does not have, something that
-            is not installed, or a folder with content.
+            is not installed, a folder with content, or threads where no times are measured.
+        EndoexitError: the folder cannot be written.
         ModelError: an exit loses more than one point of accuracy.
         RunError, DataError: the run has no weights, or images that are needed are missing.
         PolicyError: no policy meets the goal at this precision, or the run's was found on the
@@ -118,74 +108,30 @@ def export_run(
         raise UsageError(f"{out} exists already: name a new folder, or remove it first.")
     if manifest is None and run.config.manifest_sha256 is not None:
         manifest = run.manifest()
-    policy = _policy_of(run)
-    if policy is not None and manifest is None:
-        raise RunError(
-            f"{run.path} has a policy, which must be found again at this precision, but no list "
-            "of images: name one with --manifest."
+    policy = read_run_policy(run, manifest)
+    if options.threads is not None and (policy is None or policy.unit != "ms"):
+        raise UsageError(
+            "--threads is for measuring times, which an export does for a policy about "
+            f"milliseconds only, and {run.path} has none: leave it out."
         )
-    if policy is not None and manifest is not None:
-        _require_same_images(run, policy, manifest)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
-    try:
-        work = _Work(run, building, options, manifest, track)
+    # The bundle's logits name images, so they stay out of it.
+    with replacing_folder(out) as building, tempfile.TemporaryDirectory() as scratch:
+        work = _Work(run, building, Path(scratch), options, manifest, track)
         exported = work.export(policy)
-        shutil.rmtree(building / LOGITS, ignore_errors=True)  # names of images stay at home
         bundle = write_bundle(building, exported.bundle.config)
-        building.chmod(0o755)
-        building.replace(out)
-    except OSError as error:
-        raise EndoexitError(
-            f"cannot write {out}: {error.strerror or error}. Nothing was left there."
-        ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return Exported(Bundle(out, bundle.config), exported.policies, exported.without)
-
-
-def _policy_of(run: Run) -> ExitPolicy | None:
-    """Return the run's policy, which must say what was asked for."""
-    if not (run.path / POLICY).is_file():
-        return None
-    policy = ExitPolicy.read(run.path / POLICY)
-    if policy.request is None:
-        raise PolicyError(
-            f"{run.path / POLICY} does not say what was asked for, so it cannot be found again at "
-            "this precision: run `endoexit calibrate` again, or remove it."
-        )
-    if policy.provenance is not None and policy.provenance.weights_sha256 != run.weights_sha256:
-        raise PolicyError(
-            f"{run.path / POLICY} was fitted for other weights: run `endoexit calibrate` again."
-        )
-    return policy
-
-
-def _require_same_images(run: Run, policy: ExitPolicy, manifest: Manifest) -> None:
-    """Refuse to find a policy again on other images than it was found on.
-
-    What it promises would then be about other images, without anybody having asked for that.
-    """
-    fitted = policy.provenance.manifest_sha256 if policy.provenance else None
-    if fitted not in (None, manifest.sha256):
-        raise PolicyError(
-            f"{run.path / POLICY} was found on the images of another manifest (SHA-256 "
-            f"{fitted[:12]}) than {manifest.path} ({manifest.sha256[:12]}): name that one with "
-            f"--manifest, or run `endoexit calibrate {run.path} --manifest {manifest.path}` with "
-            "the same goal first."
-        )
 
 
 @dataclass(frozen=True)
 class _Work:
     run: Run
     folder: Path
+    scratch: Path
     options: ExportOptions
     manifest: Manifest | None
     track: Track
 
-    def export(self, policy: ExitPolicy | None) -> Exported:
-        config = self._config()
+    def export(self, policy: RunPolicy | None) -> Exported:
         shapes = write_stages(
             self.run,
             self.folder / STAGES,
@@ -195,9 +141,8 @@ class _Work:
             cache=self.options.cache,
             track=self.track,
         )
-        bundle = write_bundle(
-            self.folder, config.model_copy(update={"state_shapes": tuple(shapes)})
-        )
+        config = self._config(tuple(shapes))
+        bundle = write_bundle(self.folder, config)
         without = ""
         if self.manifest is not None and self.manifest.has("calibrate"):
             require_unseen(self.run, self.manifest.cohort("calibrate"))
@@ -208,7 +153,17 @@ class _Work:
             )
         policies = {}
         if policy is not None:
-            policies = {name: self._policy(bundle, name, policy) for name in config.computes}
+            policies = {
+                name: policy.find_again(
+                    bundle,
+                    name,
+                    threads=self.options.threads,
+                    cache=self.options.cache,
+                    scratch=self.scratch,
+                    track=self.track,
+                )
+                for name in config.computes
+            }
         elif len(bundle.config.exits) > 1:
             without = f"{without} The run has no policy, so every image will go to the last exit."
         files = {}
@@ -220,7 +175,7 @@ class _Work:
         (self.folder / BUNDLE).unlink()
         return Exported(Bundle(self.folder, config), policies, without.strip())
 
-    def _config(self) -> BundleConfig:
+    def _config(self, shapes: StateShapes) -> BundleConfig:
         config = self.run.config
         cost = catalog_complexity(
             config.model, len(config.classes), config.preprocessing.size, **config.overrides
@@ -236,6 +191,7 @@ class _Work:
                 ExitFacts(macs=macs, parameters=parameters)
                 for macs, parameters in zip(cost.macs, cost.parameters, strict=True)
             ),
+            state_shapes=shapes,
             computes=computed_names(self.options.backend, self.options.precision),
             run_weights_sha256=self.run.weights_sha256,
             manifest_sha256=config.manifest_sha256,
@@ -252,7 +208,12 @@ class _Work:
             self.run, "calibrate", manifest=manifest, cache=cache, track=self.track
         )
         after = collect_logits(
-            bundle, "calibrate", manifest=manifest, cache=cache, track=self.track
+            bundle,
+            "calibrate",
+            manifest=manifest,
+            cache=cache,
+            out=self.scratch,
+            track=self.track,
         )
         pairs = [
             tuple((logits.argmax(axis=1) == before.labels).mean().item() for logits in pair)
@@ -272,42 +233,3 @@ class _Work:
                 "--precision."
             )
         return Bundle(bundle.path, bundle.config.model_copy(update={"exits": exits}))
-
-    def _policy(self, bundle: Bundle, name: str, policy: ExitPolicy) -> ExitPolicy:
-        """Find the run's policy again, for one of the precisions of the bundle."""
-        assert policy.request is not None and self.manifest is not None  # noqa: S101, PT018
-        floats: Floats = "bf16" if name.endswith("bf16") else "f32"
-        request: dict[str, Any] = policy.request.model_dump()
-        goal = make_goal(**request["goal"])
-        rules = RuleOptions(**request["rules"])
-        if self.manifest.has("certify"):
-            require_unseen(self.run, self.manifest.cohort("certify"))
-        options = CalibrationOptions(rules, precision=floats, cache=self.options.cache)
-        return find_run_policy(
-            bundle,
-            goal,
-            options,
-            manifest=self.manifest,
-            costs=self._costs(bundle, policy, goal, floats),
-            track=self.track,
-        ).policy
-
-    def _costs(
-        self, bundle: Bundle, policy: ExitPolicy, goal: Goal, floats: Floats
-    ) -> Costs | None:
-        """Return times measured now where the run's policy was about time; None otherwise."""
-        unit = policy.costs.unit if policy.costs else natural_unit(goal)
-        if unit != "ms":
-            return None
-        assert self.manifest is not None  # noqa: S101
-        paths = self.manifest.cohort("calibrate").paths[:TIMED_IMAGES]
-        images = cache_images(paths, bundle.config.preprocessing, self.options.cache).images
-        found = measure_run(
-            bundle, images, precision=floats, threads=self.options.threads, track=self.track
-        )
-        machine = found.timing.machine["processor"]
-        return measured_costs(
-            [time.ms for time in found.exits],
-            f"measured at export: {found.timing.precision}, {found.timing.threads} threads, "
-            f"{machine}",
-        )

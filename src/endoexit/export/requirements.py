@@ -4,7 +4,7 @@ import importlib.util
 
 from endoexit.bundles import BackendName, BundlePrecision
 from endoexit.errors import UsageError
-from endoexit.runtime.opening import Floats, precision_name, require_backend
+from endoexit.runtime.opening import Floats, has_bf16, precision_name, require_backend
 
 PRECISIONS: dict[BackendName, tuple[BundlePrecision, ...]] = {
     "openvino": ("f32", "bf16", "int8"),
@@ -50,14 +50,3 @@ def computed_names(backend: BackendName, precision: BundlePrecision) -> tuple[st
     if precision == "bf16" or (precision == "int8" and has_bf16(backend)):
         floats = ("bf16", "f32")
     return tuple(precision_name(backend, precision, name) for name in floats)
-
-
-def has_bf16(backend: BackendName) -> bool:
-    """Tell whether a backend computes in bf16 on this processor."""
-    if backend == "openvino":
-        from endoexit.runtime.openvino_backend import computes_bf16  # noqa: PLC0415
-
-        return computes_bf16()
-    from endoexit.runtime.torch_backend import supports_bf16  # noqa: PLC0415
-
-    return backend == "torch" and supports_bf16()

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +18,8 @@ from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
+from endoexit.runtime.exits import Answer, all_exits
 from endoexit.runtime.opening import Floats, choose_policy, open_backend
-
-if TYPE_CHECKING:
-    from endoexit.evaluation.logits import Answer
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -51,7 +48,7 @@ class Explainable:
     classes: tuple[str, ...]
     exits: int
     preprocessing: Preprocessing
-    logits: "Answer"
+    logits: Answer
     network: Network | Absent
     policy: ExitPolicy
     decided_by: str
@@ -95,8 +92,6 @@ def open_explainable(
             threshold is out of range.
         UsageError: a precision that cannot be had here.
     """
-    from endoexit.evaluation.logits import all_exits  # noqa: PLC0415  (torch is slow to import)
-
     source = open_source(path)
     backend = open_backend(source, precision)
     policy, decided_by = choose_policy(source, backend, threshold)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.bundles import Bundle, Source, open_source
+from endoexit.bundles import Bundle, Source, open_source, results_folder
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, counted
 from endoexit.evaluation.records import Evaluation
@@ -37,7 +37,8 @@ def open_material(
 
     Args:
         path: the folder.
-        evaluation: in place of its `evaluation.json`, one that it holds of another role.
+        evaluation: in place of its `evaluation.json` (of a bundle, the one beside it), such as
+            one of another role, with its logits in the same folder.
         images: the folder that the paths of the evaluation are relative to; by default the one
             that the run's manifest names.
         audit: document of `endoexit audit`; by default `audit.json` in the run or beside it, if
@@ -48,7 +49,7 @@ def open_material(
         DataError: a folder or an audit that was named is not there, or is not one.
     """
     run = open_source(path)
-    file = evaluation or run.path / EVALUATION
+    file = evaluation or results_folder(path) / EVALUATION
     found = _read_evaluation(run, file)
     split = _split(run)
     root = _images(run, split, images, found)
@@ -60,7 +61,7 @@ def open_material(
         policy=policy,
         policy_changed=_policy_changed(run, found, policy),
         preprocessing=run.config.preprocessing,
-        logits=_logits(run, found),
+        logits=_logits(run, found, file.parent),
         history=_history(run),
         split=split,
         audit=_audit(run, root, audit),
@@ -127,8 +128,8 @@ def _policy_changed(run: Source, found: Evaluation, evaluated: ExitPolicy | None
         return True
 
 
-def _logits(run: Source, found: Evaluation) -> NDArray[np.float32] | Absent:
-    file = run.path / found.run.logits
+def _logits(run: Source, found: Evaluation, folder: Path) -> NDArray[np.float32] | Absent:
+    file = folder / found.run.logits
     remake = f"`{evaluate_remedy(run)}` computes them again."
     try:
         # Opened here: np.load leaves a damaged archive open.

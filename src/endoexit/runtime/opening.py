@@ -24,14 +24,19 @@ class Opened:
     """What predicts, and where it comes from.
 
     Attributes:
+        source: the run or the bundle.
         engine: ready to predict.
-        classes: names in the order of the logits.
         decided_by: the policy and its origin, in words.
     """
 
+    source: Source
     engine: Engine
-    classes: tuple[str, ...]
     decided_by: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in the order of the logits."""
+        return self.source.classes
 
 
 def open_engine(
@@ -62,7 +67,7 @@ def open_engine(
     backend = open_backend(source, precision, threads)
     policy, decided_by = choose_policy(source, backend, threshold)
     engine = Engine(backend, policy, source.config.preprocessing, deadline_ms)
-    return Opened(engine, source.classes, decided_by)
+    return Opened(source, engine, decided_by)
 
 
 def open_backend(source: Source, precision: Floats | None, threads: int | None = None) -> Backend:
@@ -121,7 +126,7 @@ def computed_in(source: Source, precision: Floats | None = None) -> str:
             f"{source.path} computes in {config.precision}, not in {floats}: leave --precision "
             f"out, or export the run with --precision {floats}."
         )
-    if floats == "bf16" and not _has_bf16(config.backend):
+    if floats == "bf16" and not has_bf16(config.backend):
         raise UsageError(
             f"{source.path} computes in bf16, which this processor does not. Add --precision f32 "
             "for slower answers in f32, for which the bundle has a policy of its own."
@@ -150,11 +155,14 @@ def _floats(name: str) -> Floats:
     return "bf16" if name.endswith("bf16") else "f32"
 
 
-def _has_bf16(backend: str) -> bool:
+def has_bf16(backend: str) -> bool:
+    """Tell whether a backend computes in bf16 on this processor."""
     if backend == "openvino":
         from endoexit.runtime.openvino_backend import computes_bf16  # noqa: PLC0415
 
         return computes_bf16()
+    if backend == "onnx":
+        return False
     from endoexit.runtime.torch_backend import supports_bf16  # noqa: PLC0415
 
     return supports_bf16()

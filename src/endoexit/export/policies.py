@@ -1,0 +1,153 @@
+"""The policy of a run, found again as its bundle computes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from endoexit.bundles import Bundle
+from endoexit.data.cache import cache_images
+from endoexit.data.manifest import Manifest
+from endoexit.errors import PolicyError, RunError
+from endoexit.evaluation.calibrate import (
+    CalibrationOptions,
+    find_run_policy,
+    measured_costs,
+    natural_unit,
+    require_unseen,
+)
+from endoexit.evaluation.latency import measure_run
+from endoexit.evaluation.progress import Track
+from endoexit.policy import ExitPolicy
+from endoexit.policy.candidates import RuleOptions
+from endoexit.policy.goals import Goal, make_goal
+from endoexit.policy.records import Costs, Request
+from endoexit.runs import Run
+from endoexit.runtime.opening import POLICY, Floats
+
+TIMED_IMAGES = 30
+
+
+@dataclass(frozen=True)
+class RunPolicy:
+    """What a run's policy was asked for, and the images that it is found on.
+
+    Attributes:
+        run: whose it is.
+        request: its goal and its rules.
+        unit: of the costs that it was found with.
+        manifest: of the images.
+    """
+
+    run: Run
+    request: Request
+    unit: str
+    manifest: Manifest
+
+    def find_again(
+        self,
+        bundle: Bundle,
+        name: str,
+        *,
+        threads: int | None,
+        cache: Path | None,
+        scratch: Path,
+        track: Track,
+    ) -> ExitPolicy:
+        """Return the policy for the same goal at one of the precisions of a bundle.
+
+        Args:
+            bundle: that it will serve.
+            name: of the precision.
+            threads: of a stage, where times are measured.
+            cache: folder of decoded images; by default the user's.
+            scratch: folder for logits.
+            track: shows progress.
+
+        Raises:
+            PolicyError: no policy meets the goal at this precision.
+            DataError: images that are needed are missing, or took part in training.
+        """
+        floats: Floats = "bf16" if name.endswith("bf16") else "f32"
+        request: dict[str, Any] = self.request.model_dump()
+        if self.manifest.has("certify"):
+            require_unseen(self.run, self.manifest.cohort("certify"))
+        costs = None
+        if self.unit == "ms":
+            costs = self._times(bundle, floats, threads=threads, cache=cache, track=track)
+        return find_run_policy(
+            bundle,
+            make_goal(**request["goal"]),
+            CalibrationOptions(
+                RuleOptions(**request["rules"]), precision=floats, cache=cache, out=scratch
+            ),
+            manifest=self.manifest,
+            costs=costs,
+            track=track,
+        ).policy
+
+    def _times(
+        self,
+        bundle: Bundle,
+        floats: Floats,
+        *,
+        threads: int | None,
+        cache: Path | None,
+        track: Track,
+    ) -> Costs:
+        """Return the times of the exits, measured now."""
+        paths = self.manifest.cohort("calibrate").paths[:TIMED_IMAGES]
+        images = cache_images(paths, bundle.config.preprocessing, cache).images
+        found = measure_run(bundle, images, precision=floats, threads=threads, track=track)
+        machine = found.timing.machine["processor"]
+        return measured_costs(
+            [time.ms for time in found.exits],
+            f"measured at export: {found.timing.precision}, {found.timing.threads} threads, "
+            f"{machine}",
+        )
+
+
+def read_run_policy(run: Run, manifest: Manifest | None) -> RunPolicy | None:
+    """Return what is needed to find a run's policy again; None for a run without one.
+
+    Args:
+        run: with weights.
+        manifest: of the images that are at hand.
+
+    Raises:
+        PolicyError: it does not say what was asked for, or was found for other weights or on
+            other images: what it promises would then be about those.
+        RunError: there are no images.
+    """
+    file = run.path / POLICY
+    if not file.is_file():
+        return None
+    policy = ExitPolicy.read(file)
+    if policy.request is None:
+        raise PolicyError(
+            f"{file} does not say what was asked for, so it cannot be found again at this "
+            "precision: run `endoexit calibrate` again, or remove it."
+        )
+    served = policy.provenance
+    if served is not None and served.weights_sha256 != run.weights_sha256:
+        raise PolicyError(f"{file} was fitted for other weights: run `endoexit calibrate` again.")
+    if manifest is None:
+        raise RunError(
+            f"{run.path} has a policy, which must be found again at this precision, but no list "
+            "of images: name one with --manifest."
+        )
+    fitted = None if served is None else served.manifest_sha256
+    if fitted not in (None, manifest.sha256):
+        raise PolicyError(
+            f"{file} was found on the images of another manifest (SHA-256 {fitted[:12]}) than "
+            f"{manifest.path} ({manifest.sha256[:12]}): name that one with --manifest, or run "
+            f"`endoexit calibrate {run.path} --manifest {manifest.path}` with the same goal first."
+        )
+    return RunPolicy(run, policy.request, _unit(policy, policy.request), manifest)
+
+
+def _unit(policy: ExitPolicy, request: Request) -> str:
+    if policy.costs is not None:
+        return policy.costs.unit
+    asked: dict[str, Any] = request.model_dump()["goal"]
+    goal: Goal = make_goal(**asked)
+    return natural_unit(goal)
