@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from endoexit.evaluation.figures import percent_with_interval, points_with_interval
+from endoexit.evaluation.records import Estimate
 from endoexit.policy.calibrate import FELL_BACK
 from tables import ROOT, markdown_table, replace_between
 
@@ -18,19 +20,12 @@ def percent(value: float, digits: int = 1) -> str:
 
 def signed(estimate: Row) -> str:
     """Return a difference in points with its interval."""
-    text = f"{100 * estimate['value']:+.1f}"
-    if estimate["interval"] is None:
-        return text
-    low, high = (100 * estimate["interval"][end] for end in ("low", "high"))
-    return f"{text} [{low:+.1f}, {high:+.1f}]"
+    return points_with_interval(Estimate.model_validate(estimate))
 
 
 def with_interval(estimate: Row) -> str:
     """Return a share in percent with its interval."""
-    if estimate["interval"] is None:
-        return percent(estimate["value"])
-    low, high = (percent(estimate["interval"][end]) for end in ("low", "high"))
-    return f"{percent(estimate['value'])} [{low}, {high}]"
+    return percent_with_interval(Estimate.model_validate(estimate))
 
 
 def refusal(message: str) -> str:

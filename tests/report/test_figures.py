@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from endoexit.evaluation.figures import percent_with_interval
 from endoexit.policy import softmax
 from endoexit.policy.calibration import expected_calibration_error, negative_log_likelihood
 from endoexit.policy.records import FrontPoint
@@ -13,7 +14,7 @@ from endoexit.report.paper import PAPER
 from endoexit.report.reliability import bins_of, measure_reliability
 from endoexit.report.style import exit_style
 from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
-from endoexit.report.words import elided, percent_with_interval, points_with_interval, significant
+from endoexit.report.words import elided, points, significant
 from report_material import estimate, make_logits, make_material
 
 
@@ -111,7 +112,5 @@ def test_numbers_have_the_digits_that_mean_something(value, text):
     assert significant(value) == text
 
 
-def test_intervals_are_written_with_their_figure():
-    assert percent_with_interval(estimate(0.5)) == "50.0 [45.0, 55.0]"
-    assert points_with_interval(estimate(-0.021)).startswith("−2.1 [")
-    assert percent_with_interval(None) == "–"
+def test_a_negative_difference_has_a_minus_not_a_hyphen():
+    assert points(estimate(-0.021)).startswith("−2.1 [")

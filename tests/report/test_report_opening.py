@@ -1,21 +1,17 @@
 """From a run folder to material: what is refused, and what is left out with its reason."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
 
-from endoexit.data.audit import audit_images
-from endoexit.data.audit_files import write_audit
-from endoexit.data.folders import list_images
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, RunError
 from endoexit.files import read_json, write_json
 from endoexit.policy import fixed_exit
 from endoexit.report.material import Absent
 from endoexit.report.opening import open_material
-from endoexit.report.sections import audit_facts, licence, split_facts
+from endoexit.report.sections import licence, split_facts
 from endoexit.runs import MANIFEST
 
 
@@ -116,25 +112,6 @@ def test_a_policy_that_was_changed_since_is_noticed(evaluated):
     material = open_material(evaluated.path)
     assert material.policy_changed
     assert material.policy.rule == "max_probability"  # the evaluated one is shown
-
-
-def test_the_audit_of_the_same_images_is_found(evaluated, tmp_path):
-    root = evaluated.manifest().root
-    found = audit_images(list_images(root), threshold=15)
-    write_audit(found, evaluated.path / "audit.json")
-    material = open_material(evaluated.path)
-    # The manifest is relative to the folder above `images`, as the audit is.
-    facts = audit_facts(read_json(evaluated.path / "audit.json"))
-    assert facts[0] == "60 of 60 files can be read; 0 cannot."
-    assert any("Near-copies (up to 15 of 256 bits)" in fact for fact in facts)
-    assert not isinstance(material.audit, Absent)
-    moved = tmp_path / "elsewhere.json"
-    (evaluated.path / "audit.json").rename(moved)
-    assert isinstance(open_material(evaluated.path).audit, Absent)
-    assert not isinstance(open_material(evaluated.path, audit=moved).audit, Absent)
-    moved.write_text(json.dumps({"root": "."}))
-    with pytest.raises(DataError, match="is not what `endoexit audit` writes"):
-        open_material(evaluated.path, audit=moved)
 
 
 def test_what_a_split_dropped_is_told():

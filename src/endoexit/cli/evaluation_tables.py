@@ -226,23 +226,15 @@ def _notes(found: "Evaluation") -> Iterator[str]:
 
 
 def _interval(estimate: "Estimate", *, percent: bool = False) -> str:
-    if estimate.value is None:
-        return MISSING
-    factor, digits = (100, 1) if percent else (1, 2)
-    text = f"{factor * estimate.value:.{digits}f}"
-    if estimate.interval is None:
-        return text
-    low, high = factor * estimate.interval.low, factor * estimate.interval.high
-    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+    from endoexit.evaluation.figures import percent_with_interval, with_interval
+
+    return percent_with_interval(estimate) if percent else with_interval(estimate, 2)
 
 
 def _points(estimate: "Estimate | None") -> str:
-    if estimate is None or estimate.value is None:
-        return MISSING
-    text = f"{100 * estimate.value:+.1f}"
-    if estimate.interval is None:
-        return text
-    return f"{text} [{100 * estimate.interval.low:+.1f}, {100 * estimate.interval.high:+.1f}]"
+    from endoexit.evaluation.figures import points_with_interval
+
+    return points_with_interval(estimate)
 
 
 def _number(estimate: "Estimate") -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from endoexit.evaluation.records import Adaptive, Estimate, Evaluation, Row
+from endoexit.evaluation.figures import MISSING, percent_with_interval
+from endoexit.evaluation.records import Adaptive, Evaluation, Row
 from endoexit.policy.promises import promise_words
 from endoexit.training.card import table_cell
 
@@ -34,8 +35,8 @@ def card_figures(found: Evaluation) -> str:
         "| class | images | sensitivity, % | specificity, % |",
         "|---|---:|---:|---:|",
         *(
-            f"| {table_cell(one.name)} | {one.images} | {_percent(one.sensitivity)} "
-            f"| {_percent(one.specificity)} |"
+            f"| {table_cell(one.name)} | {one.images} | {percent_with_interval(one.sensitivity)} "
+            f"| {percent_with_interval(one.specificity)} |"
             for one in last.scores.classes
         ),
     ]
@@ -46,10 +47,10 @@ def _row(row: Row) -> str:
     ece, time = row.scores.ece.value, row.time
     cells = (
         row.name,
-        _percent(row.scores.accuracy),
-        "–" if ece is None else f"{ece:.3f}",
+        percent_with_interval(row.scores.accuracy),
+        MISSING if ece is None else f"{ece:.3f}",
         f"{row.macs / 1e9:.3g}",
-        "–" if time is None else f"{time.ms:.3g}",
+        MISSING if time is None else f"{time.ms:.3g}",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -59,17 +60,9 @@ def _promises(adaptive: Adaptive, role: str) -> Iterator[str]:
         promise = shown.promise
         verdict = {True: "kept", False: "VIOLATED", None: "nothing seen of it"}[shown.kept]
         yield (
-            f"- Promised: {promise_words(promise)}. On {role}: {_percent(shown.observed)} % of "
-            f"{shown.units} {promise.unit}s, {verdict}."
+            f"- Promised: {promise_words(promise)}. On {role}: "
+            f"{percent_with_interval(shown.observed)} % of {shown.units} {promise.unit}s, "
+            f"{verdict}."
         )
     if adaptive.promises:
         yield ""
-
-
-def _percent(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    text = f"{100 * estimate.value:.1f}"
-    if estimate.interval is None:
-        return text
-    return f"{text} [{100 * estimate.interval.low:.1f}, {100 * estimate.interval.high:.1f}]"

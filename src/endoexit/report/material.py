@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.data.audit_summary import AuditSummary
 from endoexit.data.images import Preprocessing
 from endoexit.evaluation.records import Evaluation
 from endoexit.policy import ExitPolicy
@@ -90,7 +91,7 @@ class Material:
         logits: (M, N, C) of all exits on the evaluated images.
         history: of the training.
         split: the sidecar of the manifest: who has which role, and what was dropped.
-        audit: the document of `endoexit audit` on the same images.
+        audit: what `endoexit audit` found on the same images.
         images: the folder that the paths of the evaluation are relative to.
         network: answers where it looks; a loader, as weights are large.
         facts: name and value of what the results came from, for the provenance.
@@ -107,7 +108,7 @@ class Material:
     logits: NDArray[np.float32] | Absent
     history: History | Absent
     split: dict[str, Any] | Absent
-    audit: dict[str, Any] | Absent
+    audit: AuditSummary | Absent
     images: Path | Absent
     network: Network | Absent
     facts: Sequence[tuple[str, str]]

@@ -14,13 +14,14 @@ from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, cou
 from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.policy import ExitPolicy
+from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
 from endoexit.runs import MANIFEST, WEIGHTS
 from endoexit.runtime.opening import policy_file
 
-EVALUATION, METRICS, AUDIT = "evaluation.json", "metrics.csv", "audit.json"
+EVALUATION, METRICS = "evaluation.json", "metrics.csv"
 
 
 def open_material(
@@ -64,7 +65,7 @@ def open_material(
         logits=_logits(run, found, file.parent),
         history=_history(run),
         split=split,
-        audit=_audit(run, root, audit),
+        audit=find_audit(run.path, root, audit),
         images=root,
         network=network_of(run),
         facts=_facts(run, file, found),
@@ -189,30 +190,6 @@ def _images(
             "with --images."
         )
     return folder
-
-
-def _audit(run: Source, root: Path | Absent, audit: Path | None) -> dict[str, Any] | Absent:
-    if audit is not None:
-        document = read_json(audit, DataError)
-        if not _is_audit(document):
-            raise DataError(f"{audit} is not what `endoexit audit` writes: name its audit.json.")
-        return dict(document)
-    for file in (run.path / AUDIT, run.path.resolve().parent / AUDIT):
-        try:
-            document = read_json(file)
-        except (EndoexitError, OSError):
-            continue
-        if _is_audit(document) and Path(document["root"]).resolve() == root:
-            return dict(document)
-    return Absent(
-        "No audit of these images was found beside the run. Make one with `endoexit audit FOLDER`, "
-        "and give it to the report with --audit."
-    )
-
-
-def _is_audit(document: Any) -> bool:
-    needed = ("root", "files", "exact_copies", "near_copies", "threshold_bits", "shortcuts")
-    return isinstance(document, dict) and all(name in document for name in needed)
 
 
 def network_of(run: Source) -> Network | Absent:

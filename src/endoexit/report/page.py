@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from endoexit import __version__
 from endoexit.evaluation.progress import Track, silent
+from endoexit.report.audit import audit_facts
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix
 from endoexit.report.commands import report_command
@@ -26,7 +27,6 @@ from endoexit.report.reliability import (
 )
 from endoexit.report.sections import (
     absent_classes,
-    audit_facts,
     cautions,
     headline,
     licence,
@@ -139,7 +139,7 @@ def report_page(
             "classes": absent_classes(material),
         },
         split=None if isinstance(material.split, Absent) else split_facts(material.split),
-        audit=None if isinstance(material.audit, Absent) else audit_facts(material.audit),
+        audit=None if isinstance(material.audit, Absent) else list(audit_facts(material.audit)),
         gallery=chosen,
         by_class=by_class,
         errors=[cards[choice] for choice in chosen.errors],

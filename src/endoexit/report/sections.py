@@ -1,4 +1,4 @@
-"""What the page says in words: about itself, the headline, the audit."""
+"""What the page says in words: about itself, the headline, the roles of the images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from typing import Any
 
 from endoexit.data.phantom import SETTINGS_FILE
 from endoexit.errors import counted
+from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.records import Estimate, PromiseShown
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
 from endoexit.report.words import (
     by_the_clock,
     percent,
-    percent_with_interval,
-    points_with_interval,
+    points,
     significant,
     some,
 )
@@ -75,7 +75,7 @@ def headline(material: Material) -> list[Tile]:
                 f"{_interval(final.scores.accuracy)}; {time}{macs} an image",
             )
         ]
-    gap = points_with_interval(answers.beside_final)
+    gap = points(answers.beside_final)
     tiles = [
         Tile(
             "accuracy of the policy",
@@ -250,35 +250,4 @@ def split_facts(split: dict[str, Any]) -> list[str]:
         lines.append("The manifest does not say what was dropped; `endoexit split` writes it.")
     if isinstance(split.get("leak"), str):
         lines.append(f"The folders given leak: {split['leak']}.")
-    return lines
-
-
-def audit_facts(audit: dict[str, Any]) -> list[str]:
-    """Return what an audit found, a sentence a finding; unknown parts are passed over."""
-    files, same, near = audit["files"], audit["exact_copies"], audit["near_copies"]
-    broken = len(files.get("broken", ()))
-    lines = [
-        f"{files['readable']} of {counted(files['found'], 'file')} can be read; {broken} cannot.",
-        f"Exact copies: {counted(same['repeated_contents'], 'content')} more than once, "
-        f"{same['with_several_labels']} of them with more than one label, "
-        f"{same['in_several_folders']} in more than one folder.",
-        f"Near-copies (up to {audit['threshold_bits']} of 256 bits): "
-        f"{counted(near['images'], 'image')} with one; {counted(near['groups'], 'group')}, "
-        f"the largest of {counted(near['largest_group'], 'image')}; "
-        f"{counted(near['pairs_with_different_labels'], 'pair')} with different labels.",
-    ]
-    for leak in (audit.get("folders") or {}).get("leaks", ()):
-        within = leak["images_within_bits"]
-        counts = ", ".join(f"{count} within {bits} bits" for bits, count in within.items())
-        lines.append(f"Leak of {leak['of']} into {leak['near_copy_in']}: {counts}.")
-    folds = audit.get("folds") or {}
-    for level, shares in folds.get("share_with_near_copy_in_another_fold", {}).items():
-        lines.append(
-            f"Folds of column {folds['column']}: {percent(shares['all'])} % of the images have a "
-            f"near-copy in another fold within {level} bits."
-        )
-    shortcuts = [found["text"] for found in audit["shortcuts"]]
-    lines += [f"Shortcut: {text}" for text in shortcuts]
-    if not shortcuts:
-        lines.append("Shortcuts: no class stands out by its border or inset.")
     return lines

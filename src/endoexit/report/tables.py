@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from endoexit.errors import counted
+from endoexit.evaluation.figures import (
+    MISSING,
+    percent_with_interval,
+    with_interval,
+)
 from endoexit.evaluation.records import Row
 from endoexit.policy.calibration import CALIBRATION_BINS
 from endoexit.report.classes import row_title
@@ -11,11 +16,8 @@ from endoexit.report.masks import MaskStudy
 from endoexit.report.material import Absent, Material
 from endoexit.report.reliability import ExitReliability
 from endoexit.report.words import (
-    MISSING,
-    number_with_interval,
     percent,
-    percent_with_interval,
-    points_with_interval,
+    points,
     significant,
 )
 
@@ -49,7 +51,7 @@ def exit_table(material: Material) -> Table:
     rows = []
     for row in evaluation.rows:
         cells = [_name(row), percent_with_interval(row.scores.accuracy)]
-        cells.append(points_with_interval(row.beside_final))
+        cells.append(points(row.beside_final))
         if timed:
             cells += [_time(row), _ratio(row, base)]
         cells += [f"{row.parameters / 1e6:.3f}", f"{row.macs / 1e9:.3f}"]
@@ -91,11 +93,11 @@ def score_table(material: Material) -> Table:
         tuple(
             (
                 _name(row),
-                number_with_interval(row.scores.macro_f1),
-                number_with_interval(row.scores.mcc),
-                number_with_interval(row.scores.ece),
-                number_with_interval(row.scores.auroc),
-                number_with_interval(row.scores.confidence_auroc),
+                with_interval(row.scores.macro_f1, 3),
+                with_interval(row.scores.mcc, 3),
+                with_interval(row.scores.ece, 3),
+                with_interval(row.scores.auroc, 3),
+                with_interval(row.scores.confidence_auroc, 3),
             )
             for row in material.evaluation.rows
         ),
@@ -115,7 +117,7 @@ def reference_table(material: Material) -> Table | None:
          *([_ms(policy.time.ms)] if policy.time else []), f"{policy.macs / 1e9:.3f}"],
     ]  # fmt: skip
     for name, other in (("oracle", adaptive.oracle), ("random", adaptive.random)):
-        cells = [name, percent_with_interval(other.accuracy), points_with_interval(other.gap)]
+        cells = [name, percent_with_interval(other.accuracy), points(other.gap)]
         cells += [_ms(other.ms)] if timed else []
         rows.append([*cells, f"{other.macs / 1e9:.3f}"])
     columns = ["rule", "accuracy, % [95 % CI]", "policy minus it, points"]
@@ -252,7 +254,7 @@ def mask_table(study: MaskStudy) -> Table:
                 kinds[found.kind],
                 percent_with_interval(found.inside),
                 percent_with_interval(found.area),
-                points_with_interval(found.gain),
+                points(found.gain),
                 str(found.images),
             )
             for found in study.exits

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from endoexit.errors import counted
+from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.records import Evaluation, Row
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER
@@ -21,7 +22,7 @@ from endoexit.report.style import (
     exit_style,
     percent_axis,
 )
-from endoexit.report.words import percent, percent_with_interval, significant
+from endoexit.report.words import percent, significant
 
 _NEAR = 0.07  # of the axis: closer labels would cover each other
 _LABEL_POINTS = 21

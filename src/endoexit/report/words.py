@@ -1,12 +1,11 @@
-"""Numbers as a reader wants them, with their intervals; names at a length that fits."""
+"""Numbers as a reader wants them; names at a length that fits."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from endoexit.evaluation.figures import MISSING, points_with_interval
 from endoexit.evaluation.records import Estimate
 from endoexit.policy import ExitPolicy
-
-MISSING = "–"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -14,39 +13,9 @@ def percent(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None else f"{100 * value:.{digits}f}"
 
 
-def percent_with_interval(estimate: Estimate | None) -> str:
-    """Return `78.7 [72.8, 84.0]`."""
-    if estimate is None or estimate.value is None:
-        return MISSING
-    text = percent(estimate.value)
-    if estimate.interval is None:
-        return text
-    return f"{text} [{percent(estimate.interval.low)}, {percent(estimate.interval.high)}]"
-
-
-def points_with_interval(estimate: Estimate | None) -> str:
-    """Return a difference of accuracies in points: `−2.1 [−4.0, −0.4]`."""
-    if estimate is None or estimate.value is None:
-        return MISSING
-    text = _signed(estimate.value)
-    if estimate.interval is None:
-        return text
-    return f"{text} [{_signed(estimate.interval.low)}, {_signed(estimate.interval.high)}]"
-
-
-def number_with_interval(estimate: Estimate, digits: int = 3) -> str:
-    """Return `0.733 [0.661, 0.795]`."""
-    if estimate.value is None:
-        return MISSING
-    text = f"{estimate.value:.{digits}f}"
-    if estimate.interval is None:
-        return text
-    low, high = estimate.interval.low, estimate.interval.high
-    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
+def points(estimate: Estimate | None) -> str:
+    """Return a difference of shares in points, with the minus of print: `−2.1 [−4.0, −0.4]`."""
+    return points_with_interval(estimate).replace("-", "−")
 
 
 def significant(value: float) -> str:

@@ -1,0 +1,76 @@
+"""The audit of the images that a report is about: finding it, and saying what it found."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from endoexit.data.audit_summary import AuditSummary, read_audit
+from endoexit.errors import DataError, counted
+from endoexit.report.material import Absent
+from endoexit.report.words import percent
+
+AUDIT = "audit.json"
+
+
+def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditSummary | Absent:
+    """Return the audit that was named; else the one in a folder or beside it, of the same images.
+
+    Args:
+        folder: the run or the bundle.
+        root: of the images.
+        named: by the user.
+
+    Raises:
+        DataError: the one that was named is not there, or is not one.
+    """
+    if named is not None:
+        return read_audit(named)
+    damaged = ""
+    for file in (folder / AUDIT, folder.resolve().parent / AUDIT):
+        if not file.exists():
+            continue
+        try:
+            found = read_audit(file)
+        except DataError as error:
+            damaged = damaged or f" ({error})"
+            continue
+        if Path(found.root).resolve() == root:
+            return found
+    return Absent(
+        f"No audit of these images was found beside the run{damaged}. Make one with `endoexit "
+        "audit FOLDER`, and give it to the report with --audit."
+    )
+
+
+def audit_facts(audit: AuditSummary) -> Iterator[str]:
+    """Yield what an audit found, a sentence a finding."""
+    files, same, near = audit.files, audit.exact_copies, audit.near_copies
+    yield (
+        f"{files.readable} of {counted(files.found, 'file')} can be read; {len(files.broken)} "
+        "cannot."
+    )
+    yield (
+        f"Exact copies: {counted(same.repeated_contents, 'content')} more than once, "
+        f"{same.with_several_labels} of them with more than one label, "
+        f"{same.in_several_folders} in more than one folder."
+    )
+    yield (
+        f"Near-copies (up to {audit.threshold_bits} of 256 bits): "
+        f"{counted(near.images, 'image')} with one; {counted(near.groups, 'group')}, "
+        f"the largest of {counted(near.largest_group, 'image')}; "
+        f"{counted(near.pairs_with_different_labels, 'pair')} with different labels."
+    )
+    for leak in audit.folders.leaks if audit.folders else ():
+        counts = ", ".join(
+            f"{count} within {bits} bits" for bits, count in leak.images_within_bits.items()
+        )
+        yield f"Leak of {leak.of} into {leak.near_copy_in}: {counts}."
+    if audit.folds:
+        for bits, share in audit.folds.share_with_near_copy_in_another_fold.items():
+            yield (
+                f"Folds of column {audit.folds.column}: {percent(share.all)} % of the images have "
+                f"a near-copy in another fold within {bits} bits."
+            )
+    for shortcut in audit.shortcuts:
+        yield f"Shortcut: {shortcut.text}"
+    if not audit.shortcuts:
+        yield "Shortcuts: no class stands out by its border or inset."
