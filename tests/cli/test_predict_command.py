@@ -23,7 +23,7 @@ from tiny_project import interruptible
 
 ENDOEXIT = Path(sys.executable).with_name("endoexit")
 COLUMNS = ["path", "label", "probability", "exit", *(f"p_{name}" for name in CLASSES),
-           "milliseconds", "error"]  # fmt: skip
+           "milliseconds", "ms_1", "ms_2", "ms_3", "ms_4", "error"]  # fmt: skip
 runner = CliRunner()
 
 
@@ -65,6 +65,11 @@ def test_a_pipe_gets_csv_in_the_order_of_the_paths(run, photos):
         assert float(row["probability"]) == probabilities[row["label"]]
         # Whoever left early was sure; stages behind that exit took no time.
         assert int(row["exit"]) == 4 or float(row["probability"]) >= 0.75
+        spent = [row[f"ms_{number}"] for number in range(1, 5)]
+        assert [text != "" for text in spent] == [n <= int(row["exit"]) for n in range(1, 5)]
+        assert sum(map(float, filter(None, spent))) == pytest.approx(
+            float(row["milliseconds"]), abs=0.003
+        )
     assert len({row["exit"] for row in rows}) > 1
 
 

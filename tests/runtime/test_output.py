@@ -21,16 +21,19 @@ ROWS = (
 )
 RECORDS = [
     {"path": "a.jpg", "label": "polyp", "probability": 0.75, "exit": 2,
-     "p_clean, bowel": 0.25, "p_polyp": 0.75, "milliseconds": 3.75, "error": None},
+     "p_clean, bowel": 0.25, "p_polyp": 0.75, "milliseconds": 3.75, "ms_1": 1.25, "ms_2": 2.5,
+     "error": None},
     {"path": "b, c.jpg", "label": None, "probability": None, "exit": None,
-     "p_clean, bowel": None, "p_polyp": None, "milliseconds": None, "error": "b, c.jpg is empty"},
+     "p_clean, bowel": None, "p_polyp": None, "milliseconds": None, "ms_1": None, "ms_2": None,
+     "error": "b, c.jpg is empty"},
     {"path": "é.jpg", "label": "clean, bowel", "probability": 0.666667, "exit": 1,
-     "p_clean, bowel": 0.666667, "p_polyp": 0.333333, "milliseconds": 1.0, "error": None},
+     "p_clean, bowel": 0.666667, "p_polyp": 0.333333, "milliseconds": 1.0, "ms_1": 1.0,
+     "ms_2": None, "error": None},
 ]  # fmt: skip
 
 
 def write_all(path, rows=ROWS, **options):
-    with writing(path, Layout(CLASSES, **options)) as write:
+    with writing(path, Layout(CLASSES, 2, **options)) as write:
         for row in rows:
             write(row)
 
@@ -38,7 +41,7 @@ def write_all(path, rows=ROWS, **options):
 def test_csv(tmp_path):
     write_all(tmp_path / "out.csv")
     text = (tmp_path / "out.csv").read_text(encoding="utf-8")
-    assert text.splitlines()[1] == "a.jpg,polyp,0.75,2,0.25,0.75,3.75,"
+    assert text.splitlines()[1] == "a.jpg,polyp,0.75,2,0.25,0.75,3.75,1.25,2.5,"
     read = list(csv.DictReader(text.splitlines()))
     assert read == [
         {name: "" if value is None else str(value) for name, value in record.items()}
@@ -60,7 +63,7 @@ def test_parquet(tmp_path, monkeypatch):
     table = pq.read_table(tmp_path / "out.parquet")
     assert table.to_pylist() == RECORDS
     assert [str(kind) for kind in table.schema.types] == [
-        "string", "string", "double", "int32", "double", "double", "double", "string",
+        "string", "string", "double", "int32", *["double"] * 5, "string",
     ]  # fmt: skip
     assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 2
 
@@ -83,7 +86,7 @@ def test_an_error_on_the_way_leaves_the_old_file_and_nothing_else(tmp_path, suff
 @pytest.mark.parametrize("suffix", output.SUFFIXES)
 def test_nothing_appears_before_the_end(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
-    with writing(path, Layout(CLASSES)) as write:
+    with writing(path, Layout(CLASSES, 2)) as write:
         write(ROWS[0])
         assert not path.exists()
     assert path.exists()
@@ -97,7 +100,7 @@ def test_the_deadline_has_a_column_of_its_own(tmp_path):
         Row(Path("missed"), Prediction(0, probabilities, 1, (9.0,), True, True)),
         Row(Path("broken"), error="broken is empty"),
     ]
-    layout = Layout(CLASSES, deadline=True)
+    layout = Layout(CLASSES, 2, deadline=True)
     assert layout.columns[-2:] == ("deadline", "error")
     assert [layout.record(row)["deadline"] for row in rows] == ["kept", "cut", "missed", None]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, PrecisionOption, progress
+from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdOption, progress
 from endoexit.errors import counted
 
 if TYPE_CHECKING:
@@ -24,12 +24,7 @@ def explain(
     ],
     *,
     out: Annotated[Path, typer.Option(help="Folder for the page and its pictures.")],
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Leave at the first exit that is this sure; else the run's policy."
-        ),
-    ] = None,
+    threshold: ThresholdOption = None,
     precision: PrecisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,6 +40,7 @@ def explain(
     from endoexit.runtime.sources import image_paths
 
     output = Output(as_json)
+    output.warn_if_unfinished(run)
     source = open_explainable(run, threshold=threshold, precision=precision)
     files = list(image_paths(paths, ()))
     found = write_page(source, files, out, track=progress)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, PrecisionOption, progress
+from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdOption, progress
 
 if TYPE_CHECKING:
     from endoexit.runtime.output import Layout, Write
@@ -37,12 +37,7 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Write the rows there: .csv, .jsonl or .parquet.")
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Leave at the first exit that is this sure; else the run's policy."
-        ),
-    ] = None,
+    threshold: ThresholdOption = None,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help=f"Images of a full batch; {BATCH_SIZE}, or 1 with a deadline."),
@@ -75,6 +70,7 @@ def predict(
     output = Output(as_json)
     if out is not None:
         check_suffix(out)
+    output.warn_if_unfinished(run)
     opened = open_engine(
         run, threshold=threshold, deadline_ms=deadline_ms, threads=threads, precision=precision
     )
@@ -82,7 +78,7 @@ def predict(
         output.warn(f"{run} has no exit policy, so no image leaves early: try --threshold 0.9.")
     with_deadline = opened.engine.deadline_ms is not None
     size = batch_size or (1 if with_deadline else BATCH_SIZE)
-    layout = Layout(opened.classes, deadline=with_deadline)
+    layout = Layout(opened.classes, opened.engine.backend.num_stages, deadline=with_deadline)
     if isinstance(sys.stdin, io.TextIOWrapper):  # file names need not be UTF-8
         sys.stdin.reconfigure(errors="surrogateescape")
     rows = predict_paths(opened.engine, image_paths(paths, sys.stdin), size)

@@ -21,23 +21,25 @@ Write = Callable[[Row], None]
 class Layout:
     """The columns of the output, the same in every format.
 
-    `path`, `label`, `probability`, `exit`, one `p_<class>` a class, `milliseconds`, `error`;
-    with a deadline also `deadline`: "kept", "cut" (time ran out before the policy was
-    satisfied) or "missed" (the answer came too late). A row with an error has nothing else
-    but its path.
+    `path`, `label`, `probability`, `exit`, one `p_<class>` a class, `milliseconds`, one `ms_<k>`
+    a stage (empty where stage k did not run), `error`; with a deadline also `deadline`: "kept",
+    "cut" (time ran out before the policy was satisfied) or "missed" (the answer came too late).
+    A row with an error has nothing else but its path.
 
     Args:
         classes: names in the order of the logits.
+        stages: their number.
         deadline: whether the engine has one.
     """
 
-    def __init__(self, classes: Sequence[str], *, deadline: bool = False) -> None:
+    def __init__(self, classes: Sequence[str], stages: int, *, deadline: bool = False) -> None:
         self.classes = tuple(classes)
         self.deadline = deadline
         self.columns = (
             *("path", "label", "probability", "exit"),
             *(f"p_{name}" for name in classes),
             "milliseconds",
+            *(f"ms_{number}" for number in range(1, stages + 1)),
             *(("deadline",) if deadline else ()),
             "error",
         )
@@ -57,6 +59,8 @@ class Layout:
         for name, probability in zip(self.classes, rounded, strict=True):
             record[f"p_{name}"] = probability
         record["milliseconds"] = round(found.milliseconds, 3)
+        for number, spent in enumerate(found.stage_ms, start=1):
+            record[f"ms_{number}"] = round(spent, 3)
         if self.deadline:
             late = "missed" if found.deadline_missed else None
             record["deadline"] = late or ("cut" if found.cut_short else "kept")
