@@ -26,7 +26,6 @@ from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, replacing, write_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.runs import open_run
-from endoexit.training.fit import finished
 from real_split import make_manifest
 from tables import RESULTS, ROOT
 
@@ -50,7 +49,7 @@ def endoexit(*arguments: object, seconds: float | None = None) -> bool:
 def train(manifest: Path, model: str, seed: int, run: Path, until: float) -> bool:
     """Train until the clock says stop; True when the training is complete."""
     if (run / "config.json").is_file():
-        if finished(open_run(run)):
+        if open_run(run).is_complete:
             return True
         arguments: list[object] = ["--resume", run]
     else:

@@ -21,7 +21,6 @@ from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.runs import open_run
-from endoexit.training.fit import finished
 from real_split import data_folder, make_manifest
 from tables import RESULTS, ROOT, markdown_table, replace_between
 
@@ -51,7 +50,7 @@ def train(name: str, manifest: Path, model: str, seed: int, path: Path, *threads
     if not (path / "config.json").is_file():
         endoexit("train", manifest, "--model", model, "--recipe", RECIPE, *CHANGES[name],
                  "--seed", seed, "--out", path, *threads)  # fmt: skip
-    elif not finished(open_run(path)):
+    elif not open_run(path).is_complete:
         endoexit("train", "--resume", path, *threads)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, MANIFEST = "config.json", "weights.safetensors", "manifest.csv"
+CARD = "model_card.md"
 
 
 class RunConfig(Record):
@@ -67,6 +68,14 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
         return self.config.classes
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its training has ended: the model card is written last.
+
+        Weights that were not trained here have no recipe; they are complete as they are.
+        """
+        return (self.path / CARD).is_file() or not self.config.recipe
 
     @property
     def weights_path(self) -> Path:

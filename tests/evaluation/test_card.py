@@ -9,8 +9,8 @@ from endoexit.evaluation.card import card_figures
 from endoexit.evaluation.records import Estimate, Evaluation, PromiseShown
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.records import Promise
-from endoexit.runs import Run
-from endoexit.training.card import BEGIN, CARD, END, put_figures, table_cell
+from endoexit.runs import CARD, Run
+from endoexit.training.card import BEGIN, END, put_figures, table_cell
 
 REAL = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "reading_evaluation.json"
 

@@ -73,11 +73,12 @@ def bench(
         threshold=threshold,
         command=shlex.join(["endoexit", *sys.argv[1:]]),
     )
+    output = Output(as_json)
+    output.warn_if_unfinished(source)
     found = measure(source, options, progress)
     document = found.model_dump(mode="json")
     if out is not None:
         write_json(out, document)
-    output = Output(as_json)
     _print(output, found)
     if out is not None:
         output.say(f"Written: {out}")

@@ -94,7 +94,6 @@ def _prepare(output: Output, folder: Path, manifest: Path, seed: int) -> None:
 def _train(output: Output, manifest: Path, run: Path, epochs: int, seed: int) -> None:
     from endoexit.cli.train import train
     from endoexit.runs import open_run
-    from endoexit.training.fit import finished
 
     if run.exists() and (run / "config.json").is_file():
         made = open_run(run)
@@ -103,7 +102,7 @@ def _train(output: Output, manifest: Path, run: Path, epochs: int, seed: int) ->
                 f"{run} was trained with other settings (--epochs {made.config.recipe['epochs']} "
                 f"--seed {made.config.seed}): choose another --out, or remove it."
             )
-        if finished(made):
+        if made.is_complete:
             output.say(f"\n{run} is trained already; remove it to train again.")
             return
         _show(output, f"endoexit train --resume {run}")

@@ -83,7 +83,7 @@ def train(
                 f"{', '.join(given)}."
             )
 
-    from endoexit.training.fit import Machine, finished, fit, is_helper_process
+    from endoexit.training.fit import Machine, fit, is_helper_process
     from endoexit.training.fit import resume as resume_run
     from endoexit.training.recipe import read_recipe
     from endoexit.training.start import create_run
@@ -117,7 +117,7 @@ def train(
                 if role in {"train", "val"})  # fmt: skip
     with _telling_how_to_go_on(run), progress("Decoding images", total) as bar:
         run = fit(run, where, advance=bar.advance)
-    if finished(run):
+    if run.is_complete:
         output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip

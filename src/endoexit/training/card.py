@@ -4,9 +4,8 @@ from pathlib import Path
 
 from endoexit.data.manifest import Manifest
 from endoexit.files import write_text
-from endoexit.runs import Run
+from endoexit.runs import CARD, Run
 
-CARD = "model_card.md"
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 

@@ -25,9 +25,9 @@ from torch.utils.data import DataLoader
 from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import EndoexitError, RunError, UsageError
-from endoexit.runs import WEIGHTS, Run, open_run
+from endoexit.runs import CARD, WEIGHTS, Run, open_run
 from endoexit.training.callbacks import METRICS, KeepRun
-from endoexit.training.card import CARD, write_training_card
+from endoexit.training.card import write_training_card
 from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.loading import Batch, CachedDataset, make_loader
 from endoexit.training.module import ExitTraining
@@ -136,11 +136,6 @@ def _alone(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def finished(run: Run) -> bool:
-    """Return whether a run's training has ended (its model card is written last)."""
-    return (run.path / CARD).is_file()
-
-
 def is_helper_process() -> bool:
     """Return whether this process was started by Lightning for a further device."""
     return int(os.environ.get("LOCAL_RANK", "0")) > 0
@@ -243,7 +238,7 @@ def resume(path: Path) -> Run:
         RunError: it has ended already, or is no run folder.
     """
     run = open_run(path)
-    if finished(run):
+    if run.is_complete:
         raise RunError(f"{path} is complete: its training has ended. Evaluate it with: "
                        f"endoexit evaluate {path}")  # fmt: skip
     return run
