@@ -2,14 +2,14 @@
 
 It is measured in a child, so that neither peers nor the libraries that they need count:
 
-    python -P -m endoexit.bench.memory FOLDER PRECISION THREADS
+    python -P -m endoexit.bench.memory FOLDER PRECISION THREADS BATCH
 
-prints one JSON object, from the size of a batch to MiB. Nothing slow is imported here.
+prints the peak in MiB. Nothing slow is imported here.
 """
 
-import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +25,30 @@ BATCHES = (1, 8, 32)
 _STATUS = Path("/proc/self/status")
 
 
-def measure_memory(path: Path, precision: Floats | None, threads: int) -> dict[int, float]:
-    """Return the peak memory in MiB of a process of its own, by the largest batch it has seen.
+def measure_memory(
+    path: Path, precision: Floats | None, threads: int, batches: Sequence[int] = BATCHES
+) -> dict[int, float]:
+    """Return the peak memory in MiB of a process that predicts in batches, by their size.
 
-    All images go to the final exit.
+    All images go to the final exit. Each size has a process of its own: what a process keeps of
+    other batches would count as well.
 
     Args:
         path: a run or a bundle.
         precision: see `endoexit.runtime.opening.computed_in`.
         threads: of a stage.
+        batches: sizes of a full batch.
 
     Raises:
         EndoexitError: the process failed; its last line is told.
     """
-    # -P: a file json.py in the user's folder must not stand in for the library.
+    return {batch: _peak_of_child(path, precision, threads, batch) for batch in batches}
+
+
+def _peak_of_child(path: Path, precision: Floats | None, threads: int, batch: int) -> float:
+    # -P: a file numpy.py in the user's folder must not stand in for the library.
     command = [sys.executable, "-P", "-m", "endoexit.bench.memory", str(path), precision or "",
-               str(threads)]  # fmt: skip
+               str(threads), str(batch)]  # fmt: skip
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
@@ -48,7 +56,7 @@ def measure_memory(path: Path, precision: Floats | None, threads: int) -> dict[i
             f"the process that measures memory ended with {done.returncode}: {last}. Free memory "
             "and run again."
         )
-    return {int(batch): float(mib) for batch, mib in json.loads(done.stdout).items()}
+    return float(done.stdout)
 
 
 def peak_mib() -> float:
@@ -71,27 +79,24 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
 
 
-def _predict(path: Path, precision: Floats | None, threads: int) -> dict[int, float]:
+def _predict(path: Path, precision: Floats | None, threads: int, batch: int) -> None:
     source = open_source(path)
     backend = open_backend(source, precision, threads)
     last = backend.num_stages
     engine = Engine(backend, fixed_exit(last, last), source.config.preprocessing)
     side = engine.preprocessing.size
     random = np.random.default_rng(0)
-    peaks = {}
-    for batch in BATCHES:
-        images = random.integers(0, 256, (2 * batch, side, side, 3), dtype=np.uint8)
-        for _ in predict_stream(engine, images, batch):
-            pass
-        peaks[batch] = round(peak_mib(), 1)
-    return peaks
+    images = random.integers(0, 256, (2 * batch, side, side, 3), dtype=np.uint8)
+    for _ in predict_stream(engine, images, batch):
+        pass
 
 
 def main() -> None:
     """Measure this process and print what it needed."""
-    folder, precision, threads = sys.argv[1:]
+    folder, precision, threads, batch = sys.argv[1:]
     floats: Floats | None = "bf16" if precision == "bf16" else "f32" if precision else None
-    print(json.dumps(_predict(Path(folder), floats, int(threads))))
+    _predict(Path(folder), floats, int(threads), int(batch))
+    print(round(peak_mib(), 1))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from endoexit.records import Record
 
 _Positive = Annotated[float, Field(gt=0.0)]
-
-
-class Record(BaseModel):
-    """Base: frozen, no unknown field, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Spread(Record):
@@ -183,7 +179,7 @@ class Benchmark(Record):
         product: the limit; None when no installed library multiplies at this precision.
         throughput: for each size of batch.
         peak_memory_mib: of a process that predicts with the subject alone, libraries included,
-            by the largest batch that it has seen.
+            by the size of its batches.
         notes: what a reader must know.
     """
 
