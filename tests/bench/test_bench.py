@@ -2,12 +2,16 @@
 
 import pytest
 
+from endoexit import bundles
 from endoexit.bench.bench import BenchOptions, bench
 from endoexit.bench.images import load_images
+from endoexit.bench.subject import open_subject
 from endoexit.errors import DataError, UsageError
 from endoexit.evaluation.complexity import catalog_complexity
 from endoexit.evaluation.progress import silent
 from endoexit.export.export import ExportOptions, export_run
+from endoexit.policy import deadline_policy, threshold_policy
+from endoexit.runs import open_run
 from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, save_photos, tiny_run
 
 EXITS = ["exit 1", "exit 2", "exit 3", "final exit"]
@@ -53,6 +57,15 @@ def test_a_run_beside_a_smaller_network(run, photos):
     assert any("random weights" in note for note in found.notes)
 
 
+def test_what_is_measured_is_opened_once(run, monkeypatch):
+    """Opening a bundle hashes all of it."""
+    opened = []
+    monkeypatch.setattr(bundles, "open_run", lambda path: opened.append(path) or open_run(path))
+    subject = open_subject(run.path, threads=1)
+    assert subject.source == run
+    assert opened == [run.path]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
@@ -72,6 +85,25 @@ def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
     assert "SYNTHETIC" in found.setting.images
     assert found.subject.shares == {4: 1.0}, "without a policy, all go to the final exit"
     assert all(one.gain is None for one in found.throughput)
+
+
+def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, photos):
+    run = tiny_run(tmp_path / "run")
+    options = BenchOptions(images=(photos,), against=("none",), threads=1, rounds=2)
+    deadline_policy(4, 60_000).write(run.path / "policy.json")
+    found = bench(run.path, options)
+    assert [line.name for line in found.lines] == EXITS
+    assert all(one.per_second is None for one in found.throughput)
+    (note,) = (note for note in found.notes if "deadline" in note)
+    assert "has a deadline (60000 ms), so the clock of this machine decides" in note
+    assert note.endswith("no images a second are measured under it, and its time has no line.")
+    sure = threshold_policy(4, 0.75).model_copy(update={"deadline_ms": 60_000.0})
+    sure.write(run.path / "policy.json")
+    found = bench(run.path, options)
+    assert [line.name for line in found.lines] == [*EXITS, "policy"]
+    assert all(one.per_second is None for one in found.throughput)
+    (note,) = (note for note in found.notes if "deadline" in note)
+    assert note.endswith("no images a second are measured under it.")
 
 
 def test_one_round_cannot_spread(run):

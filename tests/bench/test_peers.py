@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from endoexit.bench import peers
 from endoexit.bench.peers import PEERS, Network, choose_peers, open_peer
 from endoexit.errors import UsageError
 from endoexit.models.catalog import list_models
@@ -34,6 +35,20 @@ def test_names_come_repeated_or_with_commas():
     assert choose_peers(("eager, hifuse_nano", "compile", "eager"), "torch") == names
     assert choose_peers(("none",), "torch") == []
     assert choose_peers(("none",), "openvino") == ["openvino", "openvino-all-exits"]
+
+
+def test_none_stands_alone():
+    assert choose_peers(("none", "none"), "torch") == []
+    with pytest.raises(UsageError, match="none asks for no peer, but --against also names eager:"):
+        choose_peers(("none,eager",), "torch")
+
+
+def test_bf16_on_a_processor_without_it_is_refused_with_what_helps(monkeypatch):
+    monkeypatch.setattr(peers, "has_bf16", lambda kind: False)
+    remedy = "eager-bf16 computes in bf16, which this processor does not: leave it out of --against"
+    with pytest.raises(UsageError, match=remedy):
+        choose_peers(("eager-bf16",), "torch")
+    assert choose_peers(("eager",), "torch") == ["eager"]
 
 
 def test_the_default_is_what_is_installed_and_nothing_that_takes_minutes(monkeypatch):

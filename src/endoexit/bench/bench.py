@@ -32,12 +32,15 @@ from endoexit.evaluation.turns import Work, take_turns
 from endoexit.machine import describe_machine, library_versions
 from endoexit.runtime.opening import Floats
 
-ROUNDS = 20
 PRODUCT = "matrix product"
 INCLUDES = (
     "batch of 1, from the decoded and resized image to the answer: normalisation, network, "
     "softmax, routing; reading and decoding of the file not included; in every round each "
     "contender takes its turn, once off the clock and once on it"
+)
+DEADLINE = (
+    "The policy has a deadline ({:g} ms), so the clock of this machine decides who leaves where: "
+    "no images a second are measured under it"
 )
 ENERGY = "Energy is not measured: processors here do not tell it."
 SYNTHETIC = (
@@ -47,24 +50,24 @@ SYNTHETIC = (
 UNCUT_INT8 = "The uncut graphs of an int8 bundle are not quantised: they compute in its floats."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchOptions:
     """What is measured beside the subject, and how often.
 
     Attributes:
+        rounds: of the times of one image.
         images: files, folders and globs; none for rendered images.
         against: names of peers; see `endoexit.bench.peers.choose_peers`.
         threads: of every contender, by default all cores that this process may use.
-        rounds: of the times of one image.
         precision: see `endoexit.runtime.opening.computed_in`.
         threshold: of a policy in place of the subject's own.
         command: the command line, for the record.
     """
 
+    rounds: int
     images: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
     threads: int | None = None
-    rounds: int = ROUNDS
     precision: Floats | None = None
     threshold: float | None = None
     command: str = ""
@@ -251,6 +254,10 @@ class _Work:
             notes.append(SYNTHETIC)
         if self.subject.numbers == "int8":
             notes.append(UNCUT_INT8)
+        if (deadline := self.subject.engine.deadline_ms) is not None:
+            # Where nothing but the clock decides, its time would be the deadline itself.
+            rest = "." if self.subject.adaptive else ", and its time has no line."
+            notes.append(DEADLINE.format(deadline) + rest)
         return [*notes, ENERGY]
 
 

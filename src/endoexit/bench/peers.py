@@ -24,7 +24,7 @@ from endoexit.models import StagedClassifier, create_model
 from endoexit.models.catalog import list_models
 from endoexit.policy import fixed_exit
 from endoexit.runtime.engine import Backend, Engine
-from endoexit.runtime.opening import Floats, precision_name
+from endoexit.runtime.opening import Floats, has_bf16, precision_name
 from endoexit.runtime.torch_backend import TorchBackend
 
 Kind = Literal["torch", "onnx", "openvino"]
@@ -129,12 +129,18 @@ def choose_peers(against: Sequence[str], kind: Kind) -> list[str]:
         kind: what the subject computes in.
 
     Raises:
-        UsageError: there is no such peer (the nearest is named), or it is not installed.
+        UsageError: there is no such peer (the nearest is named), it is not installed, this
+            processor cannot compute it, or "none" stands beside others.
     """
     asked = [name.strip() for entry in against for name in entry.split(",") if name.strip()]
     if not asked:
         asked = [name for name in DEFAULT if not missing(PEERS[name].kind)]
-    names = [] if asked == ["none"] else asked
+    names = [name for name in asked if name != "none"]
+    if names and len(names) < len(asked):
+        raise UsageError(
+            f"none asks for no peer, but --against also names {', '.join(names)}: leave one of "
+            "them out."
+        )
     for name in names:
         if name not in PEERS and name not in list_models():
             raise unknown_name("peer", name, [*PEERS, *list_models(), "none"])
@@ -154,6 +160,11 @@ def _require(name: str, kind: Kind) -> None:
         raise UsageError(
             f"the peer {name} needs {' and '.join(absent)}, not installed here: "
             f"pip install 'endoexit[{kind}]', or leave it out of --against."
+        )
+    if name in PEERS and PEERS[name].floats == "bf16" and not has_bf16(kind):
+        raise UsageError(
+            f"the peer {name} computes in bf16, which this processor does not: leave it out of "
+            "--against."
         )
 
 

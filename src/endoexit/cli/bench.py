@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, PrecisionOption, progress
+from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdOption, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,12 +42,7 @@ def bench(
         int | None, typer.Option(min=1, help="Threads of every contender; else all cores.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=2, help="How often each contender is timed.")] = ROUNDS,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Leave at the first exit that is this sure; else the own policy."
-        ),
-    ] = None,
+    threshold: ThresholdOption = None,
     precision: PrecisionOption = None,
     out: Annotated[Path | None, typer.Option(help="Write all figures there, as JSON.")] = None,
     as_json: JsonOption = False,
