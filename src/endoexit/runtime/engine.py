@@ -112,7 +112,7 @@ class Group:
         return len(self.tickets)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Step:
     """What one stage gave.
 

@@ -1,7 +1,7 @@
 """How long a stage will take, judged by how long it took."""
 
 from bisect import bisect_left
-from collections import deque
+from collections import defaultdict, deque
 
 _RECENT = 32
 _QUANTILE = 0.9  # a forecast that one run in ten exceeds: a stage started should finish in time
@@ -11,12 +11,14 @@ class StageTimes:
     """Recent durations of each stage by number of images, and forecasts from them."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, dict[int, deque[float]]] = {}
+        self._seen: defaultdict[int, dict[int, deque[float]]] = defaultdict(dict)
 
     def record(self, stage: int, images: int, ms: float) -> None:
         """Note that `stage` took `ms` milliseconds for that many images together."""
-        sizes = self._seen.setdefault(stage, {})
-        sizes.setdefault(images, deque(maxlen=_RECENT)).append(ms)
+        sizes = self._seen[stage]
+        if images not in sizes:
+            sizes[images] = deque(maxlen=_RECENT)
+        sizes[images].append(ms)
 
     def forecast(self, stage: int, images: int) -> float | None:
         """Return the milliseconds that `stage` will hardly exceed for that many images.
