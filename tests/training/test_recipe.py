@@ -42,6 +42,20 @@ def test_settings_can_be_changed_by_key():
         ("papr", [], "unknown recipe 'papr': did you mean 'paper'?"),
         ("nowhere.yaml", [], "recipe file nowhere.yaml does not exist"),
         ("paper", ["epoch=5"], "unknown key in recipe paper 'epoch': did you mean 'epochs'?"),
+        ("paper", ["zzzzz=5"], "unknown key in recipe paper 'zzzzz': known: augment, batch_size, "),
+        ("paper", ["image_size=64"], "'image_size': did you mean 'image.size'?"),
+        ("paper", ["lr=1"], "unknown key in recipe paper 'lr': did you mean 'optimizer.lr'?"),
+        (
+            "paper",
+            ["image=64"],
+            "image is a section, got the value 64: set one of image.size, image.canvas, image.re",
+        ),
+        (
+            "paper",
+            ["model=hifuse_nano"],
+            "model is a section, got the value 'hifuse_nano': it holds settings of the network, "
+            "such as model.drop_path; --model names the network.",
+        ),
         ("paper", ["optimizer.ler=1"], "section optimizer 'ler': did you mean 'lr'?"),
         ("paper", ["epochs=0"], "epochs does not fit: Input should be greater than or equal to 1"),
         (

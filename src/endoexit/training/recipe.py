@@ -1,5 +1,6 @@
 """Recipes: committed YAML files with typed, validated training settings."""
 
+import difflib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -183,9 +184,12 @@ def validate_recipe(document: Any, source: str) -> Recipe:
         *place, last = [str(part) for part in first["loc"]] or [""]
         where = ".".join((*place, last))
         if first["type"] == "extra_forbidden":
-            known = _section(place).model_fields
-            kind = f"key in recipe {source}" + (f", section {'.'.join(place)}" if place else "")
-            raise unknown_name(kind, last, known) from error
+            raise _unknown_key(source, place, last) from error
+        if first["type"] in {"model_type", "dict_type"}:
+            raise UsageError(
+                f"recipe {source}: {where} is a section, got the value {first['input']!r}: "
+                f"{_what_to_set(where)}."
+            ) from error
         raise UsageError(
             f"recipe {source}: {where} does not fit: {first['msg']}, got {first['input']!r}."
         ) from error
@@ -227,6 +231,31 @@ def _change(document: dict[str, Any], change: str) -> None:
         if not isinstance(document, dict):
             raise UsageError(f"{change!r}: {section!r} is not a section of the recipe.")
     document[last] = _parse(value, f"the value of {change!r}")
+
+
+def _unknown_key(source: str, place: Sequence[str], key: str) -> UsageError:
+    known = _section(place).model_fields
+    kind = f"key in recipe {source}" + (f", section {'.'.join(place)}" if place else "")
+    dotted = [f"{name}.{inner}" for name in known for inner in _keys_of([*place, name])]
+    same = [name for name in dotted if name.endswith(f".{key}")]
+    near = same or difflib.get_close_matches(key, [*known, *dotted], n=1, cutoff=0.5)
+    if near:
+        return UsageError(f"unknown {kind} {key!r}: did you mean {near[0]!r}?")
+    return unknown_name(kind, key, known)
+
+
+def _what_to_set(section: str) -> str:
+    if section == "model":
+        return (
+            "it holds settings of the network, such as model.drop_path; --model names the network"
+        )
+    return "set one of " + ", ".join(f"{section}.{key}" for key in _keys_of([section]))
+
+
+def _keys_of(place: Sequence[str]) -> list[str]:
+    """Return the keys of a section; of a plain setting, none."""
+    section = _section(place)
+    return [] if section is _section(place[:-1]) else list(section.model_fields)
 
 
 def _section(place: Sequence[str]) -> type[BaseModel]:
