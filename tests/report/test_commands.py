@@ -43,6 +43,8 @@ RUN = Run(
     Path("my runs/nano"), RunConfig(**CONFIG, manifest_sha256=OWN, command="endoexit train m")
 )
 
+OF_RUN = RUN.path / "evaluation.json"
+
 
 def bundle(*computes: str) -> Bundle:
     config = BundleConfig(
@@ -113,18 +115,19 @@ def test_a_policy_without_its_request_has_no_command_of_its_own():
 
 def test_an_evaluation_is_made_again_with_its_options():
     evaluation = make_material(timed=False).evaluation
-    found = parsed(evaluate_command(RUN, evaluation))
+    found = parsed(evaluate_command(RUN, evaluation, OF_RUN))
     assert (found["run"], found["threshold"], found["timing"]) == (RUN.path, None, False)
     assert (found["manifest"], found["precision"]) == (None, None)
     other = evaluation.model_copy(update={"role": "val", "manifest_sha256": OTHER})
-    found = parsed(evaluate_command(RUN, other))
+    found = parsed(evaluate_command(RUN, other, OF_RUN))
+    assert found["out"] is None
     assert (found["role"], found["manifest"]) == ("val", Path("MANIFEST"))
     shared = threshold_policy(3, 1 / 3)
     warm = shared.model_copy(update={"temperatures": (2.0, 1.0, 1.0)})
     for policy, threshold in ((threshold_policy(2, 0), 0.0), (shared, 1 / 3), (warm, None)):
         adaptive = evaluation.adaptive.model_copy(update={"policy": policy.model_dump()})
         shown = evaluation.model_copy(update={"adaptive": adaptive})
-        assert parsed(evaluate_command(RUN, shown))["threshold"] == threshold
+        assert parsed(evaluate_command(RUN, shown, OF_RUN))["threshold"] == threshold
 
 
 def test_a_bundle_was_exported_and_is_evaluated_on_a_manifest():
@@ -133,13 +136,14 @@ def test_a_bundle_was_exported_and_is_evaluated_on_a_manifest():
     evaluation = material.evaluation.model_copy(update={"run": of_bundle})
     policy = calibrated(make_goal(min_accuracy=0.9))
     source = bundle("openvino-bf16", "openvino-f32")
-    made = steps(source, evaluation, Path("evaluation.json"), policy)
+    file = Path("elsewhere/evaluation.json")
+    made = steps(source, evaluation, file, policy)
     assert [step.command.split()[1] for step in made] == ["export", "evaluate"]
     found = parsed(made[1].command)
     assert (found["run"], found["manifest"]) == (source.path, Path("MANIFEST"))
-    assert found["precision"] == "f32"
+    assert (found["precision"], found["out"]) == ("f32", Path("elsewhere"))
     assert f"MANIFEST is the manifest of SHA-256 {OWN[:12]}" in made[1].makes
-    assert parsed(evaluate_command(bundle("openvino-f32"), evaluation))["precision"] is None
+    assert parsed(evaluate_command(bundle("openvino-f32"), evaluation, file))["precision"] is None
 
 
 def test_a_report_is_made_again_with_what_was_named():

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from endoexit.bundles import Bundle, Source
+from endoexit.bundles import Bundle, Source, results_folder
 from endoexit.errors import UsageError
 from endoexit.evaluation.records import Evaluation
 from endoexit.policy import ExitPolicy, threshold_policy
@@ -38,7 +38,7 @@ def steps(
     if evaluation.twin is not None:
         twin = evaluation.twin
         remarks.append(f"{TWIN} is the run of {twin.model}, weights {twin.weights_sha256[:12]}")
-    made.append(Step(evaluate_command(source, evaluation), "; ".join(remarks)))
+    made.append(Step(evaluate_command(source, evaluation, file), "; ".join(remarks)))
     return tuple(made)
 
 
@@ -48,7 +48,7 @@ def evaluate_remedy(source: Source) -> str:
     return _line([*words, "--manifest", MANIFEST] if isinstance(source, Bundle) else words)
 
 
-def evaluate_command(source: Source, evaluation: Evaluation) -> str:
+def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
     """Return the command that makes an evaluation again; MANIFEST and TWIN stand for paths."""
     words = ["evaluate", str(source.path)]
     if evaluation.role != "test":
@@ -63,6 +63,8 @@ def evaluate_command(source: Source, evaluation: Evaluation) -> str:
     timing = evaluation.timing
     words += ["--no-timing"] if timing is None else ["--threads", str(timing.threads)]
     words += _precision(source, evaluation.run.precision)
+    if file.parent.resolve() != results_folder(source.path).resolve():
+        words += ["--out", str(file.parent)]
     return _line(words)
 
 
