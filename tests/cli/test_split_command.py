@@ -51,6 +51,17 @@ def test_manifest_table_and_sidecar(folder: Path, tmp_path: Path) -> None:
     assert list(sidecar["left_out"]["broken"]) == ["b/cut.jpg"]
 
 
+def test_the_terms_of_the_images_travel_with_the_manifest(folder: Path, tmp_path: Path) -> None:
+    terms = ("--licence", "CC BY 4.0", "--source", "https://example.org")
+    assert run("split", "data", *terms, cwd=tmp_path).returncode == 0
+    sidecar = json.loads((tmp_path / "manifest.csv.json").read_text())
+    assert (sidecar["licence"], sidecar["source"]) == ("CC BY 4.0", "https://example.org")
+    refused = run("split", "data", "--licence", " ", "--out", "other.csv", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--licence is empty: write a text, or leave it out." in refused.stderr
+    assert not (tmp_path / "other.csv").exists()
+
+
 def test_json_is_one_document_and_the_seed_decides(folder: Path, tmp_path: Path) -> None:
     hashes = []
     for seed in (1, 1, 2):

@@ -78,7 +78,7 @@ def test_everything_stands_there_in_order_and_always_the_same():
     material = make_material()
     words = outline(material).words
     assert "Research use only. Not a medical device." in words
-    assert "The manifest does not say under which terms the images stand" in words
+    assert "Nothing here says under which terms the images stand" in words
     assert "endoexit evaluate runs/made-up evaluation.json, logits" in words
     assert "endoexit report runs/made-up" in words
     for absent in ("No history.", "No manifest.", "No audit.", "No images.", "No network."):

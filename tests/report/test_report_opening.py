@@ -1,6 +1,7 @@
 """From a run folder to material: what is refused, and what is left out with its reason."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,7 +128,15 @@ def test_what_a_split_dropped_is_told():
 
 
 def test_the_terms_of_the_images_come_from_the_manifest(evaluated):
-    assert "does not say under which terms" in licence(open_material(evaluated.path))
+    material = open_material(evaluated.path)
     sidecar = sidecar_path(evaluated.path / MANIFEST)
-    write_json(sidecar, read_json(sidecar) | {"licence": "CC BY 4.0, cite us"})
-    assert licence(open_material(evaluated.path)) == "CC BY 4.0, cite us"
+    missing = licence(material)
+    assert "does not say under which terms" in missing
+    assert f"into `{sidecar}`" in missing
+    assert "`endoexit split FOLDER --licence TEXT`" in missing
+    write_json(sidecar, read_json(sidecar) | {"licence": " CC BY 4.0, cite us. "})
+    assert licence(open_material(evaluated.path)) == "CC BY 4.0, cite us."
+    write_json(sidecar, read_json(sidecar) | {"source": "https://example.org/images"})
+    found = licence(open_material(evaluated.path))
+    assert found == "CC BY 4.0, cite us. The images come from: https://example.org/images"
+    assert "Nothing here says" in licence(replace(material, split=Absent("No manifest.")))

@@ -72,6 +72,13 @@ def split(
         list[str] | None,
         typer.Option(help="Leave out what matches, such as 'masks' or '*_mask.png'; repeatable."),
     ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(help='Terms of the images, such as "CC BY 4.0"; the report names them.'),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where the images come from: an address, a citation.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the manifest goes.")] = Path("manifest.csv"),
     as_json: JsonOption = False,
 ) -> None:
@@ -91,6 +98,7 @@ def split(
         "drop_leaks": drop_leaks, "accept_leak": accept_leak, "exclude": exclude or [],
     }  # fmt: skip
     _check_options(options)
+    terms = _terms(licence=licence, source=source)
     from endoexit.data.folders import list_images
     from endoexit.data.grouping import GroupRules
     from endoexit.data.manifest import write_manifest
@@ -117,7 +125,7 @@ def split(
         output.warn(f"the folders of {listing.root} leak: {made.leak}.")
     facts = {
         "made_by": "endoexit split", "options": options, "seed": seed, "roles": shares,
-        "threshold_bits": threshold, **made.facts(),
+        "threshold_bits": threshold, **terms, **made.facts(),
     }  # fmt: skip
     manifest = write_manifest(out, made.rows, listing.root, facts)
     output.say(
@@ -152,6 +160,14 @@ def _check_options(options: "Mapping[str, Any]") -> None:
             raise UsageError(f"--{one} says how to use --{other}: give --{other} too.")
     if options["drop_leaks"] and options["accept_leak"]:
         raise UsageError("--drop-leaks and --accept-leak exclude each other: choose one.")
+
+
+def _terms(**texts: str | None) -> dict[str, str]:
+    """Return what was said of the images' terms."""
+    for name, text in texts.items():
+        if text is not None and not text.strip():
+            raise UsageError(f"--{name} is empty: write a text, or leave it out.")
+    return {name: text.strip() for name, text in texts.items() if text is not None}
 
 
 def _left_out(made: "Split") -> "Iterator[str]":

@@ -4,13 +4,15 @@ A manifest is a CSV with the columns `path,label,group,role`. A path is relative
 to the data root, with forward slashes. A role says what an image may be used
 for, and a group (a patient, a video, or near-copies of one view) has one role
 only: that is what keeps a test figure honest. Beside `manifest.csv` stands
-`manifest.csv.json`, which holds the root and how the manifest was made.
+`manifest.csv.json`, which holds the root, how the manifest was made and, where
+someone said so, the licence and the source of the images.
 """
 
 import csv
 import difflib
 import io
 import os
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from endoexit.files import read_json, sha256_bytes, write_json, write_text
 
 ROLES = ("train", "val", "calibrate", "certify", "test")
 COLUMNS = ("path", "label", "group", "role")
+LICENCE, SOURCE = "licence", "source"  # of the images, in the sidecar
 MAX_BYTES = 512 * 2**20
 _NAMED = 5  # so many offenders are named in an error, the rest is counted
 
@@ -161,7 +164,7 @@ def write_manifest(
         rows: the images.
         root: what the rows' paths are relative to; stored relative to the
             manifest where the two can be, so that both can move together.
-        facts: how the manifest was made (seed, options), for the sidecar.
+        facts: how the manifest was made (seed, options), `LICENCE` and `SOURCE`, for the sidecar.
 
     Raises:
         DataError: the rows break a rule of `read_manifest`.
@@ -196,6 +199,11 @@ def sidecar_path(path: Path) -> Path:
 
 
 def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise DataError(
+            f"{path} is a folder, not a manifest. Of a folder of images, make one with: "
+            f"endoexit split {shlex.quote(str(path))}"
+        )
     if not path.is_file():
         raise DataError(
             f"manifest {path} does not exist: check its path, or make one with "

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
 from endoexit.data.phantom import SETTINGS_FILE
 from endoexit.errors import counted
 from endoexit.evaluation.figures import percent_with_interval
@@ -17,6 +18,7 @@ from endoexit.report.words import (
     significant,
     some,
 )
+from endoexit.runs import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,33 @@ class Tile:
 
 
 def licence(material: Material) -> str:
-    """Return what is known of the terms of the images."""
-    split = material.split
+    """Return what is known of the terms of the images; commands stand between backticks."""
     if is_phantom(material):
         return (
             "The images are a phantom: rendered by endoexit itself, of no patient. They are free "
             "to use, and say nothing about what a network does on real images."
         )
-    if not isinstance(split, Absent):
-        for key in ("licence", "license", "terms"):
-            text = split.get(key)
-            if isinstance(text, str) and text.strip():
-                return text.strip()
-    return (
-        "The manifest does not say under which terms the images stand. Check them where the images "
-        "come from before you pass on this page, which shows some of them, or the weights. To have "
-        "them named here, write them as licence into the manifest’s .json file."
+    split = material.split
+    check = (
+        "Check them where the images come from before you pass on this page, which shows some of "
+        "them, or the weights."
     )
+    if isinstance(split, Absent):
+        return f"Nothing here says under which terms the images stand. {check}"
+    terms, origin = (_text(split.get(name)) for name in (LICENCE, SOURCE))
+    came = f" The images come from: {origin}" if origin else ""
+    if terms:
+        return terms + came
+    file = sidecar_path(material.path / MANIFEST)
+    return (
+        f"The manifest does not say under which terms the images stand. {check} To have them named "
+        f'here, write `"{LICENCE}": "…"` into `{file}`; for a new manifest '
+        f"`endoexit split FOLDER --licence TEXT` does it.{came}"
+    )
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
 
 
 def is_phantom(material: Material) -> bool:
