@@ -149,6 +149,9 @@ def test_unknown_label_names_the_known_ones(root: Path) -> None:
 def test_missing_manifest_and_missing_root(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist: check its path, or make one with"):
         read_manifest(tmp_path / "no.csv")
+    (tmp_path / "my images").mkdir()
+    with pytest.raises(DataError, match=r"is a folder, not a manifest\..* split '.*/my images'$"):
+        read_manifest(tmp_path / "my images")
     write_manifest(tmp_path / "m.csv", ROWS, root)
     root.rename(tmp_path / "gone")
     with pytest.raises(DataError, match=r"does not exist: bring it back, .* `root` into .*json"):
