@@ -1,6 +1,7 @@
 """What the CPU runtime gains: exits, bundles and policies in real time, held against targets.
 
     python benchmarks/cpu_runtime.py networks --only ee_hifuse_nano [--rounds 11]
+    python benchmarks/cpu_runtime.py profile --only ee_hifuse_small [--variants openvino-f32]
     python benchmarks/cpu_runtime.py trained RUN
     python benchmarks/cpu_runtime.py preprocessing
     python benchmarks/cpu_runtime.py start
@@ -13,6 +14,7 @@ compared take turns in one process, and ratios are taken round by round.
 
 - networks: time of one image, 224×224, random weights: every exit in OpenVINO (f32, bf16, int8)
   and ONNX Runtime, beside the same networks in one piece and eager PyTorch.
+- profile: what the time of each of their stages goes into, by OpenVINO's own counters.
 - trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
   accuracy on calibrate: accuracy on test, mean time of an image, images a second.
 - preprocessing: from a JPEG of 1280×1024 pixels to the network's input, on one core.
@@ -33,10 +35,12 @@ from endoexit.machine import describe_machine, library_versions
 from runtime_files import measure_preprocessing, measure_start
 from runtime_networks import NETWORKS, VARIANTS, measure_network
 from runtime_pages import write_pages
+from runtime_profile import profile_network
 from runtime_trained import measure_trained
 from tables import RESULTS, ROOT
 
 RESULT = RESULTS / "cpu_runtime.json"
+PROFILED = [variant for variant in VARIANTS if variant.startswith("openvino")]
 
 
 def put(path: tuple[str, ...], found: dict[str, Any], threads: int) -> None:
@@ -79,6 +83,21 @@ def networks(arguments: argparse.Namespace, work: Path) -> None:
             track=progress,
         )
         put(("networks", name), found, arguments.threads)
+
+
+def profile(arguments: argparse.Namespace, work: Path) -> None:
+    """Count where the time of networks with random weights goes."""
+    for name in arguments.only:
+        for variant in arguments.variants:
+            found = profile_network(
+                name,
+                work / name,
+                variant=variant,
+                threads=arguments.threads,
+                rounds=arguments.rounds,
+                track=progress,
+            )
+            put(("profiles", name, variant), found, arguments.threads)
 
 
 def trained(arguments: argparse.Namespace, work: Path) -> None:
@@ -127,6 +146,9 @@ def parse() -> argparse.Namespace:
     one = part(networks, 11)
     one.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     one.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    one = part(profile, 21)
+    one.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    one.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
     one = part(trained, 30)
     one.add_argument("run", type=Path, help="folder of a trained run with its manifest")
     one.add_argument("--max-accuracy-drop", type=float, default=0.01)
