@@ -72,6 +72,27 @@ def test_the_front_is_drawn_at_the_costs_measured_here():
     assert mark.accuracy == pytest.approx(80)
 
 
+def test_the_chosen_point_of_the_front_is_marked():
+    material = make_material()
+    points = tuple(
+        FrontPoint(thresholds=(threshold,) * 3, cost=7e9, score=0.8, accuracy=accuracy,
+                   exit_shares=(0.5, 0.0, 0.0, 0.5))
+        for threshold, accuracy in ((0.6, 0.75), (0.7, 0.8), (0.8, 0.85))
+    )  # fmt: skip
+
+    def drawn(front):
+        policy = material.policy.model_copy(update={"front": front})
+        return replace(material, policy=policy)
+
+    marks = front_marks(drawn(points), cost_of(material.evaluation))
+    assert [mark.accuracy for mark in marks if mark.chosen] == [pytest.approx(80)]
+    picture = tradeoff(drawn(points))
+    assert "The policy was chosen at 80.0 % at 25.0 ms there." in picture.alt
+    assert "The hollow star is the one that was chosen" in picture.caption
+    without = tradeoff(drawn(points[:1]))
+    assert "chosen" not in without.alt + without.caption
+
+
 def test_the_alternative_text_tells_the_figures():
     material = make_material()
     picture = tradeoff(material)

@@ -59,20 +59,30 @@ def cost_of(evaluation: Evaluation) -> Cost:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of the figure: cost, accuracy in percent."""
+    """A point of the figure: cost, accuracy in percent, and whether it is the policy's own."""
 
     cost: float
     accuracy: float
+    chosen: bool = False
 
 
 def front_marks(material: Material, cost: Cost) -> list[Mark]:
-    """Return the policy's front, as found on calibrate, at the costs measured here."""
-    if material.policy is None:
+    """Return the policy's front, as found on calibrate, at the costs measured here.
+
+    The policy itself is one of its points, unless it is safer than all of them.
+    """
+    policy = material.policy
+    if policy is None:
         return []
+    own = (policy.thresholds, policy.patience, policy.exit)
     each = [cost.of(row) for row in material.evaluation.rows if row.kind == "exit"]
     marks = [
-        Mark(sum(s * c for s, c in zip(point.exit_shares, each, strict=True)), 100 * point.accuracy)
-        for point in material.policy.front
+        Mark(
+            sum(s * c for s, c in zip(point.exit_shares, each, strict=True)),
+            100 * point.accuracy,
+            (point.thresholds, point.patience, point.exit) == own,
+        )
+        for point in policy.front
     ]
     return sorted(marks, key=lambda mark: mark.cost)
 
@@ -98,12 +108,14 @@ def tradeoff(material: Material) -> Picture:
     evaluation = material.evaluation
     cost = cost_of(evaluation)
     front, paper = front_marks(material, cost), paper_marks(evaluation, cost)
+    chosen = next((mark for mark in front if mark.chosen), None)
     base = "the twin" if evaluation.twin else "the final exit"
     caption = (
         f"On the {evaluation.role} images, with 95 % intervals. "
         + ("The star is the policy: its mean cost. " if evaluation.adaptive else "")
         + ("Small dots: the policies of the front, with their accuracy on the calibrate images, "
            "where they were found. " if front else "")
+        + ("The hollow star is the one that was chosen, likewise. " if chosen else "")
         + f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
         f"their gain over it, put beside {base} here. The paper’s images and classes are others."
     )  # fmt: skip
@@ -119,11 +131,16 @@ def tradeoff(material: Material) -> Picture:
             f"{significant(front[0].cost)} to {front[-1].accuracy:.1f} % at "
             f"{significant(front[-1].cost)} {cost.unit}."
         )
+    if chosen:
+        alt += (
+            f" The policy was chosen at {chosen.accuracy:.1f} % at {significant(chosen.cost)} "
+            f"{cost.unit} there."
+        )
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         if front:
-            _front(axes, front)
+            _front(axes, front, chosen)
         axes.plot(
             [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D", color="none",
             markeredgecolor=QUIET, markersize=5, label="exits of the paper, scaled", zorder=1.5,
@@ -146,11 +163,16 @@ def tradeoff(material: Material) -> Picture:
     )  # fmt: skip
 
 
-def _front(axes: Axes, front: list[Mark]) -> None:
+def _front(axes: Axes, front: list[Mark], chosen: Mark | None) -> None:
     axes.plot(
         [mark.cost for mark in front], [mark.accuracy for mark in front], "o", color=QUIET,
         markersize=2.4, zorder=1.2, label="front of the policies, on calibrate",
     )  # fmt: skip
+    if chosen is not None:
+        axes.plot(
+            [chosen.cost], [chosen.accuracy], "*", color="white", markeredgecolor=POLICY_COLOUR,
+            markeredgewidth=1.1, markersize=10, zorder=3.5, label="the policy, on calibrate",
+        )  # fmt: skip
 
 
 def _below(row: Row) -> bool:
