@@ -114,6 +114,11 @@ def render_phantom(
     return directory
 
 
+def is_phantom(folder: Path) -> bool:
+    """Tell whether a folder of images was rendered by `render_phantom`."""
+    return (Path(folder) / SETTINGS_FILE).is_file()
+
+
 def _is_complete(directory: Path, settings: _Settings) -> bool:
     """Tell whether nothing is to be done; refuse a folder that is not this phantom's."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):

@@ -1,9 +1,12 @@
 """The model card that a training writes at its end, and the place in it for figures."""
 
 from pathlib import Path
+from typing import Any
 
-from endoexit.data.manifest import Manifest
-from endoexit.files import write_text
+from endoexit.data.manifest import LICENCE, SOURCE, Manifest, sidecar_path
+from endoexit.data.phantom import is_phantom
+from endoexit.errors import DataError
+from endoexit.files import read_json, write_text
 from endoexit.runs import CARD, Run
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
@@ -24,6 +27,7 @@ def write_training_card(
         config=run.config,
         weights_sha256=run.weights_sha256,
         manifest_sha256=manifest.sha256,
+        terms=_terms(manifest),
         counts=manifest.counts(),
         epochs=len(history),
         best_epoch=best_epoch,
@@ -34,6 +38,31 @@ def write_training_card(
     path = run.path / CARD
     write_text(path, text)
     return path
+
+
+def _terms(manifest: Manifest) -> str:
+    """Return under which terms the images stand, and so the weights."""
+    if is_phantom(manifest.root):
+        return (
+            "**These images are synthetic**: a phantom rendered by endoexit, of no patient. They "
+            "are free to\nuse, and say nothing about what a network does on real images."
+        )
+    sidecar = sidecar_path(manifest.path)
+    facts = read_json(sidecar, DataError) if sidecar.is_file() else {}
+    source, licence = (_said(facts, name) for name in (SOURCE, LICENCE))
+    come_from = f"The images come from: {source}\n" if source else ""
+    if licence:
+        return f"{come_from}Terms of the images: {licence}\nThey hold for the weights as well."
+    return (
+        f"{come_from}The manifest does not say under which terms the images stand. Check them "
+        "where the images\ncome from before you pass on the weights: they hold for the weights as "
+        "well."
+    )
+
+
+def _said(facts: Any, name: str) -> str:
+    text = facts.get(name) if isinstance(facts, dict) else None
+    return " ".join(text.split()) if isinstance(text, str) else ""
 
 
 def put_figures(run: Run, text: str) -> None:
