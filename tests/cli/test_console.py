@@ -3,11 +3,14 @@
 import io
 import json
 import sys
+from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress as RichProgress
 
-from endoexit.cli.console import Output, progress
+from endoexit.cli.console import CacheOption, Output, progress
+from endoexit.data.cache import cache_directory
 
 
 class Terminal(io.StringIO):
@@ -70,3 +73,10 @@ def test_without_json_there_is_no_document_and_warnings_go_to_stderr(capsys):
     output.document({"n": 1})
     output.warn("mind this")
     assert capsys.readouterr() == ("for [people]\n", "warning: mind this\n")
+
+
+def test_the_help_names_the_folder_of_the_cache(monkeypatch):
+    monkeypatch.delenv("ENDOEXIT_CACHE")
+    folder = cache_directory().relative_to(Path.home())
+    _, option = get_args(CacheOption)
+    assert option.help.endswith(f"[default: $ENDOEXIT_CACHE or ~/{folder}]")

@@ -19,7 +19,7 @@ JsonOption = Annotated[
 ]
 CacheOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache]"),
+    typer.Option(help="Folder of decoded images.  [default: $ENDOEXIT_CACHE or ~/.cache/endoexit]"),
 ]
 ManifestOption = Annotated[
     Path | None, typer.Option(help="Manifest to take the images from.  [default: the run's]")
