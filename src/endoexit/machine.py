@@ -21,6 +21,19 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
+def share_at_work(seconds: float = 0.5) -> float:
+    """Return the share of all cores' time that is in use just now, 0 to 1.
+
+    Asked before work of one's own begins, it tells of the others' work.
+
+    Args:
+        seconds: of the look.
+    """
+    import psutil  # noqa: PLC0415
+
+    return float(psutil.cpu_percent(seconds)) / 100
+
+
 @functools.cache
 def describe_machine() -> dict[str, Any]:
     """Return processor model, usable cores, memory (GiB) and what it computes in hardware."""

@@ -3,6 +3,7 @@
 import pytest
 
 from endoexit import bundles
+from endoexit.bench import bench as benchmark
 from endoexit.bench.bench import BenchOptions, bench
 from endoexit.bench.images import load_images
 from endoexit.bench.subject import open_subject
@@ -104,6 +105,24 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
     assert all(one.per_second is None for one in found.throughput)
     (note,) = (note for note in found.notes if "deadline" in note)
     assert note.endswith("no images a second are measured under it.")
+
+
+def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
+    run = tiny_run(tmp_path / "run")
+    options = BenchOptions(images=(photos,), against=("none",), threads=1, rounds=2)
+    slow_exits = iter(range(100, 0, -1))
+
+    def falling(works, rounds, *_, **__):
+        return {name: [float(next(slow_exits))] * rounds for name in works}
+
+    monkeypatch.setattr(benchmark, "take_turns", falling)
+    monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.05)
+    assert [note for note in bench(run.path, options).notes if "quiet" in note] == [
+        "A later exit was measured to be quicker than an earlier one, which cannot be: trust no "
+        "time and no ratio here, and measure again when the machine is quiet."
+    ]
+    monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.6)
+    assert bench(run.path, options).notes[0].startswith("Other work held 60% of this machine")
 
 
 def test_one_round_cannot_spread(run):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from endoexit.cli.evaluation_tables import _notes
 from endoexit.cli.main import app
 from endoexit.cli.tables import five_characters
 from endoexit.errors import DataError, RunError, UsageError
@@ -54,6 +55,27 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
     shares = " ".join(f"{100 * share:.1f}" for share in found.adaptive.shares)
     assert f"all {shares}" in [" ".join(line.split()) for line in lines]
     assert f"Written: {run.path / 'evaluation.json'}" in lines
+
+
+def test_times_that_fall_are_told(run):
+    assert endoexit("evaluate", run.path, "--threads", 1).returncode == 0
+    found = Evaluation.read(run.path / "evaluation.json")
+
+    def told(*times: float) -> tuple[bool, str]:
+        ms = iter(times)
+        rows = [
+            row.model_copy(update={"time": row.time.model_copy(update={"ms": next(ms)})})
+            if row.kind == "exit"
+            else row
+            for row in found.rows
+        ]
+        changed = found.model_copy(update={"rows": tuple(rows)})
+        return changed.times_fall, " ".join(_notes(changed))
+
+    assert told(1.0, 2.0, 2.0, 3.0) == (False, told(1.0, 2.0, 3.0, 4.0)[1])
+    falls, words = told(1.0, 30.0, 2.0, 40.0)
+    assert falls
+    assert "quicker than an earlier one, which cannot be" in words
 
 
 def promised(run: Run, tolerance: float) -> None:

@@ -29,7 +29,7 @@ from endoexit.errors import UsageError
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.progress import Track, silent
 from endoexit.evaluation.turns import Work, take_turns
-from endoexit.machine import describe_machine, library_versions
+from endoexit.machine import describe_machine, library_versions, share_at_work
 from endoexit.runtime.opening import Floats
 
 PRODUCT = "matrix product"
@@ -41,6 +41,16 @@ INCLUDES = (
 DEADLINE = (
     "The policy has a deadline ({:g} ms), so the clock of this machine decides who leaves where: "
     "no images a second are measured under it"
+)
+LITTLE = 0.2  # of all cores' time in others' hands: turns even that out
+BUSY = (
+    "Other work held {:.0%} of this machine when the benchmark began. Threads of one contender "
+    "then wait for each other, of another not: take no ratio from here, and measure again when "
+    "the machine is quiet, or with fewer --threads."
+)
+FALLING = (
+    "A later exit was measured to be quicker than an earlier one, which cannot be: trust no time "
+    "and no ratio here, and measure again when the machine is quiet."
 )
 ENERGY = "Energy is not measured: processors here do not tell it."
 SYNTHETIC = (
@@ -88,6 +98,7 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
     """
     if options.rounds < 2:
         raise UsageError(f"ratios need at least 2 rounds to spread, got {options.rounds}.")
+    others = share_at_work()  # before this process works itself
     with keeping_threads(), tempfile.TemporaryDirectory() as folder:
         subject = open_subject(
             path,
@@ -115,7 +126,7 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
                 )
                 peers.append(peer)
                 bar.advance()
-        return _Work(path, options, subject, images, peers, peaks, track).measure()
+        return _Work(path, options, subject, images, peers, peaks, others, track).measure()
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,7 @@ class _Work:
     images: BenchImages
     peers: list[Peer]
     peaks: dict[int, float]
+    others: float
     track: Track
     times: dict[str, list[float]] = field(default_factory=dict)
 
@@ -249,7 +261,11 @@ class _Work:
         )
 
     def _notes(self) -> list[str]:
-        notes = [RANDOM_WEIGHTS] if self.peers else []
+        notes = [BUSY.format(self.others)] if self.others > LITTLE else []
+        if (rising := [np.median(self.times[at]) for at in self.subject.exits]) != sorted(rising):
+            notes.append(FALLING)
+        if self.peers:
+            notes.append(RANDOM_WEIGHTS)
         if self.images.synthetic and self.subject.adaptive:
             notes.append(SYNTHETIC)
         if self.subject.numbers == "int8":

@@ -50,8 +50,8 @@ def bench(
     """Measure the time of every exit and of the policy, beside whole networks.
 
     All contenders take turns in one process, with the same images and threads, and ratios are
-    taken round by round: so they hold on a machine that does other work as well, though times do
-    not.
+    taken round by round: so they hold better than times where a machine's speed changes. Let it
+    do no other work meanwhile.
 
     Example: `endoexit bench bundles/nano --images new-images --against eager,hifuse_nano`
     """

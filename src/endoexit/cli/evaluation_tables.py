@@ -212,7 +212,9 @@ def _facts(found: "Evaluation") -> Iterator[str]:
 
 
 def _notes(found: "Evaluation") -> Iterator[str]:
-    """Yield why a score is missing, or what it leaves out, and of which rows."""
+    """Yield why a score is missing, or what it leaves out, and of which rows; doubtful times."""
+    from endoexit.evaluation.records import FALLING
+
     rows: defaultdict[str, list[str]] = defaultdict(list)
     for row in found.rows:
         scores = row.scores
@@ -223,6 +225,8 @@ def _notes(found: "Evaluation") -> Iterator[str]:
                 rows[f"{name}, {each.reason}"].append(row.name)
     for text, names in rows.items():
         yield f"{', '.join(names)}: {text}."
+    if found.times_fall:
+        yield FALLING
 
 
 def _interval(estimate: "Estimate", *, percent: bool = False) -> str:

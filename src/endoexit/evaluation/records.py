@@ -245,6 +245,12 @@ class Subject(Record):
     logits: str
 
 
+FALLING = (
+    "A later exit was measured to be quicker than an earlier one, which cannot be: the machine was "
+    "busy. Do not trust these times; measure again with `endoexit evaluate` when it is not."
+)
+
+
 class Evaluation(Record):
     """The document `evaluation.json`.
 
@@ -281,6 +287,12 @@ class Evaluation(Record):
     left_out: str
     caution: str | None
     versions: dict[str, str]
+
+    @property
+    def times_fall(self) -> bool:
+        """Whether a later exit was measured to be quicker than an earlier one; see `FALLING`."""
+        times = [row.time.ms for row in self.rows if row.kind == "exit" and row.time]
+        return times != sorted(times)
 
     def row(self, name: str) -> Row:
         """Return the row of this name, such as "exit 1", "final", "adaptive" or "twin".

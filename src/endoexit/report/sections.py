@@ -8,7 +8,7 @@ from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
 from endoexit.data.phantom import SETTINGS_FILE
 from endoexit.errors import counted
 from endoexit.evaluation.figures import percent_with_interval
-from endoexit.evaluation.records import Estimate, PromiseShown
+from endoexit.evaluation.records import FALLING, Estimate, PromiseShown
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
 from endoexit.report.words import (
@@ -162,12 +162,8 @@ def cautions(material: Material) -> Iterator[str]:
         )
     if material.policy is not None and material.policy.note:
         yield f"Of the policy’s calibration: {material.policy.note}"
-    times = [row.time.ms for row in evaluation.rows if row.kind == "exit" and row.time]
-    if times != sorted(times):
-        yield (
-            "A later exit was measured to be quicker than an earlier one, which cannot be: the "
-            "machine was busy. Measure again with `endoexit evaluate` when it is not."
-        )
+    if evaluation.times_fall:
+        yield FALLING
     images = len(evaluation.images.paths)
     if images < 100:
         yield f"Only {counted(images, 'image')}: the intervals are wide, and so are the doubts."

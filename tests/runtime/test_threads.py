@@ -1,0 +1,22 @@
+"""How many threads a stage runs on."""
+
+import pytest
+
+from endoexit.errors import UsageError
+from endoexit.runtime.threads import check_threads, usable_cores
+
+
+def test_the_environment_gives_the_default(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert check_threads(None) == usable_cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert check_threads(None) == 7
+    assert check_threads(3) == 3
+    for nothing in ("", "0", "-1", "four"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nothing)
+        assert check_threads(None) == usable_cores()
+
+
+def test_no_thread_is_refused():
+    with pytest.raises(UsageError, match="at least 1, got 0"):
+        check_threads(0)
