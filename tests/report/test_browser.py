@@ -88,6 +88,25 @@ def test_the_report_of_a_run(browser, written, width):
     assert len(seen["alts"]) > figures  # the gallery too
 
 
+def test_nothing_is_cut_or_closed_on_paper(browser, tmp_path):
+    names = tuple(f"a-finding-with-a-long-name-{index}" for index in range(12))
+    page = tmp_path / "report.html"
+    page.write_text(report_page(make_material(names, images=96)).html, encoding="utf-8")
+    tab = browser.new_page(viewport={"width": 680, "height": 960})  # A4 within its margins
+    tab.emulate_media(media="print")
+    tab.goto(page.as_uri())
+    tables = tab.evaluate(
+        "[...document.querySelectorAll('table')]"
+        ".map(e => [e.getBoundingClientRect().right, e.checkVisibility()])"
+    )
+    background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.close()
+    assert len(tables) > 8
+    assert all(right <= 680 for right, _ in tables), tables
+    assert all(visible for _, visible in tables), "what is folded on the screen is open"
+    assert background == "rgb(255, 255, 255)"
+
+
 def test_forty_classes_with_long_names_on_a_phone(browser, tmp_path):
     unbroken = "x" * 60
     names = tuple(f"{index}-{unbroken}" for index in range(40))

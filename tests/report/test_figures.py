@@ -88,9 +88,10 @@ def test_the_chosen_point_of_the_front_is_marked():
     assert [mark.accuracy for mark in marks if mark.chosen] == [pytest.approx(80)]
     picture = tradeoff(drawn(points))
     assert "The policy was chosen at 80.0 % at 25.0 ms there." in picture.alt
-    assert "The hollow star is the one that was chosen" in picture.caption
+    assert "The hollow star is the same policy there." in picture.caption
     without = tradeoff(drawn(points[:1]))
-    assert "chosen" not in without.alt + without.caption
+    assert "chosen" not in without.alt
+    assert "hollow" not in without.caption
 
 
 def test_the_alternative_text_tells_the_figures():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from endoexit.report.gallery import EARLY, ERROR, LATE, RESCUED, choose_images
+from endoexit.report.gallery import EARLY, ERROR, LATE, MAX_CLASSES, RESCUED, choose_images
 
 
 @dataclass
@@ -75,6 +75,19 @@ def test_the_order_of_images_with_the_same_sureness_does_not_matter_twice():
     same = COHORT | {"sure": (0.5,) * 7}
     assert choose_images(Cohort(**same)) == choose_images(Cohort(**same))
     assert choose_images(Cohort(**same)).by_class["a"][0].index == 0
+
+
+def test_of_very_many_classes_those_with_most_images_are_shown():
+    count = MAX_CLASSES + 3
+    labels = (*range(count), *range(2, count - 1))  # classes 0, 1 and the last have one image
+    cohort = Cohort(
+        labels=labels, first=labels, answers=labels, sure=(0.9,) * len(labels),
+        exits=(1,) * len(labels),
+    )  # fmt: skip
+    cohort.classes = tuple(f"class {index}" for index in range(count))
+    found = choose_images(cohort)
+    assert list(found.by_class) == list(cohort.classes[2 : count - 1])
+    assert found.classes_left_out == ("class 0", "class 1", f"class {count - 1}")
 
 
 def test_errors_come_surest_first_and_are_few():

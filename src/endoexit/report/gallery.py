@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from endoexit.evaluation.records import Evaluation
 
-MAX_CLASSES = 40  # three images each; of more classes the first ones are shown
+MAX_CLASSES = 40  # three images each; of more classes those with most images are shown
 MAX_ERRORS = 8
 
 EARLY, LATE, RESCUED, ERROR = (
@@ -40,13 +40,13 @@ class Gallery:
         by_class: class name to its images; a class without any is left out.
         errors: the wrong answers that the network was surest of, surest first.
         none: kind to the classes that have no such image.
-        classes_left_out: how many classes the page has no room for.
+        classes_left_out: the classes that the page has no room for.
     """
 
     by_class: dict[str, tuple[Choice, ...]]
     errors: tuple[Choice, ...]
     none: dict[str, tuple[str, ...]]
-    classes_left_out: int
+    classes_left_out: tuple[str, ...]
 
     def all(self) -> Iterator[Choice]:
         """Yield all images."""
@@ -61,7 +61,8 @@ def choose_images(evaluation: Evaluation) -> Gallery:
     For each class: of its right answers, the surest at the earliest exit at which any left before
     the final one; the surest at the latest exit at which any left, if that is later; and the
     surest of those that exit 1 had wrong. Over all: the wrong answers of largest probability. Of
-    a group (a patient, near-copies) one image is shown at most.
+    a group (a patient, near-copies) one image is shown at most. Of very many classes those with
+    most images are shown, in their usual order.
     """
     answers = evaluation.row("final" if evaluation.adaptive is None else "adaptive")
     labels = np.array(evaluation.images.labels)
@@ -75,7 +76,10 @@ def choose_images(evaluation: Evaluation) -> Gallery:
     errors = picker.take(np.flatnonzero(~right), ERROR, MAX_ERRORS)
     by_class: dict[str, tuple[Choice, ...]] = {}
     none: dict[str, list[str]] = {EARLY: [], LATE: [], RESCUED: []}
-    for label, name in enumerate(evaluation.classes[:MAX_CLASSES]):
+    counts = np.bincount(labels, minlength=len(evaluation.classes))
+    by_size = np.argsort(-counts, kind="stable").tolist()
+    for label in sorted(by_size[:MAX_CLASSES]):
+        name = evaluation.classes[label]
         good = np.flatnonzero(right & (labels == label))
         early, late = _early_and_late(exits[good], last)
         wanted = {
@@ -96,7 +100,7 @@ def choose_images(evaluation: Evaluation) -> Gallery:
         by_class,
         tuple(errors),
         {kind: tuple(names) for kind, names in none.items() if names},
-        max(0, len(evaluation.classes) - MAX_CLASSES),
+        tuple(evaluation.classes[label] for label in sorted(by_size[MAX_CLASSES:])),
     )
 
 

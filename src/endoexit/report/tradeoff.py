@@ -115,7 +115,7 @@ def tradeoff(material: Material) -> Picture:
         + ("The star is the policy: its mean cost. " if evaluation.adaptive else "")
         + ("Small dots: the policies of the front, with their accuracy on the calibrate images, "
            "where they were found. " if front else "")
-        + ("The hollow star is the one that was chosen, likewise. " if chosen else "")
+        + ("The hollow star is the same policy there. " if chosen else "")
         + f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
         f"their gain over it, put beside {base} here. The paper’s images and classes are others."
     )  # fmt: skip
