@@ -85,18 +85,16 @@ class WindowAttention(nn.Module):
         """
         batch, windows, n, channels = x.shape
         size = channels // self.heads
-        # Windows of all images in one dimension: engines fuse attention in four dimensions only.
-        qkv = self.qkv(x).view(batch * windows, n, 3, self.heads, size)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B · windows, heads, N, size)
+        qkv = self.qkv(x).view(batch, windows, n, 3, self.heads, size)
+        # Windows and heads in one dimension: engines fuse attention in four dimensions only.
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3)  # (B, windows · heads, N, size)
         bias = self.bias_table[self.index].view(n, n, self.heads).permute(2, 0, 1)
-        scores = (q * size**-0.5) @ k.transpose(-2, -1)
-        if mask is None:
-            scores = scores + bias
-        else:
+        if mask is not None:
             bias = bias + mask.unsqueeze(1)  # (windows, heads, N, N)
-            scores = (scores.unflatten(0, (batch, windows)) + bias).flatten(0, 1)
-        mixed = self.softmax(scores).to(v.dtype) @ v
-        mixed = mixed.transpose(1, 2).reshape(batch, windows, n, channels)
+        bias = bias.expand(windows, self.heads, n, n).flatten(0, 1)
+        mixed = self.softmax((q * size**-0.5) @ k.transpose(-2, -1) + bias).to(v.dtype) @ v
+        mixed = mixed.unflatten(1, (windows, self.heads)).transpose(2, 3)
+        mixed = mixed.reshape(batch, windows, n, channels)
         result: Tensor = self.project(mixed)
         return result
 
