@@ -55,6 +55,11 @@ def test_guarantee_is_printed_with_its_evidence(run):
     assert [test["images"] for test in trials[0]["tests"]] == [6, 2]
     counted = "Counted as one: each image (every certify image is a group of its own)."
     assert counted in done.stdout
+    proven_again = invoke(run, *goal)
+    assert "before" not in proven_again.stderr
+    lost = " ".join(invoke(run, "--max-accuracy-drop", 0.0).stderr.split())
+    goal_before = "disagreement<=0.5 and missed[blue]<=0.7 with probability 0.8"
+    assert f"the policy that was here before promised: {goal_before}. This one promises" in lost
 
 
 def test_images_of_one_group_are_counted_together_unless_asked(run, tiny_manifest, tmp_path):

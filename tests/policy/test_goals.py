@@ -64,6 +64,11 @@ def test_options_become_a_goal(options, goal, words):
         ({"mean_exit_cost": float("inf")}, "positive number"),
         ({"min_accuracy": 88}, r"between 0 and 1, got 88 \(0\.88 means 88 %\)"),
         ({"max_accuracy_drop": -0.1}, "between 0 and 1"),
+        ({"max_accuracy_drop": 1}, "allows any loss: one point is 0.01"),
+        (
+            {"mean_exit_cost": 60},
+            r"share of the whole network, at most 1, got 60 \(0\.6 m",
+        ),
         ({"budget": "a lot"}, 'write "1000 images, 60 seconds"'),
         ({"budget": "0 images, 60 seconds"}, "number of images must be a positive"),
         ({"deadline_ms": -1}, "deadline must be a positive"),

@@ -17,6 +17,7 @@ from endoexit.cli.console import (
 if TYPE_CHECKING:
     from endoexit.evaluation.calibrate import Calibrated
     from endoexit.policy import ExitPolicy
+    from endoexit.runs import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -124,6 +125,7 @@ def calibrate(
     output = Output(as_json)
     output.warn_if_unfinished(run)
     subject = open_run(run)
+    before = _promised(subject)
     found = calibrate_run(
         subject,
         goal,
@@ -132,7 +134,24 @@ def calibrate(
         track=progress,
     )
     _print(output, found)
+    if before and not found.result.policy.promises:
+        output.warn(
+            f"the policy that was here before promised: {before}. This one promises nothing."
+        )
     output.document(_document(found))
+
+
+def _promised(run: "Run") -> str:
+    """Return what the policy promises that stands in a run already; empty for nothing."""
+    from endoexit.errors import PolicyError
+    from endoexit.policy import ExitPolicy
+    from endoexit.runtime.opening import POLICY
+
+    try:
+        policy = ExitPolicy.read(run.path / POLICY)
+    except PolicyError:  # none there, or one that nobody could use
+        return ""
+    return (policy.goal or "") if policy.promises else ""
 
 
 def _print(output: Output, found: "Calibrated") -> None:

@@ -40,6 +40,11 @@ class CostLimit:
 
     def __post_init__(self) -> None:
         _positive(f"the mean cost ({_UNITS[self.unit]})", self.limit)
+        if self.unit == "relative" and self.limit > 1:
+            raise UsageError(
+                f"the mean cost is a share of the whole network, at most 1, got {self.limit:g} "
+                "(0.6 means 60 %)."
+            )
 
     def __str__(self) -> str:
         return f"mean cost <= {self.limit:g} {_UNITS[self.unit]}"
@@ -66,6 +71,8 @@ class AccuracyDrop:
 
     def __post_init__(self) -> None:
         _share("the accuracy drop", self.drop)
+        if self.drop == 1:
+            raise UsageError("an accuracy drop of 1 allows any loss: one point is 0.01.")
 
     def __str__(self) -> str:
         return f"accuracy >= final exit - {self.drop:g}"
