@@ -146,7 +146,8 @@ def _trained(found: dict[str, Any]) -> Iterator[str]:
         f"{eager:.1f} ms."
     )
     rows = []
-    for one in found["precisions"].values():
+    precisions = list(found["precisions"].values())
+    for one in precisions:
         leave = [str(one["leave_at"].get(str(number), 0)) for number in range(1, 5)]
         streams = [
             f"{(stream['per_second'] or stream['per_second_without'])['median']:.0f} / "
@@ -166,6 +167,12 @@ def _trained(found: dict[str, Any]) -> Iterator[str]:
     header = ("computes in", "accuracy, %", "leave at 1 / 2 / 3 / final", "mean ms", *batches)
     yield markdown_table(header, rows)
     yield "Accuracy and images a second: under the policy / all at the final exit."
+    gains = [f"{one['largest_gain']:.2f}× ({one['precision']})" for one in precisions]
+    yield (
+        f"In full batches of 32, with images leaving where they do, the stages alone allow a gain "
+        f"of {' and '.join(gains)}: a batch shares the reading of the deep stages' many weights, "
+        "so that stage 1, which all images need, is a larger share of the whole than for one image."
+    )
 
 
 def _preprocessing(found: dict[str, Any]) -> Iterator[str]:
