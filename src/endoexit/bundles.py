@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -119,15 +119,25 @@ class Bundle:
     Attributes:
         path: the folder.
         config: what it holds.
+        made_by: what leaves such a folder behind.
+        has_weights: always: they were there when it was opened.
     """
 
     path: Path
     config: BundleConfig
 
+    made_by: ClassVar[str] = "export"
+    has_weights: ClassVar[bool] = True
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
         return self.config.classes
+
+    @property
+    def backend(self) -> BackendName:
+        """What runs its stages."""
+        return self.config.backend
 
     @property
     def weights_sha256(self) -> str:

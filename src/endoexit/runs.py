@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -59,15 +59,25 @@ class Run:
     Attributes:
         path: the folder.
         config: its settings.
+        made_by: what leaves such a folder behind.
+        backend: what runs its stages.
     """
 
     path: Path
     config: RunConfig
 
+    made_by: ClassVar[str] = "training"
+    backend: ClassVar[str] = "torch"
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
         return self.config.classes
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are weights: not before the first epoch, nor after they were removed."""
+        return (self.path / WEIGHTS).is_file()
 
     @property
     def is_complete(self) -> bool:

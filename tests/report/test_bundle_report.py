@@ -40,6 +40,8 @@ def test_a_bundle_is_reported_without_what_it_cannot_know(bundle, bundles, tmp_p
     page = written.page.read_text(encoding="utf-8")
     assert "which cannot be asked where it looks" in page
     assert "openvino-f32" in page
+    assert f"endoexit evaluate {bundle.path} --manifest MANIFEST --no-timing" in page
+    assert "endoexit calibrate" not in page, "the export found the policy of the bundle"
     assert page.count("<article") > 0, "the gallery shows the images"
 
 

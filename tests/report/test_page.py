@@ -10,6 +10,7 @@ import pytest
 from endoexit.evaluation.records import PromiseShown
 from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.policy.records import Promise
+from endoexit.report.gallery import MAX_CLASSES
 from endoexit.report.material import Absent
 from endoexit.report.page import picture_address, report_page, with_code
 from endoexit.report.sections import policy_rule
@@ -104,12 +105,16 @@ def test_a_deadline_is_no_rule_that_sends_everyone_to_the_final_exit():
     assert policy_rule(replace(material, policy=fixed_exit(4, 4))) == ["All images leave at final."]
 
 
-@pytest.mark.parametrize("count", [2, 40])
-def test_two_and_forty_classes(count):
+@pytest.mark.parametrize("count", [2, 65])
+def test_two_and_many_classes(count):
     names = tuple(f"class number {index}" for index in range(count))
     found = outline(make_material(names, images=8 * count))
     for name in names:
         assert name in found.words
+    if count > MAX_CLASSES:
+        shown = ", ".join(names[MAX_CLASSES : MAX_CLASSES + 20])
+        left_out = f"no room here for the classes with fewer images: {shown} and 5 more."
+        assert left_out in found.words
 
 
 def test_names_of_any_kind_and_a_class_that_is_never_answered():

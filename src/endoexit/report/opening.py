@@ -18,7 +18,7 @@ from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
-from endoexit.runs import MANIFEST, WEIGHTS
+from endoexit.runs import MANIFEST
 from endoexit.runtime.opening import policy_file
 
 EVALUATION, METRICS = "evaluation.json", "metrics.csv"
@@ -82,8 +82,7 @@ def _read_evaluation(run: Source, file: Path) -> Evaluation:
         )
     found = Evaluation.read(file)
     _check_lengths(file, found)
-    there = isinstance(run, Bundle) or (run.path / WEIGHTS).is_file()
-    if there and run.weights_sha256 != found.run.weights_sha256:
+    if run.has_weights and run.weights_sha256 != found.run.weights_sha256:
         raise RunError(
             f"{file} is of other weights than {run.path} holds now: evaluate again with "
             f"`{evaluate_remedy(run)}`."
@@ -194,12 +193,12 @@ def _images(
 
 def network_of(run: Source) -> Network | Absent:
     """Return what says where the exits look; Absent without a network in PyTorch."""
-    if isinstance(run, Bundle) and run.config.backend != "torch":
+    if run.backend != "torch":
         return Absent(
-            f"These stages run in {run.config.backend}, which cannot be asked where it looks; the "
+            f"These stages run in {run.backend}, which cannot be asked where it looks; the "
             "run that the bundle was exported from can."
         )
-    if not isinstance(run, Bundle) and not (run.path / WEIGHTS).is_file():
+    if not run.has_weights:
         return Absent("The weights are not in the run any more, so nobody can ask where it looks.")
     from endoexit.report.attention import TorchNetwork  # noqa: PLC0415  (torch is slow to import)
 
@@ -225,8 +224,7 @@ def _facts(run: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
         facts.append(("timed on", f"{_machine(timing.machine)}; {threads}"))
     if found.twin is not None:
         facts.append(("twin", f"{found.twin.model}, weights {found.twin.weights_sha256}"))
-    made = "versions, export" if isinstance(run, Bundle) else "versions, training"
-    facts.append((made, _versions(config.versions)))
+    facts.append((f"versions, {run.made_by}", _versions(config.versions)))
     facts.append(("versions, evaluation", _versions(found.versions)))
     return facts
 

@@ -50,6 +50,7 @@ from endoexit.report.tables import (
 )
 from endoexit.report.tradeoff import tradeoff
 from endoexit.report.training import training_curves
+from endoexit.report.words import some
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -141,6 +142,7 @@ def report_page(
         split=None if isinstance(material.split, Absent) else split_facts(material.split),
         audit=None if isinstance(material.audit, Absent) else list(audit_facts(material.audit)),
         gallery=chosen,
+        left_out=some(chosen.classes_left_out, 20),
         by_class=by_class,
         errors=[cards[choice] for choice in chosen.errors],
         study=study,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
-from endoexit.data.phantom import SETTINGS_FILE
+from endoexit.data.phantom import is_phantom
 from endoexit.errors import counted
 from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.records import FALLING, Estimate, PromiseShown
@@ -40,7 +40,7 @@ class Tile:
 
 def licence(material: Material) -> str:
     """Return what is known of the terms of the images; commands stand between backticks."""
-    if is_phantom(material):
+    if not isinstance(material.images, Absent) and is_phantom(material.images):
         return (
             "The images are a phantom: rendered by endoexit itself, of no patient. They are free "
             "to use, and say nothing about what a network does on real images."
@@ -66,11 +66,6 @@ def licence(material: Material) -> str:
 
 def _text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
-
-
-def is_phantom(material: Material) -> bool:
-    """Tell whether the images were rendered by `endoexit demo`."""
-    return not isinstance(material.images, Absent) and (material.images / SETTINGS_FILE).is_file()
 
 
 def headline(material: Material) -> list[Tile]:
