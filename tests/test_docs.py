@@ -82,7 +82,7 @@ def test_getting_started_runs(project):
     """Its fixture runs the page; these are the files that the page promises."""
     for name in ("audit.json", "audit-groups.csv", "runs/mine/policy.json",
                  "runs/mine/evaluation.json", "results.csv", "results.jsonl",
-                 "demo/run/evaluation.json"):  # fmt: skip
+                 "demo/run/policy.json", "demo/run/evaluation.json"):  # fmt: skip
         assert (project / name).is_file(), name
 
 

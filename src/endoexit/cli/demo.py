@@ -10,7 +10,7 @@ import typer
 from endoexit.cli.console import JsonOption, Output, progress
 from endoexit.errors import UsageError
 
-THRESHOLD = 0.8
+MAX_DROP = 0.01  # the policy gives away at most this share of accuracy on calibrate
 
 
 def demo(
@@ -20,7 +20,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the images, the split, the training.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Render synthetic images, audit and split them, train, evaluate, predict and report.
+    """Render synthetic images, audit and split them, train, calibrate, predict, evaluate, report.
 
     Shows each command as a user would type it. The images are a phantom: rendered
     by this program, no patient, and no measure of what a network does on real
@@ -28,6 +28,7 @@ def demo(
 
     Example: `endoexit demo --out demo`
     """
+    from endoexit.cli.calibrate import calibrate
     from endoexit.cli.evaluate import evaluate
     from endoexit.cli.predict import predict
     from endoexit.cli.report import report
@@ -44,13 +45,13 @@ def demo(
         manifest, run = out / "manifest.csv", out / "run"
         _prepare(output, folder, manifest, seed)
         _train(output, manifest, run, epochs, seed)
+        _show(output, f"endoexit calibrate {run} --max-accuracy-drop {MAX_DROP}")
+        calibrate(run, max_accuracy_drop=MAX_DROP)
         predictions = out / "predictions.csv"
-        _show(
-            output, f"endoexit predict {run} {folder} --threshold {THRESHOLD} --out {predictions}"
-        )
-        predict(run, [str(folder)], threshold=THRESHOLD, out=predictions)
-        _show(output, f"endoexit evaluate {run} --threshold {THRESHOLD}")
-        evaluate(run, threshold=THRESHOLD)
+        _show(output, f"endoexit predict {run} {folder} --out {predictions}")
+        predict(run, [str(folder)], out=predictions)
+        _show(output, f"endoexit evaluate {run}")
+        evaluate(run)
         page = out / "report"
         _show(output, f"endoexit report {run} --out {page}")
         report(run, out=page)
@@ -59,6 +60,7 @@ def demo(
         (out / "audit.json", "what the audit found"),
         (manifest, "which image has which role"),
         (run, "weights, settings, logs, model card"),
+        (run / "policy.json", "by which rule images leave early"),
         (run / "evaluation.json", "all figures of the table above"),
         (predictions, "label, probability and exit of every image"),
         (page / "report.html", "all of it as a page, to be opened in a browser"),
@@ -82,7 +84,7 @@ def _prepare(output: Output, folder: Path, manifest: Path, seed: int) -> None:
     _show(output, f"endoexit audit {folder} --out {found}")
     audit(folder, out=found)
     patients = folder / "phantom.csv"
-    roles = "train=.6,val=.1,calibrate=.05,certify=.05,test=.2"
+    roles = "train=.6,val=.1,calibrate=.1,test=.2"
     _show(
         output,
         f"endoexit split {folder} --groups {patients} --merge-groups --roles {roles} "
