@@ -12,8 +12,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from endoexit.data.phantom import is_phantom
+from endoexit.report.material import Absent
 from endoexit.report.opening import open_material
-from endoexit.report.sections import is_phantom
 from endoexit.report.write import write_report
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "images" / "report.png"
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="evaluated run of `endoexit demo`")
     run = parser.parse_args().run
     material = open_material(run)
-    if not is_phantom(material):
+    if isinstance(material.images, Absent) or not is_phantom(material.images):
         sys.exit(f"{run} is not a run on the phantom: no picture of other images is published.")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = write_report(material, Path(folder)).page
