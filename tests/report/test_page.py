@@ -3,14 +3,17 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from endoexit.data.phantom import SETTINGS_FILE
 from endoexit.evaluation.records import PromiseShown
 from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.policy.records import Promise
 from endoexit.report.gallery import MAX_CLASSES
+from endoexit.report.headline import title
 from endoexit.report.material import Absent
 from endoexit.report.page import picture_address, report_page, with_code
 from endoexit.report.sections import policy_rule
@@ -89,6 +92,31 @@ def test_everything_stands_there_in_order_and_always_the_same():
     final, policy = material.evaluation.row("final"), material.evaluation.row("adaptive")
     assert f"{100 * (1 - policy.time.ms / final.time.ms):.0f} % saved" in words
     assert report_html(material) == report_html(material)
+
+
+def test_synthetic_images_are_called_so_where_the_figures_are(tmp_path):
+    (tmp_path / SETTINGS_FILE).write_text("{}")
+    material = make_material(images=12)
+    page = report_page(replace(material, images=tmp_path))
+    found = Outline(page.html)
+    assert "<h1>made-up: ee_made_up on synthetic images</h1>" in page.html
+    assert "<title>endoexit report: made-up: ee_made_up on synthetic images</title>" in page.html
+    assert "ee_made_up on 12 synthetic test images of 3 classes." in found.words
+    headline = page.html.partition('id="headline"')[2].partition("</section>")[0]
+    assert "<strong>Synthetic images.</strong>" in headline.partition('class="tiles"')[0]
+    plain = report_page(material)
+    assert "ynthetic" not in plain.html
+    for picture, without in zip(page.pictures, plain.pictures, strict=True):
+        assert picture.caption == f"Synthetic images. {without.caption}"
+        assert picture.alt == f"Synthetic images. {without.alt}"
+        assert picture.png != without.png, "the drawing says so too"
+
+
+def test_the_title_does_not_say_the_network_twice():
+    material = make_material(images=12)
+    assert title(material) == "made-up: ee_made_up on test images"
+    named = replace(material, path=Path("runs/ee_made_up-seed0"))
+    assert title(named) == "ee_made_up-seed0 on test images"
 
 
 def test_a_deadline_is_no_rule_that_sends_everyone_to_the_final_exit():
@@ -184,10 +212,11 @@ def test_a_drawing_that_is_too_large_goes_in_as_png():
         axes = figure.subplots()
         axes.plot(np.random.default_rng(0).random(20_000), ".")
 
-    large = draw("a", (3, 2), paint, alt="a", caption="a", source="a")
+    about = {"alt": "a", "caption": "a", "source": "a", "synthetic": False}
+    large = draw("a", (3, 2), paint, **about)
     assert len(large.svg) > SVG_LIMIT
     assert picture_address(large).startswith("data:image/png;base64,")
-    small = draw("a", (3, 2), lambda figure: figure.subplots(), alt="a", caption="a", source="a")
+    small = draw("a", (3, 2), lambda figure: figure.subplots(), **about)
     assert picture_address(small).startswith("data:image/svg+xml;base64,")
 
 

@@ -77,7 +77,7 @@ def confusion_matrix(material: Material, row: Row) -> Picture:
         caption=f"{row_title(row).capitalize()}: rows are the true class, columns the answer"
         + ("; cells hold numbers of images." if len(names) <= _NUMBERED else
            "; columns are numbered as the rows." if many else "."),
-        source=material.evaluation_file.name,
+        source=material.evaluation_file.name, synthetic=material.synthetic,
     )  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def _class_figure(material: Material, score: str, meaning: str) -> Picture:
     return draw(
         score, (4.6, 1.25 + 0.3 * max(2, len(names))), paint, alt=alt,
         caption=f"{score.capitalize()}, {meaning}, with exact 95 % intervals.",
-        source=material.evaluation_file.name,
+        source=material.evaluation_file.name, synthetic=material.synthetic,
     )  # fmt: skip
 
 

@@ -284,7 +284,7 @@ def mask_figure(material: Material, study: MaskStudy) -> Picture:
         "attention-in-masks", (4.6, 3.2), paint, alt=alt,
         caption=f"{study.used} {material.evaluation.role} images with a mask; 95 % intervals over "
         "groups. An exit that looked everywhere alike would lie on the dashed line.",
-        source=f"weights and {study.folder}/",
+        source=f"weights and {study.folder}/", synthetic=material.synthetic,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from endoexit.data.audit_summary import AuditSummary
 from endoexit.data.images import Preprocessing
+from endoexit.data.phantom import is_phantom
 from endoexit.evaluation.records import Evaluation
 from endoexit.policy import ExitPolicy
 
@@ -124,6 +125,11 @@ class Material:
     def answers(self) -> str:
         """Name of the row that answers in use: "adaptive", or "final" with one exit."""
         return "final" if self.evaluation.adaptive is None else "adaptive"
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images are known to be rendered ones, of no patient."""
+        return not isinstance(self.images, Absent) and is_phantom(self.images)
 
     def exit_name(self, number: int) -> str:
         """Return the name of exit 1 to M, as the rows have it."""

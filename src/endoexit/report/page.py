@@ -16,6 +16,7 @@ from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix
 from endoexit.report.commands import report_command
 from endoexit.report.gallery import ERROR, Choice, choose_images
+from endoexit.report.headline import headline, title
 from endoexit.report.masks import Masks, find_masks, mask_figure, study_masks
 from endoexit.report.material import Absent, Material
 from endoexit.report.pictures import data_uri
@@ -28,7 +29,6 @@ from endoexit.report.reliability import (
 from endoexit.report.sections import (
     absent_classes,
     cautions,
-    headline,
     licence,
     never_answered,
     policy_rule,
@@ -115,6 +115,7 @@ def report_page(
     why_not_scaled = no_temperatures(material)
     html = render(
         "report.html",
+        title=title(material),
         material=material,
         evaluation=evaluation,
         figures=figures,

@@ -171,7 +171,7 @@ def _diagram(material: Material, found: ExitReliability) -> Picture:
 
     return draw(
         f"reliability-{found.name.replace(' ', '-')}", _SIZE, paint, alt=alt, caption=caption,
-        source=material.evaluation.run.logits,
+        source=material.evaluation.run.logits, synthetic=material.synthetic,
     )  # fmt: skip
 
 

@@ -1,46 +1,20 @@
-"""What the page says in words: about itself, the headline, the roles of the images."""
+"""What the page says in words: the terms, cautions, rules and roles of the images."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
-from endoexit.data.phantom import is_phantom
 from endoexit.errors import counted
-from endoexit.evaluation.figures import percent_with_interval
-from endoexit.evaluation.records import FALLING, Estimate, PromiseShown
+from endoexit.evaluation.records import FALLING
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
-from endoexit.report.words import (
-    by_the_clock,
-    percent,
-    points,
-    significant,
-    some,
-)
+from endoexit.report.words import by_the_clock, some
 from endoexit.runs import MANIFEST
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One figure of the headline.
-
-    Attributes:
-        label: what it is.
-        value: the figure.
-        detail: what it must be read with.
-        warn: it is bad news.
-    """
-
-    label: str
-    value: str
-    detail: str
-    warn: bool = False
 
 
 def licence(material: Material) -> str:
     """Return what is known of the terms of the images; commands stand between backticks."""
-    if not isinstance(material.images, Absent) and is_phantom(material.images):
+    if material.synthetic:
         return (
             "The images are a phantom: rendered by endoexit itself, of no patient. They are free "
             "to use, and say nothing about what a network does on real images."
@@ -66,83 +40,6 @@ def licence(material: Material) -> str:
 
 def _text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
-
-
-def headline(material: Material) -> list[Tile]:
-    """Return the figures at the top of the page."""
-    evaluation = material.evaluation
-    final, answers = evaluation.row("final"), evaluation.row(material.answers)
-    if evaluation.adaptive is None:
-        macs = f"{final.macs / 1e9:.3g} G multiply-adds"
-        time = f"{significant(final.time.ms)} ms, " if final.time else ""
-        return [
-            Tile(
-                "accuracy",
-                f"{percent(final.scores.accuracy.value)} %",
-                f"{_interval(final.scores.accuracy)}; {time}{macs} an image",
-            )
-        ]
-    gap = points(answers.beside_final)
-    tiles = [
-        Tile(
-            "accuracy of the policy",
-            f"{percent(answers.scores.accuracy.value)} %",
-            f"{_interval(answers.scores.accuracy)}; final exit "
-            f"{percent(final.scores.accuracy.value)} %, difference {gap} points",
-        )
-    ]
-    if answers.time and final.time:
-        tiles.append(
-            Tile(
-                "time of an image",
-                _saved(answers.time.ms, final.time.ms),
-                f"{significant(answers.time.ms)} ms under the policy, "
-                f"{significant(final.time.ms)} ms to the final exit",
-            )
-        )
-    tiles.append(
-        Tile(
-            "multiply-adds of an image",
-            _saved(answers.macs, final.macs),
-            f"{answers.macs / 1e9:.3g} G under the policy, {final.macs / 1e9:.3g} G to the final "
-            "exit",
-        )
-    )
-    tiles += [_promise(shown, evaluation.role) for shown in evaluation.adaptive.promises]
-    if not evaluation.adaptive.promises:
-        tiles.append(
-            Tile(
-                "promise",
-                "none",
-                f"The policy is {evaluation.adaptive.origin}; nothing was proven.",
-            )
-        )
-    return tiles
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.interval is None:
-        return "no interval"
-    return f"95 % interval {percent(estimate.interval.low)} to {percent(estimate.interval.high)}"
-
-
-def _saved(cost: float, whole: float) -> str:
-    share = 100 * (1 - cost / whole)
-    return f"{share:.0f} % saved" if share >= 0 else f"{-share:.0f} % more"
-
-
-def _promise(shown: PromiseShown, role: str) -> Tile:
-    promise = shown.promise
-    label = f"promise: {promise.risk} ≤ {promise.tolerance:g}"
-    if shown.kept is None:
-        return Tile(label, "not seen", f"{role} has no image that it is about")
-    return Tile(
-        label,
-        "kept" if shown.kept else "VIOLATED",
-        f"{role} shows {percent_with_interval(shown.observed)} % in "
-        f"{counted(shown.units, promise.unit)}; promised with probability {1 - promise.delta:g}",
-        warn=not shown.kept,
-    )
 
 
 def cautions(material: Material) -> Iterator[str]:

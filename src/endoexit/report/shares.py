@@ -57,5 +57,5 @@ def exit_shares(material: Material) -> Picture | None:
         "exit-shares", (5.4, 1.25 + _ROW * (len(bars) + 0.5)), paint, alt=alt,
         caption="Share of the images that leaves at each exit under the policy, over all and by "
         "true class.",
-        source=material.evaluation_file.name,
+        source=material.evaluation_file.name, synthetic=material.synthetic,
     )  # fmt: skip

@@ -20,6 +20,7 @@ _EXITS = ("#56B4E9", "#E69F00", "#009E73", "#0072B2", "#CC79A7", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo")
+SYNTHETIC = "Synthetic images."
 SHARES = "Blues"  # from light to dark, for any colour vision and for greyscale
 
 SVG_LIMIT = 200_000  # bytes; a larger drawing goes into the page as PNG
@@ -109,6 +110,7 @@ def draw(
     alt: str,
     caption: str,
     source: str,
+    synthetic: bool,
 ) -> Picture:
     """Draw a figure.
 
@@ -119,13 +121,19 @@ def draw(
         alt: see `Picture`.
         caption: likewise.
         source: likewise.
+        synthetic: the images are rendered ones; the drawing itself says so, as it may travel
+            without its caption.
     """
+    if synthetic:
+        alt, caption = f"{SYNTHETIC} {alt}", f"{SYNTHETIC} {caption}"
     svg, png = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(_RC), warnings.catch_warnings():
         # A class name in a script that the font lacks: the tables have it in full.
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
         figure = Figure(figsize=size, layout="constrained")
         paint(figure)
+        if synthetic:
+            figure.supxlabel(SYNTHETIC, x=0.99, ha="right", fontsize=8, color=QUIET, style="italic")
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     width, height = (round(inches * CSS_INCH) for inches in size)

@@ -159,7 +159,7 @@ def tradeoff(material: Material) -> Picture:
 
     return draw(
         "accuracy-cost", (5.4, 3.8), paint, alt=alt, caption=caption,
-        source=material.evaluation_file.name,
+        source=material.evaluation_file.name, synthetic=material.synthetic,
     )  # fmt: skip
 
 

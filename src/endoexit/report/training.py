@@ -17,14 +17,14 @@ def training_curves(material: Material) -> list[Picture]:
     history = material.history
     if isinstance(history, Absent):
         return []
-    pictures = [_loss(history)]
+    pictures = [_loss(material, history)]
     exits = [f"val/accuracy_exit_{number}" for number in range(1, material.num_exits + 1)]
     if all(name in history.columns for name in exits):
         pictures.append(_accuracy(material, history, exits))
     return pictures
 
 
-def _loss(history: History) -> Picture:
+def _loss(material: Material, history: History) -> Picture:
     epochs, loss = history.columns["epoch"], history.columns["train/loss"]
     kept = UNKNOWN if history.best is None else f"The weights of epoch {history.best} were kept."
     alt = f"Training loss over {len(epochs)} epochs: from {loss[0]:.3f} to {loss[-1]:.3f}. {kept}"
@@ -37,7 +37,7 @@ def _loss(history: History) -> Picture:
         _epochs(axes, history, height=0.98)
 
     return draw(
-        "training-loss", _SIZE, paint, alt=alt, source=_SOURCE,
+        "training-loss", _SIZE, paint, alt=alt, source=_SOURCE, synthetic=material.synthetic,
         caption="Mean loss of the training images in each epoch, augmentation included."
         + (f" {UNKNOWN}" if history.best is None else ""),
     )  # fmt: skip
@@ -70,7 +70,7 @@ def _accuracy(material: Material, history: History, names: list[str]) -> Picture
         figure.legend(loc="outside upper left", ncols=min(4, len(curves)), columnspacing=1.2)
 
     return draw(
-        "training-accuracy", _SIZE, paint, alt=alt, source=_SOURCE,
+        "training-accuracy", _SIZE, paint, alt=alt, source=_SOURCE, synthetic=material.synthetic,
         caption="These images chose the epoch that was kept, so this is not a result.",
     )  # fmt: skip
 
