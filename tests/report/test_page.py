@@ -13,11 +13,12 @@ from endoexit.evaluation.records import PromiseShown
 from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.policy.records import Promise
 from endoexit.report.gallery import MAX_CLASSES
-from endoexit.report.headline import title
+from endoexit.report.headline import headline, title
 from endoexit.report.material import Absent
 from endoexit.report.page import picture_address, report_page, with_code
 from endoexit.report.sections import policy_rule
 from endoexit.report.style import SVG_LIMIT, draw
+from endoexit.report.tradeoff import tradeoff
 from report_material import estimate, make_logits, make_material
 
 SECTIONS = [
@@ -185,7 +186,23 @@ def test_what_a_reader_must_know_is_said():
         "The run’s policy.json is no longer the policy that was evaluated.",
     ):
         assert text in found.words
-    assert found.warnings == 1
+    assert found.warnings == 2, "promise and times"
+
+
+def test_no_saving_is_told_from_times_that_cannot_be():
+    material = make_material()
+    policy, final = (material.evaluation.row(name) for name in ("adaptive", "final"))
+    saved, whole = (tile.value for tile in headline(material)[1:3])
+    assert saved == f"{100 * (1 - policy.time.ms / final.time.ms):.0f} % saved"
+    rows = list(material.evaluation.rows)
+    rows[0] = rows[0].model_copy(update={"time": rows[0].time.model_copy(update={"ms": 99.0})})
+    busy = material.evaluation.model_copy(update={"rows": tuple(rows)})
+    _, time, macs, _ = headline(replace(material, evaluation=busy))
+    assert (time.value, time.warn) == ("not known", True)
+    assert "the machine was busy" in time.detail
+    assert "ms" not in time.detail.split()
+    assert macs.value == whole
+    assert "G multiply-adds" in tradeoff(replace(material, evaluation=busy)).alt
 
 
 def test_one_exit_no_times_and_a_class_without_images():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from endoexit.errors import counted
 from endoexit.evaluation.figures import percent_with_interval
-from endoexit.evaluation.records import Estimate, PromiseShown
+from endoexit.evaluation.records import Estimate, PromiseShown, Time
 from endoexit.report.material import Material
 from endoexit.report.words import percent, points, significant
 
@@ -58,14 +58,7 @@ def headline(material: Material) -> list[Tile]:
         )
     ]
     if answers.time and final.time:
-        tiles.append(
-            Tile(
-                "time of an image",
-                _saved(answers.time.ms, final.time.ms),
-                f"{significant(answers.time.ms)} ms under the policy, "
-                f"{significant(final.time.ms)} ms to the final exit",
-            )
-        )
+        tiles.append(_time(answers.time, final.time, trusted=not evaluation.times_fall))
     tiles.append(
         Tile(
             "multiply-adds of an image",
@@ -84,6 +77,20 @@ def headline(material: Material) -> list[Tile]:
             )
         )
     return tiles
+
+
+def _time(policy: Time, final: Time, *, trusted: bool) -> Tile:
+    label = "time of an image"
+    if not trusted:
+        return Tile(
+            label,
+            "not known",
+            "A later exit was measured to be quicker than an earlier one, so the machine was busy "
+            "and no saving can be told. Evaluate again when it is not.",
+            warn=True,
+        )
+    detail = f"{significant(policy.ms)} ms under the policy, {significant(final.ms)} ms to the "
+    return Tile(label, _saved(policy.ms, final.ms), f"{detail}final exit")
 
 
 def _interval(estimate: Estimate) -> str:

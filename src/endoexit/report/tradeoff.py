@@ -1,4 +1,4 @@
-"""Accuracy against time: every exit, the policy and its front, the twin, the paper."""
+"""Accuracy against cost: every exit, the policy and its front, the twin, the paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ _LABEL_ROOM = 4.0  # points of accuracy above and below the marks
 
 @dataclass(frozen=True)
 class Cost:
-    """What leaving costs: measured time, or multiply-adds where no time was measured.
+    """What leaving costs: measured time, or multiply-adds where there is none to be trusted.
 
     Attributes:
-        timed: whether times were measured.
+        timed: whether it is a time.
         unit: for people.
         label: of the axis.
     """
@@ -49,9 +49,9 @@ class Cost:
 
 
 def cost_of(evaluation: Evaluation) -> Cost:
-    """Return what is on the axis of costs."""
+    """Return what is on the axis of costs; times that cannot be are not."""
     timing = evaluation.timing
-    if timing is None:
+    if timing is None or evaluation.times_fall:
         return Cost(False, "G multiply-adds", "multiply-adds of an image (G)")
     threads = counted(timing.threads, "thread")
     return Cost(True, "ms", f"time of an image (ms; {threads}, {timing.precision})")
