@@ -31,6 +31,7 @@ def bundle(request, bundles, tmp_path):
 def test_a_bundle_is_reported_without_what_it_cannot_know(bundle, bundles, tmp_path):
     images = bundles.run.manifest().root
     material = open_material(bundle.path, images=images)
+    assert "A bundle keeps no list of images" in open_material(bundle.path).images.reason
     for part in (material.history, material.split, material.network):
         assert isinstance(part, Absent)
     assert "run in openvino, which cannot be asked where it looks" in material.network.reason

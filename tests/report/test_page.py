@@ -13,11 +13,12 @@ from endoexit.evaluation.records import PromiseShown
 from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.policy.records import Promise
 from endoexit.report.gallery import MAX_CLASSES
-from endoexit.report.headline import headline, title
-from endoexit.report.material import Absent
+from endoexit.report.headline import headline, origin, title
+from endoexit.report.material import Absent, History
 from endoexit.report.page import picture_address, report_page, with_code
 from endoexit.report.sections import policy_rule
 from endoexit.report.style import SVG_LIMIT, draw
+from endoexit.report.tables import exit_table, score_table
 from endoexit.report.tradeoff import tradeoff
 from report_material import estimate, make_logits, make_material
 
@@ -203,6 +204,50 @@ def test_no_saving_is_told_from_times_that_cannot_be():
     assert "ms" not in time.detail.split()
     assert macs.value == whole
     assert "G multiply-adds" in tradeoff(replace(material, evaluation=busy)).alt
+
+
+def test_without_temperatures_the_page_speaks_of_none():
+    plain = outline(make_material(temperatures=(1.0,) * 4)).words
+    assert "The evaluated policy has no fitted temperatures." in plain
+    assert "Temperatures were fitted" not in plain
+    assert "Probabilities are at T = 1." in plain
+    fitted = outline(make_material()).words
+    assert "Temperatures were fitted on the calibrate images; what is shown are" in fitted
+    assert "Probabilities are at the policy’s temperatures." in fitted
+
+
+def test_only_sections_with_content_stand_in_the_contents():
+    links = [address[1:] for address in outline(make_material()).addresses if address[0] == "#"]
+    assert links == [name for name in SECTIONS if name not in {"audit", "training", "masks"}]
+    history = History({"epoch": (1, 2), "train/loss": (2.0, 1.0)}, best=2)
+    found = outline(make_material(history=history, split={}))
+    assert {"#audit", "#training"} <= set(found.addresses)
+
+
+def test_the_goal_of_the_policy_is_told_in_words():
+    material = make_material()
+    adaptive, policy = material.evaluation.adaptive, material.policy
+    assert origin(material) == "The policy: made up."
+    told = adaptive.model_copy(update={"origin": "policy.json: mean cost <= 0.5 ms"})
+    material = replace(
+        material,
+        evaluation=material.evaluation.model_copy(update={"adaptive": told}),
+        policy=policy.model_copy(update={"goal": "mean cost <= 0.5 ms"}),
+    )
+    sentence = "The policy comes from policy.json and was calibrated for the goal: mean cost ≤ 0.5"
+    words = outline(material).words
+    assert f"{sentence} ms." in words
+    assert "<=" not in words
+    assert "Nothing was proven of this policy" in words
+
+
+def test_only_what_is_a_mean_is_called_so():
+    material = make_material()
+    assert [row[0] for row in score_table(material).rows][-1] == "policy"
+    exits = exit_table(material)
+    assert exits.rows[-1][0] == "policy (mean)"
+    assert "it is the mean of the exits’ medians, weighed by the images" in exits.caption
+    assert "medians" not in exit_table(make_material(timed=False)).caption
 
 
 def test_one_exit_no_times_and_a_class_without_images():

@@ -12,7 +12,7 @@ from endoexit.files import read_json, write_json
 from endoexit.policy import fixed_exit
 from endoexit.report.material import Absent
 from endoexit.report.opening import open_material
-from endoexit.report.sections import licence, split_facts
+from endoexit.report.sections import kept_apart, licence, split_facts
 from endoexit.runs import MANIFEST
 
 
@@ -125,6 +125,22 @@ def test_what_a_split_dropped_is_told():
     assert "1 that cannot be read (a.jpg); 2 identical to one that stays (b.jpg, c.jpg)" in text
     assert "Nothing was dropped." in split_facts({"left_out": {}})
     assert any("`endoexit split` writes it" in fact for fact in split_facts({}))
+
+
+def test_what_is_known_of_patients_on_both_sides_is_told():
+    asked = {"groups": None, "group_column": None, "accept_leak": False}
+    assert "was given no names of patients" in kept_apart({"options": asked})
+    given = {"options": asked | {"groups": "my/patients.csv"}}
+    assert "so were the groups that patients.csv gives" in kept_apart(given)
+    assert "The groups that patients.csv gives stayed whole as well." in split_facts(given)
+    given["options"]["group_column"] = "video"
+    assert "the groups that column video of patients.csv gives" in kept_apart(given)
+    leaking = {"options": asked | {"accept_leak": True}, "leak": "2 groups in two folders"}
+    assert "Near-copies were not kept apart" in kept_apart(leaking)
+    assert "kept apart" in kept_apart(leaking | {"leak": None})
+    for unknown in ({}, {"options": ["odd"]}, Absent("No manifest.")):
+        assert kept_apart(unknown).startswith("Nothing here says")
+    assert not any("stayed whole" in fact for fact in split_facts({"options": asked}))
 
 
 def test_the_terms_of_the_images_come_from_the_manifest(evaluated):

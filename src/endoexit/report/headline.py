@@ -34,6 +34,18 @@ def title(material: Material) -> str:
     return f"{asked} on {images}"
 
 
+def origin(material: Material) -> str:
+    """Return where the policy comes from, as a sentence; empty for a network with one exit."""
+    adaptive, policy = material.evaluation.adaptive, material.policy
+    if adaptive is None:
+        return ""
+    source = adaptive.origin.replace("<=", "≤").replace(">=", "≥")
+    file, colon, goal = source.partition(": ")
+    if colon and policy is not None and policy.goal is not None:
+        return f"The policy comes from {file} and was calibrated for the goal: {goal}."
+    return f"The policy: {source}."
+
+
 def headline(material: Material) -> list[Tile]:
     """Return the figures at the top of the page."""
     evaluation = material.evaluation
@@ -73,7 +85,7 @@ def headline(material: Material) -> list[Tile]:
             Tile(
                 "promise",
                 "none",
-                f"The policy is {evaluation.adaptive.origin}; nothing was proven.",
+                "Nothing was proven of this policy; see its goal below.",
             )
         )
     return tiles

@@ -178,6 +178,11 @@ def _images(
         return images.resolve()
     own = run.config.manifest_sha256 in {None, found.manifest_sha256}
     root = None if isinstance(split, Absent) else split.get("root")
+    if isinstance(run, Bundle):
+        return Absent(
+            "A bundle keeps no list of images, and its evaluation keeps their names, not the "
+            "folder that the manifest named: name that folder with --images."
+        )
     if not own or not isinstance(root, str):
         return Absent(
             "The run does not say where these images are: name their folder with --images."

@@ -16,7 +16,7 @@ from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix
 from endoexit.report.commands import report_command
 from endoexit.report.gallery import ERROR, Choice, choose_images
-from endoexit.report.headline import headline, title
+from endoexit.report.headline import headline, origin, title
 from endoexit.report.masks import Masks, find_masks, mask_figure, study_masks
 from endoexit.report.material import Absent, Material
 from endoexit.report.pictures import data_uri
@@ -29,6 +29,7 @@ from endoexit.report.reliability import (
 from endoexit.report.sections import (
     absent_classes,
     cautions,
+    kept_apart,
     licence,
     never_answered,
     policy_rule,
@@ -116,10 +117,12 @@ def report_page(
     html = render(
         "report.html",
         title=title(material),
+        origin=origin(material),
         material=material,
         evaluation=evaluation,
         figures=figures,
         licence=licence(material),
+        apart=kept_apart(material.split),
         tiles=headline(material),
         cautions=list(cautions(material)),
         policy_rule=policy_rule(material),
@@ -148,9 +151,7 @@ def report_page(
         errors=[cards[choice] for choice in chosen.errors],
         study=study,
         provenance=provenance(material, command, pictures),
-        probabilities_at="T = 1"
-        if isinstance(material.logits, Absent)
-        else "the policy’s temperatures",
+        probabilities_at="T = 1" if why_not_scaled else "the policy’s temperatures",
     )
     return Page(html, pictures, tuple(_notes(material, cards.values())))
 

@@ -1,6 +1,7 @@
 """What the page says in words: the terms, cautions, rules and roles of the images."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
@@ -122,6 +123,37 @@ def policy_rule(material: Material) -> list[str]:
     return [*lines, "final: everyone who is left", *clock]
 
 
+def kept_apart(split: dict[str, Any] | Absent) -> str:
+    """Return what is known of images that are alike and stand in different roles.
+
+    Args:
+        split: the sidecar of the manifest.
+    """
+    facts = {} if isinstance(split, Absent) else split
+    options = facts.get("options")
+    if not isinstance(options, dict) or "groups" not in options:
+        return "Nothing here says whether images of one patient stand on both sides."
+    if options.get("accept_leak") and facts.get("leak"):
+        return "Near-copies were not kept apart: the folders that were given leak."
+    if table := _groups_table(options):
+        return (
+            f"Near-copies were kept apart, and so were the groups that {table} gives; only its "
+            "author knows whether they are whole patients."
+        )
+    return (
+        "Near-copies were kept apart; the split was given no names of patients or videos, so "
+        "images of one patient may still stand on both sides."
+    )
+
+
+def _groups_table(options: dict[str, Any]) -> str:
+    """Return the table of groups that a split was given, in words; empty where there was none."""
+    if not isinstance(options.get("groups"), str):
+        return ""
+    name, column = Path(options["groups"]).name, options.get("group_column")
+    return f"column {column} of {name}" if column else name
+
+
 def split_facts(split: dict[str, Any]) -> list[str]:
     """Return how the images were divided, and what was dropped."""
     lines = []
@@ -132,6 +164,9 @@ def split_facts(split: dict[str, Any]) -> list[str]:
         lines.append(
             f"Near-copies of up to {split['threshold_bits']} of 256 bits stand in one group."
         )
+    options = split.get("options")
+    if isinstance(options, dict) and (table := _groups_table(options)):
+        lines.append(f"The groups that {table} gives stayed whole as well.")
     dropped = split.get("left_out")
     if isinstance(dropped, dict):
         words = {

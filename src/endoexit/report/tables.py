@@ -21,6 +21,12 @@ from endoexit.report.words import (
     significant,
 )
 
+_POLICY_TIME = (
+    ". The time of the policy is no median: it is the mean of the exits’ medians, weighed by the "
+    "images that leave there, beside the 10th percentile of the quickest exit and the 90th of the "
+    "slowest"
+)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -60,9 +66,9 @@ def exit_table(material: Material) -> Table:
         rows.append(tuple(cells))
     against = "the twin" if evaluation.twin else "the final exit"
     caption = f"Accuracy and cost on {len(evaluation.images.paths)} {evaluation.role} images"
-    return Table(
-        caption + (f"; the ratio is to {against}" if timed else ""), tuple(columns), tuple(rows)
-    )
+    caption += f"; the ratio is to {against}" if timed else ""
+    caption += _POLICY_TIME if timed and evaluation.adaptive else ""
+    return Table(caption, tuple(columns), tuple(rows))
 
 
 def _name(row: Row) -> str:
@@ -92,7 +98,7 @@ def score_table(material: Material) -> Table:
         ("answers", "macro F1 [95 % CI]", "MCC [95 % CI]", "ECE", "AUROC", "AUROC of sureness"),
         tuple(
             (
-                _name(row),
+                "policy" if row.kind == "adaptive" else _name(row),
                 with_interval(row.scores.macro_f1, 3),
                 with_interval(row.scores.mcc, 3),
                 with_interval(row.scores.ece, 3),
