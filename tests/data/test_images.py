@@ -436,7 +436,7 @@ def test_normalise_is_the_formula_and_channels_first() -> None:
     expected = (batch / 255 - np.array(preprocessing.mean)) / np.array(preprocessing.std)
     assert result.dtype == np.float32
     assert result.shape == (3, 3, 8, 8)
-    assert result.flags.c_contiguous
+    assert result.transpose(0, 2, 3, 1).flags.c_contiguous, "channels last in memory"
     np.testing.assert_allclose(result, expected.transpose(0, 3, 1, 2), atol=1e-5)
 
 

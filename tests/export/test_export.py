@@ -24,7 +24,7 @@ from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.export import export as exporting
 from endoexit.export import requirements
 from endoexit.export.export import ExportOptions, export_run
-from endoexit.export.graphs import all_exits_graph, write_onnx
+from endoexit.export.graphs import all_exits_graph, example_images, write_onnx
 from endoexit.models.branches import shift_mask
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.goals import make_goal
@@ -269,7 +269,7 @@ def test_an_onnx_graph_leaves_the_network_as_it_was(tmp_path):
     """What a network keeps of its first run (masks of windows) must not be the exporter's."""
     shift_mask.cache_clear()
     model = tiny_model()
-    write_onnx(all_exits_graph(model), (torch.zeros(2, 3, SIDE, SIDE),), tmp_path / "whole.onnx")
+    write_onnx(all_exits_graph(model), example_images(SIDE), tmp_path / "whole.onnx")
     with torch.no_grad():
         answers = model(torch.rand(2, 3, SIDE, SIDE))
     assert all(type(logits) is torch.Tensor and logits.isfinite().all() for logits in answers)

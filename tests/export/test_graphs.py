@@ -32,7 +32,7 @@ def test_states_are_handed_on_as_they_lie_in_memory(model):
 
 def test_the_graphs_in_a_row_are_the_network(model):
     images = torch.randn(2, 3, 64, 64)
-    state = (images,)
+    state = (images.permute(0, 2, 3, 1),)
     with torch.no_grad():
         for number, stage in enumerate(stage_graphs(model, 64)):
             *state, logits = stage.graph(*state)
@@ -47,7 +47,7 @@ def test_openvino_finds_its_fast_kernels(model, tmp_path):
     core = ov.Core()
     graph = core.read_model(tmp_path / "1.xml")
     assert not [node for node in graph.get_ops() if node.get_type_name() == "Roll"]
-    graph.reshape([1, 3, 64, 64])
+    graph.reshape([1, 64, 64, 3])
     compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     layers = [
         node.rt_info["layerType"].astype(str) for node in compiled.get_runtime_model().get_ops()

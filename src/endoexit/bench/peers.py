@@ -14,8 +14,8 @@ from endoexit.bundles import STAGES, Bundle, BundleConfig, ExitFacts, Source
 from endoexit.data.images import Preprocessing
 from endoexit.errors import UsageError, unknown_name
 from endoexit.export.graphs import (
-    EXAMPLES,
     all_exits_graph,
+    example_images,
     whole_graph,
     write_onnx,
     write_openvino,
@@ -218,7 +218,7 @@ def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder:
     """Write the whole network as one graph; return it as a bundle of one stage that runs."""
     model = network.build()
     graph = all_exits_graph(model) if way.all_exits else whole_graph(model)
-    example = (torch.zeros(EXAMPLES, 3, network.preprocessing.size, network.preprocessing.size),)
+    example = example_images(network.preprocessing.size)
     early = model.num_stages - 1 if way.all_exits else 0
     if way.kind == "openvino":
         write_openvino(graph, example, folder / STAGES / "1.xml")

@@ -1,6 +1,7 @@
 """Decoding and preprocessing of images: one copy for training, evaluation and inference."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -92,6 +93,15 @@ def read_bytes(path: Path) -> bytes:
     raise ImageError(f"{path} {fault}: check the path.")
 
 
+@functools.lru_cache(maxsize=16)
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], size: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return what a row of pixels (size · 3) is multiplied by, and what is then subtracted."""
+    scale, shift = 1 / (255 * np.array(std)), np.array(mean) / np.array(std)
+    return np.tile(scale, size).astype(np.float32), np.tile(shift, size).astype(np.float32)
+
+
 class Preprocessing(Record):
     """How any image becomes the square that a network takes; travels with the weights.
 
@@ -149,9 +159,10 @@ class Preprocessing(Record):
         return np.array(resized.crop((left, top, left + self.size, top + self.size)))
 
     def normalise(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Turn uint8 (B, S, S, 3) into what a network takes: contiguous float32 (B, 3, S, S).
+        """Turn uint8 (B, S, S, 3) into what a network takes: float32 (B, 3, S, S).
 
-        Each value v becomes (v / 255 − mean) / std.
+        Each value v becomes (v / 255 − mean) / std. In memory the channels stay last, as networks
+        and their engines keep them, and nothing is turned around.
 
         Raises:
             DataError: the batch has another shape or type.
@@ -162,13 +173,11 @@ class Preprocessing(Record):
                 f"a batch must be a uint8 array (B, {self.size}, {self.size}, 3), "
                 f"got {batch.dtype} {batch.shape}: pass images through apply() first."
             )
-        mean, std = np.array(self.mean), np.array(self.std)
-        scale = (1 / (255 * std)).astype(np.float32).reshape(3, 1, 1)
-        shift = (mean / std).astype(np.float32).reshape(3, 1, 1)
-        planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
-        planes *= scale
-        planes -= shift
-        return planes
+        scale, shift = _scale_and_shift(self.mean, self.std, self.size)
+        rows = batch.reshape(-1, 3 * self.size).astype(np.float32)
+        rows *= scale
+        rows -= shift
+        return rows.reshape(batch.shape).transpose(0, 3, 1, 2)
 
     def canvas(self, size: int) -> "Preprocessing":
         """Return the preprocessing that training crops from: the whole image stretched to `size`.

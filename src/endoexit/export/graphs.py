@@ -58,18 +58,24 @@ class StageGraph:
     shapes: Shapes
 
 
+def example_images(size: int) -> State:
+    """Return what a first stage, or an uncut graph, takes: images (B, S, S, 3)."""
+    return (torch.zeros(EXAMPLES, size, size, 3),)
+
+
 def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
     """Yield the stages of a network.
 
-    A map that lies in memory with its channels last is handed on as (B, H, W, C): engines keep
-    maps so between convolutions, and would otherwise turn each twice at every cut.
+    The first takes normalised images as (B, S, S, 3), as they are read. A map that lies in memory
+    with its channels last is handed on as (B, H, W, C): engines keep maps so between convolutions,
+    and would otherwise turn each twice at every cut.
 
     Args:
         model: in evaluation mode.
         size: side of the images in pixels.
     """
-    state: State = (torch.zeros(EXAMPLES, 3, size, size),)
-    turned: Turned = (False,)
+    state: State = example_images(size)
+    turned: Turned = (True,)
     for number, stage in enumerate(_with_convolutions(model).stages, start=1):
         last = number == model.num_stages
         with torch.no_grad():
@@ -83,18 +89,18 @@ def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
 
 
 def whole_graph(model: StagedClassifier) -> Graph:
-    """Return the network as one graph that answers at the final exit.
+    """Return the network as one graph, of images (B, S, S, 3), that answers at the final exit.
 
     What the early exits compute has no reader, so the graph is written without it.
     """
     network = _with_convolutions(model)
-    return Graph(lambda state: (network(state[0])[-1],), network).eval()
+    return Graph(lambda state: (network(*_turn_back(state, (True,)))[-1],), network).eval()
 
 
 def all_exits_graph(model: StagedClassifier) -> Graph:
-    """Return the network as one graph that answers at all exits."""
+    """Return the network as one graph, of images (B, S, S, 3), that answers at all exits."""
     network = _with_convolutions(model)
-    return Graph(lambda state: tuple(network(state[0])), network).eval()
+    return Graph(lambda state: tuple(network(*_turn_back(state, (True,)))), network).eval()
 
 
 def _with_convolutions(model: StagedClassifier) -> StagedClassifier:

@@ -60,7 +60,7 @@ class States:
 
     def __iter__(self) -> Iterator[Feeds]:
         for image in self._images:
-            state = [image[None]]
+            state = [np.ascontiguousarray(image[None].transpose(0, 2, 3, 1))]
             for stage in self._before:
                 state = stage(state)
             yield dict(zip(self._names, state, strict=True))

@@ -41,7 +41,7 @@ class OnnxBackend:
 
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
-        return (_value(images),)
+        return (_value(np.ascontiguousarray(images.transpose(0, 2, 3, 1))),)
 
     def run(self, number: int, state: State) -> tuple[State, npt.NDArray[np.float32]]:
         """Run stage `number`; return its state and its exit's logits (B, C)."""

@@ -125,7 +125,7 @@ class OpenVinoBackend:
 
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
-        return (np.ascontiguousarray(images),)
+        return (np.ascontiguousarray(images.transpose(0, 2, 3, 1)),)  # no copy as normalised
 
     def run(self, number: int, state: State) -> tuple[State, npt.NDArray[np.float32]]:
         """Run stage `number`; return its state and its exit's logits (B, C)."""
