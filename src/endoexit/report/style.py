@@ -131,9 +131,9 @@ def draw(
         # A class name in a script that the font lacks: the tables have it in full.
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
         figure = Figure(figsize=size, layout="constrained")
-        paint(figure)
         if synthetic:
             figure.supxlabel(SYNTHETIC, x=0.99, ha="right", fontsize=8, color=QUIET, style="italic")
+        paint(figure)
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     width, height = (round(inches * CSS_INCH) for inches in size)

@@ -1,15 +1,14 @@
 """Accuracy against cost: every exit, the policy and its front, the twin, the paper."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from endoexit.errors import counted
 from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.records import Evaluation, Row
+from endoexit.report.labels import Label, place_labels
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER
 from endoexit.report.style import (
@@ -24,8 +23,6 @@ from endoexit.report.style import (
 )
 from endoexit.report.words import percent, significant
 
-_NEAR = 0.07  # of the axis: closer labels would cover each other
-_LABEL_POINTS = 21
 _LABEL_ROOM = 4.0  # points of accuracy above and below the marks
 
 
@@ -145,9 +142,7 @@ def tradeoff(material: Material) -> Picture:
             [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D", color="none",
             markeredgecolor=QUIET, markersize=5, label="exits of the paper, scaled", zorder=1.5,
         )  # fmt: skip
-        levels = _label_levels(evaluation.rows, cost)
-        for row, level in zip(evaluation.rows, levels, strict=True):
-            _point(axes, row, cost, level)
+        labels = [_point(axes, row, cost) for row in evaluation.rows]
         axes.set_xlim(left=0)
         axes.margins(x=0.08)
         low, high = axes.get_ylim()
@@ -156,6 +151,11 @@ def tradeoff(material: Material) -> Picture:
         axes.set_ylabel("accuracy (%)")
         percent_axis(axes)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, columnspacing=1.2)
+        marks = [*paper, *([chosen] if chosen else [])]
+        place_labels(
+            figure, axes, labels, [(mark.cost, mark.accuracy) for mark in marks],
+            [(mark.cost, mark.accuracy) for mark in front],
+        )  # fmt: skip
 
     return draw(
         "accuracy-cost", (5.4, 3.8), paint, alt=alt, caption=caption,
@@ -175,50 +175,27 @@ def _front(axes: Axes, front: list[Mark], chosen: Mark | None) -> None:
         )  # fmt: skip
 
 
-def _below(row: Row) -> bool:
-    """Tell whether the label stands below the bar: exits have theirs above."""
-    return row.kind != "exit"
-
-
-def _label_levels(rows: Sequence[Row], cost: Cost) -> list[int]:
-    """Return how far each label moves out, so that neighbours do not cover each other."""
-    near = _NEAR * max(cost.of(row) for row in rows)
-    levels: list[int] = []
-    for place, row in enumerate(rows):
-        taken = {
-            levels[other]
-            for other in range(place)
-            if _below(rows[other]) == _below(row)
-            and abs(cost.of(rows[other]) - cost.of(row)) < near
-        }
-        levels.append(next(level for level in range(len(rows)) if level not in taken))
-    return levels
-
-
-def _point(axes: Axes, row: Row, cost: Cost, level: int) -> None:
+def _point(axes: Axes, row: Row, cost: Cost) -> Label:
+    """Draw a row with its interval; return the label that it still needs."""
     accuracy = row.scores.accuracy
     x, y = cost.of(row), 100 * (accuracy.value or 0.0)
     if row.kind == "adaptive":
-        colour, marker, size, below = POLICY_COLOUR, "*", 13, _below(row)
+        colour, marker, size = POLICY_COLOUR, "*", 13
     elif row.kind == "twin":
-        colour, marker, size, below = TWIN_COLOUR, "x", 7, True
+        colour, marker, size = TWIN_COLOUR, "x", 7
     else:
         style = exit_style(row.exit or 1)
-        colour, marker, size, below = style.colour, style.marker, 8, False
+        colour, marker, size = style.colour, style.marker, 8
     low, high = (
         (100 * accuracy.interval.low, 100 * accuracy.interval.high) if accuracy.interval else (y, y)
     )
     axes.errorbar(
         x, y, [[max(0.0, y - low)], [max(0.0, high - y)]], fmt=marker, color=colour,
         markersize=size, markeredgecolor=None if marker == "x" else INK, markeredgewidth=1.6
-        if marker == "x" else 0.6, elinewidth=1.1, capsize=2.5, zorder=4 if below else 3,
+        if marker == "x" else 0.6, elinewidth=1.1, capsize=2.5,
+        zorder=3 if row.kind == "exit" else 4,
     )  # fmt: skip
-    offset = 4 + _LABEL_POINTS * level
     name = {"adaptive": "policy"}.get(row.kind, row.name)
-    axes.annotate(
-        f"{name}\n{percent(accuracy.value)}", (x, low if below else high),
-        (0, -offset if below else offset), textcoords="offset points", ha="center",
-        va="top" if below else "bottom", fontsize=8, linespacing=1.05, zorder=5,
-        fontweight="bold" if row.kind == "adaptive" else "normal",
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
-    )  # fmt: skip
+    return Label(
+        f"{name}\n{percent(accuracy.value)}", x, y, low, high, size, row.kind == "adaptive"
+    )
