@@ -127,9 +127,11 @@ def _profiles(profiles: dict[str, Any]) -> Iterator[str]:
             whole = sum(stage["ms"].values())
             shares = [f"{100 * ms / whole:.0f} %" for ms in stage["ms"].values()]
             largest = ", ".join(f"`{one['layer']}` {one['ms']:.2g}" for one in stage["largest"])
-            rows.append((variant, str(number), f"{whole:.2f}", *shares, largest))
+            head = f"{100 * stage['of_it_exit_head_ms'] / whole:.0f} %"
+            rows.append((variant, str(number), f"{whole:.2f}", *shares, head, largest))
     kinds = next(iter(profiles.values()))["stages"][0]["ms"]
-    yield markdown_table(("computes in", "stage", "ms", *kinds, "longest, ms"), rows)
+    header = ("computes in", "stage", "ms", *kinds, "of it exit head", "longest, ms")
+    yield markdown_table(header, rows)
 
 
 def _ms(found: dict[str, float] | None) -> str:

@@ -80,8 +80,10 @@ def _stage(kinds: dict[str, str], spent: dict[str, float]) -> dict[str, Any]:
     for layer, ms in spent.items():
         by_kind[kinds[layer]] += ms
     largest = sorted(spent, key=lambda layer: spent[layer], reverse=True)[:LARGEST]
+    head = sum(ms for layer, ms in spent.items() if ".owner.head." in layer)
     return {
         "ms": rounded({kind: by_kind[kind] for kind in (*KINDS, OTHERS)}),
+        "of_it_exit_head_ms": rounded(head),
         "largest": [{"layer": _short(layer), "ms": rounded(spent[layer])} for layer in largest],
     }
 
