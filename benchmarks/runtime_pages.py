@@ -130,7 +130,7 @@ def _profiles(profiles: dict[str, Any]) -> Iterator[str]:
             head = f"{100 * stage['of_it_exit_head_ms'] / whole:.0f} %"
             rows.append((variant, str(number), f"{whole:.2f}", *shares, head, largest))
     kinds = next(iter(profiles.values()))["stages"][0]["ms"]
-    header = ("computes in", "stage", "ms", *kinds, "of it exit head", "longest, ms")
+    header = ("computes in", "stage", "ms", *kinds, "of it exit head, at least", "longest, ms")
     yield markdown_table(header, rows)
 
 
