@@ -88,6 +88,35 @@ def test_the_report_of_a_run(browser, written, width):
     assert len(seen["alts"]) > figures  # the gallery too
 
 
+def measured(browser, page, width, question):
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    tab.goto(page.resolve().as_uri())
+    found = tab.evaluate(question)
+    tab.close()
+    return found
+
+
+def test_the_caption_of_a_figure_alone_fills_the_room_beside_it(browser, written):
+    question = """[...document.querySelectorAll('.figures > figure')].map(e => [
+        e.parentElement.children.length,
+        e.querySelector('img').getBoundingClientRect().right,
+        e.querySelector('figcaption').getBoundingClientRect().left])"""
+    wide = measured(browser, written, 1280, question)
+    assert {count == 1 for count, _, _ in wide} == {True, False}
+    assert all((left >= right) == (count == 1) for count, right, left in wide)
+    narrow = measured(browser, written, 390, question)
+    assert all(left < right for _, right, left in narrow)
+
+
+def test_headings_of_tables_stay_low_on_a_phone(browser, written):
+    heights = measured(
+        browser, written, 390,
+        "[...document.querySelectorAll('thead')].map(e => e.getBoundingClientRect().height)",
+    )  # fmt: skip
+    lines = 16 * 0.9 * 1.5
+    assert max(heights) < 4 * lines
+
+
 def test_nothing_is_cut_or_closed_on_paper(browser, tmp_path):
     names = tuple(f"a-finding-with-a-long-name-{index}" for index in range(12))
     page = tmp_path / "report.html"
@@ -121,6 +150,14 @@ def test_the_page_on_single_images(browser, evaluated_once, tmp_path):
     source = open_explainable(evaluated_once.path)
     found = explain(source, [*cohort.paths[:2], tmp_path / ("gone" * 40)], tmp_path)
     assert len(look(browser, found.page, 390)["alts"]) == 10
+    cards = measured(
+        browser, found.page, 1280,
+        """[...document.querySelectorAll('.card')].map(e => [
+            e.querySelectorAll('summary').length,
+            e.querySelector('h3').getBoundingClientRect().top - e.getBoundingClientRect().top])""",
+    )  # fmt: skip
+    assert len(cards) == 2
+    assert all(folded == 1 and gap < 20 for folded, gap in cards), cards
 
 
 def test_scripts_and_addresses_elsewhere_are_forbidden(browser, tmp_path):
