@@ -18,11 +18,13 @@ def estimate(value, low=None, high=None):
          "+78.7 [+72.8, +84.0]"),
         (estimate(-0.021, -0.04, 0.004), "-0.021 [-0.040, 0.004]", "-2.1 [-4.0, 0.4]",
          "-2.1 [-4.0, +0.4]"),
+        (estimate(-0.0002, -0.0004, 0.0), "0.000 [0.000, 0.000]",
+         "0.0 [0.0, 0.0]", "+0.0 [+0.0, +0.0]"),
         (estimate(0.5), "0.500", "50.0", "+50.0"),
         (estimate(None), "–", "–", "–"),
         (None, "–", "–", "–"),
     ],
-    ids=["an interval", "negative", "no interval", "no value", "nothing"],
+    ids=["an interval", "negative", "rounds to zero", "no interval", "no value", "nothing"],
 )  # fmt: skip
 def test_a_figure_is_followed_by_its_interval(found, plain, percent, points):
     assert with_interval(found, 3) == plain

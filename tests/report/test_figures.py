@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from endoexit.evaluation.figures import percent_with_interval
+from endoexit.evaluation.records import Estimate, Interval
 from endoexit.policy import softmax
 from endoexit.policy.calibration import expected_calibration_error, negative_log_likelihood
 from endoexit.policy.records import FrontPoint
@@ -14,7 +15,7 @@ from endoexit.report.paper import PAPER
 from endoexit.report.reliability import bins_of, measure_reliability
 from endoexit.report.style import exit_style
 from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
-from endoexit.report.words import elided, points, significant
+from endoexit.report.words import elided, points, score, significant
 from report_material import estimate, make_logits, make_material
 
 
@@ -136,3 +137,6 @@ def test_numbers_have_the_digits_that_mean_something(value, text):
 
 def test_a_negative_difference_has_a_minus_not_a_hyphen():
     assert points(estimate(-0.021)).startswith("−2.1 [")
+    below = Estimate(value=-0.072, interval=Interval(low=-0.3, high=0.1, method="made up"))
+    assert score(below) == "−0.072 [−0.300, 0.100]"
+    assert points(Estimate(value=-0.0002)) == "+0.0"

@@ -10,6 +10,8 @@ def with_interval(
 ) -> str:
     """Return an estimate such as `0.733 [0.661, 0.795]`; a dash where there is none.
 
+    What rounds to zero from below has no minus.
+
     Args:
         estimate: the figure; without an interval it stands alone.
         digits: after the point.
@@ -20,7 +22,7 @@ def with_interval(
         return MISSING
 
     def text(value: float) -> str:
-        return f"{factor * value:{'+' if signed else ''}.{digits}f}"
+        return f"{factor * value:{'+' if signed else ''}z.{digits}f}"
 
     if estimate.interval is None:
         return text(estimate.value)

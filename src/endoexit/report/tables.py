@@ -7,7 +7,6 @@ from endoexit.errors import counted
 from endoexit.evaluation.figures import (
     MISSING,
     percent_with_interval,
-    with_interval,
 )
 from endoexit.evaluation.records import Row
 from endoexit.policy.calibration import CALIBRATION_BINS
@@ -18,6 +17,7 @@ from endoexit.report.reliability import ExitReliability
 from endoexit.report.words import (
     percent,
     points,
+    score,
     significant,
 )
 
@@ -99,11 +99,11 @@ def score_table(material: Material) -> Table:
         tuple(
             (
                 "policy" if row.kind == "adaptive" else _name(row),
-                with_interval(row.scores.macro_f1, 3),
-                with_interval(row.scores.mcc, 3),
-                with_interval(row.scores.ece, 3),
-                with_interval(row.scores.auroc, 3),
-                with_interval(row.scores.confidence_auroc, 3),
+                score(row.scores.macro_f1),
+                score(row.scores.mcc),
+                score(row.scores.ece),
+                score(row.scores.auroc),
+                score(row.scores.confidence_auroc),
             )
             for row in material.evaluation.rows
         ),

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from endoexit.evaluation.figures import MISSING, points_with_interval
+from endoexit.evaluation.figures import MISSING, points_with_interval, with_interval
 from endoexit.evaluation.records import Estimate
 from endoexit.policy import ExitPolicy
+
+_MINUS = "−"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -15,7 +17,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def points(estimate: Estimate | None) -> str:
     """Return a difference of shares in points, with the minus of print: `−2.1 [−4.0, −0.4]`."""
-    return points_with_interval(estimate).replace("-", "−")
+    return points_with_interval(estimate).replace("-", _MINUS)
+
+
+def score(estimate: Estimate | None) -> str:
+    """Return a score with three digits, with the minus of print: `−0.072 [−0.301, 0.155]`."""
+    return with_interval(estimate, 3).replace("-", _MINUS)
 
 
 def significant(value: float) -> str:
