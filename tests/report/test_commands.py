@@ -22,6 +22,7 @@ from endoexit.policy.goals import goal_options, make_goal
 from endoexit.policy.records import Costs, Provenance, Request
 from endoexit.report.commands import calibrate_command, evaluate_command, report_command, steps
 from endoexit.report.opening import open_material
+from endoexit.report.page import report_page
 from endoexit.runs import MANIFEST, Run, RunConfig, open_run
 from evaluation_runs import copy_run
 from report_material import make_material
@@ -106,11 +107,20 @@ def test_a_policy_without_its_request_has_no_command_of_its_own():
     evaluation = make_material().evaluation
     assert calibrate_command(RUN, fixed_exit(4, 1)) is None
     old = calibrated(make_goal(min_accuracy=0.9)).model_copy(update={"request": None})
-    _, calibrate, _ = steps(RUN, evaluation, Path("evaluation.json"), old)
-    assert calibrate.command == "endoexit calibrate 'my runs/nano' …"
-    assert "for the goal: accuracy >= 0.9 (its options were not kept)" in calibrate.makes
+    _, calibrate, _ = made = steps(RUN, evaluation, Path("evaluation.json"), old)
+    assert calibrate.command is None
+    assert "an older version of endoexit made it" in calibrate.makes
+    assert "calibrated for the goal: accuracy ≥ 0.9." in calibrate.makes
+    page = report_page(make_material(steps=made)).html
+    shown = page.partition('<ol class="commands">')[2].partition("</ol>")[0]
+    assert shown.count("<li>") == 4
+    assert shown.count("<code>endoexit ") == 3
+    assert "accuracy ≥ 0.9" in shown
     odd = Request(goal={"speed": "high"}, rules={})
-    assert calibrate_command(RUN, old.model_copy(update={"request": odd})) is None
+    edited = old.model_copy(update={"request": odd})
+    assert calibrate_command(RUN, edited) is None
+    _, calibrate, _ = steps(RUN, evaluation, Path("evaluation.json"), edited)
+    assert "the options kept in it are none of" in calibrate.makes
 
 
 def test_an_evaluation_is_made_again_with_its_options():

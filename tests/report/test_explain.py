@@ -5,7 +5,10 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from endoexit.bundles import BUNDLE
+from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from endoexit.policy import deadline_policy, threshold_policy
 from endoexit.report.explain import MOST, explain, open_explainable
@@ -95,6 +98,19 @@ def test_a_deadline_leaves_it_to_the_clock_which_exit_answers(run, tmp_path):
     assert "the last exit that finishes within 25 ms" in page
     assert "up to the clock</td>" in page
     assert not {"answers here", "not computed", "goes on"} & set(re.findall(r">([^<]+)</td>", page))
+
+
+def test_no_page_is_written_into_a_bundle(tmp_path):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / BUNDLE).write_text("{}")
+    photo = save_photos(tmp_path / "photos", 1) / "0.png"
+    words = ["explain", str(bundle), str(photo), "--out", str(bundle / "page")]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UsageError)
+    assert "lies in the bundle" in str(done.exception)
+    assert "name another folder" in str(done.exception)
+    assert [file.name for file in bundle.iterdir()] == [BUNDLE]
 
 
 def test_a_run_without_weights_is_refused(run):

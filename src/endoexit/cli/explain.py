@@ -35,15 +35,17 @@ def explain(
 
     Example: `endoexit explain runs/nano polyp.jpg 'more/*.png' --out explained`
     """
+    from endoexit.bundles import results_folder
     from endoexit.report.explain import explain as write_page
     from endoexit.report.explain import open_explainable
     from endoexit.runtime.sources import image_paths
 
     output = Output(as_json)
+    folder = results_folder(run, out)
     output.warn_if_unfinished(run)
     source = open_explainable(run, threshold=threshold, precision=precision)
     files = list(image_paths(paths, ()))
-    found = write_page(source, files, out, track=progress)
+    found = write_page(source, files, folder, track=progress)
     for card in found.cards:
         output.say(f"{card.name}: {card.title}")
     for _, reason in found.failed:

@@ -11,6 +11,7 @@ from endoexit.policy import ExitPolicy, threshold_policy
 from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.goals import make_goal
 from endoexit.report.material import Step
+from endoexit.report.words import in_print
 
 MANIFEST, TWIN = "MANIFEST", "TWIN"  # stand for paths that nobody kept
 
@@ -99,10 +100,11 @@ def report_command(path: Path, named: Mapping[str, Path | None]) -> str:
 def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:
     command = calibrate_command(source, policy)
     if command is None:
-        return Step(
-            _line(["calibrate", str(source.path)]) + " …",
-            f"policy.json, for the goal: {policy.goal} (its options were not kept)",
-        )
+        why = "an older version of endoexit made it and did not keep its command"
+        if policy.request is not None:
+            why = "the options kept in it are none of `endoexit calibrate`"
+        goal = in_print(policy.goal or "")
+        return Step(None, f"policy.json: {why}. It was calibrated for the goal: {goal}.")
     fitted = policy.provenance.manifest_sha256 if policy.provenance else None
     other = f"; {_of_manifest(fitted)}" if fitted and _needs_manifest(source, fitted) else ""
     return Step(command, f"policy.json{other}")

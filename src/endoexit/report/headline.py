@@ -6,7 +6,7 @@ from endoexit.errors import counted
 from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.records import Estimate, PromiseShown, Time
 from endoexit.report.material import Material
-from endoexit.report.words import percent, points, significant
+from endoexit.report.words import in_print, percent, points, significant
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def origin(material: Material) -> str:
     adaptive, policy = material.evaluation.adaptive, material.policy
     if adaptive is None:
         return ""
-    source = adaptive.origin.replace("<=", "≤").replace(">=", "≥")
+    source = in_print(adaptive.origin)
     file, colon, goal = source.partition(": ")
     if colon and policy is not None and policy.goal is not None:
         return f"The policy comes from {file} and was calibrated for the goal: {goal}."

@@ -52,12 +52,12 @@ class Step:
     """One command on the way to a page.
 
     Attributes:
-        command: the line.
-        makes: what it makes.
+        command: the line; None where nobody can tell it any more.
+        makes: what it makes; without a command, why there is none.
         trains: it makes the weights.
     """
 
-    command: str
+    command: str | None
     makes: str
     trains: bool = False
 

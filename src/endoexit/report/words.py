@@ -51,6 +51,11 @@ def by_the_clock(policy: ExitPolicy | None) -> list[str]:
     ]
 
 
+def in_print(goal: str) -> str:
+    """Return a goal with the signs of print: `accuracy ≥ 0.9`."""
+    return goal.replace("<=", "≤").replace(">=", "≥")
+
+
 def some(names: Sequence[Any], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
