@@ -45,7 +45,7 @@ class Profiled(OpenVinoBackend):
 
 
 def _kind(layer: str, name: str) -> str:
-    if layer == "Subgraph" and "matmul" in name:  # query × key, softmax, weight × value in one
+    if layer == "Subgraph" and ".attention/" in name:  # query × key, softmax, × value in one
         return "attention"
     return next((kind for kind, starts in KINDS.items() if layer.startswith(starts)), OTHERS)
 
