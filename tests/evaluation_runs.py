@@ -22,7 +22,8 @@ def copy_run(original: Path, target: Path) -> Run:
 
 def untrained_twin(run: Run, target: Path, **changes: object) -> Run:
     """Make a run of the same network without early exits; `changes` are of its config."""
-    config = run.config.model_copy(update={"model": "hifuse_nano"} | changes)
+    untrained = {"model": "hifuse_nano", "recipe": {}}  # with a recipe it would be unfinished
+    config = run.config.model_copy(update=untrained | changes)
     torch.manual_seed(1)
     made = write_run(
         target, config, create_model("hifuse_nano", len(config.classes), **config.overrides)
