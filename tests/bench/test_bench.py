@@ -118,8 +118,8 @@ def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
     monkeypatch.setattr(benchmark, "take_turns", falling)
     monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.05)
     assert [note for note in bench(run.path, options).notes if "quiet" in note] == [
-        "A later exit was measured to be quicker than an earlier one, which cannot be: trust no "
-        "time and no ratio here, and measure again when the machine is quiet."
+        "A later exit was measured to be quicker than an earlier one, which cannot be: the machine "
+        "was busy. Trust no time and no ratio here, and measure again when it is quiet."
     ]
     monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.6)
     assert bench(run.path, options).notes[0].startswith("Other work held 60% of this machine")

@@ -28,6 +28,7 @@ from endoexit.bundles import Bundle
 from endoexit.errors import UsageError
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.progress import Track, silent
+from endoexit.evaluation.records import FALLING
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.machine import describe_machine, library_versions, share_at_work
 from endoexit.runtime.opening import Floats
@@ -47,10 +48,6 @@ BUSY = (
     "Other work held {:.0%} of this machine when the benchmark began. Threads of one contender "
     "then wait for each other, of another not: take no ratio from here, and measure again when "
     "the machine is quiet, or with fewer --threads."
-)
-FALLING = (
-    "A later exit was measured to be quicker than an earlier one, which cannot be: trust no time "
-    "and no ratio here, and measure again when the machine is quiet."
 )
 ENERGY = "Energy is not measured: processors here do not tell it."
 SYNTHETIC = (

@@ -247,7 +247,7 @@ class Subject(Record):
 
 FALLING = (
     "A later exit was measured to be quicker than an earlier one, which cannot be: the machine was "
-    "busy. Do not trust these times; measure again with `endoexit evaluate` when it is not."
+    "busy. Trust no time and no ratio here, and measure again when it is quiet."
 )
 
 

@@ -106,8 +106,8 @@ def all_exits_graph(model: StagedClassifier) -> Graph:
 def _with_convolutions(model: StagedClassifier) -> StagedClassifier:
     """Return a copy in which 1×1 convolutions stand for linear layers over maps.
 
-    For few channels OpenVINO takes a third of the time for them, and a convolution needs no
-    other layout than its neighbours.
+    For few channels OpenVINO computes them faster, and a convolution needs no other layout than
+    its neighbours.
     """
     copied = copy.deepcopy(model)
     for module in list(copied.modules()):

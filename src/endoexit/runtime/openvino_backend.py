@@ -87,7 +87,7 @@ class OpenVinoBackend:
     States stay in OpenVINO's own precision, in arrays that the next stage reads in place: between
     two stages nothing is copied or converted. A stage is compiled when it is first used: for the
     batch size that is expected, at first one image, and for any other. Where the shape is known,
-    it takes a sixth less time; each compiled form holds its own copy of the weights.
+    it is faster; each compiled form holds its own copy of the weights.
 
     Args:
         bundle: of the backend "openvino".
