@@ -14,7 +14,7 @@ import sys
 from rich.console import Console, RenderableType
 
 from endoexit.cli import evaluation_tables
-from endoexit.evaluation.records import Evaluation
+from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, write_json
 from tables import RESULTS, ROOT, replace_between
 

@@ -21,14 +21,14 @@ import numpy as np
 from endoexit.errors import PolicyError
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
-from endoexit.policy.calibrate import find_policy
 from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.comparisons import oracle, random_assignment
+from endoexit.policy.document import Costs
 from endoexit.policy.goals import Guarantee, make_goal
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.records import Costs
 from endoexit.policy.risks import loss_table, parse_risk
+from endoexit.policy.search import find_policy
 from endoexit.policy.table import outcome
 from tables import RESULTS, ROOT, markdown_table, replace_between
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from endoexit.artifacts.run import open_run
+from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits
-from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, replacing, write_json
 from endoexit.machine import describe_machine, library_versions
-from endoexit.runs import open_run
 from real_split import make_manifest
 from tables import RESULTS, ROOT
 

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from endoexit.evaluation.records import Evaluation
+from endoexit.artifacts.run import open_run
+from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
-from endoexit.runs import open_run
 from real_split import data_folder, make_manifest
 from tables import RESULTS, ROOT, markdown_table, replace_between
 

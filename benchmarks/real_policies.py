@@ -20,19 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.data.cache import cache_images
+from endoexit.artifacts.run import Run, open_run
 from endoexit.errors import EndoexitError
 from endoexit.evaluation.adaptive import promises_shown
-from endoexit.evaluation.calibrate import CalibrationOptions, exit_costs, find_run_policy
+from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.fitting import CalibrationOptions, exit_costs, find_run_policy
 from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.evaluation.latency import answers_by_the_clock
 from endoexit.evaluation.logits import RoleLogits, collect_logits
-from endoexit.evaluation.records import Evaluation
 from endoexit.files import read_json, write_json
+from endoexit.images.cache import cache_images
 from endoexit.machine import describe_machine, library_versions
 from endoexit.policy import ExitPolicy
 from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.comparisons import oracle, random_assignment
+from endoexit.policy.document import Costs
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
@@ -43,9 +45,7 @@ from endoexit.policy.goals import (
     make_goal,
 )
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.records import Costs
 from endoexit.policy.table import outcome
-from endoexit.runs import Run, open_run
 from real_policies_pages import write_pages
 from tables import RESULTS, ROOT
 

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
+from endoexit.evaluation.document import Estimate
 from endoexit.evaluation.figures import percent_with_interval, points_with_interval
-from endoexit.evaluation.records import Estimate
-from endoexit.policy.calibrate import FELL_BACK
+from endoexit.policy.search import FELL_BACK
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "real-policies.md"

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from endoexit.data.phantom import is_phantom
+from endoexit.phantom.render import is_phantom
 from endoexit.report.material import Absent
 from endoexit.report.opening import open_material
 from endoexit.report.write import write_report

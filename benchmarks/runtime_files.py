@@ -15,11 +15,12 @@ import numpy as np
 from PIL import Image
 
 from endoexit.bench.ratios import spread
-from endoexit.data.images import Preprocessing, read_image
-from endoexit.data.phantom import CLASSES, render_phantom
-from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work, take_turns
-from endoexit.runtime.opening import has_bf16
+from endoexit.images.decode import read_image
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.phantom.render import CLASSES, render_phantom
+from endoexit.progress import Track
+from endoexit.runtime.session import has_bf16
 from runtime_networks import SIZE, export_once, held, milliseconds, phantom_images, random_run
 
 WIDE, HIGH, QUALITY = 1280, 1024, 90

@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 import torch
 
+from endoexit.artifacts.bundle import is_bundle
+from endoexit.artifacts.run import Run, RunConfig, write_run
+from endoexit.bench.document import Spread
 from endoexit.bench.limit import limits, matrix_product
 from endoexit.bench.peers import Network, open_peer
 from endoexit.bench.ratios import Times, ratio, spread
-from endoexit.bench.records import Spread
 from endoexit.bench.subject import FINAL, Subject, exit_works, open_subject
 from endoexit.bench.throughput import measure_throughput
-from endoexit.bundles import is_bundle
-from endoexit.data.images import Preprocessing
 from endoexit.data.manifest import Manifest, Row, write_manifest
-from endoexit.data.phantom import CLASSES, render_phantom
 from endoexit.evaluation.latency import Contender, keeping_threads
-from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.export.export import ExportOptions, export_run
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import create_model
+from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.policy import threshold_policy
-from endoexit.runs import Run, RunConfig, write_run
+from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images
-from endoexit.runtime.opening import has_bf16
+from endoexit.runtime.session import has_bf16
 
 NETWORKS = ("ee_hifuse_small", "ee_hifuse_small_dw", "ee_hifuse_nano")
 SIZE = 224

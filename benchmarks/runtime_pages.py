@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from endoexit.bench.records import Spread
+from endoexit.bench.document import Spread
 from endoexit.files import write_text
 from runtime_networks import OVERHEAD_MS, verdict
 from runtime_obstacles import obstacles

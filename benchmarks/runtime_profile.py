@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.bundles import Bundle
-from endoexit.evaluation.progress import Track
-from endoexit.runtime.openvino_backend import OpenVinoBackend
+from endoexit.artifacts.bundle import Bundle
+from endoexit.progress import Track
+from endoexit.runtime.backends.openvino import OpenVinoBackend
 from runtime_networks import SIZE, open_variants, rounded
 
 # By the beginning of OpenVINO's name of the layer.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from endoexit.artifacts.run import MANIFEST, Run, open_run
 from endoexit.bench.peers import Network, open_peer
 from endoexit.bench.ratios import mixed, ratio_of, spread
 from endoexit.bench.subject import (
@@ -19,19 +20,18 @@ from endoexit.bench.subject import (
     policy_works,
 )
 from endoexit.bench.throughput import measure_throughput
-from endoexit.data.cache import cache_images
 from endoexit.data.manifest import sidecar_path
-from endoexit.evaluation.calibrate import CalibrationOptions, calibrate_run
+from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.logits import FOLDER as LOGITS
 from endoexit.evaluation.logits import collect_logits
-from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.files import read_json, write_json
+from endoexit.images.cache import cache_images
 from endoexit.policy.goals import make_goal
-from endoexit.runs import MANIFEST, Run, open_run
+from endoexit.progress import Track
 from endoexit.runtime.engine import Images, Prediction
-from endoexit.runtime.opening import has_bf16
+from endoexit.runtime.session import has_bf16
 from runtime_networks import OVERHEAD_MS, export_once, held, milliseconds, rounded
 
 BATCHES = (1, 8, 32)

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from endoexit.data.cache import cache_images
-from endoexit.data.phantom import render_phantom
 from endoexit.files import write_json
+from endoexit.images.cache import cache_images
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models import create_model
-from endoexit.models.layers import ChannelNorm
+from endoexit.models.hifuse.layers import ChannelNorm
+from endoexit.phantom.render import render_phantom
 from endoexit.training.augment import Augment
 from endoexit.training.loading import CachedDataset, make_loader
 from endoexit.training.losses import MultiExitLoss
@@ -65,7 +65,7 @@ def plain(model: nn.Module) -> nn.Module:
 
 def plainly(work: Callable[[], Tensor]) -> Tensor:
     """Run `work` without the package's concatenation and memory layout."""
-    cat = mock.patch("endoexit.models.fusion.join", lambda *maps: torch.cat(maps, dim=1))
+    cat = mock.patch("endoexit.models.hifuse.fusion.join", lambda *maps: torch.cat(maps, dim=1))
     layout = mock.patch("torch.channels_last", torch.contiguous_format)
     with cat, layout:
         return work()

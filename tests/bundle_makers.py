@@ -3,11 +3,11 @@
 from functools import cache
 from pathlib import Path
 
-from endoexit.bundles import BackendName, Bundle, BundlePrecision
-from endoexit.evaluation.calibrate import calibrate_run
+from endoexit.artifacts.bundle import BackendName, Bundle, BundlePrecision
+from endoexit.artifacts.run import Run
+from endoexit.evaluation.fitting import calibrate_run
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.policy.goals import make_goal
-from endoexit.runs import Run
 from evaluation_runs import copy_run
 
 GOAL = {"mean_exit_cost": 0.6}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
+from endoexit.artifacts.run import MANIFEST, Run, open_run, write_run
 from endoexit.data.manifest import sidecar_path
 from endoexit.files import read_json, write_json
 from endoexit.models import create_model
-from endoexit.runs import MANIFEST, Run, open_run, write_run
 
 
 def copy_run(original: Path, target: Path) -> Run:

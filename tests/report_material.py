@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.data.images import Preprocessing
-from endoexit.evaluation.intervals import exact_interval
-from endoexit.evaluation.records import (
+from endoexit.evaluation.document import (
     Adaptive,
     ClassScores,
     Estimate,
@@ -22,6 +20,8 @@ from endoexit.evaluation.records import (
     Time,
     Timing,
 )
+from endoexit.evaluation.intervals import exact_interval
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, softmax
 from endoexit.report.material import Absent, Material, Step
 

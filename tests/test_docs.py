@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import pages
-from endoexit.data.phantom import render_phantom
 from endoexit.evaluation.latency import keeping_threads
+from endoexit.phantom.render import render_phantom
 from pages import Block, Sandbox, read_blocks, read_commands, shortened
 
 ROOT = Path(__file__).resolve().parents[1]

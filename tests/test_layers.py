@@ -24,7 +24,7 @@ WITH_TORCH = (
     "models",
     "training",
     "evaluation",
-    "runtime.torch_backend",
+    "runtime.backends.torch",
     "report.attention",
     "export",
     "bench",

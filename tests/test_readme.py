@@ -14,7 +14,7 @@ import yaml
 
 import endoexit
 from endoexit.cli.main import app
-from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.models.cost import catalog_complexity
 from pages import read_blocks, read_commands
 
 ROOT = Path(__file__).resolve().parents[1]

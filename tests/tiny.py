@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from endoexit.data.images import Preprocessing
+from endoexit.artifacts.run import Run, RunConfig, write_run
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import StagedClassifier, create_model
-from endoexit.runs import Run, RunConfig, write_run
 
 SIDE = 32
 CLASSES = ("esophagitis", "normal-cecum", "polyp")

@@ -2,17 +2,17 @@
 
 import pytest
 
-from endoexit import bundles
+from endoexit.artifacts import bundle as bundles
+from endoexit.artifacts.run import open_run
 from endoexit.bench import bench as benchmark
 from endoexit.bench.bench import BenchOptions, bench
 from endoexit.bench.images import load_images
 from endoexit.bench.subject import open_subject
 from endoexit.errors import DataError, UsageError
-from endoexit.evaluation.complexity import catalog_complexity
-from endoexit.evaluation.progress import silent
 from endoexit.export.export import ExportOptions, export_run
+from endoexit.models.cost import catalog_complexity
 from endoexit.policy import deadline_policy, threshold_policy
-from endoexit.runs import open_run
+from endoexit.progress import silent
 from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, save_photos, tiny_run
 
 EXITS = ["exit 1", "exit 2", "exit 3", "final exit"]

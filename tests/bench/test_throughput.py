@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from endoexit.bench.throughput import MeteredEngine, Pass, measure_throughput
-from endoexit.data.images import Preprocessing
-from endoexit.evaluation.progress import silent
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit, threshold_policy
+from endoexit.progress import silent
 from endoexit.runtime.engine import Engine
 
 STAGE_S = 0.02

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from endoexit.artifacts.run import Run
 from endoexit.cli.evaluation_tables import _notes
 from endoexit.cli.main import app
 from endoexit.cli.tables import five_characters
 from endoexit.errors import DataError, RunError, UsageError
-from endoexit.evaluation.calibrate import exit_costs
-from endoexit.evaluation.records import Evaluation
+from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.fitting import exit_costs
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy import fixed_exit
-from endoexit.policy.records import Promise
-from endoexit.runs import Run
-from endoexit.runtime.opening import served_provenance
+from endoexit.policy.document import Promise
+from endoexit.runtime.session import served_provenance
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
 

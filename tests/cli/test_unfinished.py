@@ -6,9 +6,9 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
+from endoexit.artifacts.run import CARD, WEIGHTS, open_run, write_run
 from endoexit.cli.main import app
 from endoexit.errors import EndoexitError
-from endoexit.runs import CARD, WEIGHTS, open_run, write_run
 
 runner = CliRunner()
 

@@ -13,7 +13,7 @@ from endoexit.data import facts
 from endoexit.data.duplicates import difference_hash
 from endoexit.data.facts import hashes, look_into
 from endoexit.data.folders import list_images
-from endoexit.data.images import read_image
+from endoexit.images.decode import read_image
 from pictures import near_copy, picture, picture_folder, save
 
 

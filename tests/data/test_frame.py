@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from endoexit.audit.shortcuts import find_shortcuts, frame_shares
 from endoexit.data.facts import ImageFacts
 from endoexit.data.folders import ImageFile
 from endoexit.data.frame import Frame, measure_frame
-from endoexit.data.images import read_image
-from endoexit.data.shortcuts import find_shortcuts, frame_shares
+from endoexit.images.decode import read_image
 
 TISSUE = (190, 90, 70)
 GREEN = (40, 140, 90)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.runs import Run
+from endoexit.artifacts.run import Run
 from evaluation_runs import copy_run
 
 

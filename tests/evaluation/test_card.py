@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from endoexit.artifacts.card import BEGIN, END, put_figures, table_cell
+from endoexit.artifacts.run import CARD, Run
 from endoexit.evaluation.card import card_figures
-from endoexit.evaluation.records import Estimate, Evaluation, PromiseShown
+from endoexit.evaluation.document import Estimate, Evaluation, PromiseShown
 from endoexit.evaluation.study import Options, evaluate_run
-from endoexit.policy.records import Promise
-from endoexit.runs import CARD, Run
-from endoexit.training.card import BEGIN, END, put_figures, table_cell
+from endoexit.policy.document import Promise
 
 REAL = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "reading_evaluation.json"
 

@@ -6,14 +6,14 @@ from collections import Counter
 import numpy as np
 import torch
 
-from endoexit.data.images import Preprocessing
+from endoexit.evaluation.document import Time
 from endoexit.evaluation.latency import Contender, measure, measure_run, mix, summarise
-from endoexit.evaluation.progress import silent
-from endoexit.evaluation.records import Time
 from endoexit.evaluation.turns import WARM_UP
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit, threshold_policy
+from endoexit.progress import silent
+from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.torch_backend import TorchBackend
 
 
 class Sleeper:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from endoexit.artifacts.run import Run, open_run
 from endoexit.data.manifest import Row, write_manifest
 from endoexit.errors import DataError, ModelError, RunError, UsageError
 from endoexit.evaluation.logits import collect_logits
 from endoexit.files import read_json
 from endoexit.models.weights import save_weights
-from endoexit.runs import Run, open_run
-from endoexit.runtime.torch_backend import supports_bf16
+from endoexit.runtime.backends.torch import supports_bf16
 
 
 def spoil(run: Run, change) -> Run:

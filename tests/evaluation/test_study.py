@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from endoexit.data.cache import cache_images
 from endoexit.data.manifest import Row, read_manifest, write_manifest
 from endoexit.errors import PolicyError, RunError, UsageError
-from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits
-from endoexit.evaluation.records import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.images.cache import cache_images
+from endoexit.models.cost import catalog_complexity
 from endoexit.policy import ExitPolicy, confidence, fixed_exit, threshold_policy
-from endoexit.policy.records import Promise, Provenance
+from endoexit.policy.document import Promise, Provenance
+from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.torch_backend import TorchBackend
 from evaluation_runs import untrained_twin
 
 QUICK = {"timing": False, "resamples": 200}

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from endoexit.evaluation.complexity import catalog_complexity
 from endoexit.evaluation.table3 import (
     PUBLISHED_PARAMETERS,
     TABLE_3,
@@ -17,7 +16,8 @@ from endoexit.evaluation.table3 import (
     reproduce_table3,
 )
 from endoexit.models import create_model
-from endoexit.models.layers import MapLinear
+from endoexit.models.cost import catalog_complexity
+from endoexit.models.hifuse.layers import MapLinear
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # thop imports distutils

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from endoexit.evaluation.progress import silent
 from endoexit.evaluation.turns import take_turns
+from endoexit.progress import silent
 
 
 def noting(log, name):

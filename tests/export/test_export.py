@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bundle_makers import COMBINATIONS, GOAL
-from endoexit.bundles import open_bundle, results_folder
+from endoexit.artifacts.bundle import open_bundle, results_folder
+from endoexit.artifacts.run import MANIFEST
 from endoexit.data.manifest import read_manifest
 from endoexit.errors import (
     DataError,
@@ -16,19 +17,18 @@ from endoexit.errors import (
     RunError,
     UsageError,
 )
-from endoexit.evaluation.calibrate import calibrate_run
-from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.logits import collect_logits
-from endoexit.evaluation.records import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.export import export as exporting
 from endoexit.export import requirements
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.export.graphs import all_exits_graph, example_images, write_onnx
-from endoexit.models.branches import shift_mask
+from endoexit.models.cost import catalog_complexity
+from endoexit.models.hifuse.branches import shift_mask
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.goals import make_goal
-from endoexit.runs import MANIFEST
 from evaluation_runs import copy_run
 from tiny import SIDE, tiny_model
 from tiny import tiny_run as run_without_images

@@ -98,7 +98,7 @@ def test_batch_members_do_not_see_each_other_in_evaluation():
 
 
 def test_dropped_paths_keep_the_expectation():
-    from endoexit.models.layers import DropPath
+    from endoexit.models.hifuse.layers import DropPath
 
     torch.manual_seed(0)
     drop = DropPath(0.25).train()
@@ -110,7 +110,7 @@ def test_dropped_paths_keep_the_expectation():
 
 
 def test_join_hands_back_the_gradients_of_a_concatenation():
-    from endoexit.models.layers import join
+    from endoexit.models.hifuse.layers import join
 
     maps = [torch.randn(2, c, 3, 3, dtype=torch.double, requires_grad=True) for c in (1, 2, 3)]
     assert torch.equal(join(*maps), torch.cat(maps, 1))

@@ -1,6 +1,7 @@
 import pytest
 
 from endoexit.errors import PolicyError, UsageError
+from endoexit.policy.document import Costs, FrontPoint
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
@@ -13,7 +14,6 @@ from endoexit.policy.goals import (
     limit_in,
     make_goal,
 )
-from endoexit.policy.records import Costs, FrontPoint
 from endoexit.policy.risks import Risk
 
 COSTS = Costs(values=(10.0, 20.0, 40.0), unit="ms", source="stopwatch")

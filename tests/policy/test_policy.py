@@ -16,7 +16,7 @@ from endoexit.policy import (
     patience_policy,
     threshold_policy,
 )
-from endoexit.policy.records import Costs, FrontPoint, Promise, Provenance
+from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance
 
 SERVED = Provenance(
     weights_sha256="a" * 64, preprocessing="b" * 64, precision="f32", classes=("cat", "dog")

@@ -5,9 +5,9 @@ import pytest
 
 from endoexit.errors import PolicyError
 from endoexit.policy import fixed_exit
+from endoexit.policy.document import Promise
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.promises import check_promises, promise_words
-from endoexit.policy.records import Promise
 
 CLASSES = ("normal", "polyp")
 

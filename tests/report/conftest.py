@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.evaluation.calibrate import calibrate_run
+from endoexit.artifacts.run import Run
+from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.goals import make_goal
-from endoexit.runs import Run
 from evaluation_runs import copy_run
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from endoexit.models.exits import FinalClassifier
+from endoexit.models.heads import FinalClassifier
 from endoexit.report.attention import TorchNetwork, exit_attention, grad_cam
 from tiny import SIDE, tiny_model, tiny_photos, tiny_run
 

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from endoexit.bundles import open_bundle, results_folder
+from endoexit.artifacts.bundle import open_bundle, results_folder
+from endoexit.artifacts.run import MANIFEST
 from endoexit.data.manifest import read_manifest
 from endoexit.errors import RunError
 from endoexit.evaluation.study import Options, evaluate_run
@@ -12,7 +13,6 @@ from endoexit.report.explain import explain, open_explainable
 from endoexit.report.material import Absent
 from endoexit.report.opening import open_material
 from endoexit.report.write import write_report
-from endoexit.runs import MANIFEST
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 

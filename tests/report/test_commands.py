@@ -11,19 +11,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from endoexit.bundles import Bundle, BundleConfig, ExitFacts
+from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts
+from endoexit.artifacts.run import MANIFEST, Run, RunConfig, open_run
 from endoexit.cli.main import app
-from endoexit.data.images import Preprocessing
 from endoexit.data.manifest import sidecar_path
 from endoexit.files import read_json, write_json
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.policy.candidates import RuleOptions
+from endoexit.policy.document import Costs, Provenance, Request
 from endoexit.policy.goals import goal_options, make_goal
-from endoexit.policy.records import Costs, Provenance, Request
 from endoexit.report.commands import calibrate_command, evaluate_command, report_command, steps
 from endoexit.report.opening import open_material
 from endoexit.report.page import report_page
-from endoexit.runs import MANIFEST, Run, RunConfig, open_run
 from evaluation_runs import copy_run
 from report_material import make_material
 

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from endoexit.bundles import BUNDLE
+from endoexit.artifacts.bundle import BUNDLE
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from endoexit.policy import deadline_policy, threshold_policy
 from endoexit.report.explain import MOST, explain, open_explainable
+from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.torch_backend import TorchBackend
 from tiny import CLASSES, save_photos, tiny_run
 
 

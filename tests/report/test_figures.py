@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from endoexit.evaluation.document import Estimate, Interval
 from endoexit.evaluation.figures import percent_with_interval
-from endoexit.evaluation.records import Estimate, Interval
 from endoexit.policy import softmax
-from endoexit.policy.calibration import expected_calibration_error, negative_log_likelihood
-from endoexit.policy.records import FrontPoint
+from endoexit.policy.document import FrontPoint
+from endoexit.policy.temperature import expected_calibration_error, negative_log_likelihood
 from endoexit.report.classes import confusion_matrix
 from endoexit.report.paper import PAPER
 from endoexit.report.reliability import bins_of, measure_reliability

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from endoexit.data.frame import field_of_view
-from endoexit.data.images import Preprocessing
 from endoexit.errors import DataError, ImageError
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.report.masks import find_masks, read_mask, share_inside, study_masks
 from endoexit.report.material import Absent, ExitAttention
 from report_material import make_material

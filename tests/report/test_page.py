@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from endoexit.data.phantom import SETTINGS_FILE
-from endoexit.evaluation.records import PromiseShown
+from endoexit.evaluation.document import PromiseShown
+from endoexit.phantom.render import SETTINGS_FILE
 from endoexit.policy import deadline_policy, fixed_exit
-from endoexit.policy.records import Promise
+from endoexit.policy.document import Promise
 from endoexit.report.gallery import MAX_CLASSES
 from endoexit.report.headline import headline, origin, title
 from endoexit.report.material import Absent, History

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from endoexit.artifacts.run import Run
 from endoexit.models import StagedClassifier
-from endoexit.runs import Run
 from tiny import save_photos, tiny_model, tiny_photos, tiny_run
 
 

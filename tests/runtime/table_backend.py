@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from endoexit.data.images import Preprocessing
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, fixed_exit, patience_policy, threshold_policy
 
 PREPROCESSING = Preprocessing(size=8)

@@ -10,9 +10,9 @@ from table_backend import TableBackend, numbered
 from endoexit.errors import UsageError
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.runtime import predictor
+from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.predictor import predict_paths
-from endoexit.runtime.torch_backend import TorchBackend
 from tiny import PREPROCESSING
 
 

@@ -15,9 +15,9 @@ import torch
 from filelock import FileLock
 
 import tiny_project
+from endoexit.artifacts.run import open_run
 from endoexit.errors import EndoexitError, ModelError, RunError, TrainingError, UsageError
 from endoexit.files import write_json
-from endoexit.runs import open_run
 from endoexit.training import fit as fitting
 from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.recipe import read_recipe

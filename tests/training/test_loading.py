@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from endoexit.data.cache import CachedImages
+from endoexit.images.cache import CachedImages
 from endoexit.training.loading import CachedDataset, make_loader
 
 

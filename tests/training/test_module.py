@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from endoexit.data.images import Preprocessing
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import create_model
 from endoexit.training.module import ExitTraining
 from endoexit.training.recipe import Recipe

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import tiny_project
+from endoexit.artifacts.run import Run, open_run
 from endoexit.data.manifest import read_manifest, write_manifest
 from endoexit.errors import EndoexitError, RunError, UsageError
-from endoexit.runs import Run, open_run
 from endoexit.training import start
 from endoexit.training.recipe import read_recipe
 from endoexit.training.start import create_run, resolve_precision

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from endoexit.artifacts.bundle import Bundle
+from endoexit.bench.document import Benchmark, Line, Product, Ratio, Setting
+from endoexit.bench.document import Subject as SubjectRecord
 from endoexit.bench.images import BenchImages, load_images
 from endoexit.bench.limit import MatrixProduct, limits, matrix_product
 from endoexit.bench.memory import BATCHES, measure_memory
 from endoexit.bench.peers import RANDOM_WEIGHTS, Network, Peer, choose_peers, open_peer
 from endoexit.bench.ratios import mixed, mixed_quantiles, ratio, ratio_of
-from endoexit.bench.records import Benchmark, Line, Product, Ratio, Setting
-from endoexit.bench.records import Subject as SubjectRecord
 from endoexit.bench.subject import (
     FINAL,
     POLICY,
@@ -24,14 +25,13 @@ from endoexit.bench.subject import (
     policy_works,
 )
 from endoexit.bench.throughput import measure_throughput
-from endoexit.bundles import Bundle
 from endoexit.errors import UsageError
+from endoexit.evaluation.document import FALLING
 from endoexit.evaluation.latency import Contender, keeping_threads
-from endoexit.evaluation.progress import Track, silent
-from endoexit.evaluation.records import FALLING
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.machine import describe_machine, library_versions, share_at_work
-from endoexit.runtime.opening import Floats
+from endoexit.progress import Track, silent
+from endoexit.runtime.session import Floats
 
 PRODUCT = "matrix product"
 INCLUDES = (
@@ -66,7 +66,7 @@ class BenchOptions:
         images: files, folders and globs; none for rendered images.
         against: names of peers; see `endoexit.bench.peers.choose_peers`.
         threads: of every contender, by default all cores that this process may use.
-        precision: see `endoexit.runtime.opening.computed_in`.
+        precision: see `endoexit.runtime.session.computed_in`.
         threshold: of a policy in place of the subject's own.
         command: the command line, for the record.
     """
@@ -90,7 +90,7 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
 
     Raises:
         UsageError: no such peer, one that is not installed, or too few rounds.
-        EndoexitError: see `endoexit.runtime.opening.open_engine` and
+        EndoexitError: see `endoexit.runtime.session.open_engine` and
             `endoexit.bench.images.load_images`.
     """
     if options.rounds < 2:

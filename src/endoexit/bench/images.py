@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.data.images import Preprocessing
-from endoexit.data.phantom import CLASSES, render_phantom
 from endoexit.errors import counted
-from endoexit.evaluation.progress import Track
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.phantom.render import CLASSES, render_phantom
+from endoexit.progress import Track
 from endoexit.runtime.engine import Images
-from endoexit.runtime.sources import image_paths
+from endoexit.runtime.inputs import image_paths
 
 MOST = 512  # each goes through the network once to see where it leaves
 PER_CLASS = 3

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from endoexit.bench.document import Limit, Product
 from endoexit.bench.ratios import spread
-from endoexit.bench.records import Limit, Product
 
 SIDE = 1536  # within a few per cent of the rate of any larger one, in milliseconds
 Numbers = Literal["f32", "bf16", "int8"]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.bundles import open_source
+from endoexit.artifacts.bundle import open_source
 from endoexit.errors import EndoexitError
 from endoexit.policy import fixed_exit
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.opening import Floats, open_backend
+from endoexit.runtime.session import Floats, open_backend
 from endoexit.runtime.stream import predict_stream
 
 BATCHES = (1, 8, 32)
@@ -35,7 +35,7 @@ def measure_memory(
 
     Args:
         path: a run or a bundle.
-        precision: see `endoexit.runtime.opening.computed_in`.
+        precision: see `endoexit.runtime.session.computed_in`.
         threads: of a stage.
         batches: sizes of a full batch.
 

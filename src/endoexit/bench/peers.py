@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from endoexit.bundles import STAGES, Bundle, BundleConfig, ExitFacts, Source
-from endoexit.data.images import Preprocessing
+from endoexit.artifacts.bundle import STAGES, Bundle, BundleConfig, ExitFacts, Source
 from endoexit.errors import UsageError, unknown_name
 from endoexit.export.graphs import (
     all_exits_graph,
@@ -20,12 +19,13 @@ from endoexit.export.graphs import (
     write_onnx,
     write_openvino,
 )
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import StagedClassifier, create_model
 from endoexit.models.catalog import list_models
 from endoexit.policy import fixed_exit
+from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Backend, Engine
-from endoexit.runtime.opening import Floats, has_bf16, precision_name
-from endoexit.runtime.torch_backend import TorchBackend
+from endoexit.runtime.session import Floats, has_bf16, precision_name
 
 Kind = Literal["torch", "onnx", "openvino"]
 
@@ -239,9 +239,9 @@ def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder:
     )
     bundle = Bundle(folder, config)
     if way.kind == "openvino":
-        from endoexit.runtime.openvino_backend import OpenVinoBackend  # noqa: PLC0415  (an extra)
+        from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415  (an extra)
 
         return OpenVinoBackend(bundle, floats, name, threads)
-    from endoexit.runtime.onnx_backend import OnnxBackend  # noqa: PLC0415
+    from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
 
     return OnnxBackend(bundle, name, threads)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from endoexit.bench.records import Ratio, Spread
+from endoexit.bench.document import Ratio, Spread
 
 Times = Mapping[str, Sequence[float]]
 """Milliseconds of each contender; entry i of all is one round (see `take_turns`)."""

@@ -7,16 +7,16 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.artifacts.bundle import Bundle, Source
 from endoexit.bench.limit import Numbers
 from endoexit.bench.peers import Kind
-from endoexit.bundles import Bundle, Source
-from endoexit.evaluation.complexity import catalog_complexity
 from endoexit.evaluation.latency import Contender
-from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import Work
+from endoexit.models.cost import catalog_complexity
 from endoexit.policy import fixed_exit
+from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images
-from endoexit.runtime.opening import Floats, open_engine
+from endoexit.runtime.session import Floats, open_engine
 
 FINAL = "final exit"
 POLICY = "policy"
@@ -83,7 +83,7 @@ def open_subject(
     precision: Floats | None = None,
     threads: int | None = None,
 ) -> Subject:
-    """Open a run or a bundle; see `endoexit.runtime.opening.open_engine`."""
+    """Open a run or a bundle; see `endoexit.runtime.session.open_engine`."""
     opened = open_engine(path, threshold=threshold, threads=threads, precision=precision)
     return Subject(opened.source, opened.engine, opened.decided_by)
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from endoexit.bench.document import Throughput
 from endoexit.bench.ratios import ratio_of, spread
-from endoexit.bench.records import Throughput
-from endoexit.evaluation.progress import Track
 from endoexit.evaluation.turns import take_turns
 from endoexit.policy import fixed_exit
+from endoexit.progress import Track
 from endoexit.runtime.engine import Backend, Engine, Group, Images, Rows
 from endoexit.runtime.stream import predict_stream
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from endoexit.data.audit import Audit, Folds
+    from endoexit.audit.findings import Audit, Folds
     from endoexit.data.crossing import Crossing
 
 _NAMED = 8  # so many files are named on the screen; all of them stand in audit.json
@@ -58,8 +58,8 @@ def audit(
 
     Example: `endoexit audit kvasir --threshold 15 --out kvasir-audit.json`
     """
-    from endoexit.data.audit import audit_images
-    from endoexit.data.audit_files import audit_document, write_audit, write_groups
+    from endoexit.audit.document import audit_document, write_audit, write_groups
+    from endoexit.audit.findings import audit_images
     from endoexit.data.duplicates import check_threshold
     from endoexit.data.folders import list_images
 
@@ -109,8 +109,8 @@ def _what_was_read(found: "Audit") -> "Iterator[str]":
 
 
 def _class_table(found: "Audit") -> "Table":
-    from endoexit.data.audit_files import size_counts
-    from endoexit.data.shortcuts import frame_shares
+    from endoexit.audit.document import size_counts
+    from endoexit.audit.shortcuts import frame_shares
 
     table = _table("class", "images", "share", "sizes", "border", "bordered", "inset")
     shares = frame_shares(found.images)

@@ -12,7 +12,7 @@ from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdO
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from endoexit.bench.records import Benchmark, Spread
+    from endoexit.bench.document import Benchmark, Spread
 
 ROUNDS = 20
 MISSING = "–"

@@ -15,9 +15,9 @@ from endoexit.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from endoexit.evaluation.calibrate import Calibrated
+    from endoexit.artifacts.run import Run
+    from endoexit.evaluation.fitting import Calibrated
     from endoexit.policy import ExitPolicy
-    from endoexit.runs import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -118,9 +118,9 @@ def calibrate(
     )
     rules = RuleOptions(rule, thresholds, candidates, temperature)
 
+    from endoexit.artifacts.run import open_run
     from endoexit.data.manifest import read_manifest
-    from endoexit.evaluation.calibrate import CalibrationOptions, calibrate_run
-    from endoexit.runs import open_run
+    from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
@@ -145,7 +145,7 @@ def _promised(run: "Run") -> str:
     """Return what the policy promises that stands in a run already; empty for nothing."""
     from endoexit.errors import PolicyError
     from endoexit.policy import ExitPolicy
-    from endoexit.runtime.opening import POLICY
+    from endoexit.runtime.session import POLICY
 
     try:
         policy = ExitPolicy.read(run.path / POLICY)
@@ -156,7 +156,7 @@ def _promised(run: "Run") -> str:
 
 def _print(output: Output, found: "Calibrated") -> None:
     from endoexit.cli.tables import compact_table, paragraph
-    from endoexit.policy.calibrate import FELL_BACK
+    from endoexit.policy.search import FELL_BACK
 
     result, policy = found.result, found.result.policy
     names = [*map(str, range(1, policy.num_exits)), "final"]

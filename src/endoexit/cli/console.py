@@ -67,8 +67,8 @@ class Output:
 
     def warn_if_unfinished(self, *folders: Path) -> None:
         """Warn of runs with weights whose training has not ended; bundles are always whole."""
-        from endoexit.bundles import is_bundle
-        from endoexit.runs import WEIGHTS, open_run
+        from endoexit.artifacts.bundle import is_bundle
+        from endoexit.artifacts.run import WEIGHTS, open_run
 
         for folder in folders:
             if not (folder / WEIGHTS).is_file() or is_bundle(folder):

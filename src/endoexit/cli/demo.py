@@ -32,7 +32,7 @@ def demo(
     from endoexit.cli.evaluate import evaluate
     from endoexit.cli.predict import predict
     from endoexit.cli.report import report
-    from endoexit.data.phantom import render_phantom
+    from endoexit.phantom.render import render_phantom
 
     output = Output(as_json)
     # The commands below print for people; with --json that is for stderr.
@@ -94,8 +94,8 @@ def _prepare(output: Output, folder: Path, manifest: Path, seed: int) -> None:
 
 
 def _train(output: Output, manifest: Path, run: Path, epochs: int, seed: int) -> None:
+    from endoexit.artifacts.run import open_run
     from endoexit.cli.train import train
-    from endoexit.runs import open_run
 
     if run.exists() and (run / "config.json").is_file():
         made = open_run(run)

@@ -16,7 +16,7 @@ from endoexit.cli.console import (
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
-    from endoexit.bundles import Source
+    from endoexit.artifacts.bundle import Source
     from endoexit.data.manifest import Manifest
 
 
@@ -69,7 +69,7 @@ def evaluate(
     if threads is not None and not timing:
         raise UsageError("--threads is about measured times: leave it out, or --no-timing.")
 
-    from endoexit.bundles import open_source
+    from endoexit.artifacts.bundle import open_source
     from endoexit.cli.evaluation_tables import print_evaluation
     from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from endoexit.cli.console import Output
-    from endoexit.evaluation.records import (
+    from endoexit.evaluation.document import (
         Adaptive,
         Estimate,
         Evaluation,
@@ -213,7 +213,7 @@ def _facts(found: "Evaluation") -> Iterator[str]:
 
 def _notes(found: "Evaluation") -> Iterator[str]:
     """Yield why a score is missing, or what it leaves out, and of which rows; doubtful times."""
-    from endoexit.evaluation.records import FALLING
+    from endoexit.evaluation.document import FALLING
 
     rows: defaultdict[str, list[str]] = defaultdict(list)
     for row in found.rows:

@@ -35,10 +35,10 @@ def explain(
 
     Example: `endoexit explain runs/nano polyp.jpg 'more/*.png' --out explained`
     """
-    from endoexit.bundles import results_folder
+    from endoexit.artifacts.bundle import results_folder
     from endoexit.report.explain import explain as write_page
     from endoexit.report.explain import open_explainable
-    from endoexit.runtime.sources import image_paths
+    from endoexit.runtime.inputs import image_paths
 
     output = Output(as_json)
     folder = results_folder(run, out)

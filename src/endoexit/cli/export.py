@@ -50,9 +50,9 @@ def export(
 
     Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`
     """
+    from endoexit.artifacts.run import open_run
     from endoexit.data.manifest import read_manifest
     from endoexit.export.export import ExportOptions, export_run
-    from endoexit.runs import open_run
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
@@ -71,8 +71,8 @@ def export(
 
 def _print(output: Output, exported: "Exported") -> None:
     from endoexit.cli.tables import compact_table, paragraph
-    from endoexit.policy.calibrate import FELL_BACK
     from endoexit.policy.promises import promise_words
+    from endoexit.policy.search import FELL_BACK
 
     bundle, config = exported.bundle, exported.bundle.config
     rows = [

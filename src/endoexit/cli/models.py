@@ -23,8 +23,8 @@ def models(
     Example: `endoexit models --size 128 --classes 5`
     """
     from endoexit.cli.tables import compact_table, five_characters, paragraph
-    from endoexit.evaluation.complexity import LEFT_OUT, catalog_complexity
     from endoexit.models import list_models
+    from endoexit.models.cost import LEFT_OUT, catalog_complexity
 
     names = list_models()
     counted = {}

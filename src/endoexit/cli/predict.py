@@ -14,7 +14,7 @@ import typer
 from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdOption, progress
 
 if TYPE_CHECKING:
-    from endoexit.runtime.output import Layout, Write
+    from endoexit.runtime.outputs.tables import Layout, Write
     from endoexit.runtime.predictor import Row
 
 BATCH_SIZE = 16
@@ -62,10 +62,10 @@ def predict(
     use only; not a medical device.
     """
     from endoexit.errors import DataError
-    from endoexit.runtime.opening import NO_POLICY, open_engine
-    from endoexit.runtime.output import Layout, check_suffix
+    from endoexit.runtime.inputs import image_paths
+    from endoexit.runtime.outputs.tables import Layout, check_suffix
     from endoexit.runtime.predictor import predict_paths
-    from endoexit.runtime.sources import image_paths
+    from endoexit.runtime.session import NO_POLICY, open_engine
 
     output = Output(as_json)
     if out is not None:
@@ -165,7 +165,7 @@ def _writing(
     out: Path | None, layout: "Layout", records: list[dict[str, Any]] | None
 ) -> Iterator["Write"]:
     """Yield what takes the rows: a file, the list for the document, the terminal or a pipe."""
-    from endoexit.runtime.output import csv_lines, writing
+    from endoexit.runtime.outputs.tables import csv_lines, writing
 
     if out is not None:
         with writing(out, layout) as write:
@@ -216,7 +216,7 @@ def _printable(text: str) -> str:
 @contextlib.contextmanager
 def _counting(paths: list[str], out: Path | None, as_json: bool) -> Iterator[Callable[[], None]]:
     """Yield what counts one image on a bar, unless the rows themselves show on the terminal."""
-    from endoexit.runtime.sources import STDIN, image_paths
+    from endoexit.runtime.inputs import STDIN, image_paths
 
     rows_show = out is None and not as_json and _on_terminal(sys.stdout)
     if rows_show or not _on_terminal(sys.stderr):

@@ -36,7 +36,7 @@ def table3(*, as_json: JsonOption = False) -> None:
     from endoexit.cli.tables import paragraph
     from endoexit.errors import ModelError
     from endoexit.evaluation import table3 as paper
-    from endoexit.evaluation.complexity import LEFT_OUT
+    from endoexit.models.cost import LEFT_OUT
 
     rows = paper.reproduce_table3()
     agreeing = [row for row in rows if row.agrees]

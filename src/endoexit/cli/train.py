@@ -14,7 +14,7 @@ from endoexit.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from endoexit.runs import Run
+    from endoexit.artifacts.run import Run
 
 MODEL, RECIPE = "ee_hifuse_nano", "small-data"
 

@@ -13,9 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from endoexit.data.duplicates import HASH_BITS, difference_hash
 from endoexit.data.folders import ImageFile, Listing
 from endoexit.data.frame import Frame, measure_frame
-from endoexit.data.images import read_image
 from endoexit.errors import ImageError
 from endoexit.files import sha256_file
+from endoexit.images.decode import read_image
 
 
 @dataclass(frozen=True, slots=True)

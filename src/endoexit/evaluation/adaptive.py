@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.evaluation.complexity import Complexity
+from endoexit.evaluation.document import Adaptive, Estimate, PromiseShown, Reference
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
 from endoexit.evaluation.logits import RoleLogits
-from endoexit.evaluation.records import Adaptive, Estimate, PromiseShown, Reference
+from endoexit.models.cost import Complexity
 from endoexit.policy import ExitPolicy
 from endoexit.policy.comparisons import oracle, random_assignment, random_right
 from endoexit.policy.logits import LogitSet

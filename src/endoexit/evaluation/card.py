@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from endoexit.artifacts.card import table_cell
+from endoexit.evaluation.document import Adaptive, Evaluation, Row
 from endoexit.evaluation.figures import MISSING, percent_with_interval
-from endoexit.evaluation.records import Adaptive, Evaluation, Row
 from endoexit.policy.promises import promise_words
-from endoexit.training.card import table_cell
 
 
 def card_figures(found: Evaluation) -> str:

@@ -1,6 +1,6 @@
 """One figure with its interval as text, the same in tables, cards and pages."""
 
-from endoexit.evaluation.records import Estimate
+from endoexit.evaluation.document import Estimate
 
 MISSING = "–"
 

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoexit.bundles import Source
-from endoexit.evaluation.progress import Bar, Track, silent
-from endoexit.evaluation.records import Time, Timing
+from endoexit.artifacts.bundle import Source
+from endoexit.evaluation.document import Time, Timing
 from endoexit.evaluation.turns import take_turns
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.progress import Bar, Track, silent
 from endoexit.runtime.engine import Engine, Prediction
-from endoexit.runtime.opening import Floats, open_backend
+from endoexit.runtime.session import Floats, open_backend
 
 ROUNDS = 30
 INCLUDES = (
@@ -85,7 +85,7 @@ def measure_run(
         policy: the adaptive rule; None for none.
         exits: (N,) where each image leaves under `policy`, 1 to M.
         twin: another run, whose last exit is timed, and the cohort as it takes it.
-        precision: see `endoexit.runtime.opening.computed_in`.
+        precision: see `endoexit.runtime.session.computed_in`.
         threads: of one stage, by default all cores that this process may use.
         rounds: measurements of each contender, after the warm-up.
         track: shows progress.
@@ -144,7 +144,7 @@ def answers_by_the_clock(
         run: the network.
         images: uint8 (N, S, S, 3), preprocessed.
         policy: with a deadline.
-        precision: see `endoexit.runtime.opening.computed_in`.
+        precision: see `endoexit.runtime.session.computed_in`.
         threads: of one stage, by default all cores that this process may use.
         track: shows progress.
     """

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoexit.bundles import Source, results_folder
-from endoexit.data.cache import cache_images
+from endoexit.artifacts.bundle import Source, results_folder
+from endoexit.artifacts.run import Run
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import ModelError, UsageError
-from endoexit.evaluation.progress import Bar, Track, silent
 from endoexit.files import replacing, sha256_bytes, write_json
+from endoexit.images.cache import cache_images
 from endoexit.policy.logits import LogitSet
-from endoexit.runs import Run
+from endoexit.progress import Bar, Track, silent
 from endoexit.runtime.exits import Answer, all_exits
-from endoexit.runtime.opening import Floats, computed_in, open_backend
+from endoexit.runtime.session import Floats, computed_in, open_backend
 
 FOLDER = "logits"
 FORMAT_VERSION = 1
@@ -80,11 +80,11 @@ def collect_logits(
     Args:
         run: a run with weights, or a bundle.
         role: one of `endoexit.data.manifest.ROLES`.
-        precision: see `endoexit.runtime.opening.computed_in`.
+        precision: see `endoexit.runtime.session.computed_in`.
         device: "cpu", or "cuda" where there is a GPU.
         manifest: in place of the run's own.
         cache: folder of decoded images, by default the user's.
-        out: folder to keep them in, in place of `endoexit.bundles.results_folder`.
+        out: folder to keep them in, in place of `endoexit.artifacts.bundle.results_folder`.
         track: shows progress.
 
     Raises:

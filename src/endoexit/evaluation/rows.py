@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.evaluation.adaptive import Decision
-from endoexit.evaluation.complexity import Complexity
+from endoexit.evaluation.document import Estimate, Row, Time
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
 from endoexit.evaluation.logits import RoleLogits
-from endoexit.evaluation.records import Estimate, Row, Time
 from endoexit.evaluation.scores import score
+from endoexit.models.cost import Complexity
 from endoexit.policy import softmax
 
 FINAL, TWIN, ADAPTIVE = "final", "twin", "adaptive"

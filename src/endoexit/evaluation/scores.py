@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from endoexit.evaluation.document import ClassScores, Estimate, Scores
 from endoexit.evaluation.intervals import (
     Floats,
     GroupBootstrap,
     estimate,
     exact_interval,
 )
-from endoexit.evaluation.records import ClassScores, Estimate, Scores
 
 ECE_BINS = 15
 

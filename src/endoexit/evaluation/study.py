@@ -6,24 +6,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.bundles import Source, results_folder
-from endoexit.data.cache import cache_images
+from endoexit.artifacts.bundle import Source, results_folder
+from endoexit.artifacts.card import put_figures
+from endoexit.artifacts.run import Run
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import UsageError
 from endoexit.evaluation.adaptive import Decision, describe
 from endoexit.evaluation.card import card_figures
-from endoexit.evaluation.complexity import LEFT_OUT, Complexity, catalog_complexity
+from endoexit.evaluation.document import Evaluation, Images, Subject
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 from endoexit.evaluation.latency import ROUNDS, Measured, answers_by_the_clock, measure_run
 from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
-from endoexit.evaluation.progress import Track, silent
-from endoexit.evaluation.records import Evaluation, Images, Subject
 from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
+from endoexit.images.cache import cache_images
 from endoexit.machine import library_versions
+from endoexit.models.cost import LEFT_OUT, Complexity, catalog_complexity
 from endoexit.policy import threshold_policy
-from endoexit.runs import Run
-from endoexit.runtime.opening import POLICY, read_policy
-from endoexit.training.card import put_figures
+from endoexit.progress import Track, silent
+from endoexit.runtime.session import POLICY, read_policy
 
 EVALUATION = "evaluation.json"
 THRESHOLD = 0.9
@@ -43,7 +43,7 @@ class Options:
         role: of the images.
         threshold: of the largest probability, in [0, 1]; by default the run's `policy.json`
             decides, and `THRESHOLD` without one.
-        precision: see `endoexit.runtime.opening.computed_in`.
+        precision: see `endoexit.runtime.session.computed_in`.
         device: that computes the logits; times are measured on the CPU.
         timing: measure times.
         rounds: measurements of each exit.
@@ -52,7 +52,7 @@ class Options:
         seed: of the bootstrap.
         cache: folder of decoded images; by default the user's.
         out: folder for the document and the logits; by default see
-            `endoexit.bundles.results_folder`.
+            `endoexit.artifacts.bundle.results_folder`.
     """
 
     role: str = "test"
@@ -81,7 +81,7 @@ def evaluation_path(run: Source, role: str, manifest_sha256: str, out: Path | No
         run: that was evaluated.
         role: of the images.
         manifest_sha256: of the manifest that gave it.
-        out: the folder that was asked for; by default see `endoexit.bundles.results_folder`.
+        out: the folder that was asked for; by default see `artifacts.bundle.results_folder`.
 
     Raises:
         UsageError: a folder in a bundle.

@@ -10,16 +10,16 @@ from math import prod
 
 from torch import Tensor, nn
 
-from endoexit.evaluation.complexity import (
+from endoexit.models import StagedClassifier
+from endoexit.models.cost import (
     Complexity,
     blank_images,
     blank_model,
     dry_run,
     measure_complexity,
 )
-from endoexit.models import StagedClassifier
-from endoexit.models.fusion import ChannelGate, FusionBlock
-from endoexit.models.layers import MapLinear
+from endoexit.models.hifuse.fusion import ChannelGate, FusionBlock
+from endoexit.models.hifuse.layers import MapLinear
 
 SIZE, CLASSES = 224, 8
 PUBLISHED_PARAMETERS = 123_272_666
@@ -71,7 +71,7 @@ class Comparison:
         paper: the row as printed.
         parameters: counted by the paper's rules.
         operations: likewise.
-        true_parameters: see `endoexit.evaluation.complexity`.
+        true_parameters: see `endoexit.models.cost`.
         true_macs: likewise.
     """
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from endoexit.evaluation.progress import Bar
+from endoexit.progress import Bar
 
 WARM_UP = 3
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from endoexit.bundles import BundleConfig
+from endoexit.artifacts.bundle import BundleConfig
 from endoexit.files import write_text
 from endoexit.policy import ExitPolicy
 from endoexit.policy.promises import promise_words

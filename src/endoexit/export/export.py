@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.bundles import (
+from endoexit.artifacts.bundle import (
     BUNDLE,
     STAGES,
     BackendName,
@@ -17,21 +17,21 @@ from endoexit.bundles import (
     StateShapes,
     write_bundle,
 )
+from endoexit.artifacts.run import Run
 from endoexit.data.manifest import Manifest
 from endoexit.errors import ModelError, UsageError, counted
-from endoexit.evaluation.calibrate import require_unseen
-from endoexit.evaluation.complexity import catalog_complexity
+from endoexit.evaluation.fitting import require_unseen
 from endoexit.evaluation.logits import collect_logits
-from endoexit.evaluation.progress import Track, silent
 from endoexit.export.card import write_bundle_card
 from endoexit.export.policies import RunPolicy, read_run_policy
 from endoexit.export.requirements import computed_names, require_export
 from endoexit.export.stages import write_stages
 from endoexit.files import replacing_folder
 from endoexit.machine import describe_machine, library_versions
+from endoexit.models.cost import catalog_complexity
 from endoexit.policy import ExitPolicy
-from endoexit.runs import Run
-from endoexit.runtime.opening import POLICY
+from endoexit.progress import Track, silent
+from endoexit.runtime.session import POLICY
 
 LARGEST_DROP = 0.01
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from endoexit.files import replacing
 from endoexit.models import StagedClassifier, State
-from endoexit.models.layers import MapLinear
+from endoexit.models.hifuse.layers import MapLinear
 
 # The exporters look at an example; with one image they would take the batch for a constant.
 EXAMPLES = 2

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from endoexit.bundles import Bundle
-from endoexit.data.cache import cache_images
+from endoexit.artifacts.bundle import Bundle
+from endoexit.artifacts.run import Run
 from endoexit.data.manifest import Manifest
 from endoexit.errors import PolicyError, RunError
-from endoexit.evaluation.calibrate import (
+from endoexit.evaluation.fitting import (
     CalibrationOptions,
     find_run_policy,
     measured_costs,
@@ -16,13 +16,13 @@ from endoexit.evaluation.calibrate import (
     require_unseen,
 )
 from endoexit.evaluation.latency import measure_run
-from endoexit.evaluation.progress import Track
+from endoexit.images.cache import cache_images
 from endoexit.policy import ExitPolicy
 from endoexit.policy.candidates import RuleOptions
+from endoexit.policy.document import Costs, Request
 from endoexit.policy.goals import Goal, make_goal
-from endoexit.policy.records import Costs, Request
-from endoexit.runs import Run
-from endoexit.runtime.opening import POLICY, Floats
+from endoexit.progress import Track
+from endoexit.runtime.session import POLICY, Floats
 
 TIMED_IMAGES = 30
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.data.cache import cache_images
-from endoexit.data.images import Preprocessing
 from endoexit.data.manifest import Manifest
+from endoexit.images.cache import cache_images
+from endoexit.images.preprocessing import Preprocessing
 
 IMAGES = 256
 

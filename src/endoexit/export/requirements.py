@@ -2,9 +2,9 @@
 
 import importlib.util
 
-from endoexit.bundles import BackendName, BundlePrecision
+from endoexit.artifacts.bundle import BackendName, BundlePrecision
 from endoexit.errors import UsageError
-from endoexit.runtime.opening import Floats, has_bf16, precision_name, require_backend
+from endoexit.runtime.session import Floats, has_bf16, precision_name, require_backend
 
 PRECISIONS: dict[BackendName, tuple[BundlePrecision, ...]] = {
     "openvino": ("f32", "bf16", "int8"),

@@ -1,8 +1,8 @@
 """Staged early-exit networks: one interface, a catalog of names, published weights."""
 
 from endoexit.models.catalog import create_model, list_models, model_config, single_exit_twin
-from endoexit.models.hifuse import HiFuse, HiFuseConfig
-from endoexit.models.published import PublishedReport, load_published_hifuse
+from endoexit.models.hifuse.network import HiFuse, HiFuseConfig
+from endoexit.models.hifuse.published import PublishedReport, load_published_hifuse
 from endoexit.models.staged import Stage, StagedClassifier, State
 
 __all__ = [

@@ -3,7 +3,7 @@
 from typing import Any
 
 from endoexit.errors import unknown_name
-from endoexit.models.hifuse import HiFuse, HiFuseConfig
+from endoexit.models.hifuse.network import HiFuse, HiFuseConfig
 from endoexit.models.staged import StagedClassifier
 
 EXITS = (1, 2, 3)  # the paper's: behind the first three fusion blocks

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from endoexit.errors import PolicyError, UsageError
+from endoexit.policy.document import Costs, FrontPoint
 from endoexit.policy.guarantee import UnitChoice
-from endoexit.policy.records import Costs, FrontPoint
 from endoexit.policy.risks import Risk, parse_risk
 
 _BUDGET = re.compile(

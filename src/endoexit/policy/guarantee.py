@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError
+from endoexit.policy.document import Promise
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.pvalues import betting_p_value, binomial_p_value, smallest_sample
-from endoexit.policy.records import Promise
 from endoexit.policy.risks import LossTable, Risk
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
+from endoexit.documents import Record
 from endoexit.errors import PolicyError
 from endoexit.files import write_text
 from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, confidence, softmax
-from endoexit.policy.records import Costs, FrontPoint, Promise, Provenance, Request
-from endoexit.records import Record
+from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance, Request
 
 Rule = Literal["max_probability", "entropy", "margin", "patience", "fixed"]
 Threshold = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]

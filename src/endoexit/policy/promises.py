@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.policy.document import Promise
 from endoexit.policy.guarantee import group_numbers, unit_losses
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.records import Promise
 from endoexit.policy.risks import Risk, loss_table, parse_risk
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit, ndtr
 
-from endoexit.policy.calibrate import find_policy
+from endoexit.policy.document import Costs
 from endoexit.policy.goals import Guarantee
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.records import Costs
 from endoexit.policy.risks import RiskName
+from endoexit.policy.search import find_policy
 
 CLASSES = ("other", "finding")
 RISK_CLASSES: dict[RiskName, str | None] = {

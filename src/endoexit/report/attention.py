@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from endoexit.bundles import Source
-from endoexit.models.exits import CbamHead
-from endoexit.models.hifuse import HiFuse
+from endoexit.artifacts.bundle import Source
+from endoexit.models.heads import CbamHead
+from endoexit.models.hifuse.network import HiFuse
 from endoexit.models.staged import StagedClassifier, State
 from endoexit.report.material import ExitAttention
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from endoexit.data.audit_summary import AuditSummary, read_audit
+from endoexit.audit.summary import AuditSummary, read_audit
 from endoexit.errors import DataError, counted
 from endoexit.report.material import Absent
 from endoexit.report.words import percent

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.data.images import Preprocessing
 from endoexit.errors import ImageError
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, softmax
 from endoexit.report.masks import Mask, Masks, read_mask
 from endoexit.report.material import Absent, ExitAttention, Network

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from endoexit.evaluation.records import ClassScores, Row
+from endoexit.evaluation.document import ClassScores, Row
 from endoexit.report.material import Material
 from endoexit.report.style import (
     FAINT,

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from endoexit.bundles import Bundle, Source, results_folder
+from endoexit.artifacts.bundle import Bundle, Source, results_folder
 from endoexit.errors import UsageError
-from endoexit.evaluation.records import Evaluation
+from endoexit.evaluation.document import Evaluation
 from endoexit.policy import ExitPolicy, threshold_policy
 from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.goals import make_goal
@@ -71,7 +71,7 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
 
 def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
     """Return the command that finds a policy again; None where nobody kept what was asked for."""
-    from endoexit.evaluation.calibrate import natural_unit  # noqa: PLC0415  (it needs torch)
+    from endoexit.evaluation.fitting import natural_unit  # noqa: PLC0415  (it needs torch)
 
     if policy.request is None:
         return None

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.bundles import open_source
-from endoexit.data.images import Preprocessing
+from endoexit.artifacts.bundle import open_source
 from endoexit.errors import ImageError, UsageError
-from endoexit.evaluation.progress import Track, silent
 from endoexit.files import replacing, write_text
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
+from endoexit.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.material import Absent, Network
 from endoexit.report.opening import network_of
@@ -19,7 +19,7 @@ from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
 from endoexit.runtime.exits import Answer, all_exits
-from endoexit.runtime.opening import Floats, choose_policy, open_backend
+from endoexit.runtime.session import Floats, choose_policy, open_backend
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -82,8 +82,8 @@ def open_explainable(
 
     Args:
         path: the folder.
-        threshold: as in `endoexit.runtime.opening.open_engine`.
-        precision: that the answers are computed in; see `endoexit.runtime.opening.computed_in`.
+        threshold: as in `endoexit.runtime.session.open_engine`.
+        precision: that the answers are computed in; see `endoexit.runtime.session.computed_in`.
             Where the network looks is always computed in f32.
 
     Raises:

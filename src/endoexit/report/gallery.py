@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.evaluation.records import Evaluation
+from endoexit.evaluation.document import Evaluation
 
 MAX_CLASSES = 40  # three images each; of more classes those with most images are shown
 MAX_ERRORS = 8

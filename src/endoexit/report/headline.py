@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from endoexit.errors import counted
+from endoexit.evaluation.document import Estimate, PromiseShown, Time
 from endoexit.evaluation.figures import percent_with_interval
-from endoexit.evaluation.records import Estimate, PromiseShown, Time
 from endoexit.report.material import Material
 from endoexit.report.words import in_print, percent, points, significant
 

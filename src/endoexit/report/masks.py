@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from endoexit.data.frame import field_of_view
-from endoexit.data.images import Preprocessing, read_image
 from endoexit.errors import DataError, ImageError
+from endoexit.evaluation.document import Estimate
 from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.intervals import GroupBootstrap
-from endoexit.evaluation.progress import Track
-from endoexit.evaluation.records import Estimate
+from endoexit.images.decode import read_image
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.progress import Track
 from endoexit.report.material import Absent, ExitAttention, Material
 from endoexit.report.pictures import resized
 from endoexit.report.style import INK, QUIET, Picture, draw, exit_style, percent_axis

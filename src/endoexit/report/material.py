@@ -8,10 +8,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.data.audit_summary import AuditSummary
-from endoexit.data.images import Preprocessing
-from endoexit.data.phantom import is_phantom
-from endoexit.evaluation.records import Evaluation
+from endoexit.audit.summary import AuditSummary
+from endoexit.evaluation.document import Evaluation
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
 
 

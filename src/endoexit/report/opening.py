@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.bundles import Bundle, Source, open_source, results_folder
+from endoexit.artifacts.bundle import Bundle, Source, open_source, results_folder
+from endoexit.artifacts.run import MANIFEST
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, counted
-from endoexit.evaluation.records import Evaluation
+from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.policy import ExitPolicy
 from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
-from endoexit.runs import MANIFEST
-from endoexit.runtime.opening import policy_file
+from endoexit.runtime.session import policy_file
 
 EVALUATION, METRICS = "evaluation.json", "metrics.csv"
 

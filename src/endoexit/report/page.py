@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from endoexit import __version__
-from endoexit.evaluation.progress import Track, silent
+from endoexit.progress import Track, silent
 from endoexit.report.audit import audit_facts
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from endoexit.data.images import Preprocessing, read_image
+from endoexit.images.decode import read_image
+from endoexit.images.preprocessing import Preprocessing
 
 SIDE = 168  # the longer side, in CSS pixels
 _QUALITY = 82

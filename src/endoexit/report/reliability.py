@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoexit.evaluation.intervals import exact_interval
 from endoexit.policy import softmax
-from endoexit.policy.calibration import CALIBRATION_BINS, negative_log_likelihood, ranking_auroc
+from endoexit.policy.temperature import CALIBRATION_BINS, negative_log_likelihood, ranking_auroc
 from endoexit.report.material import Absent, Material
 from endoexit.report.style import FAINT, INK, QUIET, Picture, draw, exit_style
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from endoexit.artifacts.run import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
 from endoexit.errors import counted
-from endoexit.evaluation.records import FALLING
+from endoexit.evaluation.document import FALLING
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
 from endoexit.report.words import by_the_clock, some
-from endoexit.runs import MANIFEST
 
 
 def licence(material: Material) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from endoexit.errors import counted
+from endoexit.evaluation.document import Row
 from endoexit.evaluation.figures import (
     MISSING,
     percent_with_interval,
 )
-from endoexit.evaluation.records import Row
-from endoexit.policy.calibration import CALIBRATION_BINS
+from endoexit.policy.temperature import CALIBRATION_BINS
 from endoexit.report.classes import row_title
 from endoexit.report.masks import MaskStudy
 from endoexit.report.material import Absent, Material

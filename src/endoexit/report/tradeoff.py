@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from endoexit.errors import counted
+from endoexit.evaluation.document import Evaluation, Row
 from endoexit.evaluation.figures import percent_with_interval
-from endoexit.evaluation.records import Evaluation, Row
 from endoexit.report.labels import Label, place_labels
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from endoexit.evaluation.document import Estimate
 from endoexit.evaluation.figures import MISSING, points_with_interval, with_interval
-from endoexit.evaluation.records import Estimate
 from endoexit.policy import ExitPolicy
 
 _MINUS = "−"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoexit.bundles import results_folder
-from endoexit.evaluation.progress import Track, silent
+from endoexit.artifacts.bundle import results_folder
 from endoexit.files import replacing, write_text
+from endoexit.progress import Track, silent
 from endoexit.report.material import Material
 from endoexit.report.page import report_page
 

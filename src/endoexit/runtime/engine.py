@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from endoexit.data.images import Preprocessing
 from endoexit.errors import PolicyError, UsageError
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
 from endoexit.runtime.forecast import StageTimes
 

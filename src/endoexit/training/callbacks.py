@@ -11,9 +11,9 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
+from endoexit.artifacts.run import WEIGHTS
 from endoexit.files import write_text
 from endoexit.models.weights import save_weights
-from endoexit.runs import WEIGHTS
 from endoexit.training.module import ExitTraining
 
 METRICS = "metrics.csv"

@@ -22,12 +22,12 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from endoexit.data.cache import cache_images
+from endoexit.artifacts.card import write_training_card
+from endoexit.artifacts.run import CARD, WEIGHTS, Run, open_run
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import EndoexitError, RunError, UsageError
-from endoexit.runs import CARD, WEIGHTS, Run, open_run
+from endoexit.images.cache import cache_images
 from endoexit.training.callbacks import METRICS, KeepRun
-from endoexit.training.card import write_training_card
 from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.loading import Batch, CachedDataset, make_loader
 from endoexit.training.module import ExitTraining

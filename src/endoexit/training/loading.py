@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from endoexit.data.cache import CachedImages
+from endoexit.images.cache import CachedImages
 
 Batch = tuple[Tensor, Tensor]
 

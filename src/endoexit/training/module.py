@@ -10,8 +10,8 @@ from torch.nn import functional
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from endoexit.data.images import Preprocessing
 from endoexit.errors import TrainingError, UsageError
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import StagedClassifier
 from endoexit.training.augment import Augment, mixup
 from endoexit.training.loading import Batch

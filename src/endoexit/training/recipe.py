@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from endoexit.data.images import Preprocessing
+from endoexit.documents import Record
 from endoexit.errors import UsageError, unknown_name
-from endoexit.records import Record
+from endoexit.images.preprocessing import Preprocessing
 
 MAX_BYTES = 1 << 20
 

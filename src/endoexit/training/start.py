@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
+from endoexit.artifacts.run import CONFIG, MANIFEST, Run, RunConfig, open_run, write_config
 from endoexit.data.manifest import Manifest, read_manifest, sidecar_path, write_manifest
 from endoexit.errors import DataError, UsageError
 from endoexit.files import make_folder, read_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models import create_model, model_config
-from endoexit.runs import CONFIG, MANIFEST, Run, RunConfig, open_run, write_config
 from endoexit.training.module import ExitTraining
 from endoexit.training.recipe import Recipe
 

@@ -1,0 +1,1 @@
+"""Folders on disk that predict: runs and bundles."""

@@ -1,0 +1,288 @@
+"""Decoded images on disk, memory-mapped: epochs and later runs never decode a file again.
+
+Layout of the cache folder, which may be deleted at any time:
+
+    <shelf>/<key>.npy    uint8 (N, S, S, 3), the images of one list in its order
+    <shelf>/<key>.json   SHA-256 of each row's file, and which rows are broken
+    <shelf>/.lock        held by the process that builds
+
+`shelf` stands for all that decides pixels (the geometry of the preprocessing, the
+version of Pillow), `key` for the contents of the list. Files are written whole,
+then renamed, and never changed: reading needs no lock. The `.npy` comes last, so a
+list without it does not exist.
+"""
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from filelock import FileLock
+
+from endoexit.errors import DataError, EndoexitError, ImageError
+from endoexit.files import replacing, sha256_bytes, write_json
+from endoexit.images.decode import read_bytes
+from endoexit.images.preprocessing import Preprocessing
+
+THREADS = min(max(2, os.cpu_count() or 1), 8)
+
+_UNREADABLE = "unreadable"
+_CHUNK = 64  # images under way at once: bounds the memory
+
+Advance = Callable[[int], None]
+Mapped = np.memmap[Any, np.dtype[np.uint8]]
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class CachedImages:
+    """Preprocessed images in the order of their paths.
+
+    Attributes:
+        images: uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
+        errors: index of each broken image, and what is wrong with it.
+    """
+
+    images: Mapped
+    errors: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Return a mask (N,) that is true where there is an image."""
+        mask = np.ones(len(self), dtype=bool)
+        mask[list(self.errors)] = False
+        return mask
+
+
+def cache_directory() -> Path:
+    """Return the default cache folder: `ENDOEXIT_CACHE`, else `~/.cache/endoexit`."""
+    named = os.environ.get("ENDOEXIT_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "endoexit"
+
+
+def cache_images(
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    directory: Path | None = None,
+    advance: Advance = lambda _: None,
+    *,
+    skip_broken: bool = False,
+) -> CachedImages:
+    """Return preprocessed images from the cache, decoding only contents that it does not have.
+
+    Several processes may ask at once: one builds, the others wait and share. A
+    process killed while it builds leaves nothing that is taken for complete.
+
+    Args:
+        paths: the image files.
+        preprocessing: what is done to each; mean and standard deviation play no part.
+        directory: the cache folder, by default `cache_directory()`.
+        advance: called with a number of images done; the numbers add up to len(paths).
+        skip_broken: report broken images in `errors` in place of raising.
+
+    Raises:
+        DataError: there are no paths, or files are broken; the message names all of them.
+        EndoexitError: the cache cannot be written.
+    """
+    if not paths:
+        raise DataError("there are no images to cache: name at least one file.")
+    shelf = _Shelf(directory or cache_directory(), preprocessing)
+    done = 0
+
+    def count(rows: int) -> None:
+        nonlocal done
+        done += rows
+        advance(rows)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests, errors = _identify(paths, pool)
+        found = shelf.open(_key(digests))
+        if found is None:
+            with shelf.locked():
+                # Another process may have built the list while this one waited.
+                found = shelf.open(_key(digests)) or shelf.build(paths, digests, pool, count)
+    advance(len(paths) - done)
+    errors |= {row: f"{paths[row]}: {reason}" for row, reason in found.broken.items()}
+    if errors and not skip_broken:
+        listed = "\n  ".join(errors[row] for row in sorted(errors))
+        raise DataError(
+            f"{len(errors)} of {len(paths)} images cannot be read; restore or remove them, "
+            f"`endoexit audit` finds all of a folder:\n  {listed}"
+        )
+    return CachedImages(found.images, dict(sorted(errors.items())))
+
+
+def _identify(paths: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[list[str], dict[int, str]]:
+    """Return the SHA-256 of every file, and by index what hinders reading."""
+
+    def digest(path: Path) -> str | ImageError:
+        try:
+            return sha256_bytes(read_bytes(path))
+        except ImageError as error:
+            return error
+
+    answers = [answer for chunk in _chunks(paths) for answer in pool.map(digest, chunk)]
+    errors = {row: str(error) for row, error in enumerate(answers) if isinstance(error, ImageError)}
+    return [
+        _UNREADABLE if row in errors else str(answer) for row, answer in enumerate(answers)
+    ], errors
+
+
+def _key(digests: Sequence[str]) -> str:
+    return sha256_bytes("\n".join(digests).encode())[:32]
+
+
+@dataclass(frozen=True)
+class _List:
+    """One complete list: its images, the SHA-256 of each row's file, what is broken."""
+
+    images: Mapped
+    contents: list[str]
+    broken: dict[int, str]
+
+
+class _Shelf:
+    """The lists of one preprocessing geometry."""
+
+    def __init__(self, directory: Path, preprocessing: Preprocessing) -> None:
+        # Another version of the decoder may give other pixels, or read what this one cannot.
+        self.folder = directory / f"{preprocessing.geometry()[:16]}-pillow-{PIL.__version__}"
+        self.preprocessing = preprocessing
+
+    def open(self, key: str) -> _List | None:
+        """Return a complete list, None if it is missing or damaged."""
+        try:
+            facts = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+            contents = [str(digest) for digest in facts["contents"]]
+            broken = {int(row): str(reason) for row, reason in facts["broken"].items()}
+            images = np.lib.format.open_memmap(self.folder / f"{key}.npy", mode="r")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        if images.shape != self._shape(len(contents)) or images.dtype != np.uint8:
+            return None
+        return _List(images, contents, broken)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold this shelf alone, and remove what a killed process left half-written.
+
+        The system ends the hold of a process that dies.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".lock")
+            lock.acquire()
+        except OSError as error:
+            raise EndoexitError(
+                f"cannot write the image cache {self.folder}: {error.strerror or error}. "
+                "Name another folder in ENDOEXIT_CACHE."
+            ) from error
+        try:
+            for left in self.folder.glob(".*.part"):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def build(
+        self,
+        paths: Sequence[Path],
+        digests: Sequence[str],
+        pool: ThreadPoolExecutor,
+        count: Advance,
+    ) -> _List:
+        """Write one list: contents of other lists are copied, the rest is decoded, once each."""
+        rows: dict[str, list[int]] = {}
+        for row, digest in enumerate(digests):
+            if digest != _UNREADABLE:
+                rows.setdefault(digest, []).append(row)
+        broken: dict[int, str] = {}
+        key = _key(digests)
+        with replacing(self.folder / f"{key}.npy") as temporary:
+            with temporary.open("wb") as stream:
+                write = _RowWriter(stream, self._shape(len(paths)))
+                known = self._known()
+                for digest in rows.keys() & known.keys():
+                    images, row = known[digest]
+                    write(rows[digest], images[row])
+                    count(len(rows[digest]))
+                missing = {
+                    digest: paths[at[0]] for digest, at in rows.items() if digest not in known
+                }
+                for digest, pixels in self._decode_all(missing, pool):
+                    if isinstance(pixels, ImageError):
+                        broken |= dict.fromkeys(rows[digest], str(pixels))
+                    else:
+                        write(rows[digest], pixels)
+                    count(len(rows[digest]))
+            write_json(self.folder / f"{key}.json", {"contents": list(digests), "broken": broken})
+        built = self.open(key)
+        if built is None:
+            raise EndoexitError(f"the image cache {self.folder} was changed meanwhile: run again.")
+        return built
+
+    def _decode_all(
+        self, files: dict[str, Path], pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[str, npt.NDArray[np.uint8] | ImageError]]:
+        """Yield the pixels of each file by its SHA-256, or what is wrong with its content."""
+
+        def decode(digest: str) -> npt.NDArray[np.uint8] | ImageError:
+            data = read_bytes(files[digest])
+            if sha256_bytes(data) != digest:
+                raise DataError(f"{files[digest]} changed while it was being cached: run again.")
+            try:
+                return self.preprocessing.load(data)
+            except ImageError as error:
+                return error
+
+        for chunk in _chunks(list(files)):
+            yield from zip(chunk, pool.map(decode, chunk), strict=True)
+
+    def _known(self) -> dict[str, tuple[Mapped, int]]:
+        """Return where the pixels of each content stand."""
+        known: dict[str, tuple[Mapped, int]] = {}
+        for sidecar in sorted(self.folder.glob("*.json")):
+            if (found := self.open(sidecar.stem)) is not None:
+                for row, digest in enumerate(found.contents):
+                    if digest != _UNREADABLE and row not in found.broken:
+                        known.setdefault(digest, (found.images, row))
+        return known
+
+    def _shape(self, count: int) -> tuple[int, int, int, int]:
+        return count, self.preprocessing.size, self.preprocessing.size, 3
+
+
+class _RowWriter:
+    """Writes rows of a `.npy` file in any order, by plain writes.
+
+    Not through a memory map: on a full disk that ends the process by a signal,
+    where a write raises an error that can be told.
+    """
+
+    def __init__(self, stream: BinaryIO, shape: tuple[int, int, int, int]) -> None:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        self._stream, self._start, self._bytes = stream, stream.tell(), math.prod(shape[1:])
+        stream.truncate(self._start + shape[0] * self._bytes)
+
+    def __call__(self, rows: Sequence[int], pixels: npt.NDArray[np.uint8]) -> None:
+        """Write one image at each of `rows`."""
+        for row in rows:
+            self._stream.seek(self._start + row * self._bytes)
+            self._stream.write(pixels.tobytes())
+
+
+def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]

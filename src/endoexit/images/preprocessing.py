@@ -1,0 +1,132 @@
+"""Preprocessing of images: any image becomes the square that a network takes."""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import Field
+
+from endoexit.documents import Record
+from endoexit.errors import DataError, ImageError
+from endoexit.images.decode import MAX_PIXELS, MIN_SIDE, read_image
+
+# Raise this whenever the same file would give other pixels: caches and bundles compare it.
+ALGORITHM_VERSION = 1
+
+_Positive = Annotated[float, Field(gt=0)]
+
+
+@functools.lru_cache(maxsize=16)
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], size: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return what a row of pixels (size · 3) is multiplied by, and what is then subtracted."""
+    scale, shift = 1 / (255 * np.array(std)), np.array(mean) / np.array(std)
+    return np.tile(scale, size).astype(np.float32), np.tile(shift, size).astype(np.float32)
+
+
+class Preprocessing(Record):
+    """How any image becomes the square that a network takes; travels with the weights.
+
+    Resizing is antialiased bilinear interpolation. The image is resized to
+    round(size / crop_ratio), then the central size × size square is kept.
+
+    Attributes:
+        size: side of the network's input, in pixels.
+        resize: `stretch` resizes both sides (the whole image stays in view);
+            `shorter-side` keeps the aspect ratio, and crops the longer side.
+        crop_ratio: share of the resized (shorter) side that the crop keeps.
+        mean: subtracted per channel (R, G, B), on a scale of 0 to 1.
+        std: divided by per channel, on the same scale.
+    """
+
+    size: int = Field(default=224, ge=MIN_SIDE, le=4096)
+    resize: Literal["stretch", "shorter-side"] = "stretch"
+    crop_ratio: float = Field(default=1.0, ge=0.1, le=1.0)
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[_Positive, _Positive, _Positive] = (0.5, 0.5, 0.5)
+
+    def load(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
+        """Read one image and return it as uint8 (size, size, 3).
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return self.apply(read_image(source, at_least=self._resized_side))
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
+
+        Raises:
+            ImageError: the array has another shape or type, or is too elongated.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ImageError(
+                "an image must be a uint8 array (height, width, 3), "
+                f"got {image.dtype} {image.shape}: convert it to 8-bit RGB."
+            )
+        height, width = image.shape[:2]
+        side = self._resized_side
+        wide, high = side, side
+        if self.resize == "shorter-side":
+            shorter = min(height, width)
+            wide, high = round(width * side / shorter), round(height * side / shorter)
+            if wide * high > MAX_PIXELS:
+                raise ImageError(
+                    f"the image is too elongated ({width}×{height} pixels): with a shorter side of "
+                    f"{side} it has more than {MAX_PIXELS // 10**6} megapixels; crop it or remove "
+                    "it."
+                )
+        left, top = (wide - self.size) // 2, (high - self.size) // 2
+        resized = Image.fromarray(image).resize((wide, high), Image.Resampling.BILINEAR)
+        return np.array(resized.crop((left, top, left + self.size, top + self.size)))
+
+    def normalise(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Turn uint8 (B, S, S, 3) into what a network takes: float32 (B, 3, S, S).
+
+        Each value v becomes (v / 255 − mean) / std. In memory the channels stay last, as networks
+        and their engines keep them, and nothing is turned around.
+
+        Raises:
+            DataError: the batch has another shape or type.
+        """
+        expected = (self.size, self.size, 3)
+        if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[1:] != expected:
+            raise DataError(
+                f"a batch must be a uint8 array (B, {self.size}, {self.size}, 3), "
+                f"got {batch.dtype} {batch.shape}: pass images through apply() first."
+            )
+        scale, shift = _scale_and_shift(self.mean, self.std, self.size)
+        rows = batch.reshape(-1, 3 * self.size).astype(np.float32)
+        rows *= scale
+        rows -= shift
+        return rows.reshape(batch.shape).transpose(0, 3, 1, 2)
+
+    def canvas(self, size: int) -> "Preprocessing":
+        """Return the preprocessing that training crops from: the whole image stretched to `size`.
+
+        Mean and standard deviation stay.
+        """
+        return Preprocessing(size=size, mean=self.mean, std=self.std)
+
+    def geometry(self) -> str:
+        """Return a SHA-256 over what decides the uint8 pixels: not mean and standard deviation."""
+        return self._digest(self.model_dump(include={"size", "resize", "crop_ratio"}))
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over all fields and the version of the algorithm."""
+        return self._digest(self.model_dump())
+
+    @property
+    def _resized_side(self) -> int:
+        return round(self.size / self.crop_ratio)
+
+    @staticmethod
+    def _digest(fields: dict[str, object]) -> str:
+        text = json.dumps({"algorithm": ALGORITHM_VERSION, **fields}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

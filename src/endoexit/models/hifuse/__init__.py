@@ -1,0 +1,1 @@
+"""HiFuse and EE-HiFuse: the networks of the two papers."""

@@ -1,0 +1,1 @@
+"""Synthetic endoscopy images, rendered by the program."""

@@ -1,0 +1,1 @@
+"""Engines that run the stages of a network: PyTorch, OpenVINO, ONNX Runtime."""

@@ -1,0 +1,259 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from endoexit.errors import PolicyError, UsageError
+from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.policy.candidates import RuleOptions
+from endoexit.policy.document import Costs
+from endoexit.policy.goals import make_goal
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.search import FELL_BACK, UNPROVEN, find_policy
+from endoexit.policy.temperature import fit_temperatures
+
+COSTS = Costs(values=(10.0, 20.0, 30.0, 40.0), unit="ms", source="stopwatch")
+
+
+def names(data):
+    return tuple(f"class {c}" for c in range(data.num_classes))
+
+
+def find(data, certify=None, options=None, **goal):
+    return find_policy(
+        make_goal(**goal),
+        calibrate=data,
+        certify=certify,
+        costs=COSTS,
+        classes=names(data),
+        options=options or RuleOptions(),
+    )
+
+
+@pytest.fixture
+def large(make_data):
+    """Calibrate and certify cohorts large enough for guarantees."""
+    return make_data(4, images=1500, seed=1), make_data(4, images=1500, seed=2, name="certify")
+
+
+FAMILIES = [
+    RuleOptions(),
+    RuleOptions("entropy", candidates=12, temperature_scaling=False),
+    RuleOptions("margin", thresholds="shared"),
+    RuleOptions(thresholds="geometric"),
+    RuleOptions("patience"),
+    RuleOptions("fixed"),
+]
+
+
+@pytest.mark.parametrize("options", FAMILIES, ids=str)
+@pytest.mark.parametrize("goal", [{"max_ms": 25}, {"mean_exit_cost": 0.625}])
+def test_best_accuracy_under_a_cost(golden, options, goal):
+    data = golden("cal")
+    result = find(data, options=options, **goal)
+    policy = result.policy
+    affordable = [point for point in policy.front if point.cost <= 25]
+    assert result.expected.cost <= 25
+    assert result.expected.accuracy == max(point.accuracy for point in affordable)
+    exits = policy.assign(data.logits)
+    assert np.mean(np.array(COSTS.values)[exits - 1]) == pytest.approx(result.expected.cost)
+    assert (policy.note, policy.promises, policy.costs) == (UNPROVEN, (), COSTS)
+    scaled = fit_temperatures(data) if options.temperature_scaling else (1.0,) * 4
+    assert policy.temperatures == scaled
+    assert [exit.temperature for exit in result.calibration] == list(scaled)
+    assert ExitPolicy.from_json(policy.to_json()) == policy
+
+
+def test_least_cost_for_an_accuracy(golden):
+    data = golden("cal")
+    for goal, floor in (
+        ({"max_accuracy_drop": 0.01}, data.final_accuracy - 0.01),
+        ({"min_accuracy": data.final_accuracy - 0.03}, data.final_accuracy - 0.03),
+    ):
+        result = find(data, **goal)
+        assert result.expected.accuracy >= floor
+        assert result.expected.cost == pytest.approx(
+            min(point.cost for point in result.policy.front if point.accuracy >= floor)
+        )
+
+
+def test_budget_uses_geometric_thresholds(golden):
+    result = find(golden("cal"), budget="1000 images, 25 seconds")
+    assert 24 < result.expected.cost <= 25
+    assert result.policy.note == UNPROVEN
+    for options in (RuleOptions("patience"), RuleOptions(thresholds="shared")):
+        with pytest.raises(UsageError, match="geometric thresholds on a confidence"):
+            find(golden("cal"), options=options, budget="1000 images, 25 seconds")
+
+
+def test_anytime_states_its_deadline(golden):
+    data = golden("cal")
+    result = find(data, deadline_ms=25)
+    assert result.policy.deadline_ms == 25
+    assert result.policy.exit == 4
+    assert result.policy.temperatures == fit_temperatures(data)
+    with pytest.raises(UsageError, match="the clock decides"):
+        find(data, options=RuleOptions("margin"), deadline_ms=25)
+
+
+GUARANTEES = [
+    ["disagreement<=0.1"],
+    ["accuracy_loss<=0.05"],
+    ["missed[class 1]<=0.1"],
+    ["disagreement<=0.1", "accuracy_loss<=0.05", "missed[class 1]<=0.1"],
+]
+
+
+@pytest.mark.parametrize("options", FAMILIES, ids=str)
+@pytest.mark.parametrize("guarantee", GUARANTEES, ids=str)
+def test_guarantee(large, options, guarantee):
+    calibrate, certify = large
+    result = find(calibrate, certify, options, guarantee=guarantee)
+    policy = result.policy
+    assert [f"{promise.risk}<={promise.tolerance}" for promise in policy.promises] == guarantee
+    assert [trial.passed for trial in result.trials[:-1]] == [True] * (len(result.trials) - 1)
+    if policy.note == FELL_BACK:
+        assert (policy.rule, policy.exit) == ("fixed", 4)
+        return
+    chosen = [trial.policy for trial in result.trials if trial.passed][-1]
+    assert policy.assign(certify.logits).tolist() == chosen.assign(certify.logits).tolist()
+    assert all(promise.p_value <= 0.05 for promise in policy.promises)
+    exits = policy.assign(certify.logits)
+    answers = certify.predictions[exits - 1, np.arange(1500)]
+    if guarantee[0].startswith("disagreement"):
+        observed = (answers != certify.predictions[-1]).mean()
+        assert policy.promises[0].observed == pytest.approx(observed)
+    tested = [point.p_value for point in policy.front if point.p_value is not None]
+    assert sum(value <= 0.05 for value in tested) >= len(tested) - 1
+    assert result.expected.exit_shares[-1] < 1.0
+
+
+def test_front_carries_the_p_values_of_its_own_points(large):
+    calibrate, certify = large
+    result = find(calibrate, certify, guarantee=["disagreement<=0.1"])
+    by_thresholds = {trial.policy.thresholds: trial.tests[0].p_value for trial in result.trials}
+    tested = [point for point in result.policy.front if point.p_value is not None]
+    assert len(tested) > 3
+    for point in tested:
+        assert by_thresholds[point.thresholds] == point.p_value
+    # The chosen point is the cheapest that passed; the one beside it failed.
+    passed = [point for point in tested if point.p_value <= 0.05]
+    assert result.policy.thresholds == passed[0].thresholds
+    assert tested[0].p_value > 0.05
+
+
+def test_more_risks_never_make_it_cheaper(large):
+    calibrate, certify = large
+    one = find(calibrate, certify, guarantee=["disagreement<=0.1"]).expected.cost
+    both = find(calibrate, certify, guarantee=["disagreement<=0.1", "disagreement[class 1]<=0.05"])
+    assert both.expected.cost > one
+
+
+def test_falls_back_to_the_final_exit_and_says_so(large):
+    calibrate, certify = large
+    wrong = certify.logits.copy()
+    wrong[:3] = np.roll(wrong[:3], 1, axis=2)  # on certify the early exits are always wrong
+    result = find(
+        calibrate,
+        LogitSet("certify", wrong, certify.labels, np.arange(1500) // 2),
+        guarantee=["disagreement<=0.01", "missed[class 1]<=0.05"],
+    )
+    policy = result.policy
+    expected = fixed_exit(4, 4).model_copy(update={"temperatures": fit_temperatures(calibrate)})
+    assert (
+        policy.model_copy(
+            update=dict.fromkeys(("goal", "request", "costs", "note"))
+            | {"front": (), "promises": ()}
+        )
+        == expected
+    )
+    assert policy.note == FELL_BACK
+    assert {promise.method for promise in policy.promises} == {"by construction"}
+    assert [(promise.unit, promise.images) for promise in policy.promises] == [
+        ("group", 750),
+        ("group", len(np.unique(np.flatnonzero(certify.labels == 1) // 2))),
+    ]
+    assert len(policy.front) > 1
+    assert result.expected.cost == 40.0
+
+
+def test_two_and_six_exits(make_data):
+    for exits in (2, 6):
+        values = tuple(float(k) for k in range(1, exits + 1))
+        result = find_policy(
+            make_goal(guarantee=["disagreement<=0.2"]),
+            calibrate=make_data(exits, images=700, seed=1),
+            certify=make_data(exits, images=700, seed=2),
+            costs=Costs(values=values, unit="macs", source="formula"),
+            classes=("a", "b", "c"),
+            options=RuleOptions(candidates=8),
+        )
+        assert len(result.policy.thresholds) == exits - 1
+        assert result.expected.cost < exits
+
+
+def test_groups(large):
+    calibrate, certify = large
+    by_group = replace(certify, groups=np.arange(1500) // 3)
+    goal = {"guarantee": ["disagreement<=0.1"]}
+    images = find(calibrate, by_group, unit="image", **goal).policy
+    assert "1500 certify images come from 500 groups" in images.note
+    assert (images.promises[0].unit, images.promises[0].unit_reason) == ("image", "asked for")
+    groups = find(calibrate, by_group, unit="group", **goal).policy
+    assert (groups.promises[0].unit, groups.promises[0].images) == ("group", 500)
+    assert (groups.promises[0].unit_reason, groups.note) == ("asked for", None)
+    with pytest.raises(PolicyError, match="needs the groups of the certify images"):
+        find(calibrate, certify, unit="group", **goal)
+
+
+def test_left_to_itself_it_counts_groups_where_one_holds_several_images(large):
+    calibrate, certify = large
+    goal = {"guarantee": ["disagreement<=0.1"]}
+    nearly = np.arange(1500)
+    nearly[1] = 0  # two near-copies among 1500 images
+    for groups, unit, images, reason in (
+        (None, "image", 1500, "the certify images have no groups"),
+        (np.arange(1500), "image", 1500, "every certify image is a group of its own"),
+        (nearly, "group", 1499, "the 1500 certify images come from 1499 groups"),
+        (np.arange(1500) // 3, "group", 500, "the 1500 certify images come from 500 groups"),
+    ):
+        policy = find(calibrate, replace(certify, groups=groups), **goal).policy
+        (promise,) = policy.promises
+        assert (promise.unit, promise.images, promise.unit_reason) == (unit, images, reason)
+        assert policy.note is None
+        asked = find(calibrate, replace(certify, groups=groups), unit=unit, **goal).policy
+        assert asked.thresholds == policy.thresholds
+
+
+def test_refusals(large, make_data):
+    calibrate, certify = large
+    goal = {"guarantee": ["disagreement<=0.02"]}
+    with pytest.raises(PolicyError, match=r"needs a certify role.*endoexit split"):
+        find(calibrate, **goal)
+    with pytest.raises(PolicyError, match="1500 images of certify have the very logits"):
+        find(calibrate, calibrate, **goal)
+    with pytest.raises(PolicyError, match="certify has 100 images, too few"):
+        find(calibrate, make_data(4, images=100, name="certify", seed=9), **goal)
+    with pytest.raises(UsageError, match="did you mean 'class 1'"):
+        find(calibrate, certify, guarantee=["missed[clas 1]<=0.02"])
+    with pytest.raises(PolicyError, match="4 costs for 3 exits"):
+        find(make_data(3), max_ms=20)
+    with pytest.raises(PolicyError, match="one exit, so there is nothing to choose"):
+        find_policy(make_goal(max_ms=2), calibrate=make_data(1), classes=("a", "b", "c"),
+                    costs=Costs(values=(1.0,), unit="ms", source="x"))  # fmt: skip
+    with pytest.raises(PolicyError, match="2 class names for logits of 3 classes"):
+        find_policy(make_goal(max_ms=2), calibrate=calibrate, costs=COSTS, classes=("a", "b"))
+    with pytest.raises(PolicyError, match=r"the cheapest costs 10 .*Allow more"):
+        find(calibrate, max_ms=5)
+
+
+def test_relabelling_classes_changes_nothing(golden):
+    data = golden("cal")
+    order = np.random.default_rng(5).permutation(data.num_classes)
+    renamed = LogitSet("calibrate", data.logits[..., order], np.argsort(order)[data.labels])
+    for goal in ({"max_ms": 25}, {"max_accuracy_drop": 0.01}):
+        first, second = find(data, **goal), find(renamed, **goal)
+        assert np.array_equal(
+            first.policy.assign(data.logits), second.policy.assign(renamed.logits)
+        )
+        assert first.expected == second.expected

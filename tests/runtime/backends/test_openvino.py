@@ -1,0 +1,218 @@
+"""Every backend against eager PyTorch, stage by stage, and through the engine."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bundle_makers import COMBINATIONS
+from endoexit.errors import PolicyError, RunError, UsageError
+from endoexit.policy import confidence, threshold_policy
+from endoexit.runtime import session as opening
+from endoexit.runtime.backends import openvino as openvino_backend
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.exits import all_exits
+from endoexit.runtime.session import computed_in, open_backend, open_engine, read_policy
+from endoexit.runtime.stream import predict_stream
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
+
+# Largest difference of a stage's logits from eager PyTorch at f32, relative to the largest logit.
+BOUNDS = {"f32": 1e-4, "bf16": 0.05, "int8": 0.25}
+
+
+@pytest.fixture(scope="module")
+def images(bundles):
+    """uint8 (12, S, S, 3): images of the run, preprocessed."""
+    cohort = bundles.run.manifest().cohort("train")
+    load = bundles.run.config.preprocessing.load
+    return np.stack([load(path) for path in cohort.paths[:12]])
+
+
+@pytest.fixture(scope="module")
+def eager(bundles, images):
+    normalised = bundles.run.config.preprocessing.normalise(images)
+    return all_exits(open_backend(bundles.run, "f32", 1))(normalised)
+
+
+@pytest.mark.parametrize("shapes", [((3,),), ((7, 7, 7), (7, 7, 7), (7, 7, 7))])
+def test_states_of_other_shapes_than_the_document_says_are_refused(bundles, images, shapes):
+    bundle = bundles.make("openvino", "f32")
+    states = (shapes, *bundle.config.state_shapes[1:])
+    wrong = replace(bundle, config=bundle.config.model_copy(update={"state_shapes": states}))
+    stages = open_backend(wrong, None, 1)
+    with pytest.raises(RunError, match=r"stage 1 of .* gives other tensors.*export the run again"):
+        stages.run(1, stages.start(bundle.config.preprocessing.normalise(images)))
+
+
+@pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
+def test_every_stage_agrees_with_eager_pytorch(bundles, images, eager, backend, precision):
+    bundle = bundles.make(backend, precision)
+    stages = open_backend(bundle, None, 1)
+    normalised = bundle.config.preprocessing.normalise(images)
+    found = all_exits(stages)(normalised)
+    scale = np.abs(eager).max()
+    assert np.abs(found - eager).max() <= BOUNDS[precision] * scale
+    if precision != "f32":
+        assert np.abs(found - eager).max() > 1e-5 * scale, f"{precision} was not used"
+    stages.expect(len(images))
+    assert np.abs(all_exits(stages)(normalised) - found).max() <= 0.05 * scale
+    alone = np.concatenate([all_exits(stages)(image[None]) for image in normalised], axis=1)
+    assert np.abs(alone - found).max() <= (1e-4 if precision == "f32" else 0.05) * scale
+
+
+def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, images, monkeypatch):
+    stages = open_backend(bundles.make("openvino", "f32"), None, 1)
+    compiled = []
+    original = type(stages)._compile
+
+    def counting(self, number, count):
+        compiled.append((number, count))
+        return original(self, number, count)
+
+    monkeypatch.setattr(type(stages), "_compile", counting)
+    normalised = bundles.run.config.preprocessing.normalise(images)
+
+    def run(count):
+        return stages.run(1, stages.start(normalised[:count]))[1]
+
+    first = run(1)
+    stages.expect(3)
+    for count in (3, 2, 1, 4, 3):
+        assert np.abs(run(count)[:1] - first).max() <= 1e-4 * np.abs(first).max()
+    assert compiled == [(1, 1), (1, 3), (1, None)]
+
+
+@pytest.fixture(scope="module", params=[("openvino", "f32"), ("openvino", "bf16"), ("onnx", "f32")])
+def engine(request, bundles, images):
+    bundle = bundles.make(*request.param)
+    backend = open_backend(bundle, None, 1)
+    exits = all_exits(backend)(bundle.config.preprocessing.normalise(images))
+    sure = np.sort(confidence(exits[:-1], "max_probability").ravel())
+    gaps = np.diff(sure[4:-4])  # rounding must not decide who leaves: far from every image
+    place = 4 + int(gaps.argmax())
+    policy = threshold_policy(4, float((sure[place] + sure[place + 1]) / 2))
+    return Engine(backend, policy, bundle.config.preprocessing)
+
+
+@pytest.fixture(scope="module")
+def alone(engine, images):
+    return [engine.predict(images[row : row + 1])[0] for row in range(len(images))]
+
+
+@settings(max_examples=12)
+@given(data=st.data())
+def test_any_order_and_batch_size_answer_like_one_by_one(engine, images, alone, data):
+    order = data.draw(st.permutations(range(len(images))))
+    size = data.draw(st.integers(1, len(images)))
+    if data.draw(st.booleans()):
+        answers = list(predict_stream(engine, images[order], size))
+    else:
+        answers = []
+        for start in range(0, len(order), size):
+            answers += engine.predict(images[order[start : start + size]])
+    bound = 1e-4 if engine.backend.precision.endswith("f32") else 0.03
+    for image, answer in zip(order, answers, strict=True):
+        assert answer.exit == alone[image].exit
+        np.testing.assert_allclose(answer.probabilities, alone[image].probabilities, atol=bound)
+
+
+def test_some_images_leave_early(alone):
+    assert len({answer.exit for answer in alone}) > 1
+
+
+def test_states_stay_as_they_are_while_others_run(bundles, images):
+    """What `gather` returns lasts, although stages write into the same arrays again."""
+    bundle = bundles.make("openvino", "f32")
+    backend = open_backend(bundle, None, 1)
+    normalised = bundle.config.preprocessing.normalise(images)
+    state, _ = backend.run(1, backend.start(normalised[:4]))
+    kept = backend.gather(state, np.array([2, 0]))
+    before = [array.copy() for array in kept]
+    backend.run(1, backend.start(normalised[4:8]))
+    for array, was in zip(kept, before, strict=True):
+        np.testing.assert_array_equal(array, was)
+
+
+def test_the_policy_of_the_bundle_decides(bundles):
+    bundle = bundles.make("openvino", "f32")
+    opened = open_engine(bundle.path, threads=1)
+    assert opened.decided_by.startswith(f"{bundle.path / 'policy.json'}: mean cost <= 0.6")
+    assert opened.engine.policy.provenance.precision == "openvino-f32"
+    assert opened.engine.backend.threads == 1
+    assert opened.classes == bundles.run.classes
+
+
+def test_a_bundle_predicts_without_torch(bundles):
+    for backend in ("openvino", "onnx"):
+        bundle = bundles.make(backend, "f32")
+        image = bundles.run.manifest().cohort("test").paths[0]
+        code = (
+            "import sys\nfrom endoexit.cli.main import main\n"
+            f"sys.argv = ['endoexit', 'predict', {str(bundle.path)!r}, {str(image)!r}]\n"
+            "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+            "assert 'torch' not in sys.modules and 'scipy' not in sys.modules\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert str(image) in done.stdout
+
+
+def test_a_bundle_answers_at_all_exits_without_torch(bundles):
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from endoexit.report.explain import open_explainable\n"
+        f"open_explainable(Path({str(bundles.make('openvino', 'f32').path)!r}))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
+    bundles, monkeypatch
+):
+    bundle = bundles.make("openvino", "bf16")
+    monkeypatch.setattr(openvino_backend, "computes_bf16", lambda: False)
+    with pytest.raises(UsageError, match=r"bf16, which this processor does not.*--precision f32"):
+        open_backend(bundle, None)
+    assert open_backend(bundle, "f32").precision == "openvino-f32"
+    policy = read_policy(bundle, "openvino-f32")
+    assert policy is not None
+    assert policy.provenance.precision == "openvino-f32"
+
+
+def test_a_precision_that_the_bundle_lacks_is_refused(bundles):
+    with pytest.raises(UsageError, match=r"computes in f32, not in bf16: leave --precision out"):
+        computed_in(bundles.make("openvino", "f32"), "bf16")
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_a_backend_that_is_not_installed_names_its_extra(bundles, monkeypatch, backend):
+    bundle = bundles.make(backend, "f32")
+    monkeypatch.setitem(opening.MODULES, backend, "a_module_that_nobody_has")
+    with pytest.raises(UsageError, match=rf"not installed: pip install 'endoexit\[{backend}\]'"):
+        open_engine(bundle.path)
+
+
+def test_another_precision_has_no_policy(bundles):
+    with pytest.raises(PolicyError, match="no policy for openvino-int8"):
+        read_policy(bundles.make("openvino", "f32"), "openvino-int8+f32")
+
+
+@pytest.mark.parametrize(("backend", "name"), [("openvino", "1.xml"), ("onnx", "1.onnx")])
+def test_a_stage_that_cannot_be_read_says_so(bundles, tmp_path, backend, name):
+    bundle = bundles.make(backend, "f32")
+    broken = type(bundle)(tmp_path, bundle.config)
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / name).write_bytes(b"<net></net>")
+    stages = open_backend(broken, None, 1)
+    side = bundle.config.preprocessing.size
+    with pytest.raises(RunError, match=rf"cannot load .*{name}.*Export the run again"):
+        stages.run(1, stages.start(np.zeros((1, 3, side, side), np.float32)))

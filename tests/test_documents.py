@@ -1,0 +1,58 @@
+"""Reading JSON documents: of a newer format, damaged, and whole."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from endoexit.documents import Record, first_fault, parse_record
+from endoexit.errors import RunError
+
+
+class Inner(Record):
+    macs: int
+
+
+class Outer(Record):
+    format_version: int = 1
+    exits: tuple[Inner, ...]
+
+
+def parse(document, newest=1):
+    return parse_record(
+        Outer, document, Path("some.json"), RunError, newest=newest, remedy="Make it again."
+    )
+
+
+def test_a_document_that_fits_is_returned():
+    assert parse({"format_version": 1, "exits": [{"macs": 3}]}) == Outer(exits=(Inner(macs=3),))
+
+
+def test_a_newer_format_is_said_before_anything_else_is_looked_at():
+    newer = r"some\.json was made by a newer endoexit \(format 2, this one reads up to 1\)"
+    with pytest.raises(RunError, match=rf"{newer}: update endoexit\. Otherwise: Make it again\."):
+        parse({"format_version": 2, "unknown": True})
+    assert parse({"format_version": 2, "exits": []}, newest=2).format_version == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ({"exits": [{"macs": 3}, {"macs": "many"}]}, "exits.1.macs"),
+        ({"exits": [], "exit": 1}, "exit"),
+        ([], "the top"),
+        (None, "the top"),
+    ],
+)
+def test_the_first_place_that_does_not_fit_is_named(document, place):
+    with pytest.raises(RunError, match=rf"damaged at '{place}', or of .* Make it again\.$"):
+        parse(document)
+
+
+def test_numbers_that_are_none_are_refused():
+    class Share(Record):
+        value: float
+
+    with pytest.raises(ValidationError) as caught:
+        Share(value=float("nan"))
+    assert first_fault(caught.value) == ("value", "Input should be a finite number")
