@@ -11,6 +11,7 @@ import pytest
 
 from endoexit.data.manifest import ROLES, Row, read_manifest, sidecar_path, write_manifest
 from endoexit.errors import DataError, UsageError
+from endoexit.images.reference import ImageRef
 
 HEADER = "path,label,group,role\n"
 
@@ -60,7 +61,7 @@ def test_manifest_and_data_move_together(root: Path, tmp_path: Path) -> None:
 def test_cohort_holds_absolute_paths_and_label_indices(root: Path, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.csv", ROWS, root)
     cohort = manifest.cohort("train")
-    assert cohort.paths == (root / "polyp/1.jpg", root / "polyp/2.jpg")
+    assert cohort.images == (ImageRef(root / "polyp/1.jpg"), ImageRef(root / "polyp/2.jpg"))
     assert len(cohort) == 2
     assert cohort.labels.dtype == np.int64
     assert cohort.labels.tolist() == [1, 1]

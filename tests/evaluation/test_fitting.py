@@ -171,8 +171,10 @@ def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role)
         calibrate_run(run, goal, manifest=other)
     assert not (run.path / "policy.json").exists()
     cohort = other.cohort(role)
-    fresh = tuple(path for path in cohort.paths if path.name not in {r.path for r in rows[:2]})
-    assert len(fresh) == len(cohort.paths) - 2
+    fresh = tuple(
+        image for image in cohort.images if image.path.name not in {r.path for r in rows[:2]}
+    )
+    assert len(fresh) == len(cohort.images) - 2
     require_unseen(run, replace(cohort, paths=fresh))
 
 

@@ -31,7 +31,7 @@ def test_they_are_what_the_network_answers_image_by_image(run):
     assert found.logits.shape == (4, len(cohort), 3)
     assert found.logits.dtype == np.float32
     for index in (0, 17, 38):  # in both batches of 32
-        image = preprocessing.normalise(preprocessing.load(cohort.paths[index])[None])
+        image = preprocessing.normalise(preprocessing.load(cohort.images[index])[None])
         with torch.inference_mode():
             alone = torch.stack(model(torch.from_numpy(image)))[:, 0].numpy()
         np.testing.assert_allclose(found.logits[:, index], alone, atol=1e-4)

@@ -29,7 +29,7 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
     threshold = middling(run, "train")
     found = evaluate_run(run, Options(role="train", threshold=threshold, **QUICK))
     cohort = run.manifest().cohort("train")
-    images = cache_images(cohort.paths, run.config.preprocessing).images
+    images = cache_images(cohort.images, run.config.preprocessing).images
     engine = Engine(
         TorchBackend(run.load_model(), threads=1),
         threshold_policy(4, threshold),

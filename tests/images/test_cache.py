@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from endoexit.errors import DataError, EndoexitError
-from endoexit.images.cache import CachedImages, cache_directory, cache_images
+from endoexit.images.cache import CachedImages, cache_directory
+from endoexit.images.cache import cache_images as cache_refs
 from endoexit.images.decode import read_bytes
 from endoexit.images.preprocessing import Preprocessing
 
@@ -25,6 +26,7 @@ SQUARE = Preprocessing(size=16)
 CHILD = """
 import pathlib, sys, threading, time
 from endoexit.images.cache import cache_images
+from endoexit.images.reference import ImageRef
 from endoexit.images.preprocessing import Preprocessing
 folder, cache, pause = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), float(sys.argv[3])
 decoded, load, told, stop = [], Preprocessing.load, [], int(sys.argv[4])
@@ -40,10 +42,14 @@ def tell(count):
 Preprocessing.load = slow
 print("ready", flush=True)
 sys.stdin.readline()
-paths = sorted(folder.iterdir())
-cached = cache_images(paths, Preprocessing(size=16), cache, tell)
+images = [ImageRef(path) for path in sorted(folder.iterdir())]
+cached = cache_images(images, Preprocessing(size=16), cache, tell)
 print("decoded", len(decoded), len(set(decoded)), int(cached.images.sum()), flush=True)
 """
+
+
+def cache_images(paths: Sequence[Path], *arguments: Any, **options: Any) -> CachedImages:
+    return cache_refs([ImageRef(path) for path in paths], *arguments, **options)
 
 
 def start_child(
@@ -388,3 +394,13 @@ def test_half_written_list_is_not_taken_for_complete(folder: Path, cache: Path) 
     go(again)
     assert last_line(again)[0] == 20
     assert files_of(cache, ".*.part") == []
+
+
+def test_frames_of_one_file_are_cached_apart(tmp_path: Path, cache: Path) -> None:
+    pages = [Image.new("RGB", (16, 16), (grey,) * 3) for grey in (10, 120, 250)]
+    path = tmp_path / "pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    frames = [ImageRef(path, 2), ImageRef(path), ImageRef(path, 1)]
+    assert [int(row[0, 0, 0]) for row in cache_refs(frames, SQUARE, cache).images] == [250, 10, 120]
+    with pytest.raises(DataError, match=r"pages\.tif#3 has no frame 3"):
+        cache_refs([ImageRef(path, 3)], SQUARE, cache)

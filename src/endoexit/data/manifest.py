@@ -23,6 +23,7 @@ import numpy as np
 
 from endoexit.errors import DataError, counted, unknown_name
 from endoexit.files import read_json, sha256_bytes, write_json, write_text
+from endoexit.images.reference import ImageRef, name_of
 
 ROLES = ("train", "val", "calibrate", "certify", "test")
 COLUMNS = ("path", "label", "group", "role")
@@ -40,12 +41,19 @@ class Row:
         label: the name of its class.
         group: images that belong together share it.
         role: one of `ROLES`.
+        frame: Number of the frame in its file, from 0; 0 for a still.
     """
 
     path: str
     label: str
     group: str
     role: str
+    frame: int = 0
+
+    @property
+    def name(self) -> str:
+        """Text of the image, relative to the root: `polyps/a.jpg`, `clip.gif#12`."""
+        return name_of(self.path, self.frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,20 +62,22 @@ class Cohort:
 
     Attributes:
         role: one of `ROLES`.
-        paths: absolute, in the order of the manifest; N of them.
+        images: Images by their absolute paths, in the order of the manifest; N of them.
+        names: Their texts, relative to the root; N of them.
         labels: indices into `classes`, shape (N,), int64.
         groups: names of the groups, shape (N,).
         classes: names of the classes.
     """
 
     role: str
-    paths: tuple[Path, ...]
+    images: tuple[ImageRef, ...]
+    names: tuple[str, ...]
     labels: np.ndarray
     groups: np.ndarray
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,8 @@ class Manifest:
         index = {name: number for number, name in enumerate(self.classes)}
         return Cohort(
             role=role,
-            paths=tuple(self.root / row.path for row in rows),
+            images=tuple(ImageRef(self.root / row.path, row.frame) for row in rows),
+            names=tuple(row.name for row in rows),
             labels=np.array([index[row.label] for row in rows], dtype=np.int64),
             groups=np.array([row.group for row in rows]),
             classes=self.classes,

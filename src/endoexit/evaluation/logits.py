@@ -107,7 +107,7 @@ def collect_logits(
     logits = _stored(file)
     if logits is None:
         with track("decoding images", len(cohort)) as bar:
-            cached = cache_images(cohort.paths, run.config.preprocessing, cache, bar.advance)
+            cached = cache_images(cohort.images, run.config.preprocessing, cache, bar.advance)
         with track(f"logits of {run.path.name}", len(cohort)) as bar:
             parts = _batches(run, cached.images, precision, device, bar)
             logits = np.concatenate(list(parts), axis=1)
@@ -122,7 +122,7 @@ def collect_logits(
         logits=logits,
         labels=cohort.labels,
         groups=cohort.groups,
-        paths=_relative(cohort, manifest),
+        paths=cohort.names,
         classes=run.classes,
         precision=name,
         file=file,
@@ -205,9 +205,5 @@ def _store(
             logits=logits,
             labels=cohort.labels,
             groups=cohort.groups,
-            paths=np.array(_relative(cohort, manifest)),
+            paths=np.array(cohort.names),
         )
-
-
-def _relative(cohort: Cohort, manifest: Manifest) -> tuple[str, ...]:
-    return tuple(path.relative_to(manifest.root).as_posix() for path in cohort.paths)

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from endoexit import __version__
+from endoexit.images.reference import ImageRef
 from endoexit.progress import Track, silent
 from endoexit.report.audit import audit_facts
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
@@ -194,7 +195,7 @@ def _subject(material: Material, choice: Choice) -> Subject:
     return Subject(
         name=name,
         title=title,
-        path=None if isinstance(material.images, Absent) else material.images / name,
+        image=None if isinstance(material.images, Absent) else ImageRef.parse(name).under(material.images),
         truth=truth,
         left_at=left_at,
         probabilities=probabilities,
