@@ -16,8 +16,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from endoexit.errors import DataError, ImageError
-from endoexit.images.decode import MAX_PIXELS, MIN_SIDE, read_image
+from endoexit.images.decode import read_image
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.refusals import MAX_PIXELS, MIN_SIDE
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -124,8 +125,6 @@ def test_palette_transparency_is_laid_over_black_without_a_warning(corners: Imag
     )
     assert not image[:8, :12].any()
     assert image[0, 20].tolist() == [0, 255, 0]
-    grey = Image.new("LA", (9, 9), (200, 0))
-    assert not read_image(encode(grey)).any()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -338,7 +337,7 @@ def test_bomb_takes_no_memory(tmp_path: Path) -> None:
 def test_32_bit_values_are_refused() -> None:
     for kind in (np.int32, np.float32):
         data = encode(Image.fromarray(np.ones((16, 16), kind)), "TIFF")
-        with pytest.raises(ImageError, match=r"32-bit values.*convert it to 8 or 16 bits"):
+        with pytest.raises(ImageError, match=r"32-bit (signed|float).*convert it to 8 or 16 bits"):
             read_image(data)
 
 

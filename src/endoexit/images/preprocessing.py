@@ -13,8 +13,9 @@ from pydantic import Field
 
 from endoexit.documents import Record
 from endoexit.errors import DataError, ImageError
-from endoexit.images.decode import MAX_PIXELS, MIN_SIDE, read_image
+from endoexit.images.decode import read_image
 from endoexit.images.reference import ImageRef
+from endoexit.images.refusals import MAX_PIXELS, MIN_SIDE
 
 # Raise this whenever the same file would give other pixels: caches and bundles compare it.
 ALGORITHM_VERSION = 1
@@ -72,7 +73,7 @@ class Preprocessing(Record):
         except ImageError as error:
             if error.image is not None or isinstance(content, bytes):
                 raise
-            raise ImageError(error.fault, ImageRef(content, frame)) from error.__cause__
+            raise error.named(ImageRef(content, frame)) from error.__cause__
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
