@@ -362,6 +362,17 @@ def test_other_jpeg2000_are_refused_by_name(kind: type) -> None:
         read_image(data)
 
 
+def test_jpeg2000_is_bounded_by_the_size_that_is_decoded() -> None:
+    """The header of the file says another size than that of the data."""
+    values = values_of(12, 1)[..., 0].astype(np.uint16)
+    data = bytearray(
+        imagecodecs.jpeg2k_encode(values, level=0, bitspersample=12, codecformat="jp2")
+    )
+    struct.pack_into(">2I", data, data.index(b"\xff\x4f\xff\x51") + 8, 60000, 60000)
+    with pytest.raises(ImageError, match="more than 100 megapixels, so it was not decoded"):
+        read_image(bytes(data))
+
+
 def test_jpeg2000_with_losses_agrees_with_openjpeg() -> None:
     stream = io.BytesIO()
     smooth().save(stream, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[10])
