@@ -373,6 +373,18 @@ def test_jpeg2000_is_bounded_by_the_size_that_is_decoded() -> None:
         read_image(bytes(data))
 
 
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_jpeg2000_that_is_cut_is_damaged(bits: int, share: float, end: bytes) -> None:
+    values = np.asarray(smooth()).astype(np.uint8 if bits == 8 else np.uint16) * 2 ** (bits - 8)
+    data = imagecodecs.jpeg2k_encode(
+        values, level=0, bitspersample=bits, codecformat="jp2", reversible=True
+    )
+    with pytest.raises(ImageError, match="is damaged or cut off"):
+        read_image(data[: int(len(data) * share)] + end)
+
+
 def test_jpeg2000_with_losses_agrees_with_openjpeg() -> None:
     stream = io.BytesIO()
     smooth().save(stream, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[10])
