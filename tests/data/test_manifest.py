@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from endoexit.data.manifest import ROLES, Row, read_manifest, sidecar_path, write_manifest
+from endoexit.data.manifest import read_manifest, sidecar_path, write_manifest
+from endoexit.data.rows import ROLES, Row
 from endoexit.errors import DataError, UsageError
 from endoexit.images.reference import ImageRef
 
@@ -207,3 +208,28 @@ def test_import_is_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == ["False", "False"]
+
+
+def test_frames_have_a_column_only_where_there_are_some(root: Path, tmp_path: Path) -> None:
+    frames = (*ROWS, Row("polyp/1.jpg", "polyp", "g1", "train", 12))
+    written = write_manifest(tmp_path / "m.csv", frames, root)
+    assert read_manifest(tmp_path / "m.csv") == written
+    assert written.cohort("train").names[-1] == "polyp/1.jpg#12"
+    assert (tmp_path / "m.csv").read_text().startswith("path,label,group,role,frame\n")
+    write_manifest(tmp_path / "m.csv", ROWS, root)
+    assert (tmp_path / "m.csv").read_text().startswith(HEADER)
+
+
+def test_a_frame_that_is_no_number_is_refused(root: Path) -> None:
+    text = "path,label,group,role,frame\npolyp/1.jpg,polyp,1,train,two\n"
+    with pytest.raises(DataError, match=r"line 2: the frame 'two' is no number .* leave the field"):
+        read_manifest(write(root / "m.csv", text))
+
+
+@pytest.mark.parametrize("folder", ["polyp\r", "po\nlyp", 'po"lyp', "=polyp", "'polyp'", "a;b"])
+def test_odd_names_are_read_back_as_written(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "images" / folder).mkdir(parents=True)
+    (tmp_path / "images" / folder / "1.jpg").write_bytes(b"x")
+    rows = (Row(f"{folder}/1.jpg", folder, folder, "train"),)
+    written = write_manifest(tmp_path / "m.csv", rows, tmp_path / "images")
+    assert read_manifest(tmp_path / "m.csv") == written

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from endoexit.data.manifest import Row, read_manifest, write_manifest
+from endoexit.data.manifest import read_manifest, write_manifest
+from endoexit.data.rows import Row
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from endoexit.images.cache import CachedImages, cache_directory
 from endoexit.images.cache import cache_images as cache_refs
 from endoexit.images.decode import read_bytes
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 
 SQUARE = Preprocessing(size=16)
 
@@ -30,10 +32,10 @@ from endoexit.images.reference import ImageRef
 from endoexit.images.preprocessing import Preprocessing
 folder, cache, pause = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), float(sys.argv[3])
 decoded, load, told, stop = [], Preprocessing.load, [], int(sys.argv[4])
-def slow(self, source):
+def slow(self, source, frame=0):
     decoded.append(threading.get_ident())
     time.sleep(pause)
-    return load(self, source)
+    return load(self, source, frame=frame)
 def tell(count):
     told.append(count)
     print(count, flush=True)
@@ -101,9 +103,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     seen: list[int] = []
     load = Preprocessing.load
 
-    def counting(self: Preprocessing, source: Path | bytes) -> np.ndarray:
+    def counting(self: Preprocessing, source: Path | bytes, frame: int = 0) -> np.ndarray:
         seen.append(1)
-        return load(self, source)
+        return load(self, source, frame=frame)
 
     monkeypatch.setattr(Preprocessing, "load", counting)
     return seen
@@ -250,6 +252,40 @@ def test_broken_file_costs_no_second_decode_of_the_others(
     assert len(decoded) == 21
 
 
+def test_a_damaged_file_that_another_list_knows_is_no_black_image(
+    folder: Path, cache: Path, decoded: list[int]
+) -> None:
+    paths = sorted(folder.iterdir())
+    paths[3].write_bytes(paths[3].read_bytes()[:200])
+    first = cache_images(paths[:6], SQUARE, cache, skip_broken=True)
+    assert list(first.errors) == [3]
+    second = cache_images(paths[2:9], SQUARE, cache, skip_broken=True)
+    assert second.errors == {1: first.errors[3]}
+    assert first.errors[3].startswith(f"{paths[3]} is damaged or cut off")
+    with pytest.raises(DataError, match="1 of 2 images cannot be read"):
+        cache_images(paths[3:5], SQUARE, cache)
+
+
+def test_missing_files_of_two_lists_are_told_apart(folder: Path, cache: Path) -> None:
+    """They have no content, so one is not known by the other."""
+    paths = sorted(folder.iterdir())
+    first = cache_images([paths[0], folder / "gone.png"], SQUARE, cache, skip_broken=True)
+    second = cache_images([folder / "lost.png", paths[1]], SQUARE, cache, skip_broken=True)
+    assert "gone.png does not exist" in first.errors[1]
+    assert "lost.png does not exist" in second.errors[0]
+    assert np.array_equal(second.images[1], SQUARE.load(paths[1]))
+
+
+def test_another_decoder_decodes_again(
+    folder: Path, cache: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(folder.iterdir())
+    cache_images(paths, SQUARE, cache)
+    monkeypatch.setattr("endoexit.images.cache.decoder", lambda: "another")
+    cache_images(paths, SQUARE, cache)
+    assert len(decoded) == 40
+
+
 def test_nothing_to_cache(cache: Path) -> None:
     with pytest.raises(DataError, match="no images to cache: name at least one file"):
         cache_images([], SQUARE, cache)
@@ -324,8 +360,10 @@ def test_full_disk_leaves_nothing_and_is_told(folder: Path, cache: Path) -> None
         "import pathlib, resource, sys\n"
         "from endoexit.images.cache import cache_images\n"
         "from endoexit.images.preprocessing import Preprocessing\n"
+        "from endoexit.images.reference import ImageRef\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
-        "cache_images(sorted(pathlib.Path(sys.argv[1]).iterdir()), Preprocessing(size=16),\n"
+        "images = [ImageRef(path) for path in sorted(pathlib.Path(sys.argv[1]).iterdir())]\n"
+        "cache_images(images, Preprocessing(size=16),\n"
         "             pathlib.Path(sys.argv[2]))\n"
     )
     command = [sys.executable, "-c", script, str(folder), str(cache)]

@@ -67,7 +67,9 @@ def _rendered(preprocessing: Preprocessing, track: Track) -> BenchImages:
     count = PER_CLASS * len(CLASSES)
     with tempfile.TemporaryDirectory() as folder, track("rendering images", count) as bar:
         phantom = render_phantom(Path(folder) / "phantom", PER_CLASS, side, 0, bar.advance)
-        images = _load([ImageRef(path) for path in sorted(phantom.rglob("*.jpg"))], preprocessing, track)
+        images = _load(
+            [ImageRef(path) for path in sorted(phantom.rglob("*.jpg"))], preprocessing, track
+        )
     return BenchImages(images, f"{count} SYNTHETIC images, rendered by this program", True)
 
 

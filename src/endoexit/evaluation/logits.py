@@ -79,7 +79,7 @@ def collect_logits(
 
     Args:
         run: a run with weights, or a bundle.
-        role: one of `endoexit.data.manifest.ROLES`.
+        role: one of `endoexit.data.rows.ROLES`.
         precision: see `endoexit.runtime.session.computed_in`.
         device: "cpu", or "cuda" where there is a GPU.
         manifest: in place of the run's own.
@@ -116,7 +116,7 @@ def collect_logits(
                 f"the network of {run.path} gives logits that are not finite on the role "
                 f"{role!r}: its weights are damaged, or {name} is too coarse for it."
             )
-        _store(file, logits, cohort, manifest, facts)
+        _store(file, logits, cohort, facts)
     return RoleLogits(
         role=role,
         logits=logits,
@@ -195,7 +195,6 @@ def _store(
     file: Path,
     logits: NDArray[np.float32],
     cohort: Cohort,
-    manifest: Manifest,
     facts: dict[str, str],
 ) -> None:
     write_json(file.with_suffix(".json"), facts | {"classes": list(cohort.classes)})

@@ -3,11 +3,12 @@
 Layout of the cache folder, which may be deleted at any time:
 
     <shelf>/<key>.npy    uint8 (N, S, S, 3), the images of one list in its order
-    <shelf>/<key>.json   SHA-256 of each row's file (with its frame, if not 0), and which rows are broken
+    <shelf>/<key>.json   SHA-256 of each row's file, with `#` and its frame if that is not 0;
+                         which rows are broken
     <shelf>/.lock        held by the process that builds
 
-`shelf` stands for all that decides pixels (the geometry of the preprocessing, the
-version of Pillow), `key` for the contents of the list. Files are written whole,
+`shelf` is made from all that decides pixels (the geometry of the preprocessing, the
+decoder), `key` from the contents of the list. Files are written whole,
 then renamed, and never changed: reading needs no lock. The `.npy` comes last, so a
 list without it does not exist.
 """
@@ -24,12 +25,11 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import PIL
 from filelock import FileLock
 
 from endoexit.errors import DataError, EndoexitError, ImageError
 from endoexit.files import replacing, sha256_bytes, write_json
-from endoexit.images.decode import read_bytes
+from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef, name_of
 
@@ -48,8 +48,8 @@ class CachedImages:
     """Preprocessed images in the order of their paths.
 
     Attributes:
-        images: uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
-        errors: index of each broken image, and what is wrong with it.
+        images: Pixels, uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
+        errors: Fault of each broken image, by its index.
     """
 
     images: Mapped
@@ -108,20 +108,20 @@ def cache_images(
 
     with ThreadPoolExecutor(THREADS) as pool:
         digests, errors = _identify(images, pool)
-        found = shelf.open(_key(digests))
-        if found is None:
+        stored = shelf.open(_key(digests))
+        if stored is None:
             with shelf.locked():
                 # Another process may have built the list while this one waited.
-                found = shelf.open(_key(digests)) or shelf.build(images, digests, pool, count)
+                stored = shelf.open(_key(digests)) or shelf.build(images, digests, pool, count)
     advance(len(images) - done)
-    errors |= {row: str(ImageError(fault, images[row])) for row, fault in found.broken.items()}
+    errors |= {row: str(ImageError(fault, images[row])) for row, fault in stored.broken.items()}
     if errors and not skip_broken:
         listed = "\n  ".join(errors[row] for row in sorted(errors))
         raise DataError(
             f"{len(errors)} of {len(images)} images cannot be read; restore or remove them, "
             f"`endoexit audit` finds all of a folder:\n  {listed}"
         )
-    return CachedImages(found.images, dict(sorted(errors.items())))
+    return CachedImages(stored.images, dict(sorted(errors.items())))
 
 
 def _identify(
@@ -148,7 +148,13 @@ def _key(digests: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _List:
-    """One complete list: its images, the SHA-256 of each row's file, what is broken."""
+    """One complete list.
+
+    Attributes:
+        images: Pixels, uint8 (N, S, S, 3), read-only.
+        contents: SHA-256 of the file of each row.
+        broken: Fault of the file of a row that is black.
+    """
 
     images: Mapped
     contents: list[str]
@@ -160,7 +166,7 @@ class _Shelf:
 
     def __init__(self, directory: Path, preprocessing: Preprocessing) -> None:
         # Another version of the decoder may give other pixels, or read what this one cannot.
-        self.folder = directory / f"{preprocessing.geometry()[:16]}-pillow-{PIL.__version__}"
+        self.folder = directory / f"{preprocessing.geometry()[:16]}-{decoder()}"
         self.preprocessing = preprocessing
 
     def open(self, key: str) -> _List | None:
@@ -254,13 +260,16 @@ class _Shelf:
             yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
     def _known(self) -> dict[str, tuple[Mapped, int]]:
-        """Return where the pixels of each content stand."""
+        """Return for each content a list that has its pixels, and their row in it.
+
+        Rows of broken files are black, so the lists that hold them do not count.
+        """
         known: dict[str, tuple[Mapped, int]] = {}
         for sidecar in sorted(self.folder.glob("*.json")):
-            if (found := self.open(sidecar.stem)) is not None:
-                for row, digest in enumerate(found.contents):
-                    if digest != _UNREADABLE and row not in found.broken:
-                        known.setdefault(digest, (found.images, row))
+            if (stored := self.open(sidecar.stem)) is not None:
+                for row, digest in enumerate(stored.contents):
+                    if row not in stored.broken:
+                        known.setdefault(digest, (stored.images, row))
         return known
 
     def _shape(self, count: int) -> tuple[int, int, int, int]:

@@ -192,10 +192,13 @@ def _subject(material: Material, choice: Choice) -> Subject:
     if choice.kind == ERROR:
         answer = evaluation.row(material.answers).predicted[choice.index]
         title = f"{evaluation.classes[truth]}, taken for {evaluation.classes[answer]}"
+    image = None
+    if not isinstance(material.images, Absent):
+        image = ImageRef.parse(name).under(material.images)
     return Subject(
         name=name,
         title=title,
-        image=None if isinstance(material.images, Absent) else ImageRef.parse(name).under(material.images),
+        image=image,
         truth=truth,
         left_at=left_at,
         probabilities=probabilities,

@@ -110,7 +110,10 @@ def test_the_deadline_has_a_column_of_its_own(tmp_path):
 @pytest.mark.parametrize("suffix", output.SUFFIXES)
 def test_file_names_that_are_not_text_are_escaped(tmp_path, suffix):
     name = os.fsdecode(b"caf\xe9.jpg")
-    write_all(tmp_path / f"out{suffix}", [Row(0, ImageRef(Path(name)), error=ImageError("is empty", name))])
+    write_all(
+        tmp_path / f"out{suffix}",
+        [Row(0, ImageRef(Path(name)), error=ImageError("is empty", name))],
+    )
     if suffix == ".parquet":
         (record,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
     else:
