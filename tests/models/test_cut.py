@@ -16,7 +16,9 @@ class Plain(nn.Module):
 
     def __init__(self, classes: int = 4) -> None:
         super().__init__()
-        self.layer1 = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.layer1 = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True)
+        )
         self.layer2 = nn.Sequential(nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(inplace=True))
         self.layer3 = nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(inplace=True))
         self.fc = nn.Linear(16, classes)
@@ -89,7 +91,9 @@ class Tokens(nn.Module):
         super().__init__()
         self.embed = nn.Conv2d(3, 8, 8, 8)
         self.place = nn.Parameter(torch.randn(1, 16, 8))
-        self.blocks = nn.Sequential(*(nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8)) for _ in range(3)))
+        self.blocks = nn.Sequential(
+            *(nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8)) for _ in range(3))
+        )
         self.fc = nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -53,7 +53,9 @@ def test_the_variant_for_distillation_has_the_published_costs():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lazy", [False, True])
-@pytest.mark.parametrize("name", ["msdnet_cifar10_7", "msdnet_imagenet_k4", "phuong_lampert_msdnet"])
+@pytest.mark.parametrize(
+    "name", ["msdnet_cifar10_7", "msdnet_imagenet_k4", "phuong_lampert_msdnet"]
+)
 def test_logits_agree_with_the_published_code(name, lazy):
     golden = answers(name)
     model = MSDNet(CONFIGS[name].replaced({"lazy": lazy}), classes(name))
@@ -120,7 +122,9 @@ def test_a_lazy_network_gives_the_same_answers(prune, step_mode):
     from endoexit.models.published import published_names
 
     values = eager.state_dict()
-    by_name = {key: values[own] for own, key in published_names(eager, published_prefixes(eager)).items()}
+    by_name = {
+        key: values[own] for own, key in published_names(eager, published_prefixes(eager)).items()
+    }
     names = published_names(lazy, published_prefixes(lazy))
     lazy.load_state_dict({own: by_name[key] for own, key in names.items()})
     images = torch.randn(2, 3, 32, 32)

@@ -25,7 +25,9 @@ def test_a_file_is_read(tmp_path, suffix, wrapped):
     if suffix == "safetensors":
         save_file(state, path)
     else:
-        torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}} if wrapped else state, path)
+        torch.save(
+            {"state_dict": {f"module.{k}": v for k, v in state.items()}} if wrapped else state, path
+        )
     tensors = read_weights(str(path))
     assert {name: tuple(t.shape) for name, t in tensors.items()} == {
         name: tuple(t.shape) for name, t in state.items()
@@ -61,7 +63,9 @@ def test_a_damaged_file_is_refused(tmp_path, name):
 def test_weights_of_another_network_are_refused_and_nothing_changes():
     module = network()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(ModelError, match=r"another network:\n  0.weight: \(4, 3, 3, 3\), in the file missing"):
+    with pytest.raises(
+        ModelError, match=r"another network:\n  0.weight: \(4, 3, 3, 3\), in the file missing"
+    ):
         load_backbone(module, {"other": torch.zeros(1)}, optional=("3.",))
     assert all(value.equal(before[name]) for name, value in module.state_dict().items())
 

@@ -20,7 +20,9 @@ def test_costs(name):
     assert list(complexity.parameters) == golden["parameters"]
 
 
-@pytest.mark.parametrize(("name", "unused"), [("rdi_resnet38", ()), ("rdi_mobilenetv2", ("conv2.weight",))])
+@pytest.mark.parametrize(
+    ("name", "unused"), [("rdi_resnet38", ()), ("rdi_mobilenetv2", ("conv2.weight",))]
+)
 def test_logits_agree_with_the_published_code(name, unused):
     golden = answers(name)
     model = RDINet(CONFIGS[name], 10)
@@ -46,5 +48,7 @@ def test_weights_of_another_network_are_refused_by_name():
 
 
 def test_another_number_of_classes_is_refused():
-    with pytest.raises(ModelError, match=r"branch_layer1.9.weight: shape \(10, 32\), this network has \(5, 32\)"):
+    with pytest.raises(
+        ModelError, match=r"branch_layer1.9.weight: shape \(10, 32\), this network has \(5, 32\)"
+    ):
         load_published(RDINet(CONFIGS["rdi_resnet38"], 5), weights(keys("rdi_resnet38")))

@@ -227,7 +227,9 @@ def _prefixes(own: str, layers: nn.Sequential, published: str, first: int) -> di
     for index, layer in enumerate(layers):
         theirs = f"{published}.{first + index}"
         if isinstance(layer, ResidualBlock):
-            names |= {f"{own}.{index}.{name}": f"{theirs}.{name}" for name, _ in layer.named_children()}
+            names |= {
+                f"{own}.{index}.{name}": f"{theirs}.{name}" for name, _ in layer.named_children()
+            }
         elif isinstance(layer, nn.Sequential):
             names[f"{own}.{index}.1"] = theirs
         else:

@@ -216,7 +216,9 @@ def _fit_classes(module: nn.Module, num_classes: int, size: int) -> None:
         raise ModelError("a network to cut must give one tensor (images, classes).")
     if answer.shape[1] == num_classes:
         return
-    linear = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+    linear = [
+        (name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear)
+    ]
     fitting = [name for name, layer in linear if layer.out_features == answer.shape[1]]
     if not fitting:
         raise ModelError(
@@ -251,7 +253,9 @@ def _ends(traced: fx.GraphModule, names: list[str]) -> list[int]:
 
 
 def _is_in(node: fx.Node, name: str) -> bool:
-    if node.op == "call_module" and (node.target == name or str(node.target).startswith(f"{name}.")):
+    if node.op == "call_module" and (
+        node.target == name or str(node.target).startswith(f"{name}.")
+    ):
         return True
     stack = node.meta.get("nn_module_stack", {})
     return any(key == name or str(key).startswith(f"{name}.") for key in stack)

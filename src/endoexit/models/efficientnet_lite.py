@@ -56,7 +56,9 @@ class SameConv(nn.Conv2d):
         return functional.conv2d(x, self.weight, self.bias, stride, 0, 1, self.groups)
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+def _conv(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
     return SameConv(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 

@@ -416,12 +416,12 @@ def published_prefixes(model: MSDNet) -> dict[str, str]:
 
 
 def _weighted(layers: nn.Module) -> list[int]:
-    return [i for i, layer in enumerate(layers.children()) if next(layer.parameters(), None) is not None]
+    return [
+        i for i, layer in enumerate(layers.children()) if next(layer.parameters(), None) is not None
+    ]
 
 
-def _published_cell(
-    config: MSDNetConfig, place: Place, own: str, variant: bool
-) -> dict[str, str]:
+def _published_cell(config: MSDNetConfig, place: Place, own: str, variant: bool) -> dict[str, str]:
     layer, scale = place
     number = next(i for i, end in enumerate(config.ends) if layer <= end)
     begin = 0 if number == 0 else config.ends[number - 1]

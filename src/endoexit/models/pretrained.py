@@ -168,7 +168,9 @@ def _read_file(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         document = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
-        raise ModelError(f"{path} is damaged or no file of weights ({error}): copy it again.") from error
+        raise ModelError(
+            f"{path} is damaged or no file of weights ({error}): copy it again."
+        ) from error
     except Exception as error:  # the unpickler refuses what is no tensor with an error of its own
         raise ModelError(
             f"{path} holds more than tensors, which would run code when it is read: save its state "
@@ -207,8 +209,6 @@ def load_backbone(
             for name in wrong[:SHOWN]
         ]
         more = f"\n  … and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise ModelError(
-            "these weights are of another network:\n  " + "\n  ".join(shapes) + more
-        )
+        raise ModelError("these weights are of another network:\n  " + "\n  ".join(shapes) + more)
     module.load_state_dict(own | dict(fits))
     return Loaded(len(fits), tuple(n for n in tensors if n not in fits), tuple(fresh))

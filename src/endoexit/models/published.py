@@ -72,7 +72,9 @@ def load_published(model: StagedClassifier, state_dict: Mapping[str, Tensor]) ->
         else:
             new[name] = torch.as_tensor(state_dict[key])
     rest = [key for key in state_dict if key not in set(names.values())]
-    problems += [f"{key}: no such layer in this network" for key in rest if key not in family.unused]
+    problems += [
+        f"{key}: no such layer in this network" for key in rest if key not in family.unused
+    ]
     if problems:
         shown = "\n  ".join(problems[:SHOWN])
         more = f"\n  … and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""

@@ -44,9 +44,7 @@ class RDIConfig:
 
     def __post_init__(self) -> None:
         if self.trunk not in ("resnet", "mobilenetv2"):
-            raise UsageError(
-                f"RDI-Net: trunk must be resnet or mobilenetv2, got {self.trunk!r}."
-            )
+            raise UsageError(f"RDI-Net: trunk must be resnet or mobilenetv2, got {self.trunk!r}.")
         if type(self.depth) is not int or self.depth < 4:
             raise UsageError(f"RDI-Net: depth must be at least 4, got {self.depth!r}.")
 
@@ -111,11 +109,16 @@ class InvertedBlock(nn.Module):
 Parts = list[tuple[list[nn.Module], list[nn.Module]]]
 """For each stage, the layers of its trunk and of its head."""
 
+
 def _resnet(classes: int, config: RDIConfig) -> Parts:
     depth = config.depth
     ends = [depth // 4 + 1, 3 * depth // 4 + 1, depth]
     parts: Parts = []
-    waiting: list[nn.Module] = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    waiting: list[nn.Module] = [
+        nn.Conv2d(3, 16, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+    ]
     for group, width in enumerate(GROUP_WIDTHS):
         inputs = GROUP_WIDTHS[max(0, group - 1)]
         first = BasicBlock(inputs, width, 2 if group else 1)
@@ -149,7 +152,11 @@ def _mobilenetv2(classes: int, _: RDIConfig) -> Parts:
             inputs = channels
             widths.append(channels)
     parts: Parts = []
-    waiting: list[nn.Module] = [nn.Conv2d(3, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
+    waiting: list[nn.Module] = [
+        nn.Conv2d(3, 32, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+    ]
     begin = 0
     for number, end in enumerate(MOBILE_EXITS):  # layer 1 is the stem
         head = _mobile_head(number, widths[end - 1], classes)
