@@ -5,6 +5,7 @@ the mean of the histograms of exits 1 to k.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -69,7 +70,8 @@ class LogisticBoF(nn.Module):
         similar = (torch.tanh(self.a * self.codebook(x) + self.c) + 1) / 2
         members = self.n1 * similar / (similar.sum(1, keepdim=True) + TINY)
         if self.region is None:
-            return self.n2 * self.mean(members)
+            histogram: Tensor = self.n2 * self.mean(members)
+            return histogram
         return self.n2 * functional.avg_pool2d(members, self.region).flatten(1)
 
 
@@ -141,7 +143,7 @@ class BoFNet(StagedClassifier):
 
         def convolutions(*widths: int) -> list[nn.Module]:
             layers: list[nn.Module] = []
-            for inputs, outputs in zip(widths, widths[1:], strict=False):
+            for inputs, outputs in pairwise(widths):
                 layers += [nn.Conv2d(inputs, outputs, 3), nn.ReLU()]
             return [*layers, nn.MaxPool2d(2)]
 

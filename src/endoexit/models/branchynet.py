@@ -6,7 +6,7 @@ map, before the trunk's ReLU. Linear layers fix the size of the images.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -214,9 +214,9 @@ def published_prefixes(model: BranchyNet) -> dict[str, str]:
     names: dict[str, str] = {}
     counted = 0
     for number, stage in enumerate(model.stages):
-        trunk = stage.trunk[0].layers  # type: ignore[union-attr,index]
+        trunk = cast(OneMap, cast(Stage, stage).trunk[0]).layers
         names |= _prefixes(f"stages.{number}.trunk.0.layers", trunk, "main", counted)
-        branch = stage.head.layers  # type: ignore[union-attr]
+        branch = cast(LastMap, stage.head).layers
         names |= _prefixes(f"stages.{number}.head.layers", branch, f"branch{number + 1}", 0)
         counted += len(trunk)
     return names

@@ -5,7 +5,7 @@ node, whatever happens inside it. `split_module` parts the graph. What one stage
 whatever tensors are alive at the cut.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,11 @@ def with_exits(
     ends = _ends(traced, names)
     last = _last_map(traced, values, ends[-1])
     parts = _split(traced, [*ends, last])
-    return _assemble(parts, values, names, num_classes, head, head_settings or {})
+
+    def new_head(shape: tuple[int, ...]) -> nn.Module:
+        return make_head(head, shape, num_classes, head_settings)
+
+    return _assemble(parts, values, names, num_classes, new_head)
 
 
 def _check_names(module: nn.Module, names: list[str]) -> None:
@@ -362,8 +366,7 @@ def _assemble(
     values: dict[str, Any],
     names: list[str],
     num_classes: int,
-    head: str,
-    settings: dict[str, Any],
+    new_head: Callable[[tuple[int, ...]], nn.Module],
 ) -> StagedClassifier:
     stages = []
     state: tuple[str, ...] = parts[0].takes
@@ -382,9 +385,7 @@ def _assemble(
             ),
         )
         if number < len(names):
-            exit_head: nn.Module = make_head(
-                head, tuple(values[exit_map].shape[1:]), num_classes, settings
-            )
+            exit_head = new_head(tuple(values[exit_map].shape[1:]))
         else:
             takes = tuple(after.index(name) for name in parts[-1].takes)
             exit_head = FinalHead(parts[-1].module, takes)

@@ -50,7 +50,7 @@ class SameConv(nn.Conv2d):
         """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride), rounded up."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         if stride == 1:
-            return self._conv_forward(x, self.weight, self.bias)
+            return super().forward(x)
         high, wide = (max(0, (-(-n // stride) - 1) * stride + kernel - n) for n in x.shape[2:])
         x = functional.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
         return functional.conv2d(x, self.weight, self.bias, stride, 0, 1, self.groups)
@@ -79,7 +79,7 @@ class Separable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride), rounded up."""
-        y = functional.relu6(self.bn1(self.conv_dw(x)))
+        y: Tensor = functional.relu6(self.bn1(self.conv_dw(x)))
         y = self.bn2(self.conv_pw(y))
         return y + x if self.residual else y
 
@@ -100,7 +100,7 @@ class Inverted(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride), rounded up."""
-        y = functional.relu6(self.bn1(self.conv_pw(x)))
+        y: Tensor = functional.relu6(self.bn1(self.conv_pw(x)))
         y = functional.relu6(self.bn2(self.conv_dw(y)))
         y = self.bn3(self.conv_pwl(y))
         return y + x if self.residual else y

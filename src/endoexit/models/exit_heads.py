@@ -39,7 +39,7 @@ class AsMap(nn.Module):
             return x.permute(0, 3, 1, 2)
         if self.kind == "tokens":
             x = x.transpose(1, 2)
-            return x.unflatten(2, (self.side, self.side)) if self.side else x.unsqueeze(3)
+            return x.reshape(*x.shape[:2], self.side, self.side) if self.side else x.unsqueeze(3)
         return x[:, :, None, None] if self.kind == "vector" else x
 
     def channels(self, shape: Shape) -> int:
@@ -89,7 +89,8 @@ class MixedPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H // r, W // r)."""
-        return self.share * self.largest(x) + (1 - self.share) * self.mean(x)
+        mixed: Tensor = self.share * self.largest(x) + (1 - self.share) * self.mean(x)
+        return mixed
 
 
 def _linear(channels: int, shape: Shape, classes: int, *, dropout: float = 0.0) -> nn.Module:

@@ -7,7 +7,7 @@ Also the variant of Phuong & Lampert (ICCV 2019), which differs in widths, order
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -394,7 +394,7 @@ def published_prefixes(model: MSDNet) -> dict[str, str]:
     variant = model.config.prune == "min"
     names: dict[str, str] = {}
     for number, stage in enumerate(model.stages):
-        block = stage.trunk[0]  # type: ignore[union-attr,index]
+        block = cast(Block, cast(Stage, stage).trunk[0])
         own = f"stages.{number}.trunk.0"
         if block.stem is not None:
             for scale, layer in enumerate(block.stem.maps):

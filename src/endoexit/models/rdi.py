@@ -98,12 +98,13 @@ class InvertedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride), rounded up."""
-        y = functional.relu(self.bn1(self.conv1(x)))
+        y: Tensor = functional.relu(self.bn1(self.conv1(x)))
         y = functional.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         if not self.residual:
             return y
-        return y + (x if self.shortcut is None else self.shortcut(x))
+        result: Tensor = y + (x if self.shortcut is None else self.shortcut(x))
+        return result
 
 
 Parts = list[tuple[list[nn.Module], list[nn.Module]]]
@@ -230,7 +231,7 @@ def published_prefixes(model: RDINet) -> dict[str, str]:
             if not isinstance(layer, nn.ReLU):
                 names[f"{own}.trunk.0.layers.{index}"] = next(waiting)
         head = list(stage.head.layers)  # type: ignore[union-attr,arg-type]
-        for index, layer in enumerate(head[:-1]):
+        for index in range(len(head) - 1):
             names[f"{own}.head.layers.{index}"] = f"branch_layer{number}.{index}"
         # The published list flattens before its linear layer.
         last = f"branch_layer{number}.{len(head)}"
