@@ -12,7 +12,7 @@ from endoexit.errors import UsageError, unknown_name
 from endoexit.models.bag_of_features import LogisticBoF
 from endoexit.models.heads import CbamHead
 from endoexit.models.layers import GlobalMean
-from endoexit.models.msdnet import MSDNetHead
+from endoexit.models.msdnet.network import MSDNetHead
 from endoexit.models.staged import State
 
 Shape = tuple[int, ...]

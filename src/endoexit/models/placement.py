@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from endoexit.errors import UsageError
-from endoexit.models.cut import blank_batch, trace
+from endoexit.models.graph import blank_batch, trace
 
 SHARES = (0.25, 0.5, 0.75)  # of the multiply-adds, for `auto`
 REACH = 0.12  # how far from its share an exit may be

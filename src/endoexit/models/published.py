@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from endoexit.errors import ModelError
-from endoexit.models import bag_of_features, branchynet, msdnet, rdi
+from endoexit.models import bag_of_features, branchynet, rdi
 from endoexit.models.hifuse.network import HiFuse
 from endoexit.models.hifuse.published import PublishedReport, load_published_hifuse
+from endoexit.models.msdnet import published as msdnet
+from endoexit.models.msdnet.network import MSDNet
 from endoexit.models.staged import StagedClassifier
 
 SHOWN = 10  # faults that an error lists
@@ -32,7 +34,7 @@ class Published:
 
 
 FAMILIES = (
-    Published(msdnet.MSDNet, msdnet.published_prefixes),
+    Published(MSDNet, msdnet.published_prefixes),
     Published(branchynet.BranchyNet, branchynet.published_prefixes),
     Published(rdi.RDINet, rdi.published_prefixes, ("conv2.weight",)),
     Published(bag_of_features.BoFNet, bag_of_features.published_prefixes),

@@ -9,8 +9,10 @@ from torch.nn import functional
 
 from endoexit.errors import UsageError
 from endoexit.models.cost import measure_complexity
-from endoexit.models.msdnet import MSDNet, MSDNetConfig, msdnet_configs
-from endoexit.models.published import load_published
+from endoexit.models.msdnet.config import MSDNetConfig, msdnet_configs
+from endoexit.models.msdnet.network import MSDNet
+from endoexit.models.msdnet.published import published_prefixes
+from endoexit.models.published import load_published, published_names
 from golden_networks import answers, cases, counts, distance, keys, weights
 
 CONFIGS = msdnet_configs()
@@ -118,9 +120,6 @@ def test_a_lazy_network_gives_the_same_answers(prune, step_mode):
                          side=32)  # fmt: skip
     eager = MSDNet(small, 5).eval()
     lazy = MSDNet(small.replaced({"lazy": True}), 5).eval()
-    from endoexit.models.msdnet import published_prefixes
-    from endoexit.models.published import published_names
-
     values = eager.state_dict()
     by_name = {
         key: values[own] for own, key in published_names(eager, published_prefixes(eager)).items()
