@@ -178,7 +178,9 @@ def _unidentified(data: bytes) -> ImageError:
         except Exception as error:  # damaged headers give errors of every kind
             return _fault(error, form)
     if form is not None:
-        return unsupported(form, "the whole format")
+        return ImageError(
+            f"is a {form}, a format that is not supported: convert it to PNG.", kind="not supported"
+        )
     return ImageError(
         f"is not an image that can be read ({', '.join(FORMATS)}), whatever its name "
         "says: convert it or remove it.",
