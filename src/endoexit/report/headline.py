@@ -120,9 +120,7 @@ def _promise(shown: PromiseShown, role: str) -> Tile:
     promise = shown.promise
     label = f"promise: {promise.risk} ≤ {promise.tolerance:g}"
     if shown.kept is None:
-        return Tile(
-            label, "nothing seen", f"the promise is about none of the {role} images"
-        )
+        return Tile(label, "nothing seen", f"the promise is about none of the {role} images")
     return Tile(
         label,
         "kept" if shown.kept else "VIOLATED",
