@@ -183,7 +183,7 @@ def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role)
         image for image in cohort.images if image.path.name not in {r.path for r in rows[:2]}
     )
     assert len(fresh) == len(cohort.images) - 2
-    require_unseen(run, replace(cohort, paths=fresh))
+    require_unseen(run, replace(cohort, images=fresh))
 
 
 def other_weights(run):

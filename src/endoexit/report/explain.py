@@ -11,6 +11,7 @@ from endoexit.errors import ImageError, UsageError
 from endoexit.files import replacing, write_text
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
+from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
 from endoexit.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
@@ -19,7 +20,7 @@ from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
-from endoexit.runtime.exits import Answer, all_exits
+from endoexit.runtime.exits import AnswerAll, all_exits
 from endoexit.runtime.session import Floats, choose_policy, open_backend
 
 PAGE, PICTURES = "explain.html", "images"
@@ -49,7 +50,7 @@ class Explainable:
     classes: tuple[str, ...]
     exits: int
     preprocessing: Preprocessing
-    logits: Answer
+    logits: AnswerAll
     network: Network | Absent
     policy: ExitPolicy
     decided_by: str
@@ -149,6 +150,7 @@ def explain(
         source=source,
         entries=[(card, _probabilities(source, card)) for card in cards],
         failed=failed,
+        synthetic={_name(image) for image in images if _is_synthetic(image.path)},
         clock=by_the_clock(source.policy),
         unseen=source.network.reason if isinstance(source.network, Absent) else "",
     )
@@ -204,6 +206,11 @@ def _title(source: Explainable, left_at: int | None, predicted: Sequence[int]) -
 def _name(image: ImageRef) -> str:
     """Return an image as text, also where its bytes are not UTF-8."""
     return str(image).encode("utf-8", "replace").decode("utf-8")
+
+
+def _is_synthetic(path: Path) -> bool:
+    """Tell whether an image is in a folder that endoexit rendered."""
+    return any(is_phantom(folder) for folder in path.absolute().parents)
 
 
 def _probabilities(source: Explainable, card: Card) -> Table:

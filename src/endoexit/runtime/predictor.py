@@ -8,14 +8,14 @@ from endoexit.errors import ImageError
 from endoexit.images.reference import ImageRef
 from endoexit.runtime.engine import Engine, Images, Prediction
 from endoexit.runtime.prefetch import Prefetch
-from endoexit.runtime.stream import WINDOW_BATCHES, Batches, Stream
+from endoexit.runtime.stream import WINDOW_BATCHES, BatchByBatch, Stream
 
 READERS = 2
 IDLE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PredictedRow:
     """What became of one image: a prediction or an error.
 
     Attributes:
@@ -33,12 +33,12 @@ class Row:
 
 def predict_images(
     engine: Engine, images: Iterable[ImageRef], batch_size: int = 1
-) -> Iterator[Row]:
+) -> Iterator[PredictedRow]:
     """Yield one row an image, in the order of the images.
 
     Images are read and prepared in background threads. They run in throughput mode (see
-    `Stream`); when none comes for a moment, those at hand are answered without waiting for a
-    full batch. An engine with a deadline predicts batch by batch instead. Memory does not
+    `Stream`); if no image comes for a moment, the images inside are answered without a full
+    batch. An engine with a deadline predicts batch by batch instead. Memory does not
     grow with the number of images.
 
     Args:
@@ -57,8 +57,8 @@ def predict_images(
         except ImageError as error:
             return image, error
 
-    batching = Stream if engine.deadline_ms is None else Batches
-    answering: Stream | Batches = batching(engine, batch_size)
+    make = Stream if engine.deadline_ms is None else BatchByBatch
+    answering: Stream | BatchByBatch = make(engine, batch_size)
     rows = _Rows()
     with Prefetch(images, load, READERS, ahead=2 * batch_size + READERS) as reading:
         for loaded in reading.values(IDLE_S):
@@ -68,7 +68,7 @@ def predict_images(
             image, pixels = loaded
             if isinstance(pixels, ImageError):
                 rows.append(image, pixels)
-                # Broken files push nothing through the stream, so nobody may wait for them.
+                # Broken files push no image through the stream, so rows must not wait behind them.
                 full = len(rows) >= WINDOW_BATCHES * batch_size
                 yield from rows.fill(answering.flush() if full else [])
             else:
@@ -79,10 +79,10 @@ def predict_images(
 
 
 class _Rows:
-    """Rows in the order of their images, the answers of some still missing."""
+    """Rows in the order of their images, some still without their answer."""
 
     def __init__(self) -> None:
-        self._open: deque[Row] = deque()
+        self._open: deque[PredictedRow] = deque()
         self._count = 0
 
     def __len__(self) -> int:
@@ -90,16 +90,16 @@ class _Rows:
 
     def append(self, image: ImageRef, error: ImageError | None = None) -> None:
         """Add an image with its error, or one without error whose answer will come."""
-        self._open.append(Row(self._count, image, error=error))
+        self._open.append(PredictedRow(self._count, image, error=error))
         self._count += 1
 
-    def fill(self, answers: Iterable[Prediction]) -> Iterator[Row]:
-        """Give the answers, in order, to the rows without; yield what is complete now."""
+    def fill(self, answers: Iterable[Prediction]) -> Iterator[PredictedRow]:
+        """Put the answers, in order, into the rows without one; yield the rows complete now."""
         for answer in answers:
             yield from self._errors()
             yield replace(self._open.popleft(), prediction=answer)
         yield from self._errors()
 
-    def _errors(self) -> Iterator[Row]:
+    def _errors(self) -> Iterator[PredictedRow]:
         while self._open and self._open[0].error is not None:
             yield self._open.popleft()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from endoexit.errors import UsageError
-from endoexit.runtime.predictor import Row
+from endoexit.runtime.predictor import PredictedRow
 
 Kind = Literal["path", "index", "hash"]
 LEAST_KEY = 16
@@ -27,9 +27,9 @@ class Naming:
     """
 
     shows_paths: bool
-    name: Callable[[Row], str]
+    name: Callable[[PredictedRow], str]
 
-    def error(self, row: Row) -> str | None:
+    def error(self, row: PredictedRow) -> str | None:
         """Return why the image of a row could not be read, with its name as rows have it."""
         if row.error is None:
             return None
@@ -46,7 +46,7 @@ def by_hash(key: bytes) -> Naming:
     Without the key nobody can try out names until one fits.
     """
 
-    def name(row: Row) -> str:
+    def name(row: PredictedRow) -> str:
         return hmac.new(key, os.fsencode(str(row.image)), hashlib.sha256).hexdigest()[:32]
 
     return Naming(shows_paths=False, name=name)
