@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from endoexit.artifacts.run import open_run
-from endoexit.cli.calibrate import _leaves_when
 from endoexit.cli.main import app
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
 from endoexit.evaluation.logits import collect_logits
-from endoexit.policy import ExitPolicy, threshold_policy
+from endoexit.policy import ExitPolicy
+from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.search import FELL_BACK
 from evaluation_runs import copy_run
 from tiny_project import endoexit
@@ -117,7 +117,7 @@ def test_what_no_rule_can_keep_falls_back_to_the_final_exit_and_warns(run):
         "Promise: disagreement <= 0.5 on new images, with probability 0.9 (by construction)" in text
     )
     policy = ExitPolicy.read(run / "policy.json")
-    assert (policy.rule, policy.exit, policy.note) == ("fixed", 4, FELL_BACK)
+    assert (policy.rule, policy.note) == (FixedRule(exit=4), FELL_BACK)
 
 
 def test_what_cannot_be_promised_is_refused_and_leaves_the_old_policy(run):
@@ -172,9 +172,3 @@ def test_a_group_of_two_roles_is_refused(run, tiny_manifest, tmp_path):
     shutil.copy(f"{tiny_manifest}.json", f"{changed}.json")
     with pytest.raises(DataError, match=f"{group}.*give each group one role"):
         raise invoke(run, "--mean-exit-cost", 0.5, "--manifest", changed).exception
-
-
-def test_an_exit_that_takes_everybody_is_said_in_a_word():
-    policy = threshold_policy(4, 0.0)
-    assert [_leaves_when(policy, number) for number in (1, 4)] == ["always", "always"]
-    assert _leaves_when(threshold_policy(4, 0.5), 1) == "max_probability >= 0.5000"

@@ -118,7 +118,7 @@ def _saved(cost: float, whole: float) -> str:
 
 def _promise(shown: PromiseShown, role: str) -> Tile:
     promise = shown.promise
-    label = f"promise: {promise.risk} ≤ {promise.tolerance:g}"
+    label = f"promise: {promise.risk.label} ≤ {promise.risk.tolerance:g}"
     if shown.kept is None:
         return Tile(label, "not seen", f"{role} has no image that it is about")
     return Tile(

@@ -10,7 +10,7 @@ from endoexit.errors import counted
 from endoexit.evaluation.document import FALLING
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
-from endoexit.report.words import by_the_clock, some
+from endoexit.report.words import by_the_clock, in_print, some
 
 
 def licence(material: Material) -> str:
@@ -54,7 +54,7 @@ def cautions(material: Material) -> Iterator[str]:
             f"evaluated one; run `endoexit evaluate {material.path}` for the other."
         )
     if material.policy is not None and material.policy.note:
-        yield f"Of the policy’s calibration: {material.policy.note}"
+        yield f"From the policy’s calibration: {material.policy.note}"
     if evaluation.times_fall:
         yield FALLING
     images = len(evaluation.images.paths)
@@ -85,7 +85,7 @@ def absent_classes(material: Material) -> str | None:
 
 
 def unused_exits(material: Material) -> str | None:
-    """Return which exits nobody takes."""
+    """Return at which exits no image exits."""
     adaptive = material.evaluation.adaptive
     if adaptive is None:
         return None
@@ -94,33 +94,19 @@ def unused_exits(material: Material) -> str | None:
         for number, share in enumerate(adaptive.shares, start=1)
         if share == 0
     ]
-    return f"Nobody leaves at {some(names, 8)}." if names else None
+    return f"No image exits at {some(names, 8)}." if names else None
 
 
 def policy_rule(material: Material) -> list[str]:
-    """Return, for each exit, when an image leaves there."""
+    """Return, for each exit, when an image exits there."""
     policy = material.policy
     if policy is None:
         return []
-    clock = by_the_clock(policy)
-    if policy.rule == "fixed":
-        number = policy.exit or policy.num_exits
-        if not clock:
-            return [f"All images leave at {material.exit_name(number)}."]
-        ends = f"Nobody goes on after {material.exit_name(number)}."
-        return clock if number == policy.num_exits else [*clock, ends]
-    if policy.rule == "patience":
-        return [f"An image leaves when {policy.patience} consecutive exits agree.", *clock]
-    names = {
-        "max_probability": "largest probability",
-        "entropy": "1 − normalised entropy",
-        "margin": "margin of the two largest probabilities",
-    }
-    lines = []
-    for number, threshold in enumerate(policy.thresholds, start=1):
-        rule = "nobody" if threshold is None else f"{names[policy.rule]} of {threshold:.4g} or more"
-        lines.append(f"{material.exit_name(number)}: {rule}")
-    return [*lines, "final: everyone who is left", *clock]
+    conditions = [
+        f"{material.exit_name(number)}: {in_print(condition)}"
+        for number, condition in enumerate(policy.conditions(), start=1)
+    ]
+    return [*conditions, *by_the_clock(policy)]
 
 
 def kept_apart(split: dict[str, Any] | Absent) -> str:
