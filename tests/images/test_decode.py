@@ -16,8 +16,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from endoexit.errors import DataError, ImageError
-from endoexit.images.decode import MAX_PIXELS, MIN_SIDE, read_image
+from endoexit.images.decode import read_image
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.refusals import MAX_PIXELS, MIN_SIDE
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -124,8 +125,6 @@ def test_palette_transparency_is_laid_over_black_without_a_warning(corners: Imag
     )
     assert not image[:8, :12].any()
     assert image[0, 20].tolist() == [0, 255, 0]
-    grey = Image.new("LA", (9, 9), (200, 0))
-    assert not read_image(encode(grey)).any()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -338,7 +337,7 @@ def test_bomb_takes_no_memory(tmp_path: Path) -> None:
 def test_32_bit_values_are_refused() -> None:
     for kind in (np.int32, np.float32):
         data = encode(Image.fromarray(np.ones((16, 16), kind)), "TIFF")
-        with pytest.raises(ImageError, match=r"32-bit values.*convert it to 8 or 16 bits"):
+        with pytest.raises(ImageError, match=r"32-bit (signed|float).*convert it to 8 or 16 bits"):
             read_image(data)
 
 
@@ -502,3 +501,25 @@ def test_module_does_not_need_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_an_error_has_its_fault_without_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "Doe, Jane.png"
+    path.write_bytes(b"")
+
+    with pytest.raises(ImageError) as caught:
+        read_image(path)
+
+    assert str(caught.value) == f"{path} {caught.value.fault}"
+    assert "Jane" not in caught.value.fault
+
+
+def test_frames_of_a_file_are_read_by_their_number(tmp_path: Path) -> None:
+    greys = (10, 120, 250)
+    frames = [Image.new("RGB", (16, 16), (grey,) * 3) for grey in greys]
+    path = tmp_path / "pages.tif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+    assert [int(read_image(path, frame=frame)[0, 0, 0]) for frame in range(3)] == list(greys)
+    with pytest.raises(ImageError, match=r"pages.tif#3 has no frame 3 \(3 frames.*correct"):
+        read_image(path, frame=3)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from endoexit.data.duplicates import HASH_BITS, difference_hash
 from endoexit.data.folders import ImageFile, Listing
@@ -45,9 +44,8 @@ class BrokenFile:
 
     Attributes:
         file: its path, label and part.
-        kind: "empty", "not an image", "damaged" (truncated too), or "refused" (too
-            large, too small, not readable).
-        reason: what is wrong, and the remedy.
+        kind: Kind of the fault, as in `ImageError`.
+        reason: Sentence that says what is wrong and what mends it.
     """
 
     file: ImageFile
@@ -94,18 +92,7 @@ def _look(root: Path, file: ImageFile) -> ImageFacts | BrokenFile:
         digest = difference_hash(image).tobytes()
         return ImageFacts(file, sha256_file(path), width, height, digest, measure_frame(image))
     except ImageError as error:
-        return BrokenFile(file, _kind(path, error), str(error).removeprefix(f"{path} "))
-
-
-def _kind(path: Path, error: ImageError) -> str:
-    cause = error.__cause__
-    if path.is_file() and path.stat().st_size == 0:
-        return "empty"
-    if isinstance(cause, UnidentifiedImageError):
-        return "not an image"
-    # Without a cause it was refused by its size; an error number comes from the system.
-    refused = cause is None or isinstance(cause, Image.DecompressionBombError)
-    return "refused" if refused or getattr(cause, "errno", None) is not None else "damaged"
+        return BrokenFile(file, error.kind, error.fault)
 
 
 def _cores() -> int:

@@ -6,8 +6,8 @@ Layout of the cache folder, which may be deleted at any time:
     <shelf>/<key>.json   SHA-256 of each row's file, and which rows are broken
     <shelf>/.lock        held by the process that builds
 
-`shelf` stands for all that decides pixels (the geometry of the preprocessing, the
-version of Pillow), `key` for the contents of the list. Files are written whole,
+`shelf` is made from all that decides pixels (the geometry of the preprocessing, the
+decoder), `key` from the contents of the list. Files are written whole,
 then renamed, and never changed: reading needs no lock. The `.npy` comes last, so a
 list without it does not exist.
 """
@@ -24,12 +24,11 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import PIL
 from filelock import FileLock
 
 from endoexit.errors import DataError, EndoexitError, ImageError
 from endoexit.files import replacing, sha256_bytes, write_json
-from endoexit.images.decode import read_bytes
+from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
 
 THREADS = min(max(2, os.cpu_count() or 1), 8)
@@ -157,7 +156,7 @@ class _Shelf:
 
     def __init__(self, directory: Path, preprocessing: Preprocessing) -> None:
         # Another version of the decoder may give other pixels, or read what this one cannot.
-        self.folder = directory / f"{preprocessing.geometry()[:16]}-pillow-{PIL.__version__}"
+        self.folder = directory / f"{preprocessing.geometry()[:16]}-{decoder()}"
         self.preprocessing = preprocessing
 
     def open(self, key: str) -> _List | None:
