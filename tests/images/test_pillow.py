@@ -362,6 +362,29 @@ def test_other_jpeg2000_are_refused_by_name(kind: type) -> None:
         read_image(data)
 
 
+def test_jpeg2000_is_bounded_by_the_size_that_is_decoded() -> None:
+    """The header of the file says another size than that of the data."""
+    values = values_of(12, 1)[..., 0].astype(np.uint16)
+    data = bytearray(
+        imagecodecs.jpeg2k_encode(values, level=0, bitspersample=12, codecformat="jp2")
+    )
+    struct.pack_into(">2I", data, data.index(b"\xff\x4f\xff\x51") + 8, 60000, 60000)
+    with pytest.raises(ImageError, match="more than 100 megapixels, so it was not decoded"):
+        read_image(bytes(data))
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_jpeg2000_that_is_cut_is_damaged(bits: int, share: float, end: bytes) -> None:
+    values = np.asarray(smooth()).astype(np.uint8 if bits == 8 else np.uint16) * 2 ** (bits - 8)
+    data = imagecodecs.jpeg2k_encode(
+        values, level=0, bitspersample=bits, codecformat="jp2", reversible=True
+    )
+    with pytest.raises(ImageError, match="is damaged or cut off"):
+        read_image(data[: int(len(data) * share)] + end)
+
+
 def test_jpeg2000_with_losses_agrees_with_openjpeg() -> None:
     stream = io.BytesIO()
     smooth().save(stream, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[10])
@@ -421,11 +444,11 @@ def test_bilevel_ppm(kind: str) -> None:
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (b"P7\nWIDTH 9\nHEIGHT 9\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + bytes(81), "PAM"),
-        (b"Pf\n9 9\n-1.0\n" + bytes(324), "PPM"),
-        (b"PF\n9 9\n-1.0\n" + bytes(972), "PFM"),
+        (b"P7\nWIDTH 9\nHEIGHT 9\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + bytes(81), "PAM, a format"),
+        (b"Pf\n9 9\n-1.0\n" + bytes(324), "PPM of a kind"),
+        (b"PF\n9 9\n-1.0\n" + bytes(972), "PFM, a format"),
     ],
 )
 def test_relatives_of_ppm_are_refused_by_name(data: bytes, name: str) -> None:
-    with pytest.raises(ImageError, match=rf"is a {name} of a kind that is not supported"):
+    with pytest.raises(ImageError, match=rf"is a {name} that is not supported.*convert it"):
         read_image(data)

@@ -198,6 +198,8 @@ def test_values_without_known_black_and_white_are_refused(bits: int, kind: int, 
         (5, 4, {332: (2,)}, "inks other than CMYK"),
         (777, 1, {}, "photometric interpretation 777"),
         (6, 1, {}, "1 values a pixel"),
+        (6, 3, {}, "YCbCr of this kind without JPEG"),
+        (6, 3, {530: (2, 1)}, "YCbCr of this kind without JPEG"),
         (1, 1, {259: (34712,)}, "compression"),
         (1, 1, {259: (50001,)}, "compression WEBP"),
         (1, 1, {32997: (2,)}, "a volume"),
@@ -370,15 +372,29 @@ def test_cut_files_are_refused(share: float, compression: str | None) -> None:
         read_image(data[: int(len(data) * share)])
 
 
-def test_strips_outside_of_the_file_and_empty_strips_are_refused() -> None:
+def entry(tag: int, value: int, form: int = 4) -> bytes:
+    """Return the entry of one value in a directory."""
+    return struct.pack("<HHII", tag, form, 1, value)
+
+
+@pytest.mark.parametrize("count", [0, 700, WIDTH * HEIGHT + 10])
+def test_wrong_lengths_of_uncompressed_strips_do_no_harm(count: int) -> None:
     values = values_of(8, 1)
-    size = WIDTH * HEIGHT
     data = write(values, 8, 1)
-    for count in (0, size + 10**6):
-        wrong = data.replace(struct.pack("<HHII", 279, 4, 1, size),
-                             struct.pack("<HHII", 279, 4, 1, count))  # fmt: skip
-        with pytest.raises(ImageError, match="damaged or cut off"):
-            read_image(wrong)
+    assert_rgb(data.replace(entry(279, WIDTH * HEIGHT), entry(279, count)), values)
+
+
+@pytest.mark.parametrize("place", [0, 10**6])
+def test_strips_outside_of_the_file_are_refused(place: int) -> None:
+    data = write(values_of(8, 1), 8, 1)
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        read_image(data.replace(entry(273, 8), entry(273, place)))
+
+
+def test_a_missing_photometric_interpretation_is_named() -> None:
+    data = write(values_of(8, 1), 8, 1)
+    with pytest.raises(ImageError, match=r"not supported \(no photometric interpretation"):
+        read_image(data.replace(entry(262, 1, 3), entry(263, 1, 3)))
 
 
 def test_the_library_says_nothing_on_standard_error(tmp_path: Path) -> None:

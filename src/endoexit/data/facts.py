@@ -1,4 +1,4 @@
-"""What one look into each file tells: can it be read, content hash, size, frame."""
+"""Facts on each file, found by decoding it once: whether it can be read, its hash, size, frame."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ class ImageFacts:
     """What is known of one image that can be read.
 
     Attributes:
-        file: its path, label and part.
-        sha256: of its bytes.
-        width: in pixels, upright.
-        height: in pixels, upright.
-        hash: its difference hash, 32 bytes.
-        frame: its black border and position inset.
+        file: Path, label and part of the file.
+        sha256: Hash of the bytes of the file.
+        width: Width in pixels, upright.
+        height: Height in pixels, upright.
+        hash: Difference hash, 32 bytes.
+        frame: Black border and position inset.
     """
 
     file: ImageFile
@@ -43,7 +43,7 @@ class BrokenFile:
     """A file that cannot be used.
 
     Attributes:
-        file: its path, label and part.
+        file: Path, label and part of the file.
         kind: Kind of the fault, as in `ImageError`.
         reason: Sentence that says what is wrong and what mends it.
     """

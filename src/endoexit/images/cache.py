@@ -46,8 +46,8 @@ class CachedImages:
     """Preprocessed images in the order of their paths.
 
     Attributes:
-        images: uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
-        errors: index of each broken image, and what is wrong with it.
+        images: Pixels, uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
+        errors: Fault of each broken image, by its index.
     """
 
     images: Mapped
@@ -106,20 +106,20 @@ def cache_images(
 
     with ThreadPoolExecutor(THREADS) as pool:
         digests, errors = _identify(paths, pool)
-        found = shelf.open(_key(digests))
-        if found is None:
+        stored = shelf.open(_key(digests))
+        if stored is None:
             with shelf.locked():
                 # Another process may have built the list while this one waited.
-                found = shelf.open(_key(digests)) or shelf.build(paths, digests, pool, count)
+                stored = shelf.open(_key(digests)) or shelf.build(paths, digests, pool, count)
     advance(len(paths) - done)
-    errors |= {row: f"{paths[row]}: {reason}" for row, reason in found.broken.items()}
+    errors |= {row: f"{paths[row]} {fault}" for row, fault in stored.broken.items()}
     if errors and not skip_broken:
         listed = "\n  ".join(errors[row] for row in sorted(errors))
         raise DataError(
             f"{len(errors)} of {len(paths)} images cannot be read; restore or remove them, "
             f"`endoexit audit` finds all of a folder:\n  {listed}"
         )
-    return CachedImages(found.images, dict(sorted(errors.items())))
+    return CachedImages(stored.images, dict(sorted(errors.items())))
 
 
 def _identify(paths: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[list[str], dict[int, str]]:
@@ -144,7 +144,13 @@ def _key(digests: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _List:
-    """One complete list: its images, the SHA-256 of each row's file, what is broken."""
+    """One complete list.
+
+    Attributes:
+        images: Pixels, uint8 (N, S, S, 3), read-only.
+        contents: SHA-256 of the file of each row.
+        broken: Fault of the file of a row that is black.
+    """
 
     images: Mapped
     contents: list[str]
@@ -221,7 +227,7 @@ class _Shelf:
                 }
                 for digest, pixels in self._decode_all(missing, pool):
                     if isinstance(pixels, ImageError):
-                        broken |= dict.fromkeys(rows[digest], str(pixels))
+                        broken |= dict.fromkeys(rows[digest], pixels.fault)
                     else:
                         write(rows[digest], pixels)
                     count(len(rows[digest]))
@@ -249,13 +255,16 @@ class _Shelf:
             yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
     def _known(self) -> dict[str, tuple[Mapped, int]]:
-        """Return where the pixels of each content stand."""
+        """Return for each content a list that has its pixels, and their row in it.
+
+        Rows of broken files are black, so the lists that hold them do not count.
+        """
         known: dict[str, tuple[Mapped, int]] = {}
         for sidecar in sorted(self.folder.glob("*.json")):
-            if (found := self.open(sidecar.stem)) is not None:
-                for row, digest in enumerate(found.contents):
-                    if digest != _UNREADABLE and row not in found.broken:
-                        known.setdefault(digest, (found.images, row))
+            if (stored := self.open(sidecar.stem)) is not None:
+                for row, digest in enumerate(stored.contents):
+                    if row not in stored.broken:
+                        known.setdefault(digest, (stored.images, row))
         return known
 
     def _shape(self, count: int) -> tuple[int, int, int, int]:

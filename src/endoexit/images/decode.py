@@ -57,8 +57,9 @@ def _decode(data: bytes, frame: int, at_least: int | None) -> Pixels:
         raise ImageError(
             "is empty (0 bytes): restore it from its source or remove it.", kind="empty"
         )
-    pixels = read_tiff(data, frame) if format_of(data) == "TIFF" else None
-    return read_by_pillow(data, frame, at_least) if pixels is None else pixels
+    if format_of(data) == "TIFF":
+        return read_tiff(data, frame)
+    return read_by_pillow(data, frame, at_least)
 
 
 def read_bytes(path: Path) -> bytes:

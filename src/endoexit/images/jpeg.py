@@ -12,7 +12,7 @@ from endoexit.images.pixels import Pixels
 from endoexit.images.refusals import damaged
 
 # The other warnings (bytes to spare between segments, say) are of files that are complete.
-_LOST = re.compile(r"premature end of data|bad Huffman|found marker|arithmetic|progression", re.I)
+_LOST = re.compile(r"premature end of data|bad Huffman|found marker|bad arithmetic", re.I)
 
 
 def decode_jpeg(data: bytes, width: int, height: int) -> Pixels | None:

@@ -10,7 +10,7 @@ import struct
 import numpy as np
 
 from endoexit.images.pixels import Pixels, over_black, scale_table
-from endoexit.images.refusals import unsupported
+from endoexit.images.refusals import check_size, unsupported
 
 _COLOURS = {"L": 1, "I;16": 1, "LA": 1, "RGB": 3, "RGBA": 3}
 _SYCC = re.compile(rb"colr\x01..\0\0\0\x12", re.S)
@@ -36,6 +36,9 @@ def decode_jpeg2000(data: bytes, mode: str) -> Pixels | None:
     boxes = data[:start]
     if mode not in _COLOURS or b"pclr" in boxes or _SYCC.search(boxes):
         raise unsupported("JPEG 2000", f"{bits}-bit values that are neither grey nor RGB")
+    # The header of the file may announce another size than the data that are decoded.
+    right, bottom, left, top = struct.unpack_from(">4I", data, start + 4)
+    check_size(right - left, bottom - top)
     import imagecodecs  # noqa: PLC0415  few files are so
 
     values = imagecodecs.jpeg2k_decode(data)

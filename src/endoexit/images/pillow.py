@@ -1,4 +1,4 @@
-"""All formats but TIFF, and the TIFFs that are left to libtiff, by Pillow."""
+"""All formats but TIFF, by Pillow."""
 
 import contextlib
 import io
@@ -17,6 +17,8 @@ from endoexit.images.jpeg import check_jpeg, decode_jpeg
 from endoexit.images.jpeg2000 import decode_jpeg2000
 from endoexit.images.pixels import Pixels, over_black, scale_table, upright
 from endoexit.images.refusals import check_size, damaged, no_frame, too_large, unsupported
+
+_FORMATS = tuple(name for name in FORMATS if name != "TIFF")
 
 _ORIENTATION_TAG = 0x0112
 
@@ -56,7 +58,7 @@ def read_by_pillow(data: bytes, frame: int, at_least: int | None) -> Pixels:
 
 def _decode(data: bytes, frame: int, at_least: int | None) -> Pixels:
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _to_frame(image, frame)
             check_size(*image.size)
             if at_least is not None:
@@ -169,14 +171,16 @@ def _orientation(image: Image.Image) -> object:
 def _unidentified(data: bytes) -> ImageError:
     """Return the error of a file that no format of Pillow accepts."""
     form = format_of(data)
-    if form in FORMATS:
+    if form in _FORMATS:
         factory, _ = Image.OPEN[form]
         try:
             factory(io.BytesIO(data), "")
         except Exception as error:  # damaged headers give errors of every kind
             return _fault(error, form)
     if form is not None:
-        return unsupported(form, "the whole format")
+        return ImageError(
+            f"is a {form}, a format that is not supported: convert it to PNG.", kind="not supported"
+        )
     return ImageError(
         f"is not an image that can be read ({', '.join(FORMATS)}), whatever its name "
         "says: convert it or remove it.",

@@ -27,8 +27,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 MAX_SEGMENTS = 200_000
 _MAX_DECODED = 2**30  # bytes
 
-_CCITT, _LZW, _JPEG, _DEFLATE, _PACKBITS = {2, 3, 4}, {5}, {7}, {8, 32946}, {32773}
-_COMPRESSIONS = {1, *_CCITT, *_LZW, *_JPEG, *_DEFLATE, *_PACKBITS, 34925, 50000}
+_JPEG = {7}
+# None, CCITT (2, 3, 4), LZW, JPEG, Deflate (8, 32946), PackBits, LZMA, Zstandard.
+_COMPRESSIONS = {1, 2, 3, 4, 5, *_JPEG, 8, 32946, 32773, 34925, 50000}
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
@@ -51,11 +52,11 @@ _FORMATS = {
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 
 
-def read_tiff(data: bytes, frame: int) -> Pixels | None:
+def read_tiff(data: bytes, frame: int) -> Pixels:
     """Decode one page of a TIFF or BigTIFF, numbered from 0, as upright RGB.
 
     Returns:
-        uint8 (height, width, 3); None for YCbCr that is not JPEG, which is left to libtiff.
+        uint8 (height, width, 3).
 
     Raises:
         ImageError: it is damaged, too large, too small or of a kind that is not supported.
@@ -66,8 +67,6 @@ def read_tiff(data: bytes, frame: int) -> Pixels | None:
         with tifffile.TiffFile(io.BytesIO(data), is_ome=False, is_shaped=False) as tiff:
             page = _page(tiff, frame)
             _check(page, data)
-            if _is_ycbcr(page):
-                return None
             return upright(_rgb(page), page.tags.valueof(274))
     except (ImageError, MemoryError):
         raise
@@ -106,6 +105,8 @@ def _fault(page: Any) -> str | None:
 
 def _fault_of_colours(page: Any) -> str | None:
     photometric = page.photometric
+    if page.tags.valueof(262) is None:
+        return "no photometric interpretation"
     if photometric not in _COLOURS:
         return _OTHER_COLOURS.get(photometric, f"photometric interpretation {photometric}")
     if photometric == _CMYK and page.tags.valueof(332, 1) != 1:
@@ -134,16 +135,31 @@ def _fault_of_layout(page: Any) -> str | None:
         return f"JPEG of {page.bitspersample} bits"
     if page.imagedepth != 1:
         return "a volume"
-    if _is_ycbcr(page) and (page.bitspersample, page.samplesperpixel, page.planarconfig) != (
-        8, 3, 1
-    ):  # fmt: skip
-        return "YCbCr that is not 3 values of 8 bits in one plane"
+    if _is_ycbcr(page) and _fault_of_ycbcr(page):
+        return "YCbCr of this kind without JPEG"
     return None
 
 
 def _is_ycbcr(page: Any) -> bool:
     """Tell whether values are YCbCr after decompression (those of JPEG are RGB then)."""
-    return page.photometric == _YCBCR and page.compression not in _JPEG
+    return bool(page.photometric == _YCBCR and page.compression not in _JPEG)
+
+
+def _fault_of_ycbcr(page: Any) -> bool:
+    coefficients = [top / bottom for top, bottom in _pairs(page.tags.valueof(529)) if bottom]
+    levels = [top / bottom for top, bottom in _pairs(page.tags.valueof(532)) if bottom]
+    return bool(
+        page.bitspersample != 8
+        or page.tags.valueof(530) != (1, 1)  # by default colours have half the resolution
+        or (coefficients and not np.allclose(coefficients, (0.299, 0.587, 0.114), atol=1e-3))
+        or (levels and levels != [0, 255, 128, 255, 128, 255])
+    )
+
+
+def _pairs(values: Any) -> list[tuple[int, int]]:
+    """Return the fractions of a tag, given as numerators and denominators by turns."""
+    flat = list(values or ())
+    return list(zip(flat[::2], flat[1::2], strict=False))
 
 
 def _check_segments(page: Any, data: bytes) -> None:
@@ -155,7 +171,8 @@ def _check_segments(page: Any, data: bytes) -> None:
     if len(offsets) != len(counts) or (len(offsets) < expected and not page.is_contiguous):
         raise damaged("strips or tiles are missing")
     for start, count in zip(offsets, counts, strict=True):
-        if start <= 0 or count <= 0 or start + count > len(data):
+        whole = page.is_contiguous or (count > 0 and start + count <= len(data))
+        if not whole or not 0 < start < len(data):
             raise damaged("strips or tiles are outside of the file")
         if page.compression in _JPEG:
             _check_jpeg_segment(data[start : start + count], page)
@@ -195,8 +212,15 @@ def _colours(page: Any, values: npt.NDArray[Any]) -> Pixels:
     inverted = page.photometric == _WHITE_IS_ZERO
     scaled: Pixels = scale_table(page.bitspersample, inverted=inverted)[values]
     if page.photometric == _CMYK:
-        return np.asarray(Image.fromarray(np.ascontiguousarray(scaled), "CMYK").convert("RGB"))
+        return _convert(scaled, "CMYK")
+    if _is_ycbcr(page):
+        return _convert(scaled, "YCbCr")
     return np.repeat(scaled, 3, axis=-1) if scaled.shape[-1] == 1 else scaled
+
+
+def _convert(values: Pixels, mode: str) -> Pixels:
+    size = values.shape[1], values.shape[0]
+    return np.asarray(Image.frombytes(mode, size, values.tobytes()).convert("RGB"))
 
 
 def _palette(page: Any) -> Pixels:
