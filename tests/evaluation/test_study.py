@@ -154,7 +154,7 @@ def test_the_policy_of_the_run_decides_unless_a_threshold_is_given(run):
     found = evaluate_run(run, Options(**QUICK))
     assert found.adaptive.exits == (1, 1, 1)
     assert found.adaptive.origin == "policy.json: everyone out at once"
-    assert found.adaptive.policy["rule"] == "margin"
+    assert found.adaptive.policy.rule.kind == "margin"
     # Its temperature sharpens the probabilities, the exit's own row is as trained.
     assert min(found.row("adaptive").confidence) > min(found.row("exit 1").confidence)
     typed = evaluate_run(run, Options(threshold=1.0, **QUICK))
