@@ -41,11 +41,15 @@ class TableBackend:
         self.logits = np.asarray(logits)
         self.num_stages = len(self.logits)
         self.calls = []
+        self.prepared = []
         self._buffers = {}
         self.expected = set()
 
     def expect(self, images):
         self.expected.add(images)
+
+    def prepare(self, number, state):
+        self.prepared.append((number, len(state)))
 
     def start(self, images):
         first, second = np.rint((images[:, 0, 0, :2] / 2 + 0.5) * 255).astype(np.int64).T

@@ -19,7 +19,7 @@ from endoexit.files import replacing, sha256_bytes, write_json
 from endoexit.images.cache import cache_images
 from endoexit.policy.logits import LogitSet
 from endoexit.progress import Bar, Track, silent
-from endoexit.runtime.exits import Answer, all_exits
+from endoexit.runtime.exits import AnswerAll, all_exits
 from endoexit.runtime.session import Floats, computed_in, open_backend
 
 FOLDER = "logits"
@@ -177,7 +177,7 @@ def _batches(
         bar.advance(len(batch))
 
 
-def _on_gpu(run: Source, precision: Precision, device: str) -> Answer:
+def _on_gpu(run: Source, precision: Precision, device: str) -> AnswerAll:
     model = run.load_model().to(device)
     bf16 = precision == "bf16"
 

@@ -18,7 +18,7 @@ from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
-from endoexit.runtime.exits import Answer, all_exits
+from endoexit.runtime.exits import AnswerAll, all_exits
 from endoexit.runtime.session import Floats, choose_policy, open_backend
 
 PAGE, PICTURES = "explain.html", "images"
@@ -48,7 +48,7 @@ class Explainable:
     classes: tuple[str, ...]
     exits: int
     preprocessing: Preprocessing
-    logits: Answer
+    logits: AnswerAll
     network: Network | Absent
     policy: ExitPolicy
     decided_by: str

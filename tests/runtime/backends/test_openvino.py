@@ -66,6 +66,34 @@ def test_every_stage_agrees_with_eager_pytorch(bundles, images, eager, backend, 
     assert np.abs(alone - found).max() <= (1e-4 if precision == "f32" else 0.05) * scale
 
 
+def test_a_prepared_stage_was_run_once_for_each_batch_size(bundles, images, monkeypatch):
+    stages = open_backend(bundles.make("openvino", "f32"), None, 1)
+    normalised = bundles.run.config.preprocessing.normalise(images)
+    runs = []
+    original = type(stages).run
+
+    def counting(self, number, state):
+        runs.append((number, len(state[0])))
+        return original(self, number, state)
+
+    monkeypatch.setattr(type(stages), "run", counting)
+    for count in (1, 3, 1, 5, 3):
+        stages.prepare(1, stages.start(normalised[:count]))
+    assert runs == [(1, 1), (1, 3), (1, 5)]
+    assert set(stages._requests) == {(1, 1), (1, None)}
+    stages.expect(5)
+    stages.prepare(1, stages.start(normalised[:5]))
+    assert runs[3:] == [(1, 5)]
+    assert (1, 5) in stages._requests
+
+
+def test_a_prepared_stage_of_onnx_is_loaded(bundles, images):
+    stages = open_backend(bundles.make("onnx", "f32"), None, 1)
+    state = stages.start(bundles.run.config.preprocessing.normalise(images[:1]))
+    stages.prepare(1, state)
+    assert set(stages._sessions) == {1}
+
+
 def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, images, monkeypatch):
     stages = open_backend(bundles.make("openvino", "f32"), None, 1)
     compiled = []

@@ -39,6 +39,10 @@ class OnnxBackend:
     def expect(self, images: int) -> None:
         """Do nothing: every batch size runs alike."""
 
+    def prepare(self, number: int, state: State) -> None:  # noqa: ARG002
+        """Load a stage, which serves every batch size."""
+        self._session(number)
+
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
         return (_value(np.ascontiguousarray(images.transpose(0, 2, 3, 1))),)
@@ -55,7 +59,7 @@ class OnnxBackend:
         return tuple(_value(value.numpy()[rows]) for value in state)
 
     def concatenate(self, states: Sequence[State]) -> State:
-        """Return the state of several groups of images as one group."""
+        """Return the states of several batches as the state of one batch."""
         return tuple(
             _value(np.concatenate([value.numpy() for value in values]))
             for values in zip(*states, strict=True)

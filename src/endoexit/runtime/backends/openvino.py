@@ -116,12 +116,23 @@ class OpenVinoBackend:
         }
         self._expected = 1
         self._requests: dict[tuple[int, int | None], _Request] = {}
+        self._ready: set[tuple[int, int]] = set()
 
     def expect(self, images: int) -> None:
         """Compile the stages for batches of so many images, when they are first used."""
+        if images == self._expected:
+            return
         self._expected = images
-        for key in [key for key in self._requests if key[1] not in (images, None)]:
+        self._ready.clear()
+        for key in [key for key in self._requests if key[1] is not None]:
             del self._requests[key]  # it holds weights
+
+    def prepare(self, number: int, state: State) -> None:
+        """Run a stage once for each batch size: the first run compiles for that size."""
+        key = (number, len(state[0]))
+        if key not in self._ready:
+            self.run(number, state)
+            self._ready.add(key)
 
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
@@ -138,7 +149,7 @@ class OpenVinoBackend:
         return tuple(array[rows] for array in state)
 
     def concatenate(self, states: Sequence[State]) -> State:
-        """Return the state of several groups of images as one group."""
+        """Return the states of several batches as the state of one batch."""
         return tuple(np.concatenate(arrays) for arrays in zip(*states, strict=True))
 
     def _request(self, number: int, images: int | None) -> _Request:

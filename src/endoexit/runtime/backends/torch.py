@@ -43,6 +43,9 @@ class TorchBackend:
     def expect(self, images: int) -> None:
         """Do nothing: every batch size runs alike."""
 
+    def prepare(self, number: int, state: State) -> None:
+        """Do nothing: eager PyTorch compiles nothing."""
+
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
         return (torch.from_numpy(images),)
@@ -60,7 +63,7 @@ class TorchBackend:
         return tuple(tensor[chosen] for tensor in state)
 
     def concatenate(self, states: Sequence[State]) -> State:
-        """Return the state of several groups of images as one group."""
+        """Return the states of several batches as the state of one batch."""
         return tuple(torch.cat(tensors) for tensors in zip(*states, strict=True))
 
 
