@@ -53,7 +53,7 @@ def test_guarantee_is_printed_with_its_evidence(run):
     trials = json.loads(invoke(run, *goal, "--json").stdout)["trials"]
     assert trials[0]["tests"][0]["risk"] == "disagreement"
     assert [test["images"] for test in trials[0]["tests"]] == [6, 2]
-    counted = "Counted as one: each image (every certify image is a group of its own)."
+    counted = "Counted as one: each image (no two certify images are of one group)."
     assert counted in done.stdout
     proven_again = invoke(run, *goal)
     assert "before" not in proven_again.stderr
@@ -111,7 +111,7 @@ def test_what_no_rule_can_keep_falls_back_to_the_final_exit_and_warns(run):
     np.savez(certify.file, **kept | {"logits": spoilt})
     done = invoke(run, "--guarantee", "disagreement<=0.5", "--delta", 0.1)
     assert done.exit_code == 0, done.exception
-    assert done.stderr.startswith("warning: No policy that leaves early could be proven")
+    assert done.stderr.startswith("warning: No policy with early exits could be proven")
     text = " ".join(done.stdout.split())
     assert (
         "Promise: disagreement <= 0.5 on new images, with probability 0.9 (by construction)" in text
