@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from endoexit.evaluation.document import Estimate, Interval
-from endoexit.evaluation.figures import percent_with_interval
+from endoexit.evaluation.figures import percent_with_interval, significant
 from endoexit.policy import softmax
 from endoexit.policy.document import FrontPoint
 from endoexit.policy.rules.threshold import ThresholdRule
@@ -16,7 +16,7 @@ from endoexit.report.paper import PAPER
 from endoexit.report.reliability import bins_of, measure_reliability
 from endoexit.report.style import exit_style
 from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
-from endoexit.report.words import elided, points, score, significant
+from endoexit.report.words import elided, points, score
 from report_material import estimate, make_logits, make_material
 
 
@@ -131,13 +131,6 @@ def test_names_keep_both_ends():
     assert elided("polyp", 10) == "polyp"
     assert elided("bbps-colon-0-1", 10) == "bbps-c…0-1"
     assert all(len(elided("x" * 99, length)) == length for length in range(4, 30))
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.0812, "0.08"), (1.234, "1.23"), (56.78, "56.8"), (517.3, "517")]
-)
-def test_numbers_have_the_digits_that_mean_something(value, text):
-    assert significant(value) == text
 
 
 def test_a_negative_difference_has_a_minus_not_a_hyphen():

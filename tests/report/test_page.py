@@ -24,7 +24,7 @@ from endoexit.report.tradeoff import tradeoff
 from report_material import estimate, make_logits, make_material
 
 SECTIONS = [
-    "about", "headline", "exits", "tradeoff", "shares", "reliability", "confusion", "classes",
+    "headline", "about", "exits", "tradeoff", "shares", "reliability", "confusion", "classes",
     "audit", "training", "gallery", "masks", "provenance",
 ]  # fmt: skip
 LIMIT = 15 * 2**20
@@ -85,7 +85,7 @@ def test_everything_stands_there_in_order_and_always_the_same():
     material = make_material()
     words = outline(material).words
     assert "Research use only. Not a medical device." in words
-    assert "Nothing here says under which terms the images stand" in words
+    assert "The terms of the images are not known here." in words
     assert "endoexit evaluate runs/made-up evaluation.json, logits" in words
     assert "endoexit report runs/made-up" in words
     for absent in ("No history.", "No manifest.", "No audit.", "No images.", "No network."):
@@ -113,6 +113,15 @@ def test_synthetic_images_are_called_so_where_the_figures_are(tmp_path):
         assert picture.caption == f"Synthetic images. {without.caption}"
         assert picture.alt == f"Synthetic images. {without.alt}"
         assert picture.png != without.png, "the drawing says so too"
+
+
+def test_the_headline_is_below_the_title_with_one_line_of_caution_above():
+    html = report_html(make_material(images=12))
+    top = html.partition("</h1>")[2].partition('class="tiles"')[0]
+    assert top.count('class="notice"') == 1
+    assert "Research use only. Not a medical device." in top
+    assert "<nav" not in top
+    assert html.index('class="tiles"') < html.index("<nav") < html.index('id="about"')
 
 
 def test_the_title_does_not_say_the_network_twice():
@@ -233,7 +242,8 @@ def test_without_temperatures_the_page_speaks_of_none():
 
 def test_only_sections_with_content_stand_in_the_contents():
     links = [address[1:] for address in outline(make_material()).addresses if address[0] == "#"]
-    assert links == [name for name in SECTIONS if name not in {"audit", "training", "masks"}]
+    assert links[0] == "about", "the line of caution points to the full cautions"
+    assert links[1:] == [name for name in SECTIONS if name not in {"audit", "training", "masks"}]
     history = History({"epoch": (1, 2), "train/loss": (2.0, 1.0)}, best=2)
     found = outline(make_material(history=history, split={}))
     assert {"#audit", "#training"} <= set(found.addresses)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from endoexit.cli.tables import compact_table, cost_in_words, five_characters, paragraph
+from endoexit.cli.tables import compact_table, cost_in_words, paragraph
 from endoexit.errors import counted
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def main_table(found: "Evaluation") -> "Table":
         cells = [row.name, _interval(row.scores.accuracy, percent=True)]
         if found.timing:
             cells += [_ms(row), _ratio(row, baseline)]
-        cells += [five_characters(row.parameters / 1e6), five_characters(row.macs / 1e9)]
+        cells += [_significant(row.parameters / 1e6), _significant(row.macs / 1e9)]
         rows.append([*cells, MISSING if row.share is None else f"{100 * row.share:.1f}"])
     title = f"{found.run.model}: {len(found.images.paths)} {found.role} images"
     return compact_table(title, columns, rows)
@@ -124,11 +124,11 @@ def reference_table(row: "Row", adaptive: "Adaptive") -> "Table":
     timed = row.time is not None
     columns = ["rule", "accuracy % [95 % CI]", "adaptive minus it", *["ms"] * timed, "MACs\n(G)"]
     own = [row.name, _interval(row.scores.accuracy, percent=True), MISSING]
-    rows = [[*own, *[_ms(row)] * timed, five_characters(row.macs / 1e9)]]
+    rows = [[*own, *[_ms(row)] * timed, _significant(row.macs / 1e9)]]
     for name, other in (("oracle", adaptive.oracle), ("random", adaptive.random)):
         cells = [name, _interval(other.accuracy, percent=True), _points(other.gap)]
-        cells += [five_characters(other.ms)] if other.ms is not None else []
-        rows.append([*cells, five_characters(other.macs / 1e9)])
+        cells += [_significant(other.ms)] if other.ms is not None else []
+        rows.append([*cells, _significant(other.macs / 1e9)])
     return compact_table("What the same exits could do, accuracy in points", columns, rows)
 
 
@@ -140,7 +140,7 @@ def promise_table(adaptive: "Adaptive", role: str) -> "Table":
         (
             (
                 f"{shown.promise.risk.label} <= {shown.promise.risk.tolerance:g}",
-                {True: "kept", False: "VIOLATED", None: MISSING}[shown.kept],
+                {True: "kept", False: "VIOLATED", None: "nothing seen"}[shown.kept],
                 counted(shown.units, shown.promise.unit),
                 f"{100 * shown.promise.observed:.1f}",
                 _interval(shown.observed, percent=True),
@@ -171,7 +171,7 @@ def _about_policy(found: "Evaluation") -> Iterator[str]:
         yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {one}."
     for shown in adaptive.promises:
         if shown.kept is None:
-            yield f"{shown.promise.risk.label}: {shown.observed.reason}, so nothing is seen of it."
+            yield f"{shown.promise.risk.label}: {shown.observed.reason}, so nothing was seen."
         elif not shown.kept:
             yield _violation(shown, found.role)
     if policy.note:
@@ -245,11 +245,17 @@ def _number(estimate: "Estimate") -> str:
     return MISSING if estimate.value is None else f"{estimate.value:.3f}"
 
 
+def _significant(value: float) -> str:
+    from endoexit.evaluation.figures import significant
+
+    return significant(value)
+
+
 def _ms(row: "Row") -> str:
-    return MISSING if row.time is None else five_characters(row.time.ms)
+    return MISSING if row.time is None else _significant(row.time.ms)
 
 
 def _ratio(row: "Row", baseline: "Row") -> str:
     if row.time is None or baseline.time is None:
         return MISSING
-    return f"{row.time.ms / baseline.time.ms:.3f}"
+    return _significant(row.time.ms / baseline.time.ms)

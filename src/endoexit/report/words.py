@@ -25,13 +25,6 @@ def score(estimate: Estimate | None) -> str:
     return with_interval(estimate, 3).replace("-", _MINUS)
 
 
-def significant(value: float) -> str:
-    """Return a positive number with three or more significant digits and no exponent."""
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.{2 if value < 1 else 1 if value >= 10 else 2}f}"
-
-
 def elided(name: str, length: int) -> str:
     """Return a name cut in its middle, so that both ends still tell it from its neighbours."""
     if len(name) <= length:
