@@ -59,7 +59,7 @@ def test_guarantee_is_printed_with_its_evidence(run):
     assert "before" not in proven_again.stderr
     lost = " ".join(invoke(run, "--max-accuracy-drop", 0.0).stderr.split())
     goal_before = "disagreement<=0.5 and missed[blue]<=0.7 with probability 0.8"
-    assert f"the policy that was here before promised: {goal_before}. This one promises" in lost
+    assert f"the policy before this one promised: {goal_before}. This one promises" in lost
 
 
 def test_images_of_one_group_are_counted_together_unless_asked(run, tiny_manifest, tmp_path):
