@@ -16,6 +16,7 @@ from endoexit.evaluation.fitting import exit_costs
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
+from endoexit.policy.risks import Risk
 from endoexit.runtime.session import served_provenance
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
@@ -64,12 +65,10 @@ def test_times_that_fall_are_told(run):
     def told(*times: float) -> tuple[bool, str]:
         ms = iter(times)
         rows = [
-            row.model_copy(update={"time": row.time.model_copy(update={"ms": next(ms)})})
-            if row.kind == "exit"
-            else row
+            row.replaced(time=row.time.replaced(ms=next(ms))) if row.kind == "exit" else row
             for row in found.rows
         ]
-        changed = found.model_copy(update={"rows": tuple(rows)})
+        changed = found.replaced(rows=tuple(rows))
         return changed.times_fall, " ".join(_notes(changed))
 
     assert told(1.0, 2.0, 2.0, 3.0) == (False, told(1.0, 2.0, 3.0, 4.0)[1])
@@ -80,16 +79,21 @@ def test_times_that_fall_are_told(run):
 
 def promised(run: Run, tolerance: float) -> None:
     """Everyone leaves at exit 1, and little may be lost by it."""
-    promise = Promise(risk="accuracy_loss", tolerance=tolerance, delta=0.1, images=6, unit="group",
-                      observed=0.0, p_value=0.05, method="betting")  # fmt: skip
-    policy = fixed_exit(4, 1).model_copy(
-        update={
-            "goal": f"accuracy_loss<={tolerance}",
-            "promises": (promise,),
-            "provenance": served_provenance(run, "torch-f32"),
-            "costs": exit_costs(run, "macs"),
-            "note": "Said when it was calibrated.",
-        }
+    promise = Promise(
+        risk=Risk(name="accuracy_loss", tolerance=tolerance),
+        delta=0.1,
+        images=6,
+        unit="group",
+        observed=0.0,
+        p_value=0.05,
+        method="betting",
+    )
+    policy = fixed_exit(4, 1).replaced(
+        goal=f"accuracy_loss<={tolerance}",
+        promises=(promise,),
+        provenance=served_provenance(run, "torch-f32"),
+        costs=exit_costs(run, "macs"),
+        note="Said when it was calibrated.",
     )
     policy.write(run.path / "policy.json")
 
@@ -119,7 +123,7 @@ def test_a_promise_that_is_violated_is_called_so(run):
     first = losing.row("exit 1")
     assert f"On these train images: accuracy {first.scores.accuracy.value:.1%}, mean cost" in text
     assert f"{first.macs / losing.row('final').macs:.0%} of the whole network." in text
-    assert "Of its calibration: Said when it was calibrated." in text
+    assert "From its calibration: Said when it was calibrated." in text
     oracle = next(line.split() for line in lines if line.split()[:1] == ["oracle"])
     assert f"{-100 * lost:+.1f}" in oracle
     assert significant(losing.adaptive.oracle.macs / 1e9) in oracle

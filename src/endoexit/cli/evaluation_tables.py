@@ -139,7 +139,7 @@ def promise_table(adaptive: "Adaptive", role: str) -> "Table":
         ("promise", "here", "counted", "certify %", f"{role} % [95 % CI]"),
         (
             (
-                f"{shown.promise.risk} <= {shown.promise.tolerance:g}",
+                f"{shown.promise.risk.label} <= {shown.promise.risk.tolerance:g}",
                 {True: "kept", False: "VIOLATED", None: "nothing seen"}[shown.kept],
                 counted(shown.units, shown.promise.unit),
                 f"{100 * shown.promise.observed:.1f}",
@@ -154,15 +154,15 @@ def promise_table(adaptive: "Adaptive", role: str) -> "Table":
 def _about_policy(found: "Evaluation") -> Iterator[str]:
     """Yield the policy's goal beside what came of it; which promises are broken, how counted."""
     adaptive = found.adaptive
-    if adaptive is None or adaptive.policy["goal"] is None:
+    if adaptive is None or adaptive.policy.goal is None:
         return
     policy, accuracy = adaptive.policy, found.row("adaptive").scores.accuracy.value
-    if policy["costs"] is not None and policy["deadline_ms"] is None:
-        each = policy["costs"]["values"]
+    if policy.costs is not None and policy.deadline_ms is None:
+        each = policy.costs.values
         mean = sum(share * cost for share, cost in zip(adaptive.shares, each, strict=True))
-        spent = cost_in_words(mean, each[-1], policy["costs"]["unit"])
+        spent = cost_in_words(mean, each[-1], policy.costs.unit)
         yield (
-            f"Goal: {policy['goal']}. On these {found.role} images: accuracy {accuracy:.1%}, "
+            f"Goal: {policy.goal}. On these {found.role} images: accuracy {accuracy:.1%}, "
             f"mean cost {spent}."
         )
     if adaptive.promises:
@@ -171,18 +171,18 @@ def _about_policy(found: "Evaluation") -> Iterator[str]:
         yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {one}."
     for shown in adaptive.promises:
         if shown.kept is None:
-            yield f"{shown.promise.risk}: {shown.observed.reason}, so nothing was seen."
+            yield f"{shown.promise.risk.label}: {shown.observed.reason}, so nothing was seen."
         elif not shown.kept:
             yield _violation(shown, found.role)
-    if policy["note"]:
-        yield f"Of its calibration: {policy['note']}"
+    if policy.note:
+        yield f"From its calibration: {policy.note}"
 
 
 def _violation(shown: "PromiseShown", role: str) -> str:
     promise, interval = shown.promise, shown.observed.interval
-    chance = interval is None or interval.low <= promise.tolerance
+    chance = interval is None or interval.low <= promise.risk.tolerance
     return (
-        f"VIOLATED: {promise.risk} <= {promise.tolerance:g} was promised, the "
+        f"VIOLATED: {promise.risk.label} <= {promise.risk.tolerance:g} was promised, the "
         f"{counted(shown.units, f'{role} {promise.unit}')} show {shown.observed.value:.2%}. "
         + (
             "The interval reaches down to the promise, so chance may have done it."

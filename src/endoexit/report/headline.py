@@ -118,7 +118,7 @@ def _saved(cost: float, whole: float) -> str:
 
 def _promise(shown: PromiseShown, role: str) -> Tile:
     promise = shown.promise
-    label = f"promise: {promise.risk} ≤ {promise.tolerance:g}"
+    label = f"promise: {promise.risk.label} ≤ {promise.risk.tolerance:g}"
     if shown.kept is None:
         return Tile(label, "nothing seen", f"the promise is about none of the {role} images")
     return Tile(

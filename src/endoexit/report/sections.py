@@ -10,7 +10,7 @@ from endoexit.errors import counted
 from endoexit.evaluation.document import FALLING
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
-from endoexit.report.words import by_the_clock, some
+from endoexit.report.words import by_the_clock, in_print, some
 
 
 def licence(material: Material) -> str:
@@ -54,7 +54,7 @@ def cautions(material: Material) -> Iterator[str]:
             f"evaluated one; run `endoexit evaluate {material.path}` for the other."
         )
     if material.policy is not None and material.policy.note:
-        yield f"Of the policy’s calibration: {material.policy.note}"
+        yield f"From the policy’s calibration: {material.policy.note}"
     if evaluation.times_fall:
         yield FALLING
     images = len(evaluation.images.paths)
@@ -102,27 +102,11 @@ def policy_rule(material: Material) -> list[str]:
     policy = material.policy
     if policy is None:
         return []
-    clock = by_the_clock(policy)
-    if policy.rule == "fixed":
-        number = policy.exit or policy.num_exits
-        if not clock:
-            return [f"All images exit at {material.exit_name(number)}."]
-        ends = f"No image continues after {material.exit_name(number)}."
-        return clock if number == policy.num_exits else [*clock, ends]
-    if policy.rule == "patience":
-        return [f"An image exits when {policy.patience} consecutive exits agree.", *clock]
-    names = {
-        "max_probability": "largest probability",
-        "entropy": "1 − normalised entropy",
-        "margin": "margin of the two largest probabilities",
-    }
-    lines = []
-    for number, threshold in enumerate(policy.thresholds, start=1):
-        rule = (
-            "no image" if threshold is None else f"{names[policy.rule]} of {threshold:.4g} or more"
-        )
-        lines.append(f"{material.exit_name(number)}: {rule}")
-    return [*lines, "final: all remaining images", *clock]
+    conditions = [
+        f"{material.exit_name(number)}: {in_print(condition)}"
+        for number, condition in enumerate(policy.conditions(), start=1)
+    ]
+    return [*conditions, *by_the_clock(policy)]
 
 
 def kept_apart(split: dict[str, Any] | Absent) -> str:

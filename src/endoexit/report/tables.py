@@ -153,7 +153,7 @@ def promise_table(material: Material) -> Table | None:
          "counted here"),
         tuple(
             (
-                f"{shown.promise.risk} ≤ {shown.promise.tolerance:g}",
+                f"{shown.promise.risk.label} ≤ {shown.promise.risk.tolerance:g}",
                 words[shown.kept],
                 f"{1 - shown.promise.delta:g}",
                 f"{percent(shown.promise.observed)} of "

@@ -71,13 +71,12 @@ def front_marks(material: Material, cost: Cost) -> list[Mark]:
     policy = material.policy
     if policy is None:
         return []
-    own = (policy.thresholds, policy.patience, policy.exit)
     each = [cost.of(row) for row in material.evaluation.rows if row.kind == "exit"]
     marks = [
         Mark(
             sum(s * c for s, c in zip(point.exit_shares, each, strict=True)),
             100 * point.accuracy,
-            (point.thresholds, point.patience, point.exit) == own,
+            point.rule == policy.rule,
         )
         for point in policy.front
     ]

@@ -37,7 +37,7 @@ def by_the_clock(policy: ExitPolicy | None) -> list[str]:
     """Return a sentence on what the clock decides; none for a policy without a deadline."""
     if policy is None or policy.deadline_ms is None:
         return []
-    beside = "" if policy.rule == "fixed" else " as well"
+    beside = "" if policy.rule.kind == "fixed" else " as well"
     return [
         f"The clock decides{beside}: an image has the answer of the last exit that finishes within "
         f"{policy.deadline_ms:g} ms."
