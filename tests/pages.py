@@ -149,6 +149,7 @@ class Sandbox:
             mock.patch.object(sys, "argv", words),
             mock.patch.dict(os.environ, COLUMNS=COLUMNS),
             mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
+            mock.patch.object(os, "getloadavg", create=True, return_value=(0.0, 0.0, 0.0)),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):

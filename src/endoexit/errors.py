@@ -20,6 +20,10 @@ class UsageError(EndoexitError):
     exit_code = 2
 
 
+class WriteError(EndoexitError):
+    """A file or folder cannot be written: no space, no permission."""
+
+
 class DataError(EndoexitError):
     """A folder, manifest or cohort cannot be used as it is."""
 

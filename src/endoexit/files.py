@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from endoexit.errors import EndoexitError
+from endoexit.errors import EndoexitError, WriteError
 
 _NEEDS_QUOTES = re.compile(r"""[,;\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"]|^\s|\s$|^sep=|\ufeff""")
 
@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
     file is flushed to the disk before the rename.
 
     Raises:
-        EndoexitError: the file cannot be written (disk full, no permission). What else the block
+        WriteError: the file cannot be written (disk full, no permission). What else the block
             raises is not touched.
     """
     path = Path(path)
@@ -57,7 +57,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         path: a folder that does not exist, or is empty.
 
     Raises:
-        EndoexitError: the folder or a file in it cannot be written. What else the block raises is
+        WriteError: the folder or a file in it cannot be written. What else the block raises is
             not touched.
     """
     path = Path(path)
@@ -79,7 +79,7 @@ def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where it does not exist.
 
     Raises:
-        EndoexitError: it cannot be made.
+        WriteError: it cannot be made.
     """
     with _naming(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if only is not None and not _is_about(error, only):
             raise
-        raise EndoexitError(
+        raise WriteError(
             f"cannot write {path}: {why_refused(path, error)}. Nothing was changed; "
             f"{remedy_of(error)}."
         ) from error
@@ -116,14 +116,55 @@ def why_refused(path: Path, error: OSError) -> str:
 
 def remedy_of(error: OSError) -> str:
     """Return what a user can do about a path that cannot be written."""
-    space = "free space or " if error.errno in _FULL else ""
+    space = "free space or " if is_full(error) else ""
     return f"{space}choose another folder and run again"
 
 
 def _is_about(error: OSError, path: Path) -> bool:
     names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     inside = any(Path(os.fsdecode(name)).is_relative_to(path) for name in names)
-    return inside or error.errno in _FULL
+    return inside or is_full(error)
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether a disk, a quota or a limit on file sizes takes no more."""
+    return error.errno in _FULL
+
+
+@contextlib.contextmanager
+def naming_the_cause(path: Path, size: int, *errors: type[Exception]) -> Iterator[None]:
+    """Raise the system's error where a library that writes a file hides it behind one of `errors`.
+
+    The system is asked again, with a file of the same size. An error that has another cause
+    is raised as it is.
+
+    Args:
+        path: File that the block writes, and that has no content worth keeping.
+        size: Its size in bytes, at least.
+        errors: Errors of the library.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    try:
+        yield
+    except errors as error:
+        try:
+            _write_zeros(path, size)
+        except OSError as cause:
+            raise cause from error
+        finally:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write_zeros(path: Path, size: int) -> None:
+    chunk = bytes(2**20)
+    with path.open("wb") as stream:
+        for _ in range(size // len(chunk) + 2):  # headers, and what the system rounds up
+            stream.write(chunk)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _umask() -> int:

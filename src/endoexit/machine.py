@@ -1,10 +1,16 @@
-"""What a result was measured on: processor, threads, library versions."""
+"""The machine: usable cores, its load, and what a result was measured on."""
 
 import functools
 import importlib.metadata
+import math
 import os
 import platform
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+from endoexit.errors import counted
 
 LIBRARIES = ("endoexit", "torch", "lightning", "torchmetrics", "kornia", "numpy", "scipy",
              "scikit-learn", "pillow", "openvino", "onnxruntime", "nncf")  # fmt: skip
@@ -22,12 +28,12 @@ def library_versions() -> dict[str, str]:
 
 
 def share_at_work(seconds: float = 0.5) -> float:
-    """Return the share of all cores' time that is in use just now, 0 to 1.
+    """Return the share of all cores' time that is in use now, 0 to 1.
 
-    Asked before work of one's own begins, it tells of the others' work.
+    Before a measurement starts, this is the work of other processes.
 
     Args:
-        seconds: of the look.
+        seconds: Length of the observation.
     """
     import psutil  # noqa: PLC0415
 
@@ -46,10 +52,93 @@ def describe_machine() -> dict[str, Any]:
     return {
         "processor": info.get("brand_raw", platform.processor() or "unknown"),
         "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "instructions": [flag for flag in wanted if flag in flags],
         "system": f"{platform.system()} {platform.release()}",
     }
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Return the number of cores that this process may use, at least 1.
+
+    This is the number of cores of its affinity, or the CPU quota of its control groups (of a
+    container, for example) where that is smaller. A quota of 1.5 cores counts as 2.
+
+    Args:
+        root: Folder that contains `proc` and the mounted control groups.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def busy_warning() -> str | None:
+    """Return a sentence about a machine whose load exceeds its cores; None for any other."""
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):  # the system does not measure it
+        return None
+    cores = os.cpu_count() or 1
+    if load <= cores:
+        return None
+    return (
+        f"the machine is busy (load {load:.1f} on {counted(cores, 'core')}): times will be longer; "
+        "stop other work, or wait for its end, if they matter."
+    )
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Yield every CPU quota of the control groups of this process, in cores."""
+    for folder in _groups(root):
+        # Version 2 has one file, version 1 two.
+        values = _words(folder / "cpu.max") or [
+            *_words(folder / "cpu.cfs_quota_us"),
+            *_words(folder / "cpu.cfs_period_us"),
+        ]
+        # "max" and -1 mean that there is no quota.
+        if len(values) == 2 and all(value.isdecimal() and int(value) > 0 for value in values):
+            yield int(values[0]) / int(values[1])
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """Yield the folders of the control groups that limit CPU time, each with those above it."""
+    paths = {}
+    for line in _lines(root / "proc/self/cgroup"):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if path and (not controllers or "cpu" in controllers.split(",")):
+            paths["cgroup" if controllers else "cgroup2"] = path
+    for line in _lines(root / "proc/self/mountinfo"):
+        # number, parent, device, root, mount point, options, ... - type, source, options
+        before, _, after = line.partition(" - ")
+        fields, kind = before.split(), after.split()
+        if len(fields) < 5 or len(kind) < 3 or kind[0] not in paths:
+            continue
+        if kind[0] == "cgroup" and "cpu" not in kind[2].split(","):
+            continue
+        mount = root / _unescaped(fields[4]).lstrip("/")
+        group = PurePosixPath(paths[kind[0]])
+        top = _unescaped(fields[3])
+        # A group that is not below the root of the mount is not visible: its root limits as well.
+        inside = group.relative_to(top) if group.is_relative_to(top) else PurePosixPath()
+        if ".." in inside.parts:
+            inside = PurePosixPath()
+        yield from (mount / part for part in (inside, *inside.parents))
+
+
+def _unescaped(field: str) -> str:
+    """Return a field of mountinfo, where blanks are written as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def _words(path: Path) -> list[str]:
+    return " ".join(_lines(path)).split()
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file; none where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

@@ -43,4 +43,5 @@ def test_the_document_is_complete_and_the_tables_say_what_they_show(run, tmp_pat
 def test_a_misspelt_peer_ends_with_2_before_anything_is_measured(run):
     done = endoexit("bench", run, "--against", "opnvino")
     assert done.returncode == 2
-    assert done.stderr == "error: unknown peer 'opnvino': did you mean 'openvino'?\n"
+    *_, last = done.stderr.splitlines()  # the machine may be busy, which is said before
+    assert last == "error: unknown peer 'opnvino': did you mean 'openvino'?"

@@ -1,6 +1,7 @@
 """Commands on a run whose training has not ended say so; they work all the same."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -49,7 +50,8 @@ def test_answers_come_with_one_warning(stopped, tiny_manifest):
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
-def test_every_command_on_weights_warns_before_its_work(arguments, stopped, tmp_path):
+def test_every_command_on_weights_warns_before_its_work(arguments, stopped, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0), raising=False)
     (stopped / WEIGHTS).write_bytes(b"damaged: what follows fails at once")
     shutil.copytree(stopped, tmp_path / "complete")
     (tmp_path / "complete" / CARD).touch()

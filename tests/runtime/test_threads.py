@@ -3,7 +3,8 @@
 import pytest
 
 from endoexit.errors import UsageError
-from endoexit.runtime.threads import check_threads, usable_cores
+from endoexit.machine import usable_cores
+from endoexit.runtime.threads import check_threads
 
 
 def test_the_environment_gives_the_default(monkeypatch):

@@ -58,6 +58,7 @@ def bench(
     from endoexit.bench.bench import BenchOptions
     from endoexit.bench.bench import bench as measure
     from endoexit.files import write_json
+    from endoexit.machine import busy_warning
 
     options = BenchOptions(
         images=tuple(images or ()),
@@ -70,6 +71,8 @@ def bench(
     )
     output = Output(as_json)
     output.warn_if_unfinished(source)
+    if (busy := busy_warning()) is not None:
+        output.warn(busy)
     found = measure(source, options, progress)
     document = found.model_dump(mode="json")
     if out is not None:

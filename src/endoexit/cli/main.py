@@ -5,6 +5,7 @@ import sys
 import typer
 
 from endoexit.cli import register_all
+from endoexit.cli.environment import prepare_environment
 from endoexit.errors import EndoexitError
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ def main() -> None:
 
     Typer itself ends with 2 on wrong options, 130 on Ctrl-C and 1 on a closed pipe.
     """
+    prepare_environment()
     try:
         app(prog_name="endoexit")  # also of `python -m endoexit`
     except EndoexitError as error:

@@ -43,7 +43,9 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Of initialisation, order, augmentation.  [default: 0]"),
+        typer.Option(
+            min=0, help="Random seed for initialisation, order and augmentation.  [default: 0]"
+        ),
     ] = None,
     change: Annotated[
         list[str] | None,
@@ -60,14 +62,19 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on a CPU.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning strategy, such as ddp.")] = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of each process.  [default: all]")
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads of each process.  [default: OMP_NUM_THREADS, else the usable cores]",
+        ),
     ] = None,
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train all exits of a network together.
 
-    Interrupted or killed, it goes on from its last complete epoch with --resume.
+    A training that was stopped continues from its last complete epoch with --resume. --devices
+    starts the further processes itself, so start the command once, also in a job of a cluster.
 
     Example: `endoexit train manifest.csv --model ee_hifuse_nano --recipe small-data --seed 0`
     """
@@ -83,8 +90,10 @@ def train(
                 f"{', '.join(given)}."
             )
 
-    from endoexit.training.fit import Machine, fit, is_helper_process
+    from endoexit.machine import busy_warning
+    from endoexit.training.fit import Machine, fit
     from endoexit.training.fit import resume as resume_run
+    from endoexit.training.processes import is_helper_process
     from endoexit.training.recipe import read_recipe
     from endoexit.training.start import create_run
 
@@ -115,6 +124,8 @@ def train(
         return
     total = sum(sum(counts.values()) for role, counts in run.manifest().counts().items()
                 if role in {"train", "val"})  # fmt: skip
+    if (busy := busy_warning()) is not None:
+        output.warn(busy)
     with _telling_how_to_go_on(run), progress("Decoding images", total) as bar:
         run = fit(run, where, advance=bar.advance)
     if run.is_complete:
@@ -125,12 +136,13 @@ def train(
 
 @contextlib.contextmanager
 def _telling_how_to_go_on(run: "Run") -> "Iterator[None]":
-    """Say what a training that is stopped by Ctrl-C leaves behind."""
+    """Say what a training that is stopped by Ctrl-C or a full disk leaves behind."""
+    from endoexit.errors import WriteError
     from endoexit.training.fit import LAST
 
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, WriteError):
         kept = (
             f"stopped; {run.path} keeps all complete epochs."
             if (run.path / LAST).is_file()

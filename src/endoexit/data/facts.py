@@ -1,6 +1,5 @@
 """Facts on each file, found by decoding it once: whether it can be read, its hash, size, frame."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from endoexit.data.frame import Frame, measure_frame
 from endoexit.errors import ImageError
 from endoexit.files import sha256_file
 from endoexit.images.decode import read_image
+from endoexit.machine import usable_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def look_into(
     good: list[ImageFacts] = []
     broken: list[BrokenFile] = []
     # Threads, not processes: decoding, hashing and resizing all release the interpreter's lock.
-    pool = ThreadPoolExecutor(_cores())
+    pool = ThreadPoolExecutor(usable_cores())
     try:
         for result in pool.map(lambda file: _look(listing.root, file), listing.files):
             if isinstance(result, ImageFacts):
@@ -93,9 +93,3 @@ def _look(root: Path, file: ImageFile) -> ImageFacts | BrokenFile:
         return ImageFacts(file, sha256_file(path), width, height, digest, measure_frame(image))
     except ImageError as error:
         return BrokenFile(file, error.kind, error.fault)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from endoexit.files import replacing
+from endoexit.files import naming_the_cause, replacing
 from endoexit.models import StagedClassifier, State
 from endoexit.models.hifuse.layers import MapLinear
 
@@ -165,7 +166,21 @@ def write_openvino(graph: Graph, example: State, path: Path) -> None:
         port.get_node().set_partial_shape(shape)
     model.validate_nodes_and_infer_types()
     path.parent.mkdir(parents=True, exist_ok=True)
-    ov.save_model(model, path, compress_to_fp16=False)
+    save_openvino(model, path)
+
+
+def save_openvino(model: Any, path: Path) -> None:
+    """Write a model of OpenVINO as `path` (.xml) and its weights (.bin), as they are.
+
+    Raises:
+        OSError: The files cannot be written (disk full, no permission).
+    """
+    import openvino as ov  # noqa: PLC0415  (an extra)
+
+    constants = (node for node in model.get_ops() if node.get_type_name() == "Constant")
+    size = sum(node.get_byte_size() for node in constants)
+    with naming_the_cause(path.with_suffix(".bin"), size, RuntimeError):
+        ov.save_model(model, path, compress_to_fp16=False)
 
 
 def write_onnx(graph: Graph, example: State, path: Path) -> None:

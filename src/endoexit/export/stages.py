@@ -10,7 +10,14 @@ from endoexit.artifacts.bundle import BackendName
 from endoexit.artifacts.run import WEIGHTS, Run
 from endoexit.data.manifest import Manifest
 from endoexit.errors import RunError
-from endoexit.export.graphs import Shapes, StageGraph, stage_graphs, write_onnx, write_openvino
+from endoexit.export.graphs import (
+    Shapes,
+    StageGraph,
+    save_openvino,
+    stage_graphs,
+    write_onnx,
+    write_openvino,
+)
 from endoexit.export.quantise import Stage, States, calibration_images, quantise
 from endoexit.progress import Track
 
@@ -89,7 +96,7 @@ def _write_openvino(
         small = quantise(model, States(images, list(before), names))
         del model  # it holds the file that is written over
         quantised = folder / f"int8-{graph.number}.xml"
-        ov.save_model(small, quantised, compress_to_fp16=False)
+        save_openvino(small, quantised)
         for suffix in (".xml", ".bin"):
             quantised.with_suffix(suffix).replace(path.with_suffix(suffix))
     return compute

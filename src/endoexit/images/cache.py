@@ -29,11 +29,11 @@ from filelock import FileLock
 
 from endoexit.errors import DataError, EndoexitError, ImageError
 from endoexit.files import replacing, sha256_bytes, write_json
+from endoexit.home import home_for_caches
 from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef, name_of
-
-THREADS = min(max(2, os.cpu_count() or 1), 8)
+from endoexit.machine import usable_cores
 
 _UNREADABLE = "unreadable"
 _CHUNK = 64  # images under way at once: bounds the memory
@@ -67,9 +67,12 @@ class CachedImages:
 
 
 def cache_directory() -> Path:
-    """Return the default cache folder: `ENDOEXIT_CACHE`, else `~/.cache/endoexit`."""
+    """Return the default cache folder: `ENDOEXIT_CACHE`, else `~/.cache/endoexit`.
+
+    Without a home folder it is in the temporary folder.
+    """
     named = os.environ.get("ENDOEXIT_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "endoexit"
+    return Path(named) if named else home_for_caches() / ".cache" / "endoexit"
 
 
 def cache_images(
@@ -106,7 +109,8 @@ def cache_images(
         done += rows
         advance(rows)
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    # Two threads even on one core: one reads while the other decodes.
+    with ThreadPoolExecutor(min(max(2, usable_cores()), 8)) as pool:
         digests, errors = _identify(images, pool)
         stored = shelf.open(_key(digests))
         if stored is None:

@@ -1,13 +1,14 @@
 """Weights as safetensors: no code is ever run by loading them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 
 from endoexit.errors import ModelError, RunError
-from endoexit.files import replacing
+from endoexit.files import naming_the_cause, replacing
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -15,11 +16,30 @@ def save_weights(model: nn.Module, path: Path) -> None:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
-    with replacing(path) as temporary:
-        try:
-            safetensors.torch.save_file(tensors, temporary)
-        except safetensors.SafetensorError as error:  # hides the errno of a full disk
-            raise OSError(str(error)) from error
+    write_tensors(tensors, path)
+
+
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors and text as a safetensors file, whole or not at all.
+
+    Args:
+        tensors: Contiguous tensors on the CPU.
+        path: File to write.
+        metadata: Texts of the header.
+
+    Raises:
+        WriteError: The file cannot be written (disk full, no permission).
+    """
+    texts = None if metadata is None else dict(metadata)
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    size += sum(len(text.encode()) for text in (texts or {}).values())
+    with (
+        replacing(path) as temporary,
+        naming_the_cause(temporary, size, safetensors.SafetensorError),
+    ):
+        safetensors.torch.save_file(dict(tensors), temporary, metadata=texts)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

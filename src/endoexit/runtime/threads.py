@@ -3,6 +3,7 @@
 import os
 
 from endoexit.errors import UsageError
+from endoexit.machine import usable_cores
 
 
 def check_threads(threads: int | None) -> int:
@@ -18,8 +19,3 @@ def check_threads(threads: int | None) -> int:
         raise UsageError(f"threads must be at least 1, got {threads}.")
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return threads or (int(wanted) if wanted.isdecimal() and int(wanted) > 0 else usable_cores())
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

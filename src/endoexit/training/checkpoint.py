@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
 from endoexit.errors import RunError, TrainingError
-from endoexit.files import replacing
+from endoexit.models.weights import write_tensors
 
 _TREE = "tree"  # the key of the metadata that holds everything but the tensors
 
@@ -60,11 +59,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
         del storage_options
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_encode(checkpoint, tensors))
-        with replacing(Path(path)) as temporary:
-            try:
-                safetensors.torch.save_file(tensors, temporary, metadata={_TREE: tree})
-            except safetensors.SafetensorError as error:  # hides the errno of a full disk
-                raise OSError(str(error)) from error
+        write_tensors(tensors, Path(path), {_TREE: tree})
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from filelock import FileLock, Timeout
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     EarlyStopping,
@@ -25,12 +26,19 @@ from torch.utils.data import DataLoader
 from endoexit.artifacts.card import write_training_card
 from endoexit.artifacts.run import CARD, WEIGHTS, Run, open_run
 from endoexit.data.manifest import Cohort, Manifest
-from endoexit.errors import EndoexitError, RunError, UsageError
+from endoexit.errors import EndoexitError, RunError, UsageError, WriteError
+from endoexit.files import is_full
 from endoexit.images.cache import cache_images
 from endoexit.training.callbacks import METRICS, KeepRun
 from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.loading import Batch, CachedDataset, make_loader
 from endoexit.training.module import ExitTraining
+from endoexit.training.processes import (
+    is_helper_process,
+    local_rank,
+    one_machine,
+    threads_of_each,
+)
 from endoexit.training.recipe import Recipe, validate_recipe
 
 Advance = Callable[[int], None]
@@ -44,10 +52,10 @@ class Machine:
     Attributes:
         accelerator: "auto", "cpu" or "gpu".
         devices: GPUs, or processes on a CPU.
-        strategy: Lightning's; "auto" takes ddp for more than one device.
-        threads: of each process on a CPU; None for the library's choice.
-        progress_bar: show one (on a terminal).
-        cache: folder of decoded images; None for the user's cache.
+        strategy: Strategy of Lightning; "auto" takes ddp for more than one device.
+        threads: CPU threads of each process; None for `OMP_NUM_THREADS`, or the usable cores.
+        progress_bar: Whether to show one (on a terminal).
+        cache: Folder of decoded images; None for the user's cache.
     """
 
     accelerator: str = "auto"
@@ -73,17 +81,16 @@ def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run
         TrainingError: the loss is not finite any more.
         UsageError: the machine has no such devices, or there is no such strategy.
         RunError: another process trains this run.
-        EndoexitError: a file cannot be written (disk full); resume when there is space.
+        WriteError: a file cannot be written (disk full); resume when there is space.
     """
-    with _alone(run):
+    threads = threads_of_each(machine.threads, machine.devices)
+    with _alone(run), one_machine(threads), _telling_a_full_disk(run):
         return _fit(run, machine, advance)
 
 
 def _fit(run: Run, machine: Machine, advance: Advance) -> Run:
     recipe = validate_recipe(run.config.recipe, str(run.path / "config.json"))
     manifest = run.manifest()
-    if machine.threads:
-        torch.set_num_threads(machine.threads)
     torch.manual_seed(run.config.seed)
     module = ExitTraining(run.create_model(), recipe, run.config.preprocessing, run.config.seed)
     averaging = EMAWeightAveraging(decay=recipe.weight_average) if recipe.weight_average else None
@@ -136,9 +143,27 @@ def _alone(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def is_helper_process() -> bool:
-    """Return whether this process was started by Lightning for a further device."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+@contextlib.contextmanager
+def _telling_a_full_disk(run: Run) -> Iterator[None]:
+    """Say where there is no space, also for files that a thread of TensorBoard writes."""
+    hook = threading.excepthook
+
+    def quiet(arguments: threading.ExceptHookArgs) -> None:
+        error = arguments.exc_value
+        if not (isinstance(error, OSError) and is_full(error)):  # it is raised in this thread too
+            hook(arguments)
+
+    threading.excepthook = quiet
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise WriteError(
+            f"cannot write {run.path}: {error.strerror}. Free space and go on with this run."
+        ) from error
+    finally:
+        threading.excepthook = hook
 
 
 def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> lightning.Trainer:
@@ -169,7 +194,7 @@ def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> 
                 max_epochs=recipe.epochs,
                 gradient_clip_val=recipe.optimizer.gradient_clip,
                 callbacks=[*callbacks, checkpoint],
-                plugins=[SafetensorsCheckpointIO()],
+                plugins=[SafetensorsCheckpointIO(), LightningEnvironment()],
                 logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
                 log_every_n_steps=10,
                 enable_progress_bar=machine.progress_bar,
@@ -193,7 +218,6 @@ def _make_loaders(
 ) -> tuple[DataLoader[Batch], DataLoader[Batch] | None]:
     evaluation = run.config.preprocessing
     canvas = evaluation.canvas(recipe.image.canvas)
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
 
     def load(cohort: Cohort, *, training: bool) -> DataLoader[Batch]:
         preprocessing = canvas if training else evaluation
@@ -203,7 +227,7 @@ def _make_loaders(
             recipe.batch_size,
             shuffle=training,
             seed=run.config.seed,
-            rank=rank,
+            rank=local_rank(),
             processes=world,
         )
 

@@ -1,0 +1,95 @@
+"""Trainings inside the jobs of clusters, and the threads of their processes."""
+
+import os
+
+import pytest
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+import tiny_project
+from endoexit.artifacts.run import open_run
+from endoexit.machine import usable_cores
+from endoexit.training.processes import (
+    is_helper_process,
+    local_rank,
+    one_machine,
+    threads_of_each,
+)
+from tiny_project import endoexit
+
+CLUSTERS = {
+    "a step of SLURM with --ntasks": {
+        "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "x", "SLURM_JOB_ID": "77",
+    },
+    "another task of SLURM": {
+        "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "3",
+        "SLURM_LOCALID": "3", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "x", "SLURM_JOB_ID": "78",
+    },
+    "torchrun": {
+        "RANK": "2", "LOCAL_RANK": "2", "WORLD_SIZE": "4", "GROUP_RANK": "0",
+        "MASTER_ADDR": "nowhere.invalid", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "none",
+    },
+    "LSF": {"JSM_NAMESPACE_RANK": "1", "JSM_NAMESPACE_SIZE": "2", "LSB_JOBID": "1"},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variables", CLUSTERS.values(), ids=CLUSTERS)
+def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path, variables):
+    recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
+    done = endoexit(
+        "train", tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=1",
+        "--accelerator", "cpu", env=os.environ | variables,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"Run folder: {run}" in done.stdout
+    assert open_run(run).is_complete
+    assert (run / "checkpoints" / "last.safetensors").is_file()
+    assert list(run.glob("tensorboard/events.out*"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_inside_a_job(tiny_manifest, tmp_path):
+    recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
+    done = endoexit(
+        "train", tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=1",
+        "--accelerator", "cpu", "--devices", 2, "--threads", 1,
+        env=os.environ | CLUSTERS["another task of SLURM"] | CLUSTERS["torchrun"],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run folder") == 1
+    assert open_run(run).is_complete
+
+
+def test_a_training_sees_no_cluster_and_leaves_the_environment_as_it_was(monkeypatch):
+    for name, value in (CLUSTERS["torchrun"] | CLUSTERS["another task of SLURM"]).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "8")
+    monkeypatch.setattr(rank_zero_only, "rank", 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before, threads = dict(os.environ), torch.get_num_threads()
+    assert (is_helper_process(), local_rank()) == (False, 0)
+    with one_machine(threads + 1):
+        left = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_CPUS_ON_NODE"}
+        assert not left & os.environ.keys()
+        assert os.environ["OMP_NUM_THREADS"] == str(threads + 1)
+        assert torch.get_num_threads() == threads + 1
+        assert rank_zero_only.rank == 0
+        assert not is_helper_process()
+        started = dict(os.environ)
+    assert dict(os.environ) == before
+    assert torch.get_num_threads() == threads
+    monkeypatch.setattr(os, "environ", started | {"LOCAL_RANK": "1"})
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert (is_helper_process(), local_rank()) == (True, 1)
+
+
+def test_the_threads_of_each_process(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    assert threads_of_each(None, 1) == usable_cores()
+    assert threads_of_each(None, 2) == max(1, usable_cores() // 2)
+    assert threads_of_each(None, 99) == 1
+    assert threads_of_each(7, 2) == 7
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads_of_each(None, 2) == 3
