@@ -9,10 +9,10 @@ import torch
 from endoexit.bench import peers
 from endoexit.bench.peers import PEERS, Network, choose_peers, open_peer
 from endoexit.errors import UsageError
-from endoexit.models.catalog import list_models
+from endoexit.models import NetworkSpec, list_models
 from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, tiny_photos
 
-NETWORK = Network("ee_hifuse_nano", SETTINGS, len(CLASSES), PREPROCESSING)
+NETWORK = Network(NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SETTINGS), PREPROCESSING)
 
 
 def absent(monkeypatch, *modules):
@@ -119,7 +119,7 @@ def test_eager_has_no_exit_heads_but_the_last():
 
 
 def test_a_smaller_network_has_settings_of_its_own(tmp_path):
-    large = Network("ee_hifuse_mini", {"depths": [3, 3, 3, 3]}, 3, PREPROCESSING)
+    large = Network(NetworkSpec("ee_hifuse_mini", 3, SIDE, {"depths": [3, 3, 3, 3]}), PREPROCESSING)
     peer = open_peer("hifuse_nano", large, "torch", "f32", threads=1, folder=tmp_path)
     assert "hifuse_nano" in list_models()
     assert peer.what == "hifuse_nano in one piece, final exit only, eager PyTorch"

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -20,8 +20,9 @@ from endoexit.export.graphs import (
     write_openvino,
 )
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.models import StagedClassifier, create_model
+from endoexit.models import NetworkSpec, StagedClassifier
 from endoexit.models.catalog import list_models
+from endoexit.models.state import state_of_shapes
 from endoexit.policy import fixed_exit
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Backend, Engine
@@ -47,38 +48,31 @@ class Network:
     """A network of the catalog on images of a size.
 
     Attributes:
-        model: name in the catalog.
-        overrides: settings that differ from the catalog's.
-        num_classes: C.
+        spec: Which network.
         preprocessing: of its images.
     """
 
-    model: str
-    overrides: dict[str, Any]
-    num_classes: int
+    spec: NetworkSpec
     preprocessing: Preprocessing
 
     @classmethod
     def of(cls, source: Source) -> "Network":
         """Return the network of a run or a bundle."""
         config = source.config
-        return cls(config.model, config.overrides, len(config.classes), config.preprocessing)
+        return cls(config.network, config.preprocessing)
 
-    def build(self) -> StagedClassifier:
+    def build(self, *, whole: bool = False) -> StagedClassifier:
         """Return it with random weights, the same each time.
+
+        Args:
+            whole: Without early exits, in one stage.
 
         Raises:
             UsageError: images of this size do not fit.
         """
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            model = create_model(self.model, self.num_classes, **self.overrides).eval()
-        model.check_size(self.preprocessing.size, self.preprocessing.size)
-        return model
-
-    def final_only(self) -> "Network":
-        """Return the same network without early exits."""
-        return replace(self, overrides=self.overrides | {"exits": ()})
+            return (self.spec.build_whole() if whole else self.spec.build()).eval()
 
 
 @dataclass(frozen=True)
@@ -189,16 +183,16 @@ def open_peer(
         own = way.floats or floats
     else:
         way, own = _Way(kind, None), "f32" if kind == "onnx" else floats
-        network = replace(network, model=name, overrides={})
+        network = replace(network, spec=replace(network.spec, name=name, settings={}))
     backend: Backend
     if way.kind == "torch":
-        backend = _in_torch(network.final_only().build(), own, threads, compiled=way.compiled)
+        backend = _in_torch(network.build(whole=True), own, threads, compiled=way.compiled)
     else:
         backend = _in_graph(network, way, own, threads, folder / name)
     exits = "answers at all exits" if way.all_exits else "final exit only"
     library = "torch.compile" if way.compiled else _LIBRARIES[way.kind]
     engine = Engine(backend, fixed_exit(1, 1), network.preprocessing)
-    return Peer(name, f"{network.model} in one piece, {exits}, {library}", engine)
+    return Peer(name, f"{network.spec.name} in one piece, {exits}, {library}", engine)
 
 
 def _in_torch(
@@ -228,12 +222,12 @@ def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder:
     config = BundleConfig(
         backend=way.kind,
         precision=floats,
-        model=network.model,
-        classes=tuple(map(str, range(network.num_classes))),
+        model=network.spec.name,
+        classes=tuple(map(str, range(network.spec.classes))),
         preprocessing=network.preprocessing,
         exits=(ExitFacts(macs=1, parameters=1),),
         # Answers of early exits leave the graph as a state would, which nobody reads on.
-        state_shapes=(((network.num_classes,),) * early,),
+        state=state_of_shapes((((network.spec.classes,),) * early,)),
         computes=(name,),
         run_weights_sha256="",
     )

@@ -12,7 +12,6 @@ from endoexit.bench.limit import Numbers
 from endoexit.bench.peers import Kind
 from endoexit.evaluation.latency import Contender
 from endoexit.evaluation.turns import Work
-from endoexit.models.cost import catalog_complexity
 from endoexit.policy import fixed_exit
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images
@@ -68,12 +67,9 @@ class Subject:
 
     def macs(self) -> tuple[int, ...]:
         """Return the true multiply-adds of each exit, (M,)."""
-        config = self.source.config
         if isinstance(self.source, Bundle):
             return tuple(facts.macs for facts in self.source.config.exits)
-        return catalog_complexity(
-            config.model, len(config.classes), config.preprocessing.size, **config.overrides
-        ).macs
+        return self.source.config.network.complexity.macs
 
 
 def open_subject(

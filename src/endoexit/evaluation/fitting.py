@@ -16,7 +16,6 @@ from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
 from endoexit.files import sha256_file
 from endoexit.machine import describe_machine
-from endoexit.models.cost import catalog_complexity
 from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import Budget, CostLimit, Goal, Guarantee
@@ -164,11 +163,8 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
     config = run.config
     if unit == "macs":
         size = config.preprocessing.size
-        counted_macs = catalog_complexity(
-            config.model, len(run.classes), size, **config.overrides
-        ).macs
         return Costs(
-            values=tuple(float(macs) for macs in counted_macs),
+            values=tuple(float(macs) for macs in config.network.complexity.macs),
             unit="macs",
             source=f"true multiply-adds of {config.model} at {size} × {size}",
         )

@@ -20,7 +20,7 @@ from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
 from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
 from endoexit.images.cache import cache_images
 from endoexit.machine import library_versions
-from endoexit.models.cost import LEFT_OUT, Complexity, catalog_complexity
+from endoexit.models.cost import LEFT_OUT, Complexity
 from endoexit.policy import threshold_policy
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY, read_policy
@@ -249,10 +249,7 @@ def _measure(
 
 
 def _cost(run: Source) -> Complexity:
-    config = run.config
-    return catalog_complexity(
-        config.model, len(config.classes), config.preprocessing.size, **config.overrides
-    )
+    return run.config.network.complexity
 
 
 def _subject(run: Source, logits: RoleLogits, options: Options) -> Subject:

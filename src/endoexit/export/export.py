@@ -14,7 +14,6 @@ from endoexit.artifacts.bundle import (
     BundleConfig,
     BundlePrecision,
     ExitFacts,
-    StateShapes,
     write_bundle,
 )
 from endoexit.artifacts.run import Run
@@ -28,7 +27,7 @@ from endoexit.export.requirements import computed_names, require_export
 from endoexit.export.stages import write_stages
 from endoexit.files import replacing_folder
 from endoexit.machine import describe_machine, library_versions
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.state import StateSpec
 from endoexit.policy import ExitPolicy
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY
@@ -132,7 +131,7 @@ class _Work:
     track: Track
 
     def export(self, policy: RunPolicy | None) -> Exported:
-        shapes = write_stages(
+        state = write_stages(
             self.run,
             self.folder / STAGES,
             self.options.backend,
@@ -141,7 +140,7 @@ class _Work:
             cache=self.options.cache,
             track=self.track,
         )
-        config = self._config(tuple(shapes))
+        config = self._config(state)
         bundle = write_bundle(self.folder, config)
         without = ""
         if self.manifest is not None and self.manifest.has("calibrate"):
@@ -175,11 +174,9 @@ class _Work:
         (self.folder / BUNDLE).unlink()
         return Exported(Bundle(self.folder, config), policies, without.strip())
 
-    def _config(self, shapes: StateShapes) -> BundleConfig:
+    def _config(self, state: StateSpec) -> BundleConfig:
         config = self.run.config
-        cost = catalog_complexity(
-            config.model, len(config.classes), config.preprocessing.size, **config.overrides
-        )
+        cost = config.network.complexity
         return BundleConfig(
             backend=self.options.backend,
             precision=self.options.precision,
@@ -191,7 +188,7 @@ class _Work:
                 ExitFacts(macs=macs, parameters=parameters)
                 for macs, parameters in zip(cost.macs, cost.parameters, strict=True)
             ),
-            state_shapes=shapes,
+            state=state,
             computes=computed_names(self.options.backend, self.options.precision),
             run_weights_sha256=self.run.weights_sha256,
             manifest_sha256=config.manifest_sha256,

@@ -1,20 +1,41 @@
-"""Staged early-exit networks: one interface, a catalog of names, published weights."""
+"""Staged early-exit networks: one interface, a catalog of names, what they hand on and cost.
 
-from endoexit.models.catalog import create_model, list_models, model_config, single_exit_twin
-from endoexit.models.hifuse.network import HiFuse, HiFuseConfig
-from endoexit.models.hifuse.published import PublishedReport, load_published_hifuse
-from endoexit.models.staged import Stage, StagedClassifier, State
+Names are imported when they are first used: what only reads documents starts without torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from endoexit.models.catalog import create_model, list_models, model_config, single_exit_twin
+    from endoexit.models.spec import NetworkSpec
+    from endoexit.models.staged import Stage, StagedClassifier, State
 
 __all__ = [
-    "HiFuse",
-    "HiFuseConfig",
-    "PublishedReport",
+    "NetworkSpec",
     "Stage",
     "StagedClassifier",
     "State",
     "create_model",
     "list_models",
-    "load_published_hifuse",
     "model_config",
     "single_exit_twin",
 ]
+
+_MODULES = {
+    "NetworkSpec": "spec",
+    "Stage": "staged",
+    "StagedClassifier": "staged",
+    "State": "staged",
+    "create_model": "catalog",
+    "list_models": "catalog",
+    "model_config": "catalog",
+    "single_exit_twin": "catalog",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name of the room."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

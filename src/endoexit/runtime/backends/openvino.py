@@ -147,7 +147,7 @@ class OpenVinoBackend:
         if key not in self._requests:
             self._requests[key] = _Request(
                 self._compile(number, images),
-                self._bundle.config.state_shapes[number - 1],
+                self._bundle.config.state.shapes[number - 1],
                 _BITS[self._floats],
                 len(self._bundle.classes),
             )
@@ -168,7 +168,7 @@ class OpenVinoBackend:
 
     def _check_outputs(self, model: ov.Model, number: int) -> None:
         """Refuse a stage that gives other tensors than the arrays that are made for them."""
-        tensors = (*self._bundle.config.state_shapes[number - 1], (len(self._bundle.classes),))
+        tensors = (*self._bundle.config.state.shapes[number - 1], (len(self._bundle.classes),))
         shapes = [ov.PartialShape([-1, *shape]) for shape in tensors]
         given = [port.partial_shape for port in model.outputs]
         if len(given) != len(shapes) or not all(

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from endoexit.evaluation.table3 import (
+from endoexit.models import create_model
+from endoexit.models.cost import catalog_complexity
+from endoexit.models.hifuse.layers import MapLinear
+from endoexit.models.hifuse.table3 import (
     PUBLISHED_PARAMETERS,
     TABLE_3,
     count_by_paper,
     reproduce_table3,
 )
-from endoexit.models import create_model
-from endoexit.models.cost import catalog_complexity
-from endoexit.models.hifuse.layers import MapLinear
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # thop imports distutils
