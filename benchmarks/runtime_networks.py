@@ -25,6 +25,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import create_model
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.policy import threshold_policy
+from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images
 from endoexit.runtime.session import has_bf16
@@ -187,12 +188,14 @@ def _one_piece(
     if has_bf16("torch"):
         wanted.append(("eager-bf16", "eager-bf16", "bf16"))
     for variant, subject in subjects.items():
-        if subject.numbers != "int8":  # one piece is not quantised
-            wanted.append((f"{variant} one piece", subject.kind, subject.floats))
-            wanted.append((f"{variant} all exits", f"{subject.kind}-all-exits", subject.floats))
+        if subject.precision.products != "int8":  # one piece is not quantised
+            backend, floats = subject.precision.backend, subject.precision.floats
+            wanted.append((f"{variant} one piece", backend, floats))
+            wanted.append((f"{variant} all exits", f"{backend}-all-exits", floats))
     found = {}
     for called, peer, floats in wanted:
-        opened = open_peer(peer, network, "torch", floats, threads=threads, folder=folder / floats)
+        precision = Precision("torch", floats, floats)
+        opened = open_peer(peer, network, precision, threads=threads, folder=folder / floats)
         found[called] = Contender(opened.engine, images).answer
     return found
 
