@@ -25,7 +25,24 @@ class DataError(EndoexitError):
 
 
 class ImageError(DataError):
-    """One image cannot be read. Batches of work note it and go on with the rest."""
+    """One image cannot be read. Batches of work note it and go on with the rest.
+
+    Names of files may hold the names of patients. The text of the error names the image; whoever
+    must not show names takes `fault` alone.
+
+    Attributes:
+        fault: Predicate that says what is wrong and what mends it: `is empty: restore it.`
+        image: Name of the image, such as its path; None where only its content is known.
+    """
+
+    def __init__(self, fault: str, image: object = None) -> None:
+        super().__init__(fault)
+        self.fault = fault
+        self.image = None if image is None else str(image)
+
+    def __str__(self) -> str:
+        """Return the fault with the name of the image before it."""
+        return f"{self.image or 'the image'} {self.fault}"
 
 
 class ModelError(EndoexitError):

@@ -502,3 +502,25 @@ def test_module_does_not_need_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_an_error_has_its_fault_without_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "Doe, Jane.png"
+    path.write_bytes(b"")
+
+    with pytest.raises(ImageError) as caught:
+        read_image(path)
+
+    assert str(caught.value) == f"{path} {caught.value.fault}"
+    assert "Jane" not in caught.value.fault
+
+
+def test_frames_of_a_file_are_read_by_their_number(tmp_path: Path) -> None:
+    greys = (10, 120, 250)
+    frames = [Image.new("RGB", (16, 16), (grey,) * 3) for grey in greys]
+    path = tmp_path / "pages.tif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+    assert [int(read_image(path, frame=frame)[0, 0, 0]) for frame in range(3)] == list(greys)
+    with pytest.raises(ImageError, match=r"pages.tif#3 has no frame 3 \(3 frames.*correct"):
+        read_image(path, frame=3)

@@ -94,7 +94,7 @@ def _look(root: Path, file: ImageFile) -> ImageFacts | BrokenFile:
         digest = difference_hash(image).tobytes()
         return ImageFacts(file, sha256_file(path), width, height, digest, measure_frame(image))
     except ImageError as error:
-        return BrokenFile(file, _kind(path, error), str(error).removeprefix(f"{path} "))
+        return BrokenFile(file, _kind(path, error), error.fault)
 
 
 def _kind(path: Path, error: ImageError) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from endoexit.errors import ImageError
+from endoexit.errors import ImageError, counted
+from endoexit.images.reference import ImageRef
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 512 * 2**20
@@ -32,16 +33,18 @@ _UPRIGHT = {
 }
 
 
-def read_image(source: Path | bytes, *, at_least: int | None = None) -> npt.NDArray[np.uint8]:
+def read_image(
+    source: Path | bytes, *, frame: int = 0, at_least: int | None = None
+) -> npt.NDArray[np.uint8]:
     """Decode one image as upright 8-bit RGB.
 
     Greyscale and palette images become RGB, transparency is laid over black, 16
     bits are scaled to 8 (not clipped), CMYK is converted, the EXIF orientation
-    is applied. Colour profiles are ignored. Of a file with several frames (GIF,
-    TIFF, animated PNG or WebP) the first is read.
+    is applied. Colour profiles are ignored.
 
     Args:
         source: a file, or its content.
+        frame: number of the frame in a file of several (GIF, TIFF, animated PNG or WebP), from 0.
         at_least: a side in pixels. A JPEG may then be decoded at 1/2, 1/4 or 1/8
             of its size, as long as the shorter side stays at least this; resized
             on to `at_least`, the result is within about one grey level (mean
@@ -51,16 +54,17 @@ def read_image(source: Path | bytes, *, at_least: int | None = None) -> npt.NDAr
         uint8 array (height, width, 3).
 
     Raises:
-        ImageError: the file is missing, empty, not an image, damaged, over
-            `MAX_PIXELS` (found in the header, before anything is decoded), or
-            under `MIN_SIDE`.
+        ImageError: the file is missing, empty, not an image, damaged, without
+            such a frame, over `MAX_PIXELS` (found in the header, before anything
+            is decoded), or under `MIN_SIDE`.
     """
-    name = "the image" if isinstance(source, bytes) else str(source)
+    name = None if isinstance(source, bytes) else ImageRef(source, frame)
     data = source if isinstance(source, bytes) else read_bytes(source)
-    if not data:
-        raise ImageError(f"{name} is empty (0 bytes): restore it from its source or remove it.")
-    with _quiet_pillow():
-        return np.array(_decode(data, name, at_least))
+    try:
+        with _quiet_pillow():
+            return np.array(_decode(data, frame, at_least))
+    except ImageError as error:
+        raise ImageError(error.fault, name) from error.__cause__
 
 
 def read_bytes(path: Path) -> bytes:
@@ -74,58 +78,74 @@ def read_bytes(path: Path) -> bytes:
         if size is not None and size <= MAX_BYTES:
             return path.read_bytes()
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise ImageError(f"cannot be read: {error.strerror or error}.", path) from error
     if size is not None:
         limit = MAX_BYTES // 2**20
-        raise ImageError(f"{path} is larger than {limit} MiB: convert it to a smaller image.")
+        raise ImageError(f"is larger than {limit} MiB: convert it to a smaller image.", path)
     fault = "is not a file" if path.exists() else "does not exist"
-    raise ImageError(f"{path} {fault}: check the path.")
+    raise ImageError(f"{fault}: check the path.", path)
 
 
-def _decode(data: bytes, name: str, at_least: int | None) -> Image.Image:
-    """Return the first frame as an upright RGB image."""
+def _decode(data: bytes, frame: int, at_least: int | None) -> Image.Image:
+    """Return one frame as an upright RGB image."""
+    if not data:
+        raise ImageError("is empty (0 bytes): restore it from its source or remove it.")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image, name)
+            _to_frame(image, frame)
+            _check_size(image)
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # JPEG only; the others ignore it
             image.load()
-            return _upright(_to_rgb(image, name), image)
+            return _upright(_to_rgb(image), image)
     except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise _too_large(name) from error
+        raise _too_large() from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name} is not an image that can be read ({', '.join(FORMATS)}), whatever its name "
+            f"is not an image that can be read ({', '.join(FORMATS)}), whatever its name "
             "says: convert it or remove it."
         ) from error
     except Exception as error:  # decoders meet damaged files with errors of every kind
         raise ImageError(
-            f"{name} is damaged or cut off ({error}): copy it again from its source or remove it."
+            f"is damaged or cut off ({error}): copy it again from its source or remove it."
         ) from error
 
 
-def _check_size(image: Image.Image, name: str) -> None:
+def _to_frame(image: Image.Image, frame: int) -> None:
+    """Turn to a frame of a file that may have several."""
+    if frame == 0:
+        return
+    frames = getattr(image, "n_frames", 1)
+    if frame >= frames:
+        raise ImageError(
+            f"has no frame {frame} ({counted(frames, 'frame')}, counted from 0): correct the "
+            "number of the frame."
+        )
+    image.seek(frame)
+
+
+def _check_size(image: Image.Image) -> None:
     """Refuse by the header alone what is too large to decode or too small to mean anything."""
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise _too_large(name)
+        raise _too_large()
     if min(width, height) < MIN_SIDE:
         raise ImageError(
-            f"{name} is too small ({width}×{height} pixels, each side needs {MIN_SIDE} or more): "
+            f"is too small ({width}×{height} pixels, each side needs {MIN_SIDE} or more): "
             "restore the original image or remove it."
         )
 
 
-def _too_large(name: str) -> ImageError:
+def _too_large() -> ImageError:
     return ImageError(
-        f"{name} is too large: its header announces more than {MAX_PIXELS // 10**6} megapixels, "
+        f"is too large: its header announces more than {MAX_PIXELS // 10**6} megapixels, "
         "so it was not decoded; scale it down or remove it."
     )
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in {"PNG", "PPM"}):
@@ -133,8 +153,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in {"I", "F"}:
         raise ImageError(
-            f"{name} holds 32-bit values, whose black and white are unknown: "
-            "convert it to 8 or 16 bits."
+            "holds 32-bit values, whose black and white are unknown: convert it to 8 or 16 bits."
         )
     if not image.has_transparency_data:
         return image.convert("RGB")

@@ -14,6 +14,7 @@ from pydantic import Field
 from endoexit.documents import Record
 from endoexit.errors import DataError, ImageError
 from endoexit.images.decode import MAX_PIXELS, MIN_SIDE, read_image
+from endoexit.images.reference import ImageRef
 
 # Raise this whenever the same file would give other pixels: caches and bundles compare it.
 ALGORITHM_VERSION = 1
@@ -51,13 +52,27 @@ class Preprocessing(Record):
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[_Positive, _Positive, _Positive] = (0.5, 0.5, 0.5)
 
-    def load(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
+    def load(self, source: ImageRef | Path | bytes, *, frame: int = 0) -> npt.NDArray[np.uint8]:
         """Read one image and return it as uint8 (size, size, 3).
+
+        Args:
+            source: the image, or a file of which `frame` is read, or the content of such a file.
+            frame: number of the frame, from 0.
 
         Raises:
             ImageError: it cannot be read.
         """
-        return self.apply(read_image(source, at_least=self._resized_side))
+        content: Path | bytes
+        if isinstance(source, ImageRef):
+            content, frame = source.path, source.frame
+        else:
+            content = source
+        try:
+            return self.apply(read_image(content, frame=frame, at_least=self._resized_side))
+        except ImageError as error:
+            if error.image is not None or isinstance(content, bytes):
+                raise
+            raise ImageError(error.fault, ImageRef(content, frame)) from error.__cause__
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
@@ -67,7 +82,7 @@ class Preprocessing(Record):
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ImageError(
-                "an image must be a uint8 array (height, width, 3), "
+                "must be a uint8 array (height, width, 3), "
                 f"got {image.dtype} {image.shape}: convert it to 8-bit RGB."
             )
         height, width = image.shape[:2]
@@ -78,7 +93,7 @@ class Preprocessing(Record):
             wide, high = round(width * side / shorter), round(height * side / shorter)
             if wide * high > MAX_PIXELS:
                 raise ImageError(
-                    f"the image is too elongated ({width}×{height} pixels): with a shorter side of "
+                    f"is too elongated ({width}×{height} pixels): with a shorter side of "
                     f"{side} it has more than {MAX_PIXELS // 10**6} megapixels; crop it or remove "
                     "it."
                 )

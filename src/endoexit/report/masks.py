@@ -106,8 +106,9 @@ def read_mask(path: Path, preprocessing: Preprocessing, like: Path) -> Mask:
     mask, image = read_image(path), read_image(like)
     if mask.shape != image.shape:
         raise ImageError(
-            f"the mask {path} is {mask.shape[1]}×{mask.shape[0]} pixels, its image "
-            f"{image.shape[1]}×{image.shape[0]}: give it the size of its image."
+            f"is {mask.shape[1]}×{mask.shape[0]} pixels, its image "
+            f"{image.shape[1]}×{image.shape[0]}: give it the size of its image.",
+            f"the mask {path}",
         )
     return np.asarray(preprocessing.apply(mask).max(axis=2) >= 128)
 
