@@ -107,7 +107,7 @@ def test_gathering_keeps_values_and_memory_format(model, photos):
 @pytest.mark.skipif(not torch_backend.supports_bf16(), reason="this processor has no bf16")
 def test_bf16_is_near_f32_and_really_used(model, photos, whole):
     backend = TorchBackend(model, "bf16", threads=1)
-    assert backend.precision == "torch-bf16"
+    assert str(backend.precision) == "torch-bf16"
     state = backend.start(PREPROCESSING.normalise(photos))
     for number in range(1, 5):
         state, logits = backend.run(number, state)
