@@ -65,7 +65,7 @@ def test_paths_come_as_they_are_asked_for(tree):
 
 def test_a_folder_without_images_is_an_error(tree):
     (tree / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty holds no images \(\.bmp, .*check its path"):
+    with pytest.raises(DataError, match=r"empty holds no images \(\.apng, .*check its path"):
         found("empty")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from endoexit.errors import DataError, UsageError, counted
+from endoexit.images.formats import IMAGE_SUFFIXES
 
 PARTS = {
     "train": "train", "training": "train",
@@ -21,9 +22,6 @@ PARTS = {
     "calibrate": "calibrate", "certify": "certify",
     "test": "test", "testing": "test",
 }  # fmt: skip
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm")
-)
 _IMAGES = "images"
 _CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 

@@ -15,6 +15,7 @@ from endoexit.evaluation.document import Estimate
 from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.images.decode import read_image
+from endoexit.images.formats import IMAGE_SUFFIXES
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.progress import Track
 from endoexit.report.material import Absent, ExitAttention, Material
@@ -22,7 +23,6 @@ from endoexit.report.pictures import resized
 from endoexit.report.style import INK, QUIET, Picture, draw, exit_style, percent_axis
 
 FOLDER = "masks"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MOST = 300  # images that are looked at; of more, evenly spread ones
 _BATCH = 16
 
@@ -68,7 +68,7 @@ def find_masks(folder: Path | None, root: Path | Absent, images: Sequence[str]) 
     for place in places:
         found: dict[str, Path] = {}
         for path in sorted(place.rglob("*")) if place.is_dir() else ():
-            if path.suffix.lower() in SUFFIXES and path.is_file():
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
                 found[_plain(path.relative_to(place))] = path
         if found:
             return Masks(place, _assign(found, images))

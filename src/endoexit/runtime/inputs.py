@@ -4,8 +4,9 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from endoexit.data.folders import IMAGE_SUFFIXES, natural_key
+from endoexit.data.folders import natural_key
 from endoexit.errors import DataError
+from endoexit.images.formats import IMAGE_SUFFIXES
 
 STDIN = "-"
 
