@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint format docs real clean
+.PHONY: help setup demo test test-without-bf16 lint format docs real clean
 
 help:
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
 	@echo "make test    set up, then run the tests"
+	@echo "make test-without-bf16    the tests of precision, as on a processor without bf16"
 	@echo "make lint    set up, then ruff, the formatter check and mypy"
 	@echo "make format  set up, then format the code"
 	@echo "make docs    set up, then build the documentation site, docs/_build/html/index.html"
@@ -29,6 +30,10 @@ demo: $(READY)
 # One thread a worker: two workers share two cores without getting in each other's way.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+
+# As on a processor without bf16; tests that need it say that they are skipped.
+test-without-bf16: $(READY)
+	ENDOEXIT_TEST_NO_BF16=1 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m precision $(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -149,7 +149,7 @@ def measure_network(
         works |= _one_piece(name, subjects, images, threads, Path(pieces))
         products = {
             numbers: product
-            for numbers in sorted({subject.numbers for subject in subjects.values()})
+            for numbers in sorted({subject.precision.products for subject in subjects.values()})
             if (product := matrix_product(numbers, threads)) is not None
         }
         works |= {f"product {key}": lambda _, one=one: one.multiply()
@@ -158,13 +158,13 @@ def measure_network(
             times = take_turns(works, rounds, bar, untimed=1)
         found = {
             variant: limits(
-                products[subject.numbers],
-                times[f"product {subject.numbers}"],
+                products[subject.precision.products],
+                times[f"product {subject.precision.products}"],
                 subject.macs(),
                 [times[f"{variant} {at}"] for at in subject.exits],
             )
             for variant, subject in subjects.items()
-            if subject.numbers in products
+            if subject.precision.products in products
         }
         return {
             "size": SIZE,

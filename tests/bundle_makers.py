@@ -3,12 +3,15 @@
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.policy.goals import make_goal
 from endoexit.precision import BackendName, NumberFormat
+from endoexit.runtime.session import has_bf16
 from evaluation_runs import copy_run
 
 GOAL = {"mean_exit_cost": 0.6}
@@ -26,6 +29,8 @@ COMBINATIONS: tuple[tuple[BackendName, NumberFormat], ...] = (
 class BundleMaker:
     """Exports one run in any form, each form once.
 
+    A test that asks for bf16 is skipped where the processor does not compute in it.
+
     Args:
         original: the tiny run, which is copied.
         folder: for the copy and the bundles.
@@ -38,6 +43,14 @@ class BundleMaker:
         self.make = cache(self._make)
 
     def _make(self, backend: BackendName, precision: NumberFormat) -> Bundle:
+        if precision == "bf16":
+            require_bf16(backend)
         options = ExportOptions(backend, precision, accept_drop=True, command="endoexit export …")
         out = self._folder / f"{backend}-{precision}"
         return export_run(self.run, out, options).bundle
+
+
+def require_bf16(backend: BackendName) -> None:
+    """Skip the test where a backend does not compute in bf16 on this processor."""
+    if not has_bf16(backend):
+        pytest.skip(f"{backend} does not compute in bf16 on this processor")

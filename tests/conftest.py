@@ -1,6 +1,7 @@
 """Shared fixtures: the real images, where they are present."""
 
 import os
+import runpy
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,13 @@ import tiny_project
 from bundle_makers import BundleMaker
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The processor without bf16 that `make test-without-bf16` asks for: here and in subprocesses.
+if os.environ.get("ENDOEXIT_TEST_NO_BF16"):
+    _FOLDER = ROOT / "tests" / "without_bf16"
+    runpy.run_path(str(_FOLDER / "sitecustomize.py"))
+    _PATHS = (str(_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(_PATHS)
 
 # An example may take long on a machine that does other work as well.
 settings.register_profile("shared-machine", deadline=None)

@@ -33,12 +33,19 @@ class ImageError(DataError):
     Attributes:
         fault: Predicate that says what is wrong and what mends it: `is empty: restore it.`
         image: Name of the image, such as its path; None where only its content is known.
+        kind: Kind of the fault: "empty", "not an image", "damaged" (cut off too), "not supported"
+            (whole, but of a kind that is not read) or "refused" (too large, too small, missing).
     """
 
-    def __init__(self, fault: str, image: object = None) -> None:
+    def __init__(self, fault: str, image: object = None, kind: str = "refused") -> None:
         super().__init__(fault)
         self.fault = fault
         self.image = None if image is None else str(image)
+        self.kind = kind
+
+    def named(self, image: object) -> "ImageError":
+        """Return the same error with the name of the image (None: its content alone is known)."""
+        return ImageError(self.fault, image, self.kind)
 
     def __str__(self) -> str:
         """Return the fault with the name of the image before it."""

@@ -37,7 +37,6 @@ def test_a_run_beside_a_smaller_network(run, photos):
     assert [line.kind for line in found.lines] == ["exit"] * 4 + ["policy", "peer", "peer"]
     assert found.reference == "eager"
     assert found.line("eager").to_reference.median == 1
-    assert found.line("exit 1").p50_ms < found.line("final exit").p50_ms
     assert all(line.p50_ms <= line.p95_ms for line in found.lines)
     assert [(ratio.name, ratio.to) for ratio in found.ratios] == [
         *((name, "final exit") for name in EXITS[:-1]),

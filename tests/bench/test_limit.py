@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from bundle_makers import require_bf16
 from endoexit.bench.limit import MatrixProduct, limits, matrix_product
 
 
@@ -26,9 +27,12 @@ def test_an_exit_is_compared_with_the_rate_of_its_own_round():
     assert (found.library, found.precision, found.side) == ("a library", "f32", 100)
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
 def test_the_product_is_that_of_the_matrices(precision):
     pytest.importorskip("openvino")
+    if precision == "bf16":
+        require_bf16("openvino")
     side = 64
     found = matrix_product(precision, 1, side)
     assert (found.library, found.precision, found.macs) == ("OpenVINO", precision, side**3)

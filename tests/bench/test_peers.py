@@ -45,6 +45,7 @@ def test_none_stands_alone():
         choose_peers(("none,eager",), "torch")
 
 
+@pytest.mark.precision
 def test_bf16_on_a_processor_without_it_is_refused_with_what_helps(monkeypatch):
     monkeypatch.setattr(peers, "has_bf16", lambda kind: False)
     remedy = "eager-bf16 computes in bf16, which this processor does not: leave it out of --against"

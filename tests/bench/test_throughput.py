@@ -1,17 +1,28 @@
 """Batches: which images, in what mode, and whose time the overhead is."""
 
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from endoexit.bench import throughput
 from endoexit.bench.throughput import MeteredEngine, Pass, measure_throughput
+from endoexit.evaluation import turns
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.progress import silent
 from endoexit.runtime.engine import Engine
 
-STAGE_S = 0.02
+STAGE_MS = 20
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only what is measured moves."""
+    fake = SimpleNamespace(ms=0.0, perf_counter=lambda: fake.ms / 1000)
+    monkeypatch.setattr(throughput, "time", fake)
+    monkeypatch.setattr(turns, "time", fake)
+    return fake
 
 
 class Sleeper:
@@ -19,8 +30,9 @@ class Sleeper:
 
     precision, threads, num_stages = "sleep", 1, 2
 
-    def __init__(self):
+    def __init__(self, clock):
         self.batches = []
+        self.clock = clock
 
     def expect(self, images):
         self.expected = images
@@ -29,7 +41,7 @@ class Sleeper:
         return images.mean(axis=(1, 2, 3))
 
     def run(self, number, state):
-        time.sleep(STAGE_S)
+        self.clock.ms += STAGE_MS
         self.batches.append((number, len(state)))
         sure = np.where(state > 0, 20, 0)
         return state, np.stack([sure, np.zeros_like(sure)], axis=1).astype(np.float32)
@@ -41,48 +53,69 @@ class Sleeper:
         return np.concatenate(states)
 
 
-def engine(policy):
-    return Engine(Sleeper(), policy, Preprocessing(size=32))
+def engine(policy, clock):
+    return Engine(Sleeper(clock), policy, Preprocessing(size=32))
 
 
 def photos(*levels):
     return np.stack([np.full((32, 32, 3), level, np.uint8) for level in levels])
 
 
-def test_the_overhead_is_what_is_left_of_an_images_time():
-    one = engine(fixed_exit(2, 2))
+def test_the_overhead_is_what_is_left_of_an_images_time(clock, monkeypatch):
+    one = engine(fixed_exit(2, 2), clock)
+    gather = Engine.predict
+
+    def with_bookkeeping(self, images):
+        clock.ms += 3
+        return gather(self, images)
+
+    monkeypatch.setattr(Engine, "predict", with_bookkeeping)
     step = Pass(one, photos(200), batch=1, length=2)
     for turn in range(5):
         step(turn)
     assert len(one.backend.batches) == 5 * 4
-    assert 0 < min(step.overhead_ms) < 1000 * STAGE_S / 4  # the stages take 40 ms an image
+    assert step.overhead_ms == pytest.approx([3] * 5)  # the stages take 40 ms an image
 
 
-def test_time_that_the_policy_takes_is_overhead(monkeypatch):
-    one = engine(threshold_policy(2, 0.9))
+def test_time_that_the_policy_takes_is_overhead(clock, monkeypatch):
+    one = engine(threshold_policy(2, 0.9), clock)
     original = type(one.policy).leaves
 
     def slow(self, *arguments):
-        time.sleep(0.03)
+        clock.ms += 30
         return original(self, *arguments)
 
     monkeypatch.setattr(type(one.policy), "leaves", slow)
     step = Pass(one, photos(200), batch=1, length=1)  # leaves at exit 1: one decision
     for turn in range(5):
         step(turn)
-    assert 30 <= min(step.overhead_ms) < 30 + 1000 * STAGE_S
+    assert step.overhead_ms == pytest.approx([30] * 5)
 
 
-def test_a_metered_engine_answers_the_same():
-    plain = engine(threshold_policy(2, 0.9))
+def test_time_in_which_images_are_normalised_is_no_overhead(clock, monkeypatch):
+    one = engine(fixed_exit(2, 1), clock)
+    original = Preprocessing.normalise
+
+    def slow(self, images):
+        clock.ms += 7
+        return original(self, images)
+
+    monkeypatch.setattr(Preprocessing, "normalise", slow)
+    step = Pass(one, photos(200), batch=1, length=1)
+    step(0)
+    assert step.overhead_ms == pytest.approx([0])
+
+
+def test_a_metered_engine_answers_the_same(clock):
+    plain = engine(threshold_policy(2, 0.9), clock)
     images = photos(10, 200, 30)
     exits = [answer.exit for answer in plain.predict(images)]
     assert exits == [answer.exit for answer in MeteredEngine(plain).predict(images)] == [2, 1, 2]
 
 
-def test_the_slice_moves_on_with_the_turn():
+def test_the_slice_moves_on_with_the_turn(clock):
     seen = []
-    one = engine(fixed_exit(2, 1))
+    one = engine(fixed_exit(2, 1), clock)
     one.backend.start = lambda images: seen.append(images.mean().round(2)) or images[:, 0, 0, 0]
     levels = (0, 51, 102, 153, 204)
     step = Pass(one, photos(*levels), batch=1, length=2)
@@ -92,21 +125,21 @@ def test_the_slice_moves_on_with_the_turn():
     assert seen == pytest.approx(expected)
 
 
-def test_the_gain_is_images_a_second_with_the_policy_over_without():
-    one = engine(threshold_policy(2, 0.9))
+def test_the_gain_is_images_a_second_with_the_policy_over_without(clock):
+    one = engine(threshold_policy(2, 0.9), clock)
     (found,) = measure_throughput(
         one, photos(200, 210, 220, 230), (4,), rounds=2, track=silent, length=4
     )
     # All leave at exit 1, so one stage in place of two.
-    assert found.gain.median == pytest.approx(2, rel=0.3)
-    assert found.per_second.median == pytest.approx(4 / STAGE_S, rel=0.3)
+    assert found.gain.median == pytest.approx(2)
+    assert found.per_second.median == pytest.approx(4 / (STAGE_MS / 1000))
     assert (found.batch, found.images, found.rounds) == (4, 4, 2)
     assert (found.gain.name, found.gain.to) == ("policy", "final exit")
 
 
-def test_without_a_policy_there_is_no_gain():
+def test_without_a_policy_there_is_no_gain(clock):
     (found,) = measure_throughput(
-        engine(fixed_exit(2, 2)), photos(9), (2,), rounds=2, track=silent, length=2
+        engine(fixed_exit(2, 2), clock), photos(9), (2,), rounds=2, track=silent, length=2
     )
     assert found.gain is None
     assert found.per_second is None

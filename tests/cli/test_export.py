@@ -15,7 +15,7 @@ from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from evaluation_runs import copy_run
 
-pytestmark = pytest.mark.xdist_group("bundles")
+pytestmark = [pytest.mark.precision, pytest.mark.xdist_group("bundles")]
 runner = CliRunner()
 
 

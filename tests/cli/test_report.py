@@ -106,6 +106,7 @@ def test_single_images_are_explained(tmp_path):
     assert "warning: " in done.stderr
 
 
+@pytest.mark.precision
 def test_what_was_calibrated_at_a_precision_is_explained_at_it(tmp_path):
     run = untrained_run(tmp_path / "run")
     photo = save_photos(tmp_path / "photos", 1) / "0.png"

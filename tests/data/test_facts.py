@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from endoexit.data import facts
 from endoexit.data.duplicates import difference_hash
@@ -51,9 +52,22 @@ def test_good_and_broken_files_are_told_apart(folder: Path) -> None:
         ("a/6-small.png", "refused"),
         ("a/7-link.jpg", "refused"),
     ]
-    # The path stands beside the reason already.
+    # The path is given apart from the reason.
     assert not any(str(folder) in item.reason for item in broken)
     assert "is too small (1×1 pixels" in broken[4].reason
+
+
+def test_a_cut_jpeg_with_an_end_marker_is_damaged_and_an_odd_kind_is_named(tmp_path: Path) -> None:
+    content = save(picture(1), tmp_path / "a" / "1.jpg").read_bytes()
+    (tmp_path / "a" / "2.jpg").write_bytes(content[: len(content) // 2] + b"\xff\xd9")
+    Image.fromarray(np.ones((16, 16), np.float32)).save(tmp_path / "a" / "3.tif")
+    _, broken = look_into(list_images(tmp_path))
+    assert [(item.file.path, item.kind) for item in broken] == [
+        ("a/2.jpg", "damaged"),
+        ("a/3.tif", "not supported"),
+    ]
+    assert "premature end of data" in broken[0].reason
+    assert "convert it" in broken[1].reason
 
 
 def test_facts_are_those_of_the_file(folder: Path) -> None:

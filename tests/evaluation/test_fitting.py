@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from bundle_makers import require_bf16
 from endoexit.artifacts.run import open_run
 from endoexit.data.manifest import Row, read_manifest, write_manifest
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
@@ -26,7 +27,6 @@ from endoexit.models.weights import save_weights
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import make_goal
 from endoexit.policy.search import find_policy
-from endoexit.runtime.backends.torch import supports_bf16
 from endoexit.runtime.session import open_engine
 
 
@@ -133,12 +133,12 @@ def test_times_that_a_busy_machine_made_fall_are_put_in_order():
 def test_times_of_another_precision_machine_or_network_are_refused(timed):
     path = timed.path / "evaluation-val.json"
     message = r"no times of its exits measured on this machine with torch-f32.*endoexit evaluate"
-    with pytest.raises(PolicyError, match="torch-bf16"):
-        exit_costs(timed, "ms", CalibrationOptions(precision="bf16"))
     original = Evaluation.read(path)
     elsewhere = original.timing.model_copy(update={"machine": {"processor": "another"}})
+    finer = original.timing.model_copy(update={"precision": "torch-bf16"})
     for change in (
         {"timing": elsewhere},
+        {"timing": finer},
         {"timing": None},
         {"run": original.run.model_copy(update={"weights_sha256": "f" * 64})},
     ):
@@ -148,6 +148,13 @@ def test_times_of_another_precision_machine_or_network_are_refused(timed):
     path.unlink()
     with pytest.raises(PolicyError, match=message):
         calibrate_run(timed, make_goal(max_ms=5))
+
+
+@pytest.mark.precision
+def test_times_in_f32_are_no_times_in_bf16(timed):
+    require_bf16("torch")
+    with pytest.raises(PolicyError, match="torch-bf16"):
+        exit_costs(timed, "ms", CalibrationOptions(precision="bf16"))
 
 
 @pytest.mark.parametrize("used_for", ["train", "val"])
@@ -196,15 +203,15 @@ def other_config(**change):
         (other_weights, "f32", "weights"),
         (other_config(preprocessing={"size": 64, "mean": [0.4, 0.5, 0.5]}), "f32", "preprocessing"),
         (other_config(classes=["green", "blue", "red"]), "f32", "classes 'blue, green, red'"),
-        pytest.param(
-            lambda run: None, "bf16", "precision 'torch-f32', served 'torch-bf16'",
-            marks=pytest.mark.skipif(not supports_bf16(), reason="no bf16 on this processor"),
-        ),
+        (lambda run: None, "bf16", "precision 'torch-f32', served 'torch-bf16'"),
     ],
     ids=["weights", "preprocessing", "classes", "precision"],
-)  # fmt: skip
+)
+@pytest.mark.precision
 def test_a_policy_is_not_served_once_the_run_is_another(run, change, precision, words):
-    """The whole way: calibrated on the run, which then changes."""
+    """Calibrated on the run, which then changes."""
+    if precision == "bf16":
+        require_bf16("torch")
     calibrate_run(run, make_goal(mean_exit_cost=0.8))
     open_engine(run.path, threads=1)
     change(run)

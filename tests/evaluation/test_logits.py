@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from bundle_makers import require_bf16
 from endoexit.artifacts.run import Run, open_run
 from endoexit.data.manifest import Row, write_manifest
 from endoexit.errors import DataError, ModelError, RunError, UsageError
 from endoexit.evaluation.logits import collect_logits
 from endoexit.files import read_json
 from endoexit.models.weights import save_weights
-from endoexit.runtime.backends.torch import supports_bf16
 
 
 def spoil(run: Run, change) -> Run:
@@ -100,8 +100,9 @@ def test_another_manifest_means_other_logits(run, tmp_path):
     assert after.paths != before.paths
 
 
-@pytest.mark.skipif(not supports_bf16(), reason="this processor does not compute in bf16")
+@pytest.mark.precision
 def test_another_precision_means_other_logits(run):
+    require_bf16("torch")
     fine, coarse = collect_logits(run, "test"), collect_logits(run, "test", precision="bf16")
     assert (str(fine.precision), str(coarse.precision)) == ("torch-f32", "torch-bf16")
     assert coarse.file != fine.file

@@ -33,7 +33,7 @@ from evaluation_runs import copy_run
 from tiny import SIDE, tiny_model
 from tiny import tiny_run as run_without_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
+pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
 
 
 @pytest.fixture

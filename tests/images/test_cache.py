@@ -244,6 +244,40 @@ def test_broken_file_costs_no_second_decode_of_the_others(
     assert len(decoded) == 21
 
 
+def test_a_damaged_file_that_another_list_knows_is_no_black_image(
+    folder: Path, cache: Path, decoded: list[int]
+) -> None:
+    paths = sorted(folder.iterdir())
+    paths[3].write_bytes(paths[3].read_bytes()[:200])
+    first = cache_images(paths[:6], SQUARE, cache, skip_broken=True)
+    assert list(first.errors) == [3]
+    second = cache_images(paths[2:9], SQUARE, cache, skip_broken=True)
+    assert second.errors == {1: first.errors[3]}
+    assert first.errors[3].startswith(f"{paths[3]} is damaged or cut off")
+    with pytest.raises(DataError, match="1 of 2 images cannot be read"):
+        cache_images(paths[3:5], SQUARE, cache)
+
+
+def test_missing_files_of_two_lists_are_told_apart(folder: Path, cache: Path) -> None:
+    """They have no content, so one is not known by the other."""
+    paths = sorted(folder.iterdir())
+    first = cache_images([paths[0], folder / "gone.png"], SQUARE, cache, skip_broken=True)
+    second = cache_images([folder / "lost.png", paths[1]], SQUARE, cache, skip_broken=True)
+    assert "gone.png does not exist" in first.errors[1]
+    assert "lost.png does not exist" in second.errors[0]
+    assert np.array_equal(second.images[1], SQUARE.load(paths[1]))
+
+
+def test_another_decoder_decodes_again(
+    folder: Path, cache: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(folder.iterdir())
+    cache_images(paths, SQUARE, cache)
+    monkeypatch.setattr("endoexit.images.cache.decoder", lambda: "another")
+    cache_images(paths, SQUARE, cache)
+    assert len(decoded) == 40
+
+
 def test_nothing_to_cache(cache: Path) -> None:
     with pytest.raises(DataError, match="no images to cache: name at least one file"):
         cache_images([], SQUARE, cache)

@@ -208,6 +208,7 @@ def test_a_last_step_that_spoils_the_weights_does_not_reach_the_checkpoint(
     assert all(torch.isfinite(value).all() for value in last["state_dict"].values())
 
 
+@pytest.mark.precision
 def test_bfloat16_trains_and_a_training_that_stands_still_stops_early(tiny_manifest, tmp_path):
     # Six val images: the accuracy of one exit cannot rise seven times without learning.
     run = prepared(

@@ -84,6 +84,7 @@ def test_images_that_cannot_be_trained_on_are_refused(tiny_manifest, tmp_path, k
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize(
     ("instructions", "expected"),
     [(["avx2", "avx512_bf16"], "bf16-mixed"), (["amx_bf16"], "bf16-mixed"), (["avx2"], "32-true")],

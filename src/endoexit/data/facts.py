@@ -1,4 +1,4 @@
-"""What one look into each file tells: can it be read, content hash, size, frame."""
+"""Facts on each file, found by decoding it once: whether it can be read, its hash, size, frame."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from endoexit.data.duplicates import HASH_BITS, difference_hash
 from endoexit.data.folders import ImageFile, Listing
@@ -23,12 +22,12 @@ class ImageFacts:
     """What is known of one image that can be read.
 
     Attributes:
-        file: its path, label and part.
-        sha256: of its bytes.
-        width: in pixels, upright.
-        height: in pixels, upright.
-        hash: its difference hash, 32 bytes.
-        frame: its black border and position inset.
+        file: Path, label and part of the file.
+        sha256: Hash of the bytes of the file.
+        width: Width in pixels, upright.
+        height: Height in pixels, upright.
+        hash: Difference hash, 32 bytes.
+        frame: Black border and position inset.
     """
 
     file: ImageFile
@@ -44,10 +43,9 @@ class BrokenFile:
     """A file that cannot be used.
 
     Attributes:
-        file: its path, label and part.
-        kind: "empty", "not an image", "damaged" (truncated too), or "refused" (too
-            large, too small, not readable).
-        reason: what is wrong, and the remedy.
+        file: Path, label and part of the file.
+        kind: Kind of the fault, as in `ImageError`.
+        reason: Sentence that says what is wrong and what mends it.
     """
 
     file: ImageFile
@@ -94,18 +92,7 @@ def _look(root: Path, file: ImageFile) -> ImageFacts | BrokenFile:
         digest = difference_hash(image).tobytes()
         return ImageFacts(file, sha256_file(path), width, height, digest, measure_frame(image))
     except ImageError as error:
-        return BrokenFile(file, _kind(path, error), error.fault)
-
-
-def _kind(path: Path, error: ImageError) -> str:
-    cause = error.__cause__
-    if path.is_file() and path.stat().st_size == 0:
-        return "empty"
-    if isinstance(cause, UnidentifiedImageError):
-        return "not an image"
-    # Without a cause it was refused by its size; an error number comes from the system.
-    refused = cause is None or isinstance(cause, Image.DecompressionBombError)
-    return "refused" if refused or getattr(cause, "errno", None) is not None else "damaged"
+        return BrokenFile(file, error.kind, error.fault)
 
 
 def _cores() -> int:

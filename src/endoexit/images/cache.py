@@ -6,8 +6,8 @@ Layout of the cache folder, which may be deleted at any time:
     <shelf>/<key>.json   SHA-256 of each row's file, and which rows are broken
     <shelf>/.lock        held by the process that builds
 
-`shelf` stands for all that decides pixels (the geometry of the preprocessing, the
-version of Pillow), `key` for the contents of the list. Files are written whole,
+`shelf` is made from all that decides pixels (the geometry of the preprocessing, the
+decoder), `key` from the contents of the list. Files are written whole,
 then renamed, and never changed: reading needs no lock. The `.npy` comes last, so a
 list without it does not exist.
 """
@@ -24,12 +24,11 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import PIL
 from filelock import FileLock
 
 from endoexit.errors import DataError, EndoexitError, ImageError
 from endoexit.files import replacing, sha256_bytes, write_json
-from endoexit.images.decode import read_bytes
+from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
 
 THREADS = min(max(2, os.cpu_count() or 1), 8)
@@ -47,8 +46,8 @@ class CachedImages:
     """Preprocessed images in the order of their paths.
 
     Attributes:
-        images: uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
-        errors: index of each broken image, and what is wrong with it.
+        images: Pixels, uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
+        errors: Fault of each broken image, by its index.
     """
 
     images: Mapped
@@ -107,20 +106,20 @@ def cache_images(
 
     with ThreadPoolExecutor(THREADS) as pool:
         digests, errors = _identify(paths, pool)
-        found = shelf.open(_key(digests))
-        if found is None:
+        stored = shelf.open(_key(digests))
+        if stored is None:
             with shelf.locked():
                 # Another process may have built the list while this one waited.
-                found = shelf.open(_key(digests)) or shelf.build(paths, digests, pool, count)
+                stored = shelf.open(_key(digests)) or shelf.build(paths, digests, pool, count)
     advance(len(paths) - done)
-    errors |= {row: f"{paths[row]}: {reason}" for row, reason in found.broken.items()}
+    errors |= {row: f"{paths[row]} {fault}" for row, fault in stored.broken.items()}
     if errors and not skip_broken:
         listed = "\n  ".join(errors[row] for row in sorted(errors))
         raise DataError(
             f"{len(errors)} of {len(paths)} images cannot be read; restore or remove them, "
             f"`endoexit audit` finds all of a folder:\n  {listed}"
         )
-    return CachedImages(found.images, dict(sorted(errors.items())))
+    return CachedImages(stored.images, dict(sorted(errors.items())))
 
 
 def _identify(paths: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[list[str], dict[int, str]]:
@@ -145,7 +144,13 @@ def _key(digests: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _List:
-    """One complete list: its images, the SHA-256 of each row's file, what is broken."""
+    """One complete list.
+
+    Attributes:
+        images: Pixels, uint8 (N, S, S, 3), read-only.
+        contents: SHA-256 of the file of each row.
+        broken: Fault of the file of a row that is black.
+    """
 
     images: Mapped
     contents: list[str]
@@ -157,7 +162,7 @@ class _Shelf:
 
     def __init__(self, directory: Path, preprocessing: Preprocessing) -> None:
         # Another version of the decoder may give other pixels, or read what this one cannot.
-        self.folder = directory / f"{preprocessing.geometry()[:16]}-pillow-{PIL.__version__}"
+        self.folder = directory / f"{preprocessing.geometry()[:16]}-{decoder()}"
         self.preprocessing = preprocessing
 
     def open(self, key: str) -> _List | None:
@@ -222,7 +227,7 @@ class _Shelf:
                 }
                 for digest, pixels in self._decode_all(missing, pool):
                     if isinstance(pixels, ImageError):
-                        broken |= dict.fromkeys(rows[digest], str(pixels))
+                        broken |= dict.fromkeys(rows[digest], pixels.fault)
                     else:
                         write(rows[digest], pixels)
                     count(len(rows[digest]))
@@ -250,13 +255,16 @@ class _Shelf:
             yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
     def _known(self) -> dict[str, tuple[Mapped, int]]:
-        """Return where the pixels of each content stand."""
+        """Return for each content a list that has its pixels, and their row in it.
+
+        Rows of broken files are black, so the lists that hold them do not count.
+        """
         known: dict[str, tuple[Mapped, int]] = {}
         for sidecar in sorted(self.folder.glob("*.json")):
-            if (found := self.open(sidecar.stem)) is not None:
-                for row, digest in enumerate(found.contents):
-                    if digest != _UNREADABLE and row not in found.broken:
-                        known.setdefault(digest, (found.images, row))
+            if (stored := self.open(sidecar.stem)) is not None:
+                for row, digest in enumerate(stored.contents):
+                    if row not in stored.broken:
+                        known.setdefault(digest, (stored.images, row))
         return known
 
     def _shape(self, count: int) -> tuple[int, int, int, int]:

@@ -13,8 +13,9 @@ from pydantic import Field
 
 from endoexit.documents import Record
 from endoexit.errors import DataError, ImageError
-from endoexit.images.decode import MAX_PIXELS, MIN_SIDE, read_image
+from endoexit.images.decode import read_image
 from endoexit.images.reference import ImageRef
+from endoexit.images.refusals import MAX_PIXELS, MIN_SIDE
 
 # Raise this whenever the same file would give other pixels: caches and bundles compare it.
 ALGORITHM_VERSION = 1
@@ -38,12 +39,12 @@ class Preprocessing(Record):
     round(size / crop_ratio), then the central size × size square is kept.
 
     Attributes:
-        size: side of the network's input, in pixels.
-        resize: `stretch` resizes both sides (the whole image stays in view);
+        size: Side of the network's input, in pixels.
+        resize: Manner of resizing: `stretch` resizes both sides (the whole image stays in view);
             `shorter-side` keeps the aspect ratio, and crops the longer side.
-        crop_ratio: share of the resized (shorter) side that the crop keeps.
-        mean: subtracted per channel (R, G, B), on a scale of 0 to 1.
-        std: divided by per channel, on the same scale.
+        crop_ratio: Share of the resized (shorter) side that the crop keeps.
+        mean: Means of the channels (R, G, B) on a scale of 0 to 1, to be subtracted.
+        std: Standard deviations of the channels on the same scale, to be divided by.
     """
 
     size: int = Field(default=224, ge=MIN_SIDE, le=4096)
@@ -72,7 +73,7 @@ class Preprocessing(Record):
         except ImageError as error:
             if error.image is not None or isinstance(content, bytes):
                 raise
-            raise ImageError(error.fault, ImageRef(content, frame)) from error.__cause__
+            raise error.named(ImageRef(content, frame)) from error.__cause__
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
@@ -105,7 +106,7 @@ class Preprocessing(Record):
         """Turn uint8 (B, S, S, 3) into what a network takes: float32 (B, 3, S, S).
 
         Each value v becomes (v / 255 − mean) / std. In memory the channels stay last, as networks
-        and their engines keep them, and nothing is turned around.
+        and their engines keep them, and nothing is copied to another order.
 
         Raises:
             DataError: the batch has another shape or type.

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle_makers import COMBINATIONS
+from endoexit.artifacts.bundle import BundleConfig
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.policy import confidence, threshold_policy
 from endoexit.runtime import session as opening
@@ -19,7 +20,7 @@ from endoexit.runtime.exits import all_exits
 from endoexit.runtime.session import computed_in, open_backend, open_engine, read_policy
 from endoexit.runtime.stream import predict_stream
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
+pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
 
 # Largest difference of a stage's logits from eager PyTorch at f32, relative to the largest logit.
 BOUNDS = {"f32": 1e-4, "bf16": 0.05, "int8": 0.25}
@@ -175,10 +176,21 @@ def test_a_bundle_answers_at_all_exits_without_torch(bundles):
     assert done.returncode == 0, done.stderr
 
 
+def made_in_bf16(bundle):
+    """The f32 bundle as a processor with bf16 would have exported it, but for its policies."""
+    names = ("openvino-bf16", "openvino-f32")
+    config = bundle.config.model_dump() | {
+        "precision": "bf16",
+        "computes": names,
+        "policies": dict.fromkeys(names, bundle.config.policies["openvino-f32"]),
+    }
+    return replace(bundle, config=BundleConfig.model_validate(config))
+
+
 def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
     bundles, monkeypatch
 ):
-    bundle = bundles.make("openvino", "bf16")
+    bundle = made_in_bf16(bundles.make("openvino", "f32"))
     monkeypatch.setattr(openvino_backend, "computes_bf16", lambda: False)
     with pytest.raises(UsageError, match=r"bf16, which this processor does not.*--precision f32"):
         open_backend(bundle, None)
@@ -186,6 +198,14 @@ def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
     policy = read_policy(bundle, "openvino-f32")
     assert policy is not None
     assert policy.provenance.precision == "openvino-f32"
+
+
+def test_a_bundle_of_bf16_has_a_policy_for_each_precision_that_it_computes_in(bundles):
+    bundle = bundles.make("openvino", "bf16")
+    for name in ("openvino-bf16", "openvino-f32"):
+        policy = read_policy(bundle, name)
+        assert policy is not None
+        assert policy.provenance.precision == name
 
 
 def test_a_precision_that_the_bundle_lacks_is_refused(bundles):

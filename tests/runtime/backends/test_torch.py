@@ -4,6 +4,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bundle_makers import require_bf16
 from endoexit.errors import UsageError
 from endoexit.policy import confidence, fixed_exit, threshold_policy
 from endoexit.runtime.backends import torch as torch_backend
@@ -104,8 +105,9 @@ def test_gathering_keeps_values_and_memory_format(model, photos):
         assert joined.stride()[1:] == tensor.stride()[1:]
 
 
-@pytest.mark.skipif(not torch_backend.supports_bf16(), reason="this processor has no bf16")
+@pytest.mark.precision
 def test_bf16_is_near_f32_and_really_used(model, photos, whole):
+    require_bf16("torch")
     backend = TorchBackend(model, "bf16", threads=1)
     assert str(backend.precision) == "torch-bf16"
     state = backend.start(PREPROCESSING.normalise(photos))
@@ -116,6 +118,7 @@ def test_bf16_is_near_f32_and_really_used(model, photos, whole):
         assert 1e-5 < error < 0.05
 
 
+@pytest.mark.precision
 def test_bf16_is_refused_where_the_processor_lacks_it(model, monkeypatch):
     monkeypatch.setattr(torch_backend, "supports_bf16", lambda: False)
     with pytest.raises(UsageError, match="use --precision f32"):
