@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -13,6 +13,7 @@ from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError, UsageError
 from endoexit.files import read_json, sha256_bytes, sha256_file, write_json
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.precision import BackendName, NumberFormat, PrecisionText
 
 if TYPE_CHECKING:
     from endoexit.models import StagedClassifier
@@ -21,9 +22,6 @@ FORMAT_VERSION = 1
 BUNDLE = "bundle.json"
 STAGES = "stages"
 MAX_BYTES = 16 * 2**20
-
-BackendName = Literal["openvino", "onnx", "torch"]
-BundlePrecision = Literal["f32", "bf16", "int8"]
 
 SUFFIXES: dict[str, tuple[str, ...]] = {"openvino": (".xml", ".bin"), "onnx": (".onnx",)}
 
@@ -52,8 +50,7 @@ class BundleConfig(Record):
 
     Attributes:
         backend: what runs its stages.
-        precision: that they compute in; with int8 the rest computes in bf16 where the
-            processor that made the bundle has it.
+        precision: Number format of the products; see `computes` for the format of the rest.
         model: name in the catalog.
         overrides: settings of the network that differ from the catalog's.
         classes: class names in the order of the logits.
@@ -61,8 +58,7 @@ class BundleConfig(Record):
         exits: of each exit, in order.
         state_shapes: for each stage, the shapes of the tensors that it hands on, without the
             batch; the last stage hands on nothing.
-        computes: names of the precisions that it can compute in, its own first, such as
-            "openvino-bf16": what policies and logits are of.
+        computes: Precisions that the bundle can compute in, the default first.
         policies: file of the exit policy for each precision, such as "openvino-bf16".
         files: SHA-256 of every other file, by its name relative to the folder.
         run_weights_sha256: of the run's weights file.
@@ -76,14 +72,14 @@ class BundleConfig(Record):
 
     format_version: Annotated[int, Field(strict=True, ge=1)] = FORMAT_VERSION
     backend: BackendName
-    precision: BundlePrecision
+    precision: NumberFormat
     model: str
     overrides: dict[str, Any] = Field(default_factory=dict)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
     exits: Annotated[tuple[ExitFacts, ...], Field(min_length=1)]
     state_shapes: StateShapes
-    computes: Annotated[tuple[str, ...], Field(min_length=1)]
+    computes: Annotated[tuple[PrecisionText, ...], Field(min_length=1)]
     policies: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     run_weights_sha256: str

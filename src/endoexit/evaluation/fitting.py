@@ -13,7 +13,7 @@ from endoexit.artifacts.run import Run
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
+from endoexit.evaluation.logits import RoleLogits, collect_logits
 from endoexit.files import sha256_file
 from endoexit.machine import describe_machine
 from endoexit.models.cost import catalog_complexity
@@ -21,6 +21,7 @@ from endoexit.policy.document import Costs
 from endoexit.policy.goals import Goal, Guarantee
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.search import DEFAULT_RULE, PolicyResult, find_policy
+from endoexit.precision import Device, FloatFormat
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY, computed_in, served_provenance
 
@@ -44,8 +45,8 @@ class CalibrationOptions:
 
     rules: RuleOptions = DEFAULT_RULE
     cost: CostUnit | None = None
-    precision: Precision = None
-    device: str = "cpu"
+    precision: FloatFormat | None = None
+    device: Device = "cpu"
     cache: Path | None = None
     out: Path | None = None
 
@@ -173,7 +174,7 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
         if timing is None or found.run.weights_sha256 != run.weights_sha256:
             continue
         here = describe_machine()
-        if timing.precision == wanted and timing.machine == here:
+        if timing.precision == str(wanted) and timing.machine == here:
             times = {row.exit: row.time for row in found.rows if row.kind == "exit"}
             return measured_costs(
                 [time.ms for _, time in sorted(times.items()) if time is not None],

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import BackendName
 from endoexit.artifacts.run import WEIGHTS, Run
 from endoexit.data.manifest import Manifest
 from endoexit.errors import RunError
 from endoexit.export.graphs import Shapes, StageGraph, stage_graphs, write_onnx, write_openvino
 from endoexit.export.quantise import Stage, States, calibration_images, quantise
+from endoexit.precision import BackendName
 from endoexit.progress import Track
 
 
