@@ -37,6 +37,9 @@ class Sleeper:
     def expect(self, images):
         self.expected = images
 
+    def prepare(self, number, state):
+        pass
+
     def start(self, images):
         return images.mean(axis=(1, 2, 3))
 

@@ -22,7 +22,7 @@ from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.files import write_json
 from endoexit.machine import describe_machine
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from endoexit.models.weights import save_weights
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import make_goal
@@ -49,7 +49,7 @@ def test_policy_is_that_of_the_logits_of_calibrate(run):
     )
     policy = ExitPolicy.read(run.path / "policy.json")
     assert policy == found.result.policy
-    assert policy.thresholds == expected.policy.thresholds
+    assert policy.rule == expected.policy.rule
     assert policy.provenance.weights_sha256 == run.weights_sha256
     assert policy.provenance.preprocessing == run.config.preprocessing.fingerprint()
     assert policy.provenance.precision == "torch-f32"
@@ -96,9 +96,9 @@ def test_guarantee_uses_certify(run):
 def test_costs_are_true_multiply_adds(run):
     costs = exit_costs(run, "macs")
     config = run.config
-    counted = catalog_complexity(
-        config.model, 3, config.preprocessing.size, **config.overrides
-    ).macs
+    counted = NetworkSpec(
+        config.model, 3, config.preprocessing.size, config.overrides
+    ).complexity.macs
     assert costs.values == counted
     assert "true multiply-adds of ee_hifuse_nano at 64 × 64" in costs.source
 

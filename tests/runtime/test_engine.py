@@ -14,6 +14,7 @@ from endoexit.policy import (
     fixed_exit,
     threshold_policy,
 )
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.runtime import engine as engine_module
 from endoexit.runtime.engine import Engine
 
@@ -60,7 +61,9 @@ def test_by_hand():
 def test_probabilities_are_at_the_temperature_of_the_exit_that_answered():
     logits = np.array([[[0.0, 0.0]], [[3.0, 0.0]]])
     policy = ExitPolicy(
-        rule="max_probability", num_exits=2, temperatures=(1.0, 3.0), thresholds=(0.9,)
+        rule=ThresholdRule(kind="max_probability", thresholds=(0.9,)),
+        num_exits=2,
+        temperatures=(1.0, 3.0),
     )
     answer = Engine(TableBackend(logits), policy, PREPROCESSING).predict(numbered([0]))[0]
     assert answer.probabilities[0] == pytest.approx(1 / (1 + np.exp(-1)))
@@ -118,6 +121,15 @@ class TimedBackend(TableBackend):
         return super().run(number, state)
 
 
+class CompilingBackend(TimedBackend):
+    """Takes another 1000 ms to compile a stage for a batch size that it has not seen."""
+
+    def prepare(self, number, state):
+        if (number, len(state)) not in self.prepared:
+            self.clock.ms += 1000
+        super().prepare(number, state)
+
+
 def undecided(stages, images=1):
     return np.zeros((stages, images, 2))
 
@@ -146,6 +158,26 @@ def test_stages_are_timed_before_the_first_deadline_begins(clock):
     calls = len(backend.calls)
     engine.predict(numbered(range(4)))
     assert len(backend.calls) == calls + 1, "what is known is not measured again"
+
+
+def test_compiling_is_not_part_of_the_forecast(clock):
+    # The compiling run would make every forecast 1000 ms too long, so stage 2 would not start.
+    backend = CompilingBackend(undecided(3), clock, (2, 10, 500))
+    engine = Engine(backend, fixed_exit(3, 3), PREPROCESSING, deadline_ms=100)
+    assert engine.predict(numbered([0]))[0].exit == 2
+    assert [engine._times.forecast(stage, 1) for stage in (1, 2, 3)] == pytest.approx([2, 10, 500])
+
+
+def test_compiling_is_not_part_of_the_time_of_a_stage(clock):
+    # Two images exit at stage 1, so stage 2 compiles for a new batch size.
+    logits = undecided(2, images=5)
+    logits[0, :2] = (9.0, 0.0)
+    backend = CompilingBackend(logits, clock, (20, 30))
+    engine = Engine(backend, threshold_policy(2, 0.9), PREPROCESSING)
+    times = [answer.stage_ms for answer in engine.predict(numbered(range(5)))]
+    assert clock.ms == 2050
+    assert backend.prepared == [(1, 5), (2, 3)]
+    assert times == [pytest.approx((4,))] * 2 + [pytest.approx((4, 10))] * 3
 
 
 def test_a_deadline_shorter_than_stage_1_still_answers_and_says_so(clock):

@@ -7,7 +7,7 @@ from table_backend import POLICIES, PREPROCESSING, TableBackend, numbered, same,
 from endoexit.errors import UsageError
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.stream import Batches, Stream, predict_stream
+from endoexit.runtime.stream import BatchByBatch, Stream, predict_stream
 
 
 def engine_for(logits, policy):
@@ -86,7 +86,7 @@ def test_what_waits_is_bounded():
     for image in numbered(range(1000)):
         stream.add(image)
         assert stream.inside < 64
-        assert all(sum(map(len, pool)) < 16 for pool in stream._pools)
+        assert all(count < 16 for count in stream._pools.counts)
     assert max(waiting) <= 8
 
 
@@ -122,20 +122,20 @@ def test_a_deadline_and_waiting_for_others_exclude_each_other():
         Stream(engine, 4)
 
 
-@pytest.mark.parametrize("make", [Stream, Batches])
+@pytest.mark.parametrize("make", [Stream, BatchByBatch])
 def test_a_batch_holds_an_image(make):
     with pytest.raises(UsageError, match="at least 1, got 0"):
         make(engine_for(half_sure(1), fixed_exit(3, 3)), 0)
 
 
 def test_a_window_holds_a_batch():
-    with pytest.raises(UsageError, match="window must hold a batch of 4, got 3"):
+    with pytest.raises(UsageError, match="must be room for a batch of 4, got 3"):
         Stream(engine_for(half_sure(1), fixed_exit(3, 3)), 4, window=3)
 
 
 def test_batches_run_when_they_are_full():
     backend = TableBackend(half_sure(5))
-    batches = Batches(Engine(backend, fixed_exit(3, 1), PREPROCESSING), 2)
+    batches = BatchByBatch(Engine(backend, fixed_exit(3, 1), PREPROCESSING), 2)
     given = [len(batches.add(image)) for image in numbered(range(5))]
     assert given == [0, 2, 0, 2, 0]
     assert batches.inside == 1
@@ -144,7 +144,7 @@ def test_batches_run_when_they_are_full():
     assert [len(images) for _, images in backend.calls] == [2, 2, 1]
 
 
-@pytest.mark.parametrize("make", [Stream, Batches])
+@pytest.mark.parametrize("make", [Stream, BatchByBatch])
 def test_the_backend_hears_the_size_of_the_batches(make):
     backend = TableBackend(half_sure(1))
     make(Engine(backend, fixed_exit(3, 3), PREPROCESSING), 24)

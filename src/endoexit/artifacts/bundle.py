@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from endoexit.errors import RunError, UsageError
 from endoexit.files import read_json, sha256_bytes, sha256_file, write_json
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.models.state import StateSpec, state_of_shapes
+from endoexit.precision import BackendName, NumberFormat, PrecisionText
 
 if TYPE_CHECKING:
     from endoexit.models.spec import NetworkSpec
@@ -25,9 +26,6 @@ STAGES = "stages"
 MAX_BYTES = 16 * 2**20
 
 StateShapes = tuple[tuple[tuple[int, ...], ...], ...]
-
-BackendName = Literal["openvino", "onnx", "torch"]
-BundlePrecision = Literal["f32", "bf16", "int8"]
 
 SUFFIXES: dict[str, tuple[str, ...]] = {"openvino": (".xml", ".bin"), "onnx": (".onnx",)}
 
@@ -53,16 +51,14 @@ class BundleConfig(Record):
 
     Attributes:
         backend: what runs its stages.
-        precision: that they compute in; with int8 the rest computes in bf16 where the
-            processor that made the bundle has it.
+        precision: Number format of the products; see `computes` for the format of the rest.
         model: name in the catalog.
         overrides: settings of the network that differ from the catalog's.
         classes: class names in the order of the logits.
         preprocessing: from image to network input.
         exits: of each exit, in order.
         state: What each stage hands on. Format 1 kept the shapes only, as `state_shapes`.
-        computes: names of the precisions that it can compute in, its own first, such as
-            "openvino-bf16": what policies and logits are of.
+        computes: Precisions that the bundle can compute in, the default first.
         policies: file of the exit policy for each precision, such as "openvino-bf16".
         files: SHA-256 of every other file, by its name relative to the folder.
         run_weights_sha256: of the run's weights file.
@@ -76,14 +72,14 @@ class BundleConfig(Record):
 
     format_version: Annotated[int, Field(strict=True, ge=1)] = FORMAT_VERSION
     backend: BackendName
-    precision: BundlePrecision
+    precision: NumberFormat
     model: str
     overrides: dict[str, Any] = Field(default_factory=dict)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
     exits: Annotated[tuple[ExitFacts, ...], Field(min_length=1)]
     state: StateSpec
-    computes: Annotated[tuple[str, ...], Field(min_length=1)]
+    computes: Annotated[tuple[PrecisionText, ...], Field(min_length=1)]
     policies: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     run_weights_sha256: str
@@ -120,7 +116,7 @@ class BundleConfig(Record):
 
     def sealed(self) -> "BundleConfig":
         """Return a copy that carries its own hash."""
-        return self.model_copy(update={"document_sha256": _digest(self.model_dump(mode="json"))})
+        return self.replaced(document_sha256=_digest(self.model_dump(mode="json")))
 
 
 def _digest(document: dict[str, Any]) -> str:
@@ -310,6 +306,6 @@ def write_bundle(path: Path, config: BundleConfig) -> Bundle:
     """
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     files = {name: sha256_file(path / name) for name in names if name != BUNDLE}
-    sealed = config.model_copy(update={"files": files}).sealed()
+    sealed = config.replaced(files=files).sealed()
     write_json(path / BUNDLE, sealed.model_dump(mode="json"))
     return Bundle(path, sealed)

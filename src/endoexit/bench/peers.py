@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -24,19 +23,18 @@ from endoexit.models import NetworkSpec, StagedClassifier
 from endoexit.models.catalog import list_models
 from endoexit.models.state import state_of_shapes
 from endoexit.policy import fixed_exit
+from endoexit.precision import BackendName, FloatFormat, Precision
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Backend, Engine
-from endoexit.runtime.session import Floats, has_bf16, precision_name
-
-Kind = Literal["torch", "onnx", "openvino"]
+from endoexit.runtime.session import has_bf16
 
 RANDOM_WEIGHTS = "Peers have random weights, which take the same time as trained ones."
-_MODULES: dict[Kind, tuple[str, ...]] = {
+_MODULES: dict[BackendName, tuple[str, ...]] = {
     "torch": ("torch",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
 }
-_LIBRARIES: dict[Kind, str] = {
+_LIBRARIES: dict[BackendName, str] = {
     "torch": "eager PyTorch",
     "onnx": "ONNX Runtime",
     "openvino": "OpenVINO",
@@ -79,8 +77,8 @@ class Network:
 class _Way:
     """How a peer computes: in which library; floats None for those of the subject."""
 
-    kind: Kind
-    floats: Floats | None
+    kind: BackendName
+    floats: FloatFormat | None
     all_exits: bool = False
     compiled: bool = False
 
@@ -112,7 +110,7 @@ class Peer:
     engine: Engine
 
 
-def choose_peers(against: Sequence[str], kind: Kind) -> list[str]:
+def choose_peers(against: Sequence[str], kind: BackendName) -> list[str]:
     """Return the names of all peers, in order, each once.
 
     A subject that is cut into graphs is also compared with the uncut graphs of its own library.
@@ -144,12 +142,12 @@ def choose_peers(against: Sequence[str], kind: Kind) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def missing(kind: Kind) -> list[str]:
+def missing(kind: BackendName) -> list[str]:
     """Return the modules that a library needs and that are not installed."""
     return [name for name in _MODULES[kind] if importlib.util.find_spec(name) is None]
 
 
-def _require(name: str, kind: Kind) -> None:
+def _require(name: str, kind: BackendName) -> None:
     if absent := missing(kind):
         raise UsageError(
             f"the peer {name} needs {' and '.join(absent)}, not installed here: "
@@ -163,15 +161,14 @@ def _require(name: str, kind: Kind) -> None:
 
 
 def open_peer(
-    name: str, network: Network, kind: Kind, floats: Floats, *, threads: int, folder: Path
+    name: str, network: Network, precision: Precision, *, threads: int, folder: Path
 ) -> Peer:
     """Build a peer.
 
     Args:
         name: see `PEERS`, or of a network in the catalog, which computes as the subject does.
         network: the subject's.
-        kind: what the subject computes in.
-        floats: what of it is not int8 computes in.
+        precision: What the subject computes in.
         threads: of the peer.
         folder: for its files, which must stay while it is used.
 
@@ -180,9 +177,10 @@ def open_peer(
     """
     if name in PEERS:
         way = PEERS[name]
-        own = way.floats or floats
+        own = way.floats or precision.floats
     else:
-        way, own = _Way(kind, None), "f32" if kind == "onnx" else floats
+        way = _Way(precision.backend, None)
+        own = "f32" if way.kind == "onnx" else precision.floats
         network = replace(network, spec=replace(network.spec, name=name, settings={}))
     backend: Backend
     if way.kind == "torch":
@@ -196,7 +194,7 @@ def open_peer(
 
 
 def _in_torch(
-    model: StagedClassifier, floats: Floats, threads: int, *, compiled: bool
+    model: StagedClassifier, floats: FloatFormat, threads: int, *, compiled: bool
 ) -> TorchBackend:
     if compiled:
         if shutil.which(os.environ.get("CXX", "g++")) is None:
@@ -208,7 +206,9 @@ def _in_torch(
     return TorchBackend(model, floats, threads)
 
 
-def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder: Path) -> Backend:
+def _in_graph(
+    network: Network, way: _Way, floats: FloatFormat, threads: int, folder: Path
+) -> Backend:
     """Write the whole network as one graph; return it as a bundle of one stage that runs."""
     model = network.build()
     graph = all_exits_graph(model) if way.all_exits else whole_graph(model)
@@ -218,7 +218,7 @@ def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder:
         write_openvino(graph, example, folder / STAGES / "1.xml")
     else:
         write_onnx(graph, example, folder / STAGES / "1.onnx")
-    name = precision_name(way.kind, floats, floats)
+    precision = Precision(way.kind, floats, floats)
     config = BundleConfig(
         backend=way.kind,
         precision=floats,
@@ -228,14 +228,14 @@ def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder:
         exits=(ExitFacts(macs=1, parameters=1),),
         # Answers of early exits leave the graph as a state would, which nobody reads on.
         state=state_of_shapes((((network.spec.classes,),) * early,)),
-        computes=(name,),
+        computes=(precision,),
         run_weights_sha256="",
     )
     bundle = Bundle(folder, config)
     if way.kind == "openvino":
         from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415  (an extra)
 
-        return OpenVinoBackend(bundle, floats, name, threads)
+        return OpenVinoBackend(bundle, precision, threads)
     from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
 
-    return OnnxBackend(bundle, name, threads)
+    return OnnxBackend(bundle, precision, threads)

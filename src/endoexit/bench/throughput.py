@@ -12,7 +12,7 @@ from endoexit.bench.ratios import ratio_of, spread
 from endoexit.evaluation.turns import take_turns
 from endoexit.policy import fixed_exit
 from endoexit.progress import Track
-from endoexit.runtime.engine import Backend, Engine, Group, Images, Rows
+from endoexit.runtime.engine import Backend, Batch, Engine, Images, Ticket
 from endoexit.runtime.stream import predict_stream
 
 POLICY, FINAL = "policy", "final exit"
@@ -30,8 +30,8 @@ class _Clocked:
         self.num_stages = backend.num_stages
         self.precision = backend.precision
         self.threads = backend.threads
-        self.expect, self.start = backend.expect, backend.start
-        self.gather = backend.gather
+        self.expect, self.prepare = backend.expect, backend.prepare
+        self.start, self.gather = backend.start, backend.gather
         self.concatenate = backend.concatenate
         self.spent_ms = 0.0
 
@@ -60,12 +60,12 @@ class MeteredEngine(Engine):
         """Milliseconds in the stages, and in normalising images on their way in."""
         return self._clocked.spent_ms + self._entering_ms
 
-    def enter(self, images: Images, tickets: Rows) -> Group:
-        """Return the group of images before stage 1."""
+    def enter(self, images: Images, tickets: Sequence[Ticket]) -> Batch[Ticket]:
+        """Return images as a batch before stage 1."""
         begin = time.perf_counter()
-        group = super().enter(images, tickets)
+        batch = super().enter(images, tickets)
         self._entering_ms += (time.perf_counter() - begin) * 1000
-        return group
+        return batch
 
 
 class Pass:
@@ -126,7 +126,7 @@ def measure_throughput(
         for batch in batches:
             count = length or max(16, 3 * batch)
             passes = {FINAL: Pass(final, images, batch, count)}
-            if engine.policy.rule != "fixed" and engine.deadline_ms is None:
+            if engine.policy.rule.kind != "fixed" and engine.deadline_ms is None:
                 passes[POLICY] = Pass(engine, images, batch, count)
             times = take_turns(passes, rounds, bar, warm_up=1)
             overhead = passes.get(POLICY, passes[FINAL]).overhead_ms[-rounds:]

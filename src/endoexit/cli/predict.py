@@ -15,7 +15,7 @@ from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdO
 
 if TYPE_CHECKING:
     from endoexit.runtime.outputs.tables import Layout, Write
-    from endoexit.runtime.predictor import Row
+    from endoexit.runtime.predictor import PredictedRow
 
 BATCH_SIZE = 16
 
@@ -97,7 +97,7 @@ def predict(
         {
             "source": str(run),
             "decided_by": opened.decided_by,
-            "precision": opened.engine.backend.precision,
+            "precision": str(opened.engine.backend.precision),
             "threads": opened.engine.backend.threads,
             "batch_size": size,
             "deadline_ms": opened.engine.deadline_ms,
@@ -123,7 +123,7 @@ class _Tally:
     milliseconds: float = 0.0
     exits: Counter[int] = field(default_factory=Counter)
 
-    def count(self, row: "Row") -> None:
+    def count(self, row: "PredictedRow") -> None:
         self.images += 1
         if row.prediction is None:
             self.failed += 1
@@ -177,7 +177,7 @@ def _writing(
     else:
         lines = csv_lines(sys.stdout, layout)
 
-        def write_now(row: "Row") -> None:
+        def write_now(row: "PredictedRow") -> None:
             lines(row)
             sys.stdout.flush()  # whoever sends paths through a pipe waits for their answers
 
@@ -194,7 +194,7 @@ def _table(layout: "Layout") -> "Write":
     late = 9 if layout.deadline else 0
     typer.echo(f"{'label':{width}}   prob.  exit        ms  {'deadline':{late}.{late}}path")
 
-    def write(row: "Row") -> None:
+    def write(row: "PredictedRow") -> None:
         record = layout.record(row)
         if row.prediction is None:
             typer.echo(f"{'-':{width}}  {_printable(record['error'])}")

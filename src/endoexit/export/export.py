@@ -9,10 +9,8 @@ import numpy as np
 from endoexit.artifacts.bundle import (
     BUNDLE,
     STAGES,
-    BackendName,
     Bundle,
     BundleConfig,
-    BundlePrecision,
     ExitFacts,
     write_bundle,
 )
@@ -23,12 +21,13 @@ from endoexit.evaluation.fitting import require_unseen
 from endoexit.evaluation.logits import collect_logits
 from endoexit.export.card import write_bundle_card
 from endoexit.export.policies import RunPolicy, read_run_policy
-from endoexit.export.requirements import computed_names, require_export
+from endoexit.export.requirements import computed_precisions, require_export
 from endoexit.export.stages import write_stages
 from endoexit.files import replacing_folder
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models.state import StateSpec
 from endoexit.policy import ExitPolicy
+from endoexit.precision import BackendName, NumberFormat, Precision
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY
 
@@ -50,7 +49,7 @@ class ExportOptions:
     """
 
     backend: BackendName = "openvino"
-    precision: BundlePrecision = "f32"
+    precision: NumberFormat = "f32"
     accept_drop: bool = False
     threads: int | None = None
     cache: Path | None = None
@@ -68,7 +67,7 @@ class Exported:
     """
 
     bundle: Bundle
-    policies: dict[str, ExitPolicy]
+    policies: dict[Precision, ExitPolicy]
     without: str = ""
 
 
@@ -153,23 +152,23 @@ class _Work:
         policies = {}
         if policy is not None:
             policies = {
-                name: policy.find_again(
+                precision: policy.find_again(
                     bundle,
-                    name,
+                    precision,
                     threads=self.options.threads,
                     cache=self.options.cache,
                     scratch=self.scratch,
                     track=self.track,
                 )
-                for name in config.computes
+                for precision in config.computes
             }
         elif len(bundle.config.exits) > 1:
             without = f"{without} The run has no policy, so every image will go to the last exit."
         files = {}
-        for number, (name, found) in enumerate(policies.items()):
-            files[name] = POLICY if number == 0 else f"policy-{name}.json"
-            found.write(self.folder / files[name])
-        config = bundle.config.model_copy(update={"policies": files})
+        for number, (precision, found) in enumerate(policies.items()):
+            files[str(precision)] = POLICY if number == 0 else f"policy-{precision}.json"
+            found.write(self.folder / files[str(precision)])
+        config = bundle.config.replaced(policies=files)
         write_bundle_card(self.folder, config, policies, self.run.path)
         (self.folder / BUNDLE).unlink()
         return Exported(Bundle(self.folder, config), policies, without.strip())
@@ -189,7 +188,7 @@ class _Work:
                 for macs, parameters in zip(cost.macs, cost.parameters, strict=True)
             ),
             state=state,
-            computes=computed_names(self.options.backend, self.options.precision),
+            computes=computed_precisions(self.options.backend, self.options.precision),
             run_weights_sha256=self.run.weights_sha256,
             manifest_sha256=config.manifest_sha256,
             seed=config.seed,
@@ -217,7 +216,7 @@ class _Work:
             for pair in zip(before.logits, after.logits, strict=True)
         ]
         exits = tuple(
-            facts.model_copy(update={"accuracy_before": was, "accuracy": now})
+            facts.replaced(accuracy_before=was, accuracy=now)
             for facts, (was, now) in zip(bundle.config.exits, pairs, strict=True)
         )
         drops = [was - now for was, now in pairs]
@@ -229,4 +228,4 @@ class _Work:
                 f"{pairs[worst][0]:.1%}: export all the same with --accept-drop, or take another "
                 "--precision."
             )
-        return Bundle(bundle.path, bundle.config.model_copy(update={"exits": exits}))
+        return Bundle(bundle.path, bundle.config.replaced(exits=exits))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
@@ -12,17 +11,15 @@ from endoexit.evaluation.fitting import (
     CalibrationOptions,
     find_run_policy,
     measured_costs,
-    natural_unit,
     require_unseen,
 )
 from endoexit.evaluation.latency import measure_run
 from endoexit.images.cache import cache_images
 from endoexit.policy import ExitPolicy
-from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.document import Costs, Request
-from endoexit.policy.goals import Goal, make_goal
+from endoexit.precision import Precision
 from endoexit.progress import Track
-from endoexit.runtime.session import POLICY, Floats
+from endoexit.runtime.session import POLICY
 
 TIMED_IMAGES = 30
 
@@ -46,7 +43,7 @@ class RunPolicy:
     def find_again(
         self,
         bundle: Bundle,
-        name: str,
+        precision: Precision,
         *,
         threads: int | None,
         cache: Path | None,
@@ -57,7 +54,7 @@ class RunPolicy:
 
         Args:
             bundle: that it will serve.
-            name: of the precision.
+            precision: One of the bundle's.
             threads: of a stage, where times are measured.
             cache: folder of decoded images; by default the user's.
             scratch: folder for logits.
@@ -67,18 +64,16 @@ class RunPolicy:
             PolicyError: no policy meets the goal at this precision.
             DataError: images that are needed are missing, or took part in training.
         """
-        floats: Floats = "bf16" if name.endswith("bf16") else "f32"
-        request: dict[str, Any] = self.request.model_dump()
         if self.manifest.has("certify"):
             require_unseen(self.run, self.manifest.cohort("certify"))
         costs = None
         if self.unit == "ms":
-            costs = self._times(bundle, floats, threads=threads, cache=cache, track=track)
+            costs = self._times(bundle, precision, threads=threads, cache=cache, track=track)
         return find_run_policy(
             bundle,
-            make_goal(**request["goal"]),
+            self.request.goal,
             CalibrationOptions(
-                RuleOptions(**request["rules"]), precision=floats, cache=cache, out=scratch
+                self.request.rules, precision=precision.floats, cache=cache, out=scratch
             ),
             manifest=self.manifest,
             costs=costs,
@@ -88,7 +83,7 @@ class RunPolicy:
     def _times(
         self,
         bundle: Bundle,
-        floats: Floats,
+        precision: Precision,
         *,
         threads: int | None,
         cache: Path | None,
@@ -97,7 +92,9 @@ class RunPolicy:
         """Return the times of the exits, measured now."""
         paths = self.manifest.cohort("calibrate").paths[:TIMED_IMAGES]
         images = cache_images(paths, bundle.config.preprocessing, cache).images
-        found = measure_run(bundle, images, precision=floats, threads=threads, track=track)
+        found = measure_run(
+            bundle, images, precision=precision.floats, threads=threads, track=track
+        )
         machine = found.timing.machine["processor"]
         return measured_costs(
             [time.ms for time in found.exits],
@@ -148,6 +145,4 @@ def read_run_policy(run: Run, manifest: Manifest | None) -> RunPolicy | None:
 def _unit(policy: ExitPolicy, request: Request) -> str:
     if policy.costs is not None:
         return policy.costs.unit
-    asked: dict[str, Any] = request.model_dump()["goal"]
-    goal: Goal = make_goal(**asked)
-    return natural_unit(goal)
+    return "ms" if request.goal.about_time else "macs"

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import BackendName
 from endoexit.artifacts.run import WEIGHTS, Run
 from endoexit.data.manifest import Manifest
 from endoexit.errors import RunError
@@ -14,6 +13,7 @@ from endoexit.export.graphs import StageGraph, graph_state, stage_graphs, write_
 from endoexit.export.quantise import Stage, States, calibration_images, quantise
 from endoexit.models.dry_run import find_state
 from endoexit.models.state import StateSpec
+from endoexit.precision import BackendName
 from endoexit.progress import Track
 
 

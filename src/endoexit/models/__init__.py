@@ -8,29 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from endoexit.models.catalog import create_model, list_models, model_config, single_exit_twin
+    from endoexit.models.cut import with_exits
+    from endoexit.models.hifuse.published import PublishedReport
+    from endoexit.models.published import load_published
     from endoexit.models.spec import NetworkSpec
     from endoexit.models.staged import Stage, StagedClassifier, State
 
 __all__ = [
     "NetworkSpec",
+    "PublishedReport",
     "Stage",
     "StagedClassifier",
     "State",
     "create_model",
     "list_models",
+    "load_published",
     "model_config",
     "single_exit_twin",
+    "with_exits",
 ]
 
 _MODULES = {
     "NetworkSpec": "spec",
+    "PublishedReport": "hifuse.published",
     "Stage": "staged",
     "StagedClassifier": "staged",
     "State": "staged",
     "create_model": "catalog",
     "list_models": "catalog",
+    "load_published": "published",
     "model_config": "catalog",
     "single_exit_twin": "catalog",
+    "with_exits": "cut",
 }
 
 

@@ -10,7 +10,9 @@ from endoexit.artifacts.bundle import open_source
 from endoexit.errors import ImageError, UsageError
 from endoexit.files import replacing, write_text
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
+from endoexit.precision import FloatFormat
 from endoexit.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.material import Absent, Network
@@ -18,8 +20,8 @@ from endoexit.report.opening import network_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
-from endoexit.runtime.exits import Answer, all_exits
-from endoexit.runtime.session import Floats, choose_policy, open_backend
+from endoexit.runtime.exits import AnswerAll, all_exits
+from endoexit.runtime.session import choose_policy, open_backend
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -48,7 +50,7 @@ class Explainable:
     classes: tuple[str, ...]
     exits: int
     preprocessing: Preprocessing
-    logits: Answer
+    logits: AnswerAll
     network: Network | Absent
     policy: ExitPolicy
     decided_by: str
@@ -76,7 +78,7 @@ class Explained:
 
 
 def open_explainable(
-    path: Path, *, threshold: float | None = None, precision: Floats | None = None
+    path: Path, *, threshold: float | None = None, precision: FloatFormat | None = None
 ) -> Explainable:
     """Open a run or a bundle for questions about single images.
 
@@ -148,6 +150,7 @@ def explain(
         source=source,
         entries=[(card, _probabilities(source, card)) for card in cards],
         failed=failed,
+        synthetic={_name(path) for path in paths if _is_synthetic(path)},
         clock=by_the_clock(source.policy),
         unseen=source.network.reason if isinstance(source.network, Absent) else "",
     )
@@ -201,6 +204,11 @@ def _title(source: Explainable, left_at: int | None, predicted: Sequence[int]) -
 def _name(path: Path) -> str:
     """Return a path as text, also where its bytes are not UTF-8."""
     return str(path).encode("utf-8", "replace").decode("utf-8")
+
+
+def _is_synthetic(path: Path) -> bool:
+    """Tell whether an image is in a folder that endoexit rendered."""
+    return any(is_phantom(folder) for folder in path.absolute().parents)
 
 
 def _probabilities(source: Explainable, card: Card) -> Table:

@@ -1,12 +1,13 @@
-"""The engine: run a stage, ask the policy, gather those who stay, go on.
+"""The engine: run a stage, ask the policy, keep the images that continue, run the next stage.
 
 It knows no framework: a backend runs the stages, and torch is not imported here.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +15,22 @@ import numpy.typing as npt
 from endoexit.errors import PolicyError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
+from endoexit.precision import Precision
 from endoexit.runtime.forecast import StageTimes
 
 Rows = npt.NDArray[np.int64]
 Images = npt.NDArray[np.uint8]
+Ticket = TypeVar("Ticket", bound=Hashable)
 
 WARM_UP_RUNS = 3
 
 
 class Backend(Protocol):
-    """What runs the stages of one network; all that an engine needs to know of it.
+    """Runs the stages of one network: all that an engine needs to know about it.
 
-    A state is what one stage hands to the next. It stays inside the backend, in whatever
-    form suits it. One that `run` returned is good until `run` is called again for the same
-    stage; what `gather` and `concatenate` return lasts.
+    A state is what one stage hands to the next. It stays inside the backend, in any form that
+    suits the backend. A state from `run` is valid until `run` is called again for the same
+    stage. States from `gather` and `concatenate` stay valid.
     """
 
     @property
@@ -35,15 +38,22 @@ class Backend(Protocol):
         """Number of stages M, which is the number of exits."""
 
     @property
-    def precision(self) -> str:
-        """Backend and numeric precision (such as "torch-f32"), for which a policy is fitted."""
+    def precision(self) -> Precision:
+        """What the stages compute in, for which a policy is fitted."""
 
     @property
     def threads(self) -> int:
         """Number of threads that a stage runs on."""
 
     def expect(self, images: int) -> None:
-        """Hear that batches of so many images will come often, in time to prepare for them."""
+        """Announce the usual batch size, which a backend may optimise for."""
+
+    def prepare(self, number: int, state: Any) -> None:
+        """Load and compile stage `number` for a state of this form, if that is still to be done.
+
+        The engine calls it before it times a stage. `run` also works without it, but then the
+        first run includes loading and compiling.
+        """
 
     def start(self, images: npt.NDArray[np.float32]) -> Any:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
@@ -55,7 +65,7 @@ class Backend(Protocol):
         """Return the state of some images, in the order of `rows`."""
 
     def concatenate(self, states: Sequence[Any]) -> Any:
-        """Return the state of several groups of images as one group."""
+        """Return the states of several batches as the state of one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +73,15 @@ class Prediction:
     """The answer for one image.
 
     Attributes:
-        label: index of the most probable class.
-        probabilities: (C,), at the temperature of the exit that answered.
-        exit: the exit that answered, 1 to M.
-        stage_ms: milliseconds of each stage that ran, this image's equal share of the group
-            that it ran in.
-        cut_short: time ran out before the policy was satisfied: this is the answer of the
-            last exit that finished, and what the policy promises does not hold for it.
-        deadline_missed: the answers of the call came after the deadline, because stage 1
-            alone takes longer, or because a stage took longer than forecast.
+        label: Index of the most probable class.
+        probabilities: Class probabilities (C,), at the temperature of the exit that answered.
+        exit: Number of the exit that answered, 1 to M.
+        stage_ms: Milliseconds of each stage that ran: this image's equal share of its batch.
+            Loading and compiling a stage is not included.
+        cut_short: Whether time ran out before the policy was satisfied. The answer is then
+            from the last exit that finished, and the promises of the policy do not hold.
+        deadline_missed: Whether the answers of the call came after the deadline, because
+            stage 1 alone takes longer, or because a stage took longer than forecast.
     """
 
     label: int
@@ -88,21 +98,21 @@ class Prediction:
 
 
 @dataclass(slots=True)
-class Group:
-    """Images that went through the same stages; row i of every array belongs to one image.
+class Batch(Generic[Ticket]):
+    """Images that went through the same stages. Row i of every array belongs to ticket i.
 
-    A stage writes its column into the arrays in place: for one image, making new ones at each
-    stage would take longer than deciding.
+    A stage writes its column into the arrays in place: for one image, new arrays at each
+    stage would take longer than the decision.
 
     Attributes:
-        tickets: (n,) whose image it is, as the caller counts.
-        state: the backend's state.
-        labels: (n, M) what the exits answered, in the first `passed` columns.
-        stage_ms: (n, M) what the stages took, likewise.
-        passed: number of stages that these images went through.
+        tickets: Names that the caller gave to the images (n). The engine only hands them back.
+        state: State of the backend.
+        labels: Labels (n, M) of the exits; only the first `passed` columns are filled.
+        stage_ms: Milliseconds (n, M) of the stages; only the first `passed` columns are filled.
+        passed: Number of stages that these images went through.
     """
 
-    tickets: Rows
+    tickets: list[Ticket]
     state: Any
     labels: Rows
     stage_ms: npt.NDArray[np.float64]
@@ -113,38 +123,39 @@ class Group:
 
 
 @dataclass(slots=True)
-class Step:
-    """What one stage gave.
+class StageResult(Generic[Ticket]):
+    """The outcome of one stage for one batch.
 
     Attributes:
-        group: the images after the stage, those who leave included.
-        logits: (n, C) of its exit.
-        leaving: (n,) who leaves there, as the policy decides.
-        staying: how many do not.
+        batch: The batch after the stage, with the images that exit.
+        logits: Logits (n, C) of the exit.
+        exiting: Mask (n,) of the images that exit here, as the policy decides.
+        continuing: Number of the other images.
     """
 
-    group: Group
+    batch: Batch[Ticket]
     logits: npt.NDArray[np.float32]
-    leaving: npt.NDArray[np.bool_]
-    staying: int
+    exiting: npt.NDArray[np.bool_]
+    continuing: int
 
 
 class Engine:
-    """Sends images through the stages of a network until the policy lets them leave.
+    """Sends images through the stages of a network until the policy lets them exit.
 
     Args:
-        backend: runs the stages.
-        policy: decides who leaves at each exit.
-        preprocessing: of the network; its mean and standard deviation are applied here.
-        deadline_ms: milliseconds in which every call of `predict` shall answer, from decoded
-            images to the answers. A stage is started only when, judged by earlier runs, it
-            will finish in time; otherwise the images still in get the answer of their last
-            exit. Exit 1 always answers, even when stage 1 takes longer. Where the policy has
-            a deadline as well, the shorter one counts.
+        backend: Backend that runs the stages.
+        policy: Policy that decides which images exit at each stage.
+        preprocessing: Preprocessing of the network; its mean and standard deviation are
+            applied here.
+        deadline_ms: Milliseconds in which every call of `predict` must answer, from decoded
+            images to the answers. A stage starts only if earlier runs suggest that it will
+            finish in time. Otherwise the remaining images get the answer of their last exit.
+            Exit 1 always answers, even when stage 1 takes longer. If the policy also has a
+            deadline, the shorter one counts.
 
     Raises:
-        PolicyError: the policy is for another number of exits.
-        UsageError: the deadline is not positive.
+        PolicyError: The policy is for another number of exits.
+        UsageError: The deadline is not positive.
     """
 
     def __init__(
@@ -172,29 +183,29 @@ class Engine:
         """Return the answers for one batch, in its order.
 
         Args:
-            images: uint8 (B, S, S, 3), as `Preprocessing.load` returns each; B may be 0.
+            images: Array uint8 (B, S, S, 3) of images from `Preprocessing.load`; B may be 0.
 
         Raises:
-            DataError: another shape or type.
-            PolicyError: the network gave values that are not finite.
+            DataError: The array has another shape or type.
+            PolicyError: The network gave values that are not finite.
         """
         if len(images) == 0:
             return []
         if self.deadline_ms is not None and self._times.forecast(1, 1) is None:
-            self.warm_up(len(images))  # nothing can be forecast yet: before the clock starts
+            self.warm_up(len(images))  # forecasts need earlier runs; the clock has not started
         clock = _Clock(self.deadline_ms)
         answers: dict[int, Prediction] = {}
-        group: Group | None = self.enter(images, np.arange(len(images)))
-        while group is not None:
-            step = self.step(group)
-            if step.staying and not self._in_time(clock, group.passed + 1, step.staying):
-                answers |= self.answers(step, np.ones_like(step.leaving))
+        batch: Batch[int] | None = self.enter(images, range(len(images)))
+        while batch is not None:
+            result = self.step(batch)
+            if result.continuing and not self._in_time(clock, batch.passed + 1, result.continuing):
+                answers |= self.answers(result, np.ones_like(result.exiting))
                 break
-            if step.staying < len(group):
-                answers |= self.answers(step, step.leaving)
-            group = self.remainder(step)
+            if result.continuing < len(batch):
+                answers |= self.answers(result, result.exiting)
+            batch = self.remainder(result)
         ordered = [answers[ticket] for ticket in range(len(images))]
-        if clock.is_over():  # the caller gets all of them now, also those found in time
+        if clock.is_over():  # the caller gets all answers now, including the early ones
             return [replace(answer, deadline_missed=True) for answer in ordered]
         return ordered
 
@@ -203,88 +214,98 @@ class Engine:
         side = self.preprocessing.size
         for images in sorted({1, batch_size}):
             black = np.zeros((images, side, side, 3), dtype=np.uint8)
-            for turn in range(WARM_UP_RUNS + 1):
-                state = self.enter(black, np.arange(images)).state
+            for _ in range(WARM_UP_RUNS):
+                state = self.enter(black, range(images)).state
                 for number in range(1, self.backend.num_stages + 1):
-                    begin = time.perf_counter()
-                    state, _ = self.backend.run(number, state)
-                    if turn > 0:  # the first run allocates and compiles
-                        self._times.record(number, images, _since(begin))
+                    state, _, _ = self._timed_run(number, state, images)
 
-    def enter(self, images: Images, tickets: Rows) -> Group:
-        """Return the group of images before stage 1.
+    def enter(self, images: Images, tickets: Sequence[Ticket]) -> Batch[Ticket]:
+        """Return images as a batch before stage 1.
 
         Args:
-            images: uint8 (n, S, S, 3).
-            tickets: (n,) by which the caller knows them.
+            images: Array uint8 (n, S, S, 3).
+            tickets: Names (n) by which the caller knows the images, each different.
         """
         state = self.backend.start(self.preprocessing.normalise(images))
         columns = (len(images), self.backend.num_stages)
-        return Group(tickets, state, np.empty(columns, np.int64), np.empty(columns))
+        return Batch(list(tickets), state, np.empty(columns, np.int64), np.empty(columns))
 
-    def step(self, group: Group) -> Step:
-        """Run the next stage on a group, which moves on, and ask the policy who leaves there."""
-        before = group.passed
-        begin = time.perf_counter()
-        group.state, logits = self.backend.run(before + 1, group.state)
-        spent = _since(begin)
-        self._times.record(before + 1, len(group), spent)
-        leaving = self.policy.leaves(before + 1, logits, group.labels[:, :before])
-        group.labels[:, before] = logits.argmax(axis=1)
-        group.stage_ms[:, before] = spent / len(group)
-        group.passed = before + 1
-        return Step(group, logits, leaving, len(group) - int(np.count_nonzero(leaving)))
+    def step(self, batch: Batch[Ticket]) -> StageResult[Ticket]:
+        """Run the next stage on a batch, in place, and ask the policy which images exit."""
+        before = batch.passed
+        batch.state, logits, spent = self._timed_run(before + 1, batch.state, len(batch))
+        exiting = self.policy.leaves(before + 1, logits, batch.labels[:, :before])
+        batch.labels[:, before] = logits.argmax(axis=1)
+        batch.stage_ms[:, before] = spent / len(batch)
+        batch.passed = before + 1
+        return StageResult(batch, logits, exiting, len(batch) - int(np.count_nonzero(exiting)))
 
-    def answers(self, step: Step, done: npt.NDArray[np.bool_]) -> dict[int, Prediction]:
-        """Return the answers of this exit for the rows that are done, by ticket.
+    def answers(
+        self, result: StageResult[Ticket], done: npt.NDArray[np.bool_]
+    ) -> dict[Ticket, Prediction]:
+        """Return the answers of this exit by ticket.
 
         Args:
-            step: what the stage gave.
-            done: (n,) who gets an answer; those whom the policy keeps are cut short.
+            result: Outcome of the stage.
+            done: Mask (n,) of the images to answer. Those that the policy would let continue
+                are marked as cut short.
         """
         rows = np.flatnonzero(done)
         if len(rows) == 0:
             return {}
-        group, passed = step.group, step.group.passed
-        probabilities = self.policy.probabilities(passed, step.logits[rows])
+        batch, passed = result.batch, result.batch.passed
+        probabilities = self.policy.probabilities(passed, result.logits[rows])
         return {
-            int(group.tickets[row]): Prediction(
-                label=int(group.labels[row, passed - 1]),
+            batch.tickets[row]: Prediction(
+                label=int(batch.labels[row, passed - 1]),
                 probabilities=values,
                 exit=passed,
-                stage_ms=tuple(group.stage_ms[row, :passed].tolist()),
-                cut_short=not step.leaving[row],
+                stage_ms=tuple(batch.stage_ms[row, :passed].tolist()),
+                cut_short=not result.exiting[row],
             )
             for row, values in zip(rows.tolist(), probabilities, strict=True)
         }
 
-    def remainder(self, step: Step) -> Group | None:
-        """Return the group without those who left (compaction); None if nobody stays."""
-        if step.staying == len(step.group):
-            return step.group
-        return self.take(step.group, np.flatnonzero(~step.leaving)) if step.staying else None
+    def remainder(self, result: StageResult[Ticket]) -> Batch[Ticket] | None:
+        """Return the images that continue as a smaller batch; None if all exit."""
+        if result.continuing == len(result.batch):
+            return result.batch
+        if result.continuing == 0:
+            return None
+        return self.take(result.batch, np.flatnonzero(~result.exiting))
 
-    def take(self, group: Group, rows: Rows) -> Group:
-        """Return some images of a group, in the order of `rows`, in a state that lasts."""
-        return Group(
-            tickets=group.tickets[rows],
-            state=self.backend.gather(group.state, rows),
-            labels=group.labels[rows],
-            stage_ms=group.stage_ms[rows],
-            passed=group.passed,
+    def take(self, batch: Batch[Ticket], rows: Rows) -> Batch[Ticket]:
+        """Return some images of a batch, in the order of `rows`; their state stays valid."""
+        return Batch(
+            tickets=[batch.tickets[row] for row in rows.tolist()],
+            state=self.backend.gather(batch.state, rows),
+            labels=batch.labels[rows],
+            stage_ms=batch.stage_ms[rows],
+            passed=batch.passed,
         )
 
-    def join(self, groups: Sequence[Group]) -> Group:
-        """Return groups that went through the same stages as one group."""
-        if len(groups) == 1:
-            return groups[0]
-        return replace(
-            groups[0],
-            tickets=np.concatenate([group.tickets for group in groups]),
-            state=self.backend.concatenate([group.state for group in groups]),
-            labels=np.concatenate([group.labels for group in groups]),
-            stage_ms=np.concatenate([group.stage_ms for group in groups]),
+    def join(self, batches: Sequence[Batch[Ticket]]) -> Batch[Ticket]:
+        """Return batches that went through the same stages as one batch."""
+        if len(batches) == 1:
+            return batches[0]
+        return Batch(
+            tickets=list(chain.from_iterable(batch.tickets for batch in batches)),
+            state=self.backend.concatenate([batch.state for batch in batches]),
+            labels=np.concatenate([batch.labels for batch in batches]),
+            stage_ms=np.concatenate([batch.stage_ms for batch in batches]),
+            passed=batches[0].passed,
         )
+
+    def _timed_run(
+        self, number: int, state: Any, images: int
+    ) -> tuple[Any, npt.NDArray[np.float32], float]:
+        """Run a stage; return its state, its logits and the milliseconds without compiling."""
+        self.backend.prepare(number, state)
+        begin = time.perf_counter()
+        after, logits = self.backend.run(number, state)
+        spent = _since(begin)
+        self._times.record(number, images, spent)
+        return after, logits, spent
 
     def _in_time(self, clock: "_Clock", number: int, images: int) -> bool:
         if clock.limit_ms is None:
@@ -294,7 +315,7 @@ class Engine:
 
 
 class _Clock:
-    """Time since one call of `predict` began, and what it may take."""
+    """Time since a call of `predict` began, and the time that the call may take."""
 
     def __init__(self, limit_ms: float | None) -> None:
         self.limit_ms = limit_ms

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from endoexit.runtime.engine import Backend
 
-Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Takes normalised images (B, 3, S, S) and gives logits (M, B, C)."""
+AnswerAll = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Function from normalised images (B, 3, S, S) to the logits (M, B, C) of all exits."""
 
 
-def all_exits(backend: Backend) -> Answer:
-    """Return what answers at all exits, whoever would have left before, as in prediction."""
+def all_exits(backend: Backend) -> AnswerAll:
+    """Return a function that answers at all exits; every stage runs for every image."""
 
     def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         state, exits = backend.start(batch), []

@@ -1,33 +1,33 @@
-"""How long a stage will take, judged by how long it took."""
+"""Forecasts of how long a stage will take, from how long it took."""
 
 from bisect import bisect_left
 from collections import defaultdict, deque
 
 _RECENT = 32
-_QUANTILE = 0.9  # a forecast that one run in ten exceeds: a stage started should finish in time
+_QUANTILE = 0.9  # one run in ten takes longer: a stage that starts should finish in time
 
 
 class StageTimes:
-    """Recent durations of each stage by number of images, and forecasts from them."""
+    """Recent durations of each stage for each batch size, and forecasts from them."""
 
     def __init__(self) -> None:
         self._seen: defaultdict[int, dict[int, deque[float]]] = defaultdict(dict)
 
     def record(self, stage: int, images: int, ms: float) -> None:
-        """Note that `stage` took `ms` milliseconds for that many images together."""
+        """Record that `stage` took `ms` milliseconds for a batch of that many images."""
         sizes = self._seen[stage]
         if images not in sizes:
             sizes[images] = deque(maxlen=_RECENT)
         sizes[images].append(ms)
 
     def forecast(self, stage: int, images: int) -> float | None:
-        """Return the milliseconds that `stage` will hardly exceed for that many images.
+        """Return the milliseconds that `stage` will rarely exceed for that many images.
 
-        Between numbers of images that were measured it interpolates; above the largest it
-        grows in proportion, which is more than a stage takes in truth.
+        Between measured batch sizes the forecast is interpolated. Above the largest it grows
+        in proportion, which is an upper bound.
 
         Returns:
-            None for a stage that has not run yet.
+            The forecast; None for a stage that has not run yet.
         """
         sizes = self._seen.get(stage)
         if not sizes:

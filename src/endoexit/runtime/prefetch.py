@@ -16,14 +16,14 @@ _STOP_CHECK_S = 0.1
 class Prefetch(Generic[Item, Value]):
     """Loads items in background threads; values come in the order of the items.
 
-    The items, too, are taken in the background, so that a source that waits (a pipe) does not
-    block whoever asks. At most `ahead` items are under way or ready.
+    The items are also fetched in the background, so a source that waits (a pipe) does not
+    block the caller. At most `ahead` items are being loaded or ready.
 
     Args:
-        items: where they come from; iterated in a thread of its own.
-        load: called in the threads; returns as a value whatever may be wrong with an item.
-        threads: that load at the same time.
-        ahead: how many items may be ahead of what was asked for.
+        items: Source of the items; iterated in a separate thread.
+        load: Function called in the threads. It returns faults of an item as its value.
+        threads: Number of threads that load at the same time.
+        ahead: Number of items that may be loaded before the caller asks for them.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Prefetch(Generic[Item, Value]):
         self._queue: queue.Queue[Future[Value] | None] = queue.Queue(maxsize=ahead)
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
-        # A daemon: it may hang in a pipe into which nobody will ever write.
+        # A daemon, because it may wait forever for a pipe that stays empty.
         self._feeder = threading.Thread(target=self._feed, name="feed", daemon=True)
 
     def __enter__(self) -> Self:
@@ -51,9 +51,9 @@ class Prefetch(Generic[Item, Value]):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def values(self, idle_s: float) -> Iterator[Value | None]:
-        """Yield the loaded values, and None whenever the next takes longer than `idle_s`.
+        """Yield the loaded values, and None each time the next one takes longer than `idle_s`.
 
-        Ends where the source ends, also when it ends by an error: see `check`.
+        It ends with the source, even if the source fails: see `check`.
         """
         while True:
             try:
@@ -68,7 +68,7 @@ class Prefetch(Generic[Item, Value]):
             yield future.result()
 
     def check(self) -> None:
-        """Raise the error that the source ended with, if it did."""
+        """Raise the error with which the source failed, if it did."""
         if self._failure is not None:
             raise self._failure
 

@@ -1,4 +1,4 @@
-"""How many threads a stage runs on."""
+"""The number of threads that a stage runs on."""
 
 import os
 
@@ -6,13 +6,13 @@ from endoexit.errors import UsageError
 
 
 def check_threads(threads: int | None) -> int:
-    """Return the number of threads: what is asked for, else a default.
+    """Return the number of threads that was asked for, or the default.
 
-    The default is the environment's OMP_NUM_THREADS, as for other programs that compute, else
-    the cores that this process may use.
+    The default is the environment variable OMP_NUM_THREADS, or the number of cores that this
+    process may use.
 
     Raises:
-        UsageError: less than one thread.
+        UsageError: Fewer than one thread was asked for.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}.")

@@ -11,13 +11,13 @@ from endoexit.errors import UsageError
 from endoexit.runtime.engine import Prediction
 from endoexit.runtime.outputs import tables as output
 from endoexit.runtime.outputs.tables import Layout, check_suffix, writing
-from endoexit.runtime.predictor import Row
+from endoexit.runtime.predictor import PredictedRow
 
 CLASSES = ("clean, bowel", "polyp")
 ROWS = (
-    Row(Path("a.jpg"), Prediction(1, np.array([0.25, 0.75]), 2, (1.25, 2.5))),
-    Row(Path("b, c.jpg"), error="b, c.jpg is empty"),
-    Row(Path("é.jpg"), Prediction(0, np.array([2 / 3, 1 / 3]), 1, (1.0,))),
+    PredictedRow(Path("a.jpg"), Prediction(1, np.array([0.25, 0.75]), 2, (1.25, 2.5))),
+    PredictedRow(Path("b, c.jpg"), error="b, c.jpg is empty"),
+    PredictedRow(Path("é.jpg"), Prediction(0, np.array([2 / 3, 1 / 3]), 1, (1.0,))),
 )
 RECORDS = [
     {"path": "a.jpg", "label": "polyp", "probability": 0.75, "exit": 2,
@@ -95,10 +95,10 @@ def test_nothing_appears_before_the_end(tmp_path, suffix):
 def test_the_deadline_has_a_column_of_its_own(tmp_path):
     probabilities = np.array([0.5, 0.5])
     rows = [
-        Row(Path("kept"), Prediction(0, probabilities, 2, (1.0, 1.0))),
-        Row(Path("cut"), Prediction(0, probabilities, 1, (1.0,), cut_short=True)),
-        Row(Path("missed"), Prediction(0, probabilities, 1, (9.0,), True, True)),
-        Row(Path("broken"), error="broken is empty"),
+        PredictedRow(Path("kept"), Prediction(0, probabilities, 2, (1.0, 1.0))),
+        PredictedRow(Path("cut"), Prediction(0, probabilities, 1, (1.0,), cut_short=True)),
+        PredictedRow(Path("missed"), Prediction(0, probabilities, 1, (9.0,), True, True)),
+        PredictedRow(Path("broken"), error="broken is empty"),
     ]
     layout = Layout(CLASSES, 2, deadline=True)
     assert layout.columns[-2:] == ("deadline", "error")
@@ -108,7 +108,7 @@ def test_the_deadline_has_a_column_of_its_own(tmp_path):
 @pytest.mark.parametrize("suffix", output.SUFFIXES)
 def test_file_names_that_are_not_text_are_escaped(tmp_path, suffix):
     name = os.fsdecode(b"caf\xe9.jpg")
-    write_all(tmp_path / f"out{suffix}", [Row(Path(name), error=f"{name} is empty")])
+    write_all(tmp_path / f"out{suffix}", [PredictedRow(Path(name), error=f"{name} is empty")])
     if suffix == ".parquet":
         (record,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
     else:

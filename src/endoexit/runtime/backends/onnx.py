@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from endoexit.artifacts.bundle import Bundle
 from endoexit.errors import RunError
+from endoexit.precision import Precision
 from endoexit.runtime.engine import Rows
 from endoexit.runtime.threads import check_threads
 
@@ -21,7 +22,7 @@ class OnnxBackend:
 
     Args:
         bundle: of the backend "onnx".
-        name: of the precision, as policies know it.
+        precision: What the stages compute in.
         threads: threads of a stage, by default all cores that this process may use.
 
     Raises:
@@ -29,15 +30,19 @@ class OnnxBackend:
         UsageError: no thread.
     """
 
-    def __init__(self, bundle: Bundle, name: str, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, precision: Precision, threads: int | None = None) -> None:
         self.threads = check_threads(threads)
-        self.precision = name
+        self.precision = precision
         self.num_stages = len(bundle.config.exits)
         self._bundle = bundle
         self._sessions: dict[int, ort.InferenceSession] = {}
 
     def expect(self, images: int) -> None:
         """Do nothing: every batch size runs alike."""
+
+    def prepare(self, number: int, state: State) -> None:  # noqa: ARG002
+        """Load a stage, which serves every batch size."""
+        self._session(number)
 
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
@@ -55,7 +60,7 @@ class OnnxBackend:
         return tuple(_value(value.numpy()[rows]) for value in state)
 
     def concatenate(self, states: Sequence[State]) -> State:
-        """Return the state of several groups of images as one group."""
+        """Return the states of several batches as the state of one batch."""
         return tuple(
             _value(np.concatenate([value.numpy() for value in values]))
             for values in zip(*states, strict=True)

@@ -12,6 +12,7 @@ from openvino.properties import hint
 
 from endoexit.artifacts.bundle import Bundle
 from endoexit.errors import RunError
+from endoexit.precision import FloatFormat, Precision
 from endoexit.runtime.engine import Rows
 from endoexit.runtime.threads import check_threads
 
@@ -19,7 +20,7 @@ State = tuple[npt.NDArray[Any], ...]
 """Arrays (B, ...) at the stages' own precision; bf16 as the 16 bits of each number."""
 
 # NumPy has no bf16: an array holds its bits, and OpenVINO reads them without a copy.
-_BITS: dict[str, type[np.generic]] = {"f32": np.float32, "bf16": np.uint16}
+_BITS: dict[FloatFormat, type[np.generic]] = {"f32": np.float32, "bf16": np.uint16}
 _TYPES = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
 
 
@@ -91,8 +92,7 @@ class OpenVinoBackend:
 
     Args:
         bundle: of the backend "openvino".
-        floats: what is not int8 computes in: "f32" or "bf16".
-        name: of the precision, as policies know it.
+        precision: What the stages compute in.
         threads: threads of a stage, by default all cores that this process may use.
 
     Raises:
@@ -100,15 +100,15 @@ class OpenVinoBackend:
         UsageError: no thread.
     """
 
-    def __init__(self, bundle: Bundle, floats: str, name: str, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, precision: Precision, threads: int | None = None) -> None:
         self.threads = check_threads(threads)
-        self.precision = name
+        self.precision = precision
         self.num_stages = len(bundle.config.exits)
         self._bundle = bundle
-        self._floats = floats
+        self._floats: FloatFormat = precision.floats
         self._core = ov.Core()
         self._settings = {
-            hint.inference_precision: _TYPES[floats],
+            hint.inference_precision: _TYPES[precision.floats],
             hint.performance_mode: hint.PerformanceMode.LATENCY,
             hint.enable_cpu_pinning: False,
             properties.inference_num_threads: self.threads,
@@ -116,12 +116,23 @@ class OpenVinoBackend:
         }
         self._expected = 1
         self._requests: dict[tuple[int, int | None], _Request] = {}
+        self._ready: set[tuple[int, int]] = set()
 
     def expect(self, images: int) -> None:
         """Compile the stages for batches of so many images, when they are first used."""
+        if images == self._expected:
+            return
         self._expected = images
-        for key in [key for key in self._requests if key[1] not in (images, None)]:
+        self._ready.clear()
+        for key in [key for key in self._requests if key[1] is not None]:
             del self._requests[key]  # it holds weights
+
+    def prepare(self, number: int, state: State) -> None:
+        """Run a stage once for each batch size: the first run compiles for that size."""
+        key = (number, len(state[0]))
+        if key not in self._ready:
+            self.run(number, state)
+            self._ready.add(key)
 
     def start(self, images: npt.NDArray[np.float32]) -> State:
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
@@ -138,7 +149,7 @@ class OpenVinoBackend:
         return tuple(array[rows] for array in state)
 
     def concatenate(self, states: Sequence[State]) -> State:
-        """Return the state of several groups of images as one group."""
+        """Return the states of several batches as the state of one batch."""
         return tuple(np.concatenate(arrays) for arrays in zip(*states, strict=True))
 
     def _request(self, number: int, images: int | None) -> _Request:

@@ -10,12 +10,12 @@ from typing import Any, TextIO
 
 from endoexit.errors import UsageError
 from endoexit.files import replacing
-from endoexit.runtime.predictor import Row
+from endoexit.runtime.predictor import PredictedRow
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROW_GROUP = 8192
 
-Write = Callable[[Row], None]
+Write = Callable[[PredictedRow], None]
 
 
 class Layout:
@@ -44,7 +44,7 @@ class Layout:
             "error",
         )
 
-    def record(self, row: Row) -> dict[str, Any]:
+    def record(self, row: PredictedRow) -> dict[str, Any]:
         """Return a row by column; None where there is nothing."""
         record: dict[str, Any] = dict.fromkeys(self.columns)
         record["path"] = _text(str(row.path))
@@ -115,7 +115,7 @@ def csv_lines(stream: TextIO, layout: Layout) -> Write:
 
 
 def _json_lines(stream: TextIO, layout: Layout) -> Write:
-    def write(row: Row) -> None:
+    def write(row: PredictedRow) -> None:
         json.dump(layout.record(row), stream, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
 
@@ -139,7 +139,7 @@ def _parquet(path: Path, layout: Layout) -> Iterator[Write]:
             writer.write_table(pa.Table.from_pylist(rows, schema))
             rows.clear()
 
-        def write(row: Row) -> None:
+        def write(row: PredictedRow) -> None:
             rows.append(layout.record(row))
             if len(rows) == ROW_GROUP:
                 flush()
