@@ -117,7 +117,7 @@ def test_uncut_graphs_answer_as_the_network_in_pytorch(name, tmp_path):
 
 
 def test_eager_has_no_exit_heads_but_the_last():
-    assert NETWORK.final_only().build().num_stages == 1
+    assert NETWORK.build(whole=True).num_stages == 1
 
 
 def test_a_smaller_network_has_settings_of_its_own(tmp_path):

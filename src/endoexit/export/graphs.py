@@ -94,7 +94,7 @@ def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
 
 def graph_state(model: StagedClassifier, size: int) -> StateSpec:
     """Return what the stages hand on when they run as graphs."""
-    return find_state(_with_convolutions(model), size)
+    return find_state(_with_convolutions(model), size, real=True)
 
 
 def whole_graph(model: StagedClassifier) -> Graph:

@@ -26,22 +26,24 @@ def dry_run(stage: nn.Module, state: State) -> State:
     return after
 
 
-def find_state(model: StagedClassifier, size: int) -> StateSpec:
+def find_state(model: StagedClassifier, size: int, *, real: bool = False) -> StateSpec:
     """Find what each stage of a network hands on, by one dry run.
 
     Args:
-        model: It is neither run nor changed.
+        model: Network, which is not changed.
         size: Side in pixels of the square image.
+        real: Whether stages run on black images. Some layers lay out maps in another way there
+            than on tensors without memory, and an exported graph takes them as they are.
 
     Raises:
         UsageError: images of this size do not fit the network.
         ModelError: a stage hands on what cannot be handed on.
     """
     model.check_size(size, size)
-    state = blank_images(size)
+    state = (torch.zeros(BATCH, 3, size, size),) if real else blank_images(size)
     stages: list[tuple[TensorSpec, ...]] = []
     for number, stage in enumerate(list(model.stages)[:-1], start=1):
-        state = dry_run(stage, state)
+        state = _run(stage, state) if real else dry_run(stage, state)
         names = model.state_names or derived_names([tensor.ndim - 1 for tensor in state])
         if len(names) != len(state):
             raise ModelError(
@@ -57,6 +59,14 @@ def find_state(model: StagedClassifier, size: int) -> StateSpec:
                 )
         stages.append(tuple(map(_spec, names, state)))
     return StateSpec(stages=(*stages, ()))
+
+
+def _run(stage: nn.Module, state: State) -> State:
+    was_training = stage.training
+    with torch.inference_mode():
+        after: State = stage.eval()(state)[0]
+    stage.train(was_training)
+    return after
 
 
 def _spec(name: str, tensor: Tensor) -> TensorSpec:

@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     import thop
     from thop.vision.basic_hooks import count_linear
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def test_all_ten_numbers_agree_to_the_last_known_digit():
