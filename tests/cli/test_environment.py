@@ -74,14 +74,15 @@ def test_a_cache_that_is_named_needs_no_home(tiny_run, tmp_path):
     os.name != "posix" or os.getuid() != 0 or not shutil.which("setpriv"),
     reason="only root can become a user without a name",
 )
-def test_a_user_without_a_name_gets_a_bundle(tiny_run):
+def test_a_user_without_a_name_gets_a_bundle(tiny_run, tiny_manifest):
     pytest.importorskip("openvino")
     user = ["setpriv", "--reuid", "54321", "--clear-groups", "--inh-caps=-all,+dac_override",
             "--ambient-caps=+dac_override"]  # fmt: skip
     keep = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     with tempfile.TemporaryDirectory() as folder:  # pytest's folders are closed to other users
-        run, bundle = Path(folder, "run"), Path(folder, "bundle")
+        run, bundle = Path(folder, "runs", "tiny"), Path(folder, "bundle")
         shutil.copytree(tiny_run, run)
+        shutil.copytree(tiny_manifest.parent, Path(folder, tiny_manifest.parent.name))
         for path in (Path(folder), *Path(folder).rglob("*")):
             os.chown(path, 54321, 54321)
         line = tiny_project.command("export", run, "--backend", "openvino", "--out", bundle)

@@ -12,12 +12,14 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from endoexit.data.finding import Finder
+from endoexit.data.labels import clean_label
 from endoexit.data.rows import COLUMNS, FRAME, ROLES, Row, check_rows, parse_rows, some
 from endoexit.errors import DataError, counted, unknown_name
 from endoexit.files import csv_line, read_json, sha256_bytes, write_json, write_text
@@ -128,9 +130,9 @@ def read_manifest(
     """
     path = Path(path)
     content = _read_bytes(path)
-    rows = parse_rows(path, content)
-    check_rows(path, rows, classes)
     root = _find_root(path, root)
+    rows = parse_rows(path, content, Finder(root), classes)
+    check_rows(path, rows, classes)
     _check_files(path, root, rows)
     names = tuple(classes) if classes is not None else tuple(sorted({row.label for row in rows}))
     return Manifest(path.resolve(), root, tuple(rows), names, sha256_bytes(content))
@@ -153,6 +155,9 @@ def write_manifest(
         EndoexitError: it cannot be written.
     """
     path = Path(path)
+    rows = [
+        replace(row, label=clean_label(row.label), group=clean_label(row.group)) for row in rows
+    ]
     check_rows(path, rows, None)
     root = Path(root).resolve()
     _check_files(path, root, rows)

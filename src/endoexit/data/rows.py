@@ -1,13 +1,14 @@
 """The rows of a manifest: reading them from a CSV, and the rules that they keep."""
 
-import csv
 import difflib
-import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from endoexit.data.finding import Finder
+from endoexit.data.labels import clean_label, label_among, number_form, spelling
+from endoexit.data.table import read_table
 from endoexit.errors import DataError
 from endoexit.images.reference import name_of
 
@@ -41,42 +42,77 @@ class Row:
         return name_of(self.path, self.frame)
 
 
-def parse_rows(path: Path, content: bytes) -> list[Row]:
+def parse_rows(
+    path: Path, content: bytes, finder: Finder, classes: Sequence[str] | None
+) -> list[Row]:
     """Return the rows of a manifest, each with all its fields.
+
+    Args:
+        path: File of the manifest.
+        content: Its content.
+        finder: Finds the images.
+        classes: Classes that a network knows; None to take those of the manifest.
 
     Raises:
         DataError: It is no such table; the line is named.
     """
-    try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        header = reader.fieldnames or []
-        _check_header(path, header)
-        rows = []
-        for record in reader:
-            if None in record or None in record.values():
-                raise DataError(
-                    f"{path}, line {reader.line_num}: not {len(header)} fields as in the header; "
-                    "put values that contain a comma in double quotes."
-                )
-            fields = {name: record[name] for name in COLUMNS}
-            empty = [name for name, value in fields.items() if not value.strip()]
-            if empty:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: empty {empty[0]}; fill it in or remove the "
-                    "line (an image that belongs with no other is a group of its own)."
-                )
-            fields["path"] = _clean(path, fields["path"], reader.line_num)
-            frame = _frame(path, record.get(FRAME) or "0", reader.line_num)
-            rows.append(Row(**fields, frame=frame))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV in UTF-8 ({error}); save it as one.") from error
+    table = read_table(path, content)
+    _check_header(path, table.header)
+    places = [table.column((name,)) for name in COLUMNS]
+    frame_place = table.column((FRAME,))
+    rows: list[Row] = []
+    seen: dict[str, int] = {}
+    for line in table.lines:
+        fields = {
+            name: line.fields[place]
+            for name, place in zip(COLUMNS, places, strict=True)
+            if place is not None
+        }
+        empty = [name for name, value in fields.items() if not value.strip()]
+        if empty:
+            raise DataError(
+                f"{table.where(line)}: empty {empty[0]}; fill it in or remove the line (an image "
+                "that belongs with no other is a group of its own)."
+            )
+        text = "" if frame_place is None else line.fields[frame_place].strip()
+        row = Row(
+            path=finder.find(fields["path"], table.where(line)),
+            label=label_among(fields["label"], classes or ()),
+            group=clean_label(fields["group"]),
+            role=fields["role"].strip().lower(),
+            frame=_frame(table.where(line), text),
+        )
+        if seen.setdefault(row.name, line.number) != line.number:
+            raise DataError(
+                f"{table.where(line)}: {row.path} is in line {seen[row.name]} already: a path is "
+                "there more than once; keep one line for each image."
+            )
+        rows.append(row)
     if not rows:
         raise DataError(f"{path} names no image: make it again with `endoexit split DIR`.")
+    if classes is None:
+        _check_spellings(path, "label", [row.label for row in rows], spelling)
+    _check_spellings(path, "group", [row.group for row in rows], number_form)
     return rows
 
 
+def _check_spellings(
+    path: Path, what: str, values: Sequence[str], form: Callable[[str], str]
+) -> None:
+    """Refuse two values that differ in their spelling alone and would count as two."""
+    known: dict[str, str] = {}
+    for value in values:
+        first = known.setdefault(form(value), value)
+        if first != value:
+            raise DataError(
+                f"{path}: the {what}s {first!r} and {value!r} differ in capitals, blanks or "
+                "decimals alone and would count as two: write them in one way."
+            )
+
+
 def _check_header(path: Path, header: Sequence[str]) -> None:
-    missing = [name for name in COLUMNS if name not in header]
+    known = {name.casefold() for name in header}
+    missing = [name for name in COLUMNS if name not in known]
     if len(missing) == len(COLUMNS):
         raise DataError(
             f"{path} has no header: its first line must be {','.join(COLUMNS)!r}; add it, or make "
@@ -89,23 +125,14 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         )
 
 
-def _clean(path: Path, name: str, line: int) -> str:
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts:
+def _frame(where: str, text: str) -> int:
+    whole = number_form(text or "0")
+    if not (whole.isascii() and whole.isdecimal()):
         raise DataError(
-            f"{path}, line {line}: path {name!r} leaves the data root; write paths relative to "
-            "the root, without '..'."
+            f"{where}: the frame {text!r} is no number from 0: write the position of the frame in "
+            "its file, or leave the field empty for a still."
         )
-    return pure.as_posix()
-
-
-def _frame(path: Path, text: str, line: int) -> int:
-    if not (text.strip() or "0").isdecimal():
-        raise DataError(
-            f"{path}, line {line}: the frame {text!r} is no number from 0: write the position of "
-            "the frame in its file, or leave the field empty for a still."
-        )
-    return int(text.strip() or "0")
+    return int(whole)
 
 
 def check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str] | None) -> None:
@@ -129,13 +156,14 @@ def check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str] | None) -
     if leaking:
         raise DataError(
             f"{path}: a group has more than one role: {some(leaking)}. Images of one group would "
-            "stand on both sides of a comparison: give each group one role, or split again with "
+            "be on both sides of a comparison: give each group one role, or split again with "
             "`endoexit split DIR --groups`."
         )
     repeated = [name for name, n in Counter(row.name for row in rows).items() if n > 1]
     if repeated:
         raise DataError(
-            f"{path}: a path stands more than once: {some(repeated)}; keep one line for each image."
+            f"{path}: a path is there more than once: {some(repeated)}; keep one line for each "
+            "image."
         )
     if classes is not None:
         unknown = sorted({row.label for row in rows} - set(classes))
