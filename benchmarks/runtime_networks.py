@@ -17,7 +17,8 @@ from endoexit.bench.peers import Network, open_peer
 from endoexit.bench.ratios import Times, ratio, spread
 from endoexit.bench.subject import FINAL, Subject, exit_works, open_subject
 from endoexit.bench.throughput import measure_throughput
-from endoexit.data.manifest import Manifest, Row, write_manifest
+from endoexit.data.manifest import Manifest, write_manifest
+from endoexit.data.rows import Row
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.export.export import ExportOptions, export_run

@@ -47,7 +47,7 @@ def measure_trained(
     calibrate_run(run, make_goal(max_accuracy_drop=drop), CalibrationOptions(), track=track)
     cohort = run.manifest().cohort("test")
     preprocessing = run.config.preprocessing
-    images = np.asarray(cache_images(cohort.paths, preprocessing).images)
+    images = np.asarray(cache_images(cohort.images, preprocessing).images)
     eager = collect_logits(run, "test", track=track)
     precisions = ("bf16", "int8") if has_bf16("openvino") else ("f32", "int8")
     with keeping_threads(), tempfile.TemporaryDirectory() as pieces:

@@ -7,7 +7,8 @@ import torch
 
 from bundle_makers import require_bf16
 from endoexit.artifacts.run import open_run
-from endoexit.data.manifest import Row, read_manifest, write_manifest
+from endoexit.data.manifest import read_manifest, write_manifest
+from endoexit.data.rows import Row
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.fitting import (
@@ -178,9 +179,11 @@ def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role)
         calibrate_run(run, goal, manifest=other)
     assert not (run.path / "policy.json").exists()
     cohort = other.cohort(role)
-    fresh = tuple(path for path in cohort.paths if path.name not in {r.path for r in rows[:2]})
-    assert len(fresh) == len(cohort.paths) - 2
-    require_unseen(run, replace(cohort, paths=fresh))
+    fresh = tuple(
+        image for image in cohort.images if image.path.name not in {r.path for r in rows[:2]}
+    )
+    assert len(fresh) == len(cohort.images) - 2
+    require_unseen(run, replace(cohort, images=fresh))
 
 
 def other_weights(run):

@@ -8,7 +8,8 @@ import torch
 
 from bundle_makers import require_bf16
 from endoexit.artifacts.run import Run, open_run
-from endoexit.data.manifest import Row, write_manifest
+from endoexit.data.manifest import write_manifest
+from endoexit.data.rows import Row
 from endoexit.errors import DataError, ModelError, RunError, UsageError
 from endoexit.evaluation.logits import collect_logits
 from endoexit.files import read_json
@@ -31,7 +32,7 @@ def test_they_are_what_the_network_answers_image_by_image(run):
     assert found.logits.shape == (4, len(cohort), 3)
     assert found.logits.dtype == np.float32
     for index in (0, 17, 38):  # in both batches of 32
-        image = preprocessing.normalise(preprocessing.load(cohort.paths[index])[None])
+        image = preprocessing.normalise(preprocessing.load(cohort.images[index])[None])
         with torch.inference_mode():
             alone = torch.stack(model(torch.from_numpy(image)))[:, 0].numpy()
         np.testing.assert_allclose(found.logits[:, index], alone, atol=1e-4)

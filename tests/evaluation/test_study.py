@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from endoexit.data.manifest import Row, read_manifest, write_manifest
+from endoexit.data.manifest import read_manifest, write_manifest
+from endoexit.data.rows import Row
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits
@@ -31,7 +32,7 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
     threshold = middling(run, "train")
     found = evaluate_run(run, Options(role="train", threshold=threshold, **QUICK))
     cohort = run.manifest().cohort("train")
-    images = cache_images(cohort.paths, run.config.preprocessing).images
+    images = cache_images(cohort.images, run.config.preprocessing).images
     engine = Engine(
         TorchBackend(run.load_model(), threads=1),
         threshold_policy(4, threshold),

@@ -222,10 +222,11 @@ def require_unseen(run: Source, cohort: Cohort) -> None:
         return
     used = [own.root / row.path for row in own.rows if row.role in ("train", "val")]
     # Only files of the same size can have the same content: few need to be read.
-    sizes = {path.stat().st_size for path in cohort.paths}
+    files = dict.fromkeys(image.path for image in cohort.images)
+    sizes = {path.stat().st_size for path in files}
     contents = {sha256_file(path) for path in used if path.stat().st_size in sizes}
     sizes = {path.stat().st_size for path in used}
-    alike = (path for path in cohort.paths if path.stat().st_size in sizes)
+    alike = (path for path in files if path.stat().st_size in sizes)
     seen = [path for path in alike if sha256_file(path) in contents]
     if seen:
         raise DataError(

@@ -79,7 +79,7 @@ def collect_logits(
 
     Args:
         run: a run with weights, or a bundle.
-        role: one of `endoexit.data.manifest.ROLES`.
+        role: one of `endoexit.data.rows.ROLES`.
         precision: see `endoexit.runtime.session.computed_in`.
         device: "cpu", or "cuda" where there is a GPU.
         manifest: in place of the run's own.
@@ -107,7 +107,7 @@ def collect_logits(
     logits = _stored(file)
     if logits is None:
         with track("decoding images", len(cohort)) as bar:
-            cached = cache_images(cohort.paths, run.config.preprocessing, cache, bar.advance)
+            cached = cache_images(cohort.images, run.config.preprocessing, cache, bar.advance)
         with track(f"logits of {run.path.name}", len(cohort)) as bar:
             parts = _batches(run, cached.images, precision, device, bar)
             logits = np.concatenate(list(parts), axis=1)
@@ -116,13 +116,13 @@ def collect_logits(
                 f"the network of {run.path} gives logits that are not finite on the role "
                 f"{role!r}: its weights are damaged, or {name} is too coarse for it."
             )
-        _store(file, logits, cohort, manifest, facts)
+        _store(file, logits, cohort, facts)
     return RoleLogits(
         role=role,
         logits=logits,
         labels=cohort.labels,
         groups=cohort.groups,
-        paths=_relative(cohort, manifest),
+        paths=cohort.names,
         classes=run.classes,
         precision=name,
         file=file,
@@ -195,7 +195,6 @@ def _store(
     file: Path,
     logits: NDArray[np.float32],
     cohort: Cohort,
-    manifest: Manifest,
     facts: dict[str, str],
 ) -> None:
     write_json(file.with_suffix(".json"), facts | {"classes": list(cohort.classes)})
@@ -205,9 +204,5 @@ def _store(
             logits=logits,
             labels=cohort.labels,
             groups=cohort.groups,
-            paths=np.array(_relative(cohort, manifest)),
+            paths=np.array(cohort.names),
         )
-
-
-def _relative(cohort: Cohort, manifest: Manifest) -> tuple[str, ...]:
-    return tuple(path.relative_to(manifest.root).as_posix() for path in cohort.paths)

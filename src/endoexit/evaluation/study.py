@@ -223,7 +223,7 @@ def _decide(
 
 
 def _images(run: Source, cohort: Cohort, options: Options) -> NDArray[np.uint8]:
-    return cache_images(cohort.paths, run.config.preprocessing, options.cache).images
+    return cache_images(cohort.images, run.config.preprocessing, options.cache).images
 
 
 def _measure(

@@ -88,8 +88,8 @@ class RunPolicy:
         track: Track,
     ) -> Costs:
         """Return the times of the exits, measured now."""
-        paths = self.manifest.cohort("calibrate").paths[:TIMED_IMAGES]
-        images = cache_images(paths, bundle.config.preprocessing, cache).images
+        chosen = self.manifest.cohort("calibrate").images[:TIMED_IMAGES]
+        images = cache_images(chosen, bundle.config.preprocessing, cache).images
         found = measure_run(bundle, images, precision=floats, threads=threads, track=track)
         machine = found.timing.machine["processor"]
         return measured_costs(

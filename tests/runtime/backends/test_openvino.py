@@ -31,7 +31,7 @@ def images(bundles):
     """uint8 (12, S, S, 3): images of the run, preprocessed."""
     cohort = bundles.run.manifest().cohort("train")
     load = bundles.run.config.preprocessing.load
-    return np.stack([load(path) for path in cohort.paths[:12]])
+    return np.stack([load(path) for path in cohort.images[:12]])
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_the_policy_of_the_bundle_decides(bundles):
 def test_a_bundle_predicts_without_torch(bundles):
     for backend in ("openvino", "onnx"):
         bundle = bundles.make(backend, "f32")
-        image = bundles.run.manifest().cohort("test").paths[0]
+        image = bundles.run.manifest().cohort("test").images[0].path
         code = (
             "import sys\nfrom endoexit.cli.main import main\n"
             f"sys.argv = ['endoexit', 'predict', {str(bundle.path)!r}, {str(image)!r}]\n"
