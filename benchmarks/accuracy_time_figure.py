@@ -69,14 +69,16 @@ def figure(runtime: dict[str, Any], study: dict[str, Any]) -> Picture:
         last = len(found["exits"])
         for number, place in enumerate(found["exits"], start=1):
             name = "final exit" if number == last else f"exit {number}"
-            _mark(axes, place, name, exit_style(number).colour, exit_style(number).marker,
-                  (26 if number == 2 else 0, -8))  # fmt: skip
-        _mark(axes, found["policy"][0], "policy, PyTorch f32", POLICY_COLOUR, "*", (30, 26))
-        (final,), (policy,) = found["bundle final"], found["bundle policy"]
+            look = exit_style(number)
+            right = 26 if number == 2 else 0  # the line to exit 3 is above
+            _mark(axes, place, name, colour=look.colour, marker=look.marker, offset=(right, -8))
+        star: dict[str, Any] = {"colour": POLICY_COLOUR, "marker": "*"}
+        _mark(axes, found["policy"][0], "policy, PyTorch f32", **star, offset=(44, 8))
+        (final,), (policy,), look = found["bundle final"], found["bundle policy"], exit_style(last)
         axes.plot(*zip(policy, final, strict=True), color=POLICY_COLOUR, linewidth=1, zorder=1)
-        _mark(axes, final, "final exit, OpenVINO bf16", exit_style(last).colour,
-              exit_style(last).marker, (0, 8))  # fmt: skip
-        _mark(axes, policy, "policy, OpenVINO bf16", POLICY_COLOUR, "*", (0, -8))
+        _mark(axes, policy, "policy, OpenVINO bf16", **star, offset=(0, -8))
+        _mark(axes, final, "final exit, OpenVINO bf16", colour=look.colour, marker=look.marker,
+              offset=(0, 8))  # fmt: skip
         axes.set(xlim=(0, 24.5), ylim=(72, 92), xlabel="mean time of an image (ms)",
                  ylabel="accuracy on test (%)")  # fmt: skip
         percent_axis(axes)
@@ -90,7 +92,13 @@ def figure(runtime: dict[str, Any], study: dict[str, Any]) -> Picture:
 
 
 def _mark(
-    axes: Axes, place: tuple[float, float], name: str, colour: str, marker: str, offset: tuple[int, int]
+    axes: Axes,
+    place: tuple[float, float],
+    name: str,
+    *,
+    colour: str,
+    marker: str,
+    offset: tuple[int, int],
 ) -> None:
     """Draw one point, and its name and figures at an offset in typographic points."""
     size = 13 if marker == "*" else 7

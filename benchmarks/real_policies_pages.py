@@ -128,8 +128,8 @@ def plain_table(result: Row, name: str) -> str:
     rows = []
     if name == "plain":
         rows = [
-            ("final exit for all images", "", "", "", percent(result["exits"][-1]["accuracy"]), "", "",
-             "100", f"{result['costs']['ms']['values'][-1]:.1f}", ""),
+            ("final exit for all images", "", "", "", percent(result["exits"][-1]["accuracy"]), "",
+             "", "100", f"{result['costs']['ms']['values'][-1]:.1f}", ""),
             ("oracle: first exit that is right", "", "", "", percent(result["oracle"]["accuracy"]),
              "", "", percent(result["oracle"]["macs"], 0), f"{result['oracle']['ms']:.1f}",
              shares(result["oracle"]["shares"])),

@@ -113,10 +113,10 @@ def _network(name: str, found: dict[str, Any], profiles: dict[str, Any]) -> Iter
     yield f"## `{name}`, random weights"
     yield (
         f"{found['size']}×{found['size']}, one image at a time, {found['threads']} threads: "
-        f"milliseconds, medians of {found['rounds']} rounds. The first four columns are the network "
-        "cut at its exits; its final exit runs all stages in sequence. “One piece” is the uncut "
-        "network with its final exit only. “All exits” is the uncut network with all of them; it "
-        "does as many multiply-adds as the cut one."
+        f"milliseconds, medians of {found['rounds']} rounds. The first four columns are the "
+        "network cut at its exits; its final exit runs all stages in sequence. “One piece” is the "
+        "uncut network with its final exit only. “All exits” is the uncut network with all of "
+        "them; it does as many multiply-adds as the cut one."
     )
     times = found["milliseconds"]
     rows = []
@@ -193,7 +193,8 @@ def _trained(found: dict[str, Any]) -> Iterator[str]:
             )
         )
     batches = [f"images a second, batch {number}" for number in (1, 8, 32)]
-    header = ("computes in", "accuracy, %", "images that exit at 1 / 2 / 3 / final", "mean ms", *batches)
+    exits_at = "images that exit at 1 / 2 / 3 / final"
+    header = ("computes in", "accuracy, %", exits_at, "mean ms", *batches)
     yield markdown_table(header, rows)
     yield (
         "Accuracy and images a second are given twice: under the policy / all images at the final "

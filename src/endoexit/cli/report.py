@@ -37,7 +37,9 @@ def report(
     ] = None,
     audit: Annotated[
         Path | None,
-        typer.Option(help="What the audit wrote.  [default: audit.json in or beside the run]"),
+        typer.Option(
+            help="What the audit wrote.  [default: audit.json in the run or the folder around it]"
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
