@@ -29,7 +29,7 @@ ThresholdOption = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="Exit at the first exit whose confidence reaches this probability.  [default: its own policy]",
+        help="Exit at the first exit whose confidence reaches this.  [default: its own policy]",
     ),
 ]
 PrecisionOption = Annotated[

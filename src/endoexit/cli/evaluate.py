@@ -34,7 +34,8 @@ def evaluate(
         typer.Option(
             min=0,
             max=1,
-            help="Exit at the first exit whose confidence reaches this probability.  [default: policy.json, else 0.9]",
+            help="Exit at the first exit whose confidence reaches this.  "
+            "[default: policy.json, else 0.9]",
         ),
     ] = None,
     against: Annotated[

@@ -150,7 +150,7 @@ def _describe(settings: dict[str, object]) -> str:
 
 
 def _render(directory: Path, settings: _Settings, advance: Callable[[int], None]) -> None:
-    """Render into a temporary folder, then put the result in its place. The caller holds the lock."""
+    """Render into a temporary folder, then rename it. The caller holds the lock."""
     work = directory.with_name(f".{directory.name}.part")
     shutil.rmtree(work, ignore_errors=True)  # left by a killed process
     try:
