@@ -120,7 +120,7 @@ def predict(
         {
             "source": str(run),
             "decided_by": opened.decided_by,
-            "precision": opened.engine.backend.precision,
+            "precision": str(opened.engine.backend.precision),
             "threads": opened.engine.backend.threads,
             "batch_size": size,
             "deadline_ms": opened.engine.deadline_ms,
