@@ -54,7 +54,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run's interrupted training.")
+        Path | None, typer.Option(help="Continue the interrupted training of this run.")
     ] = None,
     accelerator: Annotated[
         Literal["auto", "cpu", "gpu"], typer.Option(help="What it runs on.")
@@ -73,13 +73,14 @@ def train(
 ) -> None:
     """Train all exits of a network together.
 
-    A training that was stopped continues from its last complete epoch with --resume. --devices
-    starts the further processes itself, so start the command once, also in a job of a cluster.
+    An interrupted training continues from its last complete epoch with --resume.
+    --devices starts the further processes itself: start the command once, also in a job of a
+    cluster.
 
     Example: `endoexit train manifest.csv --model ee_hifuse_nano --recipe small-data --seed 0`
     """
     if (manifest is None) == (resume is None):
-        raise UsageError("give a MANIFEST to start a training, or --resume RUN to go on with one.")
+        raise UsageError("give a MANIFEST to start a training, or --resume RUN to continue one.")
     if resume is not None:
         fixed = {"--model": model, "--recipe": recipe, "--out": out, "--root": root,
                  "--seed": seed, "--set": change or None}  # fmt: skip
