@@ -83,7 +83,17 @@ class Output:
     def document(self, value: Any) -> None:
         """Print the JSON document, if one was asked for."""
         if self.as_json:
-            print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+            print_document(value)
+
+
+def print_document(value: Any) -> None:
+    """Print one JSON document on stdout; what its encoding lacks is escaped as JSON does."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    print(text)
 
 
 class Progress:

@@ -22,7 +22,13 @@ from typing import Any
 import numpy as np
 
 from endoexit.errors import DataError, counted, unknown_name
-from endoexit.files import read_json, sha256_bytes, write_json, write_text
+from endoexit.files import (
+    read_json,
+    refuse_lfs_pointer,
+    sha256_bytes,
+    write_json,
+    write_text,
+)
 
 ROLES = ("train", "val", "calibrate", "certify", "test")
 COLUMNS = ("path", "label", "group", "role")
@@ -211,6 +217,7 @@ def _read_bytes(path: Path) -> bytes:
         )
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES >> 20} MiB: this is not a manifest.")
+    refuse_lfs_pointer(path, DataError)
     return path.read_bytes()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from endoexit.data.folders import ImageFile
 from endoexit.errors import DataError
+from endoexit.files import refuse_lfs_pointer
 
 FILE_COLUMNS = ("path", "file", "file-name", "file_name", "filename", "image", "name")
 LABEL_COLUMNS = ("label", "class", "class-name", "class_name", "finding")
@@ -87,6 +88,7 @@ def read_column(table: Path, files: Sequence[ImageFile], names: Sequence[str]) -
 def _read_rows(table: Path) -> list[dict[str, str]]:
     if not table.is_file():
         raise DataError(f"the table {table} does not exist: check its path.")
+    refuse_lfs_pointer(table, DataError)
     if table.stat().st_size > MAX_BYTES:
         raise DataError(f"{table} is larger than {MAX_BYTES >> 20} MiB: not a table of images.")
     try:
