@@ -21,11 +21,11 @@ import numpy as np
 from endoexit.errors import PolicyError
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
-from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.comparisons import oracle, random_assignment
-from endoexit.policy.document import Costs
+from endoexit.policy.document import Costs, Promise
 from endoexit.policy.goals import Guarantee, make_goal
 from endoexit.policy.logits import LogitSet
+from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.risks import loss_table, parse_risk
 from endoexit.policy.search import find_policy
@@ -49,12 +49,12 @@ PLAIN = (
     ("mean cost <= 0.6", RuleOptions(), {"mean_exit_cost": 0.6}),
     ("mean cost <= 0.6, one shared threshold", RuleOptions(thresholds="shared"),
      {"mean_exit_cost": 0.6}),
-    ("mean cost <= 0.6, entropy", RuleOptions("entropy"), {"mean_exit_cost": 0.6}),
-    ("mean cost <= 0.6, margin", RuleOptions("margin"), {"mean_exit_cost": 0.6}),
+    ("mean cost <= 0.6, entropy", RuleOptions(rule="entropy"), {"mean_exit_cost": 0.6}),
+    ("mean cost <= 0.6, margin", RuleOptions(rule="margin"), {"mean_exit_cost": 0.6}),
     ("mean cost <= 0.6, geometric shares", RuleOptions(thresholds="geometric"),
      {"mean_exit_cost": 0.6}),
-    ("mean cost <= 0.8, patience", RuleOptions("patience"), {"mean_exit_cost": 0.8}),
-    ("mean cost <= 0.6, fixed exit", RuleOptions("fixed"), {"mean_exit_cost": 0.6}),
+    ("mean cost <= 0.8, patience", RuleOptions(rule="patience"), {"mean_exit_cost": 0.8}),
+    ("mean cost <= 0.6, fixed exit", RuleOptions(rule="fixed"), {"mean_exit_cost": 0.6}),
 )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def plain_rows(dataset: Dataset) -> list[dict]:
         )
         rows.append({
             "goal": name,
-            "policy": found.policy.model_dump(include={"rule", "thresholds", "patience", "exit"}),
+            "policy": found.policy.model_dump(mode="json", include={"rule"}),
             "on_val_and_cal": asdict(found.expected),
             "on_test": dataset.on_test(found.policy),
         })  # fmt: skip
@@ -179,7 +179,7 @@ def guaranteed_row(dataset: Dataset, goal: Guarantee) -> dict:
                 "certify_images": certify.num_images,
                 "certify_groups": len(np.unique(certify.groups)),
                 "policy": found.policy.model_dump(
-                    include={"rule", "thresholds", "exit", "promises", "note"}
+                    mode="json", include={"rule", "promises", "note"}
                 ),
                 "on_test": seen,
             }
@@ -263,7 +263,8 @@ def guarantee_table(result: dict) -> str:
             rows.append((f"`{row['goal']}`", refusal, *[""] * 4, *mean))
             continue
         promises, seen = row["policy"]["promises"], row["on_test"]
-        risks = [seen["risks"][promise["risk"]][row["unit"]] for promise in promises]
+        labels = [Promise.model_validate(promise).risk.label for promise in promises]
+        risks = [seen["risks"][label][row["unit"]] for label in labels]
         counted = "/".join(dict.fromkeys(str(promise["images"]) for promise in promises))
         rows.append((
             f"`{row['goal']}`",

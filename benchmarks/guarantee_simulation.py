@@ -35,7 +35,9 @@ def simulate(repetitions: int, seed: int) -> dict:
     for images, tolerance in SETTINGS:
         for name, of_class in RISK_CLASSES.items():
             for delta in DELTAS:
-                goal = Guarantee((Risk(name, tolerance, of_class),), delta)
+                goal = Guarantee(
+                    risks=(Risk(name=name, tolerance=tolerance, of_class=of_class),), delta=delta
+                )
                 seen = repeat_guarantee(network, goal, images, repetitions, seed)
                 rows.append(asdict(seen) | {"allowed": seen.allowed})
                 print(f"{images:5d} images, {goal}: broken in {seen.violations:.4f} "

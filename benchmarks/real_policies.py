@@ -32,7 +32,7 @@ from endoexit.files import read_json, write_json
 from endoexit.images.cache import cache_images
 from endoexit.machine import describe_machine, library_versions
 from endoexit.policy import ExitPolicy
-from endoexit.policy.candidates import RuleOptions
+from endoexit.policy.choice import limit_in
 from endoexit.policy.comparisons import oracle, random_assignment
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import (
@@ -41,10 +41,10 @@ from endoexit.policy.goals import (
     Budget,
     CostLimit,
     Goal,
-    limit_in,
     make_goal,
 )
 from endoexit.policy.logits import LogitSet
+from endoexit.policy.options import RuleOptions
 from endoexit.policy.table import outcome
 from real_policies_pages import write_pages
 from tables import RESULTS, ROOT
@@ -58,10 +58,10 @@ RULES = (
     RuleOptions(),
     RuleOptions(thresholds="shared"),
     RuleOptions(thresholds="geometric"),
-    RuleOptions("entropy"),
-    RuleOptions("margin"),
-    RuleOptions("patience"),
-    RuleOptions("fixed"),
+    RuleOptions(rule="entropy"),
+    RuleOptions(rule="margin"),
+    RuleOptions(rule="patience"),
+    RuleOptions(rule="fixed"),
     RuleOptions(temperature_scaling=False),
 )
 
@@ -179,7 +179,7 @@ def row(subject: Subject, ask: Ask) -> dict[str, Any]:
         "readme": ask.readme,
         "goal": " and ".join(ask.wanted["guarantee"]) if "guarantee" in ask.wanted else str(goal),
         "wanted": ask.wanted,
-        "rules": asdict(ask.rules),
+        "rules": ask.rules.model_dump(),
     }
     try:
         found = find_run_policy(subject.run, goal, CalibrationOptions(rules=ask.rules))

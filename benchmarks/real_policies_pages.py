@@ -5,7 +5,6 @@ from typing import Any
 
 from endoexit.evaluation.document import Estimate
 from endoexit.evaluation.figures import percent_with_interval, points_with_interval
-from endoexit.policy.search import FELL_BACK
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "real-policies.md"
@@ -52,7 +51,7 @@ def counted(promises: list[Row]) -> str:
 
 def proven(row: Row) -> str:
     """Return what certify showed of the promises."""
-    if row["policy"]["note"] == FELL_BACK:
+    if all(promise["method"] == "by construction" for promise in row["policy"]["promises"]):
         return "nothing proven: final exit for all"
     promises = row["policy"]["promises"]
     return ", ".join(percent(promise["observed"]) for promise in promises)

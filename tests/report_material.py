@@ -23,6 +23,7 @@ from endoexit.evaluation.document import (
 from endoexit.evaluation.intervals import exact_interval
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, softmax
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.report.material import Absent, Material, Step
 
 
@@ -89,10 +90,11 @@ def make_material(
     policy = None
     if exits > 1:
         policy = ExitPolicy(
-            rule="max_probability",
+            rule=ThresholdRule(
+                kind="max_probability", thresholds=thresholds or (0.7,) * (exits - 1)
+            ),
             num_exits=exits,
             temperatures=temperatures or tuple(1.2 + 0.1 * k for k in range(exits)),
-            thresholds=thresholds or (0.7,) * (exits - 1),
         )
     material = Material(
         path=Path("runs/made-up"),
@@ -186,7 +188,7 @@ def _adaptive(
         shares=shares(slice(None)),
     )  # fmt: skip
     return Adaptive(
-        policy=policy.model_dump(mode="json"), origin="made up", exits=tuple(left_at.tolist()),
+        policy=policy, origin="made up", exits=tuple(left_at.tolist()),
         shares=shares(slice(None)),
         shares_by_class={
             name: shares(labels == index) for index, name in enumerate(classes)

@@ -65,6 +65,7 @@ def test_the_watch_sees_a_connection(watched):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
     environment, home, log = watched
     images, run = tiny_manifest.parent / "images", tmp_path / "run"
@@ -78,11 +79,10 @@ def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
         ("calibrate", run, "--mean-exit-cost", "0.6"),
         ("evaluate", run, "--no-timing"),
         ("export", run, "--precision", "int8", "--accept-drop", "--out", tmp_path / "openvino"),
-        ("export", run, "--backend", "onnx", "--precision", "int8", "--accept-drop",
-         "--out", tmp_path / "onnx"),
+        ("export", run, "--backend", "onnx", "--out", tmp_path / "onnx"),
         ("predict", tmp_path / "openvino", image),
         ("predict", tmp_path / "onnx", image),
-        ("bench", tmp_path / "onnx", "--rounds", "1"),
+        ("bench", tmp_path / "onnx", "--rounds", "2"),
         ("report", run),
         ("explain", run, image, "--out", tmp_path / "explained"),
     ]  # fmt: skip

@@ -1,11 +1,17 @@
 """What every JSON document has in common: its schema's base, its version, its first fault."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
-from endoexit.errors import EndoexitError
+from endoexit.errors import EndoexitError, UsageError
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -15,11 +21,62 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def replaced(self, **changes: Any) -> Self:
+        """Return the record with some fields changed, checked as a new record is.
+
+        pydantic's `model_copy(update=...)` checks nothing.
+
+        Raises:
+            ValidationError: an unknown field, or a value that does not fit. Records that raise an
+                error of their own when they are made raise it here too.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate(fields | changes)
+
+
+class Worded(Record):
+    """A record whose faults are expected errors with a remedy, not those of pydantic.
+
+    Attributes:
+        fault: Class of the error.
+        remedy: What mends it: a sentence.
+    """
+
+    fault: ClassVar[type[EndoexitError]]
+    remedy: ClassVar[str]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Turn what pydantic finds into one error."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise cls.fault(
+                f"not a valid {cls.__name__}: {all_faults(error)}. {cls.remedy}"
+            ) from error
+
+
+class Asked(Worded):
+    """What a user asks for, from options of the command line or typed in Python."""
+
+    fault = UsageError
+    remedy = "Correct the option."
+
 
 def first_fault(error: ValidationError) -> tuple[str, str]:
     """Return where a document does not fit first, such as "exits.0.macs", and why."""
     fault = error.errors(include_url=False)[0]
     return ".".join(map(str, fault["loc"])) or "the top", fault["msg"]
+
+
+def all_faults(error: ValidationError) -> str:
+    """Return every place where a record does not fit, why, and what was there."""
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False):
+        where = ".".join(map(str, fault["loc"])) or "the whole"
+        faults.append(f"{where}: {fault['msg']} (got {str(fault['input'])[:60]})")
+    return "; ".join(faults)
 
 
 def parse_record(
@@ -58,3 +115,5 @@ def parse_record(
         raise error(
             f"{path} is damaged at {where!r}, or of another version: {why}. {remedy}"
         ) from cause
+    except EndoexitError as cause:  # a record inside it that words its faults itself
+        raise error(f"{path} is damaged, or of another version: {cause} {remedy}") from cause

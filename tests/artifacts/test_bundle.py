@@ -3,9 +3,12 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from endoexit.artifacts import bundle as bundle_module
 from endoexit.artifacts.bundle import (
     BUNDLE,
     Bundle,
@@ -43,9 +46,12 @@ def bundle(tmp_path) -> Bundle:
 
 
 def rewrite(bundle: Bundle, *, seal: bool = True, **changes) -> None:
-    config = bundle.config.model_copy(update=changes)
-    config = config.sealed() if seal else config
-    write_json(bundle.path / BUNDLE, config.model_dump(mode="json"))
+    """Write the document with some fields changed, as a user with an editor could."""
+    document = bundle.config.model_dump(mode="json")
+    document |= TypeAdapter(dict[str, Any]).dump_python(changes, mode="json")
+    if seal:
+        document["document_sha256"] = bundle_module._digest(document)
+    write_json(bundle.path / BUNDLE, document)
 
 
 def test_a_bundle_comes_back_as_it_was_written(bundle):

@@ -97,7 +97,7 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
     (note,) = (note for note in found.notes if "deadline" in note)
     assert "has a deadline (60000 ms), so the clock of this machine decides" in note
     assert note.endswith("no images a second are measured under it, and its time has no line.")
-    sure = threshold_policy(4, 0.75).model_copy(update={"deadline_ms": 60_000.0})
+    sure = threshold_policy(4, 0.75).replaced(deadline_ms=60_000.0)
     sure.write(run.path / "policy.json")
     found = bench(run.path, options)
     assert [line.name for line in found.lines] == [*EXITS, "policy"]

@@ -9,13 +9,14 @@ from typer.testing import CliRunner
 from endoexit.artifacts.run import Run
 from endoexit.cli.evaluation_tables import _notes
 from endoexit.cli.main import app
-from endoexit.cli.tables import five_characters
 from endoexit.errors import DataError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.figures import significant
 from endoexit.evaluation.fitting import exit_costs
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
+from endoexit.policy.risks import Risk
 from endoexit.runtime.session import served_provenance
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
@@ -42,7 +43,7 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
         words = row.name.split()
         line = next(cells for cells in table if cells[: len(words)] == words)
         assert f"{100 * row.scores.accuracy.value:.1f}" in line
-        assert five_characters(row.time.ms) in line
+        assert significant(row.time.ms) in line
     assert [line for line in table if line[:1] == ["adaptive"]]
     assert "…" not in done.stdout  # nothing cut off at 80 columns
     assert "Adaptive rule: largest probability of at least 0.9" in done.stdout
@@ -50,7 +51,7 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
     for name in ("oracle", "random"):
         other = getattr(found.adaptive, name)
         (cells,) = (line.split() for line in lines if line.split()[:1] == [name])
-        assert cells[-2:] == [five_characters(other.ms), five_characters(other.macs / 1e9)]
+        assert cells[-2:] == [significant(other.ms), significant(other.macs / 1e9)]
     assert "Promise" not in done.stdout  # a threshold typed by hand makes none
     shares = " ".join(f"{100 * share:.1f}" for share in found.adaptive.shares)
     assert f"all {shares}" in [" ".join(line.split()) for line in lines]
@@ -64,12 +65,10 @@ def test_times_that_fall_are_told(run):
     def told(*times: float) -> tuple[bool, str]:
         ms = iter(times)
         rows = [
-            row.model_copy(update={"time": row.time.model_copy(update={"ms": next(ms)})})
-            if row.kind == "exit"
-            else row
+            row.replaced(time=row.time.replaced(ms=next(ms))) if row.kind == "exit" else row
             for row in found.rows
         ]
-        changed = found.model_copy(update={"rows": tuple(rows)})
+        changed = found.replaced(rows=tuple(rows))
         return changed.times_fall, " ".join(_notes(changed))
 
     assert told(1.0, 2.0, 2.0, 3.0) == (False, told(1.0, 2.0, 3.0, 4.0)[1])
@@ -80,16 +79,21 @@ def test_times_that_fall_are_told(run):
 
 def promised(run: Run, tolerance: float) -> None:
     """Everyone leaves at exit 1, and little may be lost by it."""
-    promise = Promise(risk="accuracy_loss", tolerance=tolerance, delta=0.1, images=6, unit="group",
-                      observed=0.0, p_value=0.05, method="betting")  # fmt: skip
-    policy = fixed_exit(4, 1).model_copy(
-        update={
-            "goal": f"accuracy_loss<={tolerance}",
-            "promises": (promise,),
-            "provenance": served_provenance(run, "torch-f32"),
-            "costs": exit_costs(run, "macs"),
-            "note": "Said when it was calibrated.",
-        }
+    promise = Promise(
+        risk=Risk(name="accuracy_loss", tolerance=tolerance),
+        delta=0.1,
+        images=6,
+        unit="group",
+        observed=0.0,
+        p_value=0.05,
+        method="betting",
+    )
+    policy = fixed_exit(4, 1).replaced(
+        goal=f"accuracy_loss<={tolerance}",
+        promises=(promise,),
+        provenance=served_provenance(run, "torch-f32"),
+        costs=exit_costs(run, "macs"),
+        note="Said when it was calibrated.",
     )
     policy.write(run.path / "policy.json")
 
@@ -119,12 +123,12 @@ def test_a_promise_that_is_violated_is_called_so(run):
     first = losing.row("exit 1")
     assert f"On these train images: accuracy {first.scores.accuracy.value:.1%}, mean cost" in text
     assert f"{first.macs / losing.row('final').macs:.0%} of the whole network." in text
-    assert "Of its calibration: Said when it was calibrated." in text
+    assert "From its calibration: Said when it was calibrated." in text
     oracle = next(line.split() for line in lines if line.split()[:1] == ["oracle"])
     assert f"{-100 * lost:+.1f}" in oracle
-    assert five_characters(losing.adaptive.oracle.macs / 1e9) in oracle
+    assert significant(losing.adaptive.oracle.macs / 1e9) in oracle
     random = next(line.split() for line in lines if line.split()[:1] == ["random"])
-    assert random[-2:] == ["+0.0", five_characters(first.macs / 1e9)]  # one exit: no chance in it
+    assert random[-2:] == ["+0.0", significant(first.macs / 1e9)]  # one exit: no chance in it
 
 
 def test_json_is_the_document_and_stands_alone_on_stdout(run):

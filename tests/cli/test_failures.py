@@ -69,8 +69,9 @@ def test_an_unexpected_error_is_a_document_and_a_traceback(tiny_manifest, tmp_pa
     )
     paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     done = endoexit(
-        "audit", tiny_manifest.parent / "images", "--json", env=os.environ | {"PYTHONPATH": paths}
-    )
+        "audit", tiny_manifest.parent / "images", "--json",
+        env=os.environ | {"PYTHONPATH": paths}, cwd=tmp_path,
+    )  # fmt: skip
     assert done.returncode == 1
     assert json.loads(done.stdout) == {"error": "KeyError: 'fault'", "exit_code": 1}
     assert "Traceback" in done.stderr

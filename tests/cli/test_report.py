@@ -111,7 +111,7 @@ def test_what_was_calibrated_at_a_precision_is_explained_at_it(tmp_path):
     run = untrained_run(tmp_path / "run")
     photo = save_photos(tmp_path / "photos", 1) / "0.png"
     fitted = {"provenance": served_provenance(run, "torch-bf16")}
-    threshold_policy(4, 0.5).model_copy(update=fitted).write(run.path / "policy.json")
+    threshold_policy(4, 0.5).replaced(**fitted).write(run.path / "policy.json")
     arguments = ("explain", run.path, photo, "--out", tmp_path / "out")
     refused = invoke(*arguments)
     assert isinstance(refused.exception, PolicyError)

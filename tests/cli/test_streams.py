@@ -33,6 +33,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit writes its findings into the folder that it is started in."""
+    monkeypatch.chdir(tmp_path)
+
+
 def in_shell(redirections: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command as a shell does that redirects its streams."""
     line = ["sh", "-c", f'"$@" {redirections}', "sh", *command(*arguments)]

@@ -11,6 +11,7 @@ from endoexit.evaluation.card import card_figures
 from endoexit.evaluation.document import Estimate, Evaluation, PromiseShown
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.document import Promise
+from endoexit.policy.risks import Risk
 
 REAL = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "reading_evaluation.json"
 
@@ -57,7 +58,7 @@ def test_promises_stand_beside_what_test_showed() -> None:
     found = Evaluation.model_validate(json.loads(document)["evaluation"])
     assert found.adaptive is not None
     promise = Promise(
-        risk="disagreement", tolerance=0.01, delta=0.05, images=200, unit="group",
+        risk=Risk(name="disagreement", tolerance=0.01), delta=0.05, images=200, unit="group",
         observed=0.0, p_value=0.01, method="betting",
     )  # fmt: skip
     shown = PromiseShown(promise=promise, units=67, observed=Estimate(value=0.04), kept=False)

@@ -49,7 +49,7 @@ def test_policy_is_that_of_the_logits_of_calibrate(run):
     )
     policy = ExitPolicy.read(run.path / "policy.json")
     assert policy == found.result.policy
-    assert policy.thresholds == expected.policy.thresholds
+    assert policy.rule == expected.policy.rule
     assert policy.provenance.weights_sha256 == run.weights_sha256
     assert policy.provenance.preprocessing == run.config.preprocessing.fingerprint()
     assert policy.provenance.precision == "torch-f32"

@@ -39,6 +39,9 @@ class Sleeper:
         self.log.append(self.name)
         return images
 
+    def prepare(self, number, state):
+        """Nothing is compiled."""
+
     def run(self, number, state):
         if self.clock is not None:
             self.clock.ms += (4, 12)[number - 1]

@@ -12,6 +12,8 @@ from endoexit.images.cache import cache_images
 from endoexit.models.cost import catalog_complexity
 from endoexit.policy import ExitPolicy, confidence, fixed_exit, threshold_policy
 from endoexit.policy.document import Promise, Provenance
+from endoexit.policy.risks import parse_risk
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
 from evaluation_runs import untrained_twin
@@ -139,10 +141,9 @@ def fitted(run, **changes) -> ExitPolicy:
         "classes": run.classes,
     }
     return ExitPolicy(
-        rule="margin",
+        rule=ThresholdRule(kind="margin", thresholds=(0.0, None, None)),
         num_exits=4,
         temperatures=(0.5, 1.0, 1.0, 2.0),
-        thresholds=(0.0, None, None),
         goal="everyone out at once",
         provenance=Provenance(**served | changes),
     )
@@ -153,7 +154,7 @@ def test_the_policy_of_the_run_decides_unless_a_threshold_is_given(run):
     found = evaluate_run(run, Options(**QUICK))
     assert found.adaptive.exits == (1, 1, 1)
     assert found.adaptive.origin == "policy.json: everyone out at once"
-    assert found.adaptive.policy["rule"] == "margin"
+    assert found.adaptive.policy.rule.kind == "margin"
     # Its temperature sharpens the probabilities, the exit's own row is as trained.
     assert min(found.row("adaptive").confidence) > min(found.row("exit 1").confidence)
     typed = evaluate_run(run, Options(threshold=1.0, **QUICK))
@@ -219,8 +220,15 @@ def test_oracle_and_chance_by_hand(run):
 
 
 def promise(risk: str, tolerance: float, unit: str) -> Promise:
-    return Promise(risk=risk, tolerance=tolerance, delta=0.1, images=50, unit=unit,
-                   observed=0.0, p_value=0.01, method="betting")  # fmt: skip
+    return Promise(
+        risk=parse_risk(f"{risk}<={tolerance}"),
+        delta=0.1,
+        images=50,
+        unit=unit,
+        observed=0.0,
+        p_value=0.01,
+        method="betting",
+    )
 
 
 def test_promises_stand_beside_what_the_images_show(run, tmp_path):
@@ -231,7 +239,7 @@ def test_promises_stand_beside_what_the_images_show(run, tmp_path):
         promise("accuracy_loss", 0.99, "image"),
         promise("missed[blue]", 0.99, "image"),
     )
-    policy = fitted(run).model_copy(update={"promises": promises})
+    policy = fitted(run).replaced(promises=promises)
     policy.write(run.path / "policy.json")
     own = run.manifest()
     rows = [r for r in own.rows if r.role == "train" and r.label != "blue"]
@@ -261,14 +269,9 @@ def test_promises_stand_beside_what_the_images_show(run, tmp_path):
 
 
 def test_a_promise_without_a_single_loss_has_the_exact_interval(run):
-    policy = fitted(run).model_copy(
-        update={
-            "thresholds": (None, None, None),
-            "promises": (
-                promise("disagreement", 0.5, "image"),
-                promise("accuracy_loss", 0.5, "image"),
-            ),
-        }
+    policy = fitted(run).replaced(
+        rule=ThresholdRule(kind="margin", thresholds=(None, None, None)),
+        promises=(promise("disagreement", 0.5, "image"), promise("accuracy_loss", 0.5, "image")),
     )
     policy.write(run.path / "policy.json")
     exact, betting = evaluate_run(run, Options(**QUICK)).adaptive.promises

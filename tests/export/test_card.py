@@ -5,6 +5,7 @@ from endoexit.export.card import write_bundle_card
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
+from endoexit.policy.risks import Risk
 from endoexit.policy.search import FELL_BACK
 
 CONFIG = BundleConfig(
@@ -22,10 +23,15 @@ CONFIG = BundleConfig(
 
 def test_a_fallback_is_not_shown_as_if_it_had_been_tested(tmp_path):
     promise = Promise(
-        risk="disagreement", tolerance=0.01, delta=0.05, images=159, unit="group", observed=0.0,
-        p_value=0.0, method="by construction",
-    )  # fmt: skip
-    policy = fixed_exit(2, 2).model_copy(update={"promises": (promise,), "note": FELL_BACK})
+        risk=Risk(name="disagreement", tolerance=0.01),
+        delta=0.05,
+        images=159,
+        unit="group",
+        observed=0.0,
+        p_value=0.0,
+        method="by construction",
+    )
+    policy = fixed_exit(2, 2).replaced(promises=(promise,), note=FELL_BACK)
     card = write_bundle_card(tmp_path, CONFIG, {"onnx-f32": policy}, tmp_path / "run").read_text()
     assert (
         "  - promise: disagreement <= 0.01 on new groups, with probability 0.95 (by construction)\n"

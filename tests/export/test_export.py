@@ -66,7 +66,7 @@ def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
         policy = ExitPolicy.read(bundle.path / file)
         assert policy.provenance.precision == name
         assert policy.provenance.weights_sha256 == bundle.weights_sha256
-        assert make_goal(**policy.request.goal) == make_goal(**GOAL)
+        assert policy.request.goal == make_goal(**GOAL)
     assert sorted(path.name for path in bundle.path.iterdir()) == sorted(
         {"bundle.json", "stages", "model_card.md", *config.policies.values()}
     ), "and nothing else, such as names of images"

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from endoexit.errors import PolicyError
-from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.guarantee import (
     certify_sequence,
     measure_risk,
@@ -12,6 +11,8 @@ from endoexit.policy.guarantee import (
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.pvalues import betting_p_value, binomial_p_value
 from endoexit.policy.risks import loss_table, parse_risk
+from endoexit.policy.rules.fixed import FixedRule
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.table import ExitTable
 
 CLASSES = ("normal", "polyp")
@@ -27,7 +28,7 @@ def certify_set(wrong_by_exit, images=200):
 
 
 def run(data, sequence, risks, delta=0.05, groups=None):
-    table = ExitTable(data, "fixed", (1.0,) * data.num_exits, tuple(range(1, data.num_exits + 1)))
+    table = ExitTable(data, (1.0,) * data.num_exits, tuple(range(1, data.num_exits + 1)))
     losses = [loss_table(parse_risk(risk), data, CLASSES) for risk in risks]
     return certify_sequence(sequence, table, losses, delta, groups)
 
@@ -35,42 +36,42 @@ def run(data, sequence, risks, delta=0.05, groups=None):
 def test_the_last_that_passed_is_chosen_not_the_first_that_failed():
     # From safest (exit 4) to cheapest (exit 1): 0, 2, 30, 1 disagreements of 200.
     data = certify_set([1, 30, 2])
-    sequence = [fixed_exit(4, k) for k in (4, 3, 2, 1)]
+    sequence = [FixedRule(exit=k) for k in (4, 3, 2, 1)]
     certified = run(data, sequence, ["disagreement<=0.05"])
     assert [trial.passed for trial in certified.trials] == [True, True, False]
-    assert certified.policy == fixed_exit(4, 3)
+    assert certified.rule == FixedRule(exit=3)
     (promise,) = certified.promises
-    assert (promise.risk, promise.tolerance, promise.delta) == ("disagreement", 0.05, 0.05)
+    assert (str(promise.risk), promise.delta) == ("disagreement<=0.05", 0.05)
     assert (promise.images, promise.observed, promise.unit) == (200, 0.01, "image")
     assert promise.p_value == binomial_p_value(np.repeat([1.0, 0.0], [2, 198]), 0.05)
     assert promise.method == "exact binomial"
 
 
 def test_testing_stops_at_the_first_failure():
-    # Exit 1 would pass, but stands behind exit 2, which fails.
-    certified = run(certify_set([0, 30]), [fixed_exit(3, 2), fixed_exit(3, 1)],
+    # Exit 1 would pass, but comes after exit 2, which fails.
+    certified = run(certify_set([0, 30]), [FixedRule(exit=2), FixedRule(exit=1)],
                     ["disagreement<=0.05"])  # fmt: skip
-    assert certified.policy is None
+    assert certified.rule is None
     assert certified.promises == ()
     assert len(certified.trials) == 1
 
 
 def test_all_pass():
-    certified = run(certify_set([0, 0]), [fixed_exit(3, 2), fixed_exit(3, 1)],
+    certified = run(certify_set([0, 0]), [FixedRule(exit=2), FixedRule(exit=1)],
                     ["disagreement<=0.05"])  # fmt: skip
-    assert certified.policy == fixed_exit(3, 1)
+    assert certified.rule == FixedRule(exit=1)
 
 
 def test_several_risks_pass_only_together():
     # Six wrong of 400 are fine over all at 5 %, but three missed of 200 polyps are not at 2 %.
     data = certify_set([6], images=400)
-    sequence = [fixed_exit(2, 2), fixed_exit(2, 1)]
-    assert run(data, sequence, ["disagreement<=0.05"]).policy == fixed_exit(2, 1)
+    sequence = [FixedRule(exit=2), FixedRule(exit=1)]
+    assert run(data, sequence, ["disagreement<=0.05"]).rule == FixedRule(exit=1)
     both = run(data, sequence, ["disagreement<=0.05", "missed[polyp]<=0.02"])
-    assert both.policy == fixed_exit(2, 2)
+    assert both.rule == FixedRule(exit=2)
     p_values = [test.p_value for test in both.trials[1].tests]
     assert p_values[0] <= 0.05 < p_values[1]
-    assert [(promise.risk, promise.images) for promise in both.promises] == [
+    assert [(promise.risk.label, promise.images) for promise in both.promises] == [
         ("disagreement", 400),
         ("missed[polyp]", 200),
     ]
@@ -78,7 +79,7 @@ def test_several_risks_pass_only_together():
 
 def test_accuracy_loss_is_bet_on():
     data = certify_set([6], images=400)
-    certified = run(data, [fixed_exit(2, 1)], ["accuracy_loss<=0.05"])
+    certified = run(data, [FixedRule(exit=1)], ["accuracy_loss<=0.05"])
     (promise,) = certified.promises
     assert promise.method == "betting"
     assert promise.p_value == betting_p_value(np.repeat([1.0, 0.0], [6, 394]), 0.05)
@@ -94,7 +95,7 @@ def test_groups_count_once_with_their_mean():
     assert (test.images, test.method) == (100, "betting")
     assert test.observed == pytest.approx(expected.mean())
     assert test.p_value == pytest.approx(betting_p_value(expected, 0.1))
-    certified = run(data, [fixed_exit(2, 1)], ["disagreement<=0.1"], groups=groups)
+    certified = run(data, [FixedRule(exit=1)], ["disagreement<=0.1"], groups=groups)
     assert certified.promises[0].unit == "group"
 
 
@@ -128,14 +129,13 @@ def test_score_is_the_least_slack_in_standard_errors():
     assert many[0, 1] > many[0, 0] == pytest.approx(min(slack))
 
 
-def test_thresholds_come_from_the_policies(make_data):
+def test_every_rule_is_tested_at_the_exits_that_it_gives(make_data):
     data = make_data(3, images=300, classes=2, name="certify")
-    table = ExitTable(data, "margin", (1.0,) * 3, (1.0, 2.0, 3.0))
-    policies = [table.policy((t, t)) for t in (None, 0.9, 0.5)]
+    table = ExitTable(data, (1.0,) * 3, (1.0, 2.0, 3.0))
+    rules = [ThresholdRule(kind="margin", thresholds=(t, t)) for t in (None, 0.9, 0.5)]
     losses = [loss_table(parse_risk("disagreement<=0.5"), data, CLASSES)]
-    certified = certify_sequence(policies, table, losses, 0.05)
+    certified = certify_sequence(rules, table, losses, 0.05)
     for trial in certified.trials:
-        assert isinstance(trial.policy, ExitPolicy)
-        exits = trial.policy.assign(data.logits)
+        exits = trial.rule.assign(data.logits, table.temperatures)
         observed = data.predictions[exits - 1, np.arange(300)] != data.predictions[-1]
         assert trial.tests[0].observed == observed.mean()

@@ -17,6 +17,8 @@ from endoexit.policy import (
     threshold_policy,
 )
 from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance
+from endoexit.policy.risks import Risk
+from endoexit.policy.rules.threshold import ThresholdRule
 
 SERVED = Provenance(
     weights_sha256="a" * 64, preprocessing="b" * 64, precision="f32", classes=("cat", "dog")
@@ -39,7 +41,7 @@ def test_threshold_by_hand():
     assert threshold_policy(3, 0.72, rule="entropy").assign(logits).tolist() == [3, 3, 3, 1]
 
 
-def test_confidence_equal_to_the_threshold_leaves():
+def test_an_image_exits_where_its_confidence_equals_the_threshold():
     logits = np.random.default_rng(0).normal(size=(2, 50, 3)).astype(np.float32)
     for rule in CONFIDENCES:
         exact = float(confidence(logits[0], rule)[7])
@@ -48,14 +50,20 @@ def test_confidence_equal_to_the_threshold_leaves():
         assert policy.leaves(1, logits[0, 7:8], np.empty((1, 0))).all()
 
 
-def test_none_means_that_nobody_leaves_there():
-    policy = ExitPolicy(rule="margin", num_exits=3, temperatures=(1, 1, 1), thresholds=(None, 0.0))
+def test_none_means_that_no_image_exits_there():
+    policy = ExitPolicy(
+        rule=ThresholdRule(kind="margin", thresholds=(None, 0.0)),
+        num_exits=3,
+        temperatures=(1, 1, 1),
+    )
     assert policy.assign(np.full((3, 2, 2), [99.0, 0.0])).tolist() == [2, 2]
 
 
 def test_temperature_of_each_exit_is_used():
     policy = ExitPolicy(
-        rule="max_probability", num_exits=3, temperatures=(4, 1, 2), thresholds=(0.8, 0.8)
+        rule=ThresholdRule(kind="max_probability", thresholds=(0.8, 0.8)),
+        num_exits=3,
+        temperatures=(4, 1, 2),
     )
     logits = np.full((3, 1, 2), [2.0, 0.0])  # 0.62 at T = 4, 0.88 at T = 1, 0.73 at T = 2
     assert policy.assign(logits).tolist() == [2]
@@ -89,7 +97,7 @@ def test_relabelling_classes_changes_nothing():
                    patience_policy(4, 2), fixed_exit(4, 3)):  # fmt: skip
         exits = policy.assign(logits)
         assert np.array_equal(exits, policy.assign(logits[..., order]))
-        assert policy.rule == "fixed" or len(set(exits)) > 1
+        assert policy.rule.kind == "fixed" or len(set(exits)) > 1
 
 
 cases = hnp.arrays(np.float32, (4, 12, 3), elements=st.floats(-9, 9, width=32))
@@ -98,10 +106,12 @@ unit = st.floats(0, 1)
 
 @given(cases, st.lists(st.tuples(unit, unit), min_size=3, max_size=3),
        st.sampled_from(CONFIDENCES))  # fmt: skip
-def test_lower_thresholds_never_let_an_image_leave_later(logits, pairs, rule):
+def test_lower_thresholds_never_let_an_image_exit_later(logits, pairs, rule):
     def policy(thresholds):
         return ExitPolicy(
-            rule=rule, num_exits=4, temperatures=(1, 1, 1, 1), thresholds=tuple(thresholds)
+            rule=ThresholdRule(kind=rule, thresholds=tuple(thresholds)),
+            num_exits=4,
+            temperatures=(1, 1, 1, 1),
         )
 
     high, low = policy(map(max, pairs)), policy(map(min, pairs))
@@ -121,35 +131,61 @@ def test_assign_is_leaves_exit_by_exit(logits, threshold):
                 assert leaves.tolist() == [k == last]
 
 
+def margin(*thresholds):
+    return {"rule": {"kind": "margin", "thresholds": thresholds}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"thresholds": (1.01,)}, r"thresholds\.0.*less than or equal to 1 \(got 1\.01\)"),
-        ({"thresholds": (-0.1,)}, "greater than or equal to 0"),
-        ({"thresholds": (float("nan"),)}, "finite"),
-        ({"thresholds": (0.5, 0.5)}, "2 thresholds, but the rule margin with 2 exits takes 1"),
+        (margin(1.01), r"thresholds\.0.*less than or equal to 1 \(got 1\.01\)"),
+        (margin(-0.1), "greater than or equal to 0"),
+        (margin(float("nan")), "finite"),
+        (margin(0.5, 0.5), "2 thresholds, but the rule margin with 2 exits takes 1"),
         ({"temperatures": (1.0,)}, "1 temperatures for 2 exits"),
         ({"temperatures": (1.0, 0.0)}, "greater than 0"),
         ({"treshold": 0.5}, "treshold: Extra inputs are not permitted"),
-        ({"rule": "magic"}, "rule: Input should be 'max_probability'"),
-        ({"rule": "patience", "thresholds": (), "patience": 3}, "patience must be 2 to 2, got 3"),
-        ({"rule": "fixed", "thresholds": (), "exit": None}, "exit must be 1 to 2, got None"),
-        ({"exit": 1}, "exit is not an option of this rule"),
+        ({"rule": {"kind": "magic"}}, "rule: Input tag 'magic'.*'max_probability', 'entropy'"),
+        ({"rule": "magic"}, "rule: Input should be a valid dictionary"),
+        ({"rule": {"kind": "patience", "patience": 3}}, "patience must be 2 to 2, got 3"),
+        ({"rule": {"kind": "fixed", "exit": 3}}, "exit must be 1 to 2, got 3"),
+        ({"rule": {"kind": "fixed"}}, "exit: Field required"),
+        ({"exit": 1}, "exit: Extra inputs are not permitted"),
         ({"deadline_ms": 0.0}, "deadline_ms"),
-        ({"format": "endoexit-policy-9"}, "format"),
+        ({"format": "endoexit-policy-9"}, "format 'endoexit-policy-9'.*update endoexit"),
         ({"costs": Costs(values=(1, 2, 3), unit="ms", source="x")}, "3 costs for 2 exits"),
     ],
 )
 def test_refuses(change, message):
-    good = {"rule": "margin", "num_exits": 2, "temperatures": (1.0, 1.0), "thresholds": (0.5,)}
+    good = {"num_exits": 2, "temperatures": (1.0, 1.0)} | margin(0.5)
     ExitPolicy(**good)
     with pytest.raises(PolicyError, match=message):
         ExitPolicy(**(good | change))
+    with pytest.raises(PolicyError, match=message):
+        ExitPolicy(**good).replaced(**change)
 
 
-def test_costs_may_not_fall():
-    with pytest.raises(PolicyError, match=r"must not fall.*Measure again"):
-        Costs(values=(2.0, 1.0), unit="ms", source="stopwatch")
+def test_conditions_in_words():
+    rule = ThresholdRule(kind="entropy", thresholds=(None, 0.5))
+    policy = ExitPolicy(rule=rule, num_exits=3, temperatures=(1, 1, 1))
+    reached = "1 - normalised entropy >= 0.5000"
+    assert policy.conditions() == ("never", reached, "always")
+    timed = policy.replaced(deadline_ms=3.0)
+    assert timed.conditions() == ("out of time", f"{reached}, or out of time", "always")
+    assert deadline_policy(3, 5).conditions() == ("out of time", "out of time", "always")
+    assert fixed_exit(3, 2).conditions() == ("never", "always", "never")
+    assert threshold_policy(3, 0).conditions() == ("always", "never", "never")
+    assert patience_policy(3, 2).conditions()[1] == "2 consecutive exits agree"
+
+
+def test_a_policy_fell_back_where_all_promises_hold_by_construction():
+    policy = full_policy()
+    (promise,) = policy.promises
+    built = promise.replaced(method="by construction", p_value=0.0)
+    assert not policy.fell_back
+    assert policy.replaced(promises=(built, built)).fell_back
+    assert not policy.replaced(promises=(built, promise)).fell_back
+    assert not policy.replaced(promises=()).fell_back
 
 
 def test_leaves_refuses_what_does_not_fit():
@@ -166,22 +202,34 @@ def test_leaves_refuses_what_does_not_fit():
 
 def full_policy():
     return ExitPolicy(
-        rule="entropy",
+        rule=ThresholdRule(kind="entropy", thresholds=(None,)),
         num_exits=2,
         temperatures=(1.25, 0.1 + 0.2),
-        thresholds=(None,),
         deadline_ms=12.5,
         provenance=SERVED,
         goal="disagreement<=0.02",
         promises=(
-            Promise(risk="disagreement", tolerance=0.02, delta=0.05, images=400, observed=0.0025,
-                    p_value=0.0028, method="exact binomial"),
+            Promise(
+                risk=Risk(name="disagreement", tolerance=0.02),
+                delta=0.05,
+                images=400,
+                observed=0.0025,
+                p_value=0.0028,
+                method="exact binomial",
+            ),
         ),
         note="é",
         costs=Costs(values=(1.0, 3.0), unit="ms", source="here"),
-        front=(FrontPoint(thresholds=(0.25,), cost=1.5, score=0.8, accuracy=0.8,
-                          exit_shares=(0.75, 0.25)),),
-    )  # fmt: skip
+        front=(
+            FrontPoint(
+                rule=ThresholdRule(kind="entropy", thresholds=(0.25,)),
+                cost=1.5,
+                score=0.8,
+                accuracy=0.8,
+                exit_shares=(0.75, 0.25),
+            ),
+        ),
+    )
 
 
 def test_round_trip(tmp_path):
@@ -193,10 +241,9 @@ def test_round_trip(tmp_path):
 @given(st.lists(st.none() | unit, min_size=1, max_size=5), st.floats(0.01, 100))
 def test_round_trip_of_any_thresholds(thresholds, temperature):
     policy = ExitPolicy(
-        rule="margin",
+        rule=ThresholdRule(kind="margin", thresholds=tuple(thresholds)),
         num_exits=len(thresholds) + 1,
         temperatures=(temperature,) * (len(thresholds) + 1),
-        thresholds=tuple(thresholds),
     )
     assert ExitPolicy.from_json(policy.to_json()) == policy
 
@@ -206,9 +253,15 @@ def test_reading_refuses_unknown_keys_nan_and_rubbish(tmp_path):
     document = json.loads(full_policy().to_json())
     for text, message in (
         (json.dumps(document | {"extra": 1}), "extra: Extra inputs"),
-        (json.dumps(document | {"thresholds": [float("nan")]}), "finite"),
+        (
+            json.dumps(document | {"rule": {"kind": "entropy", "thresholds": [float("nan")]}}),
+            "finite",
+        ),
         (json.dumps(document | {"provenance": {"weights": "x"}}), r"provenance\.weights: Extra"),
-        (json.dumps(document | {"thresholds": ["0.5"]}), "valid number"),
+        (
+            json.dumps(document | {"rule": {"kind": "entropy", "thresholds": ["0.5"]}}),
+            "valid number",
+        ),
         (full_policy().to_json()[:-20], "Invalid JSON"),
         ("[]", "valid dictionary"),
     ):
@@ -231,13 +284,13 @@ def test_reading_refuses_unknown_keys_nan_and_rubbish(tmp_path):
 )
 def test_refuses_to_serve_something_else(change, message):
     policy = full_policy()
-    policy.require_served_as(SERVED.model_copy(update={"manifest_sha256": "other data"}))
+    policy.require_served_as(SERVED.replaced(manifest_sha256="other data"))
     with pytest.raises(PolicyError, match=message) as error:
-        policy.require_served_as(SERVED.model_copy(update=change))
+        policy.require_served_as(SERVED.replaced(**change))
     assert "endoexit calibrate" in str(error.value)
 
 
 def test_a_promise_needs_provenance():
     threshold_policy(2, 0.5).require_served_as(SERVED)
     with pytest.raises(PolicyError, match="does not say for which weights"):
-        full_policy().model_copy(update={"provenance": None}).require_served_as(SERVED)
+        full_policy().replaced(provenance=None).require_served_as(SERVED)

@@ -8,6 +8,7 @@ from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.promises import check_promises, promise_words
+from endoexit.policy.risks import parse_risk
 
 CLASSES = ("normal", "polyp")
 
@@ -21,8 +22,15 @@ def wrong_at_first(wrong, images=100):
 
 
 def promise(risk, tolerance=0.05, unit="image"):
-    return Promise(risk=risk, tolerance=tolerance, delta=0.05, images=400, unit=unit, observed=0.0,
-                   p_value=0.01, method="betting")  # fmt: skip
+    return Promise(
+        risk=parse_risk(f"{risk}<={tolerance}"),
+        delta=0.05,
+        images=400,
+        unit=unit,
+        observed=0.0,
+        p_value=0.01,
+        method="betting",
+    )
 
 
 def test_a_promise_in_words_says_what_it_rests_on():
@@ -31,23 +39,21 @@ def test_a_promise_in_words_says_what_it_rests_on():
         "missed[polyp] <= 0.05 on new groups, with probability 0.95 (0.00% of 400 certify groups, "
         "p = 0.01, betting)"
     )
-    kept = proven.model_copy(update={"method": "by construction", "p_value": 0.0})
+    kept = proven.replaced(method="by construction", p_value=0.0)
     assert promise_words(kept) == (
         "missed[polyp] <= 0.05 on new groups, with probability 0.95 (by construction)"
-    ), "nothing was tested, so no images and no p-value stand for it"
+    ), "nothing was tested, so it names no images and no p-value"
 
 
 def test_promises_beside_another_cohort():
     data = wrong_at_first(6)  # three of the six are polyps, of fifty
     data = replace(data, groups=np.repeat(np.arange(50), 2))
-    policy = fixed_exit(2, 1).model_copy(
-        update={
-            "promises": (
-                promise("disagreement"),
-                promise("missed[polyp]", tolerance=0.06),
-                promise("disagreement", unit="group"),
-            )
-        }
+    policy = fixed_exit(2, 1).replaced(
+        promises=(
+            promise("disagreement"),
+            promise("missed[polyp]", tolerance=0.06),
+            promise("disagreement", unit="group"),
+        )
     )
     first, second, third = check_promises(policy, data, CLASSES)
     assert (first.images, first.observed, first.kept) == (100, 0.06, False)
@@ -64,9 +70,9 @@ def test_promises_beside_another_cohort():
 def test_a_promise_on_a_class_that_the_cohort_lacks():
     data = wrong_at_first(6)
     normal = LogitSet("test", data.logits[:, ::2], data.labels[::2])
-    policy = fixed_exit(2, 1).model_copy(update={"promises": (promise("missed[polyp]"),)})
+    policy = fixed_exit(2, 1).replaced(promises=(promise("missed[polyp]"),))
     (check,) = check_promises(policy, normal, CLASSES)
     assert (check.images, check.observed, check.kept) == (0, None, None)
-    by_group = policy.model_copy(update={"promises": (promise("disagreement", unit="group"),)})
+    by_group = policy.replaced(promises=(promise("disagreement", unit="group"),))
     with pytest.raises(PolicyError, match="groups of the test images"):
         check_promises(by_group, normal, CLASSES)

@@ -3,7 +3,7 @@ import pytest
 
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.risks import Risk, loss_table, parse_risk
+from endoexit.policy.risks import Risk, loss_table, parse_risk, split_label
 
 CLASSES = ("normal", "polyp", "snare")
 #                    image:   0  1  2  3  4
@@ -59,9 +59,9 @@ def test_relabelling_classes_changes_nothing(golden):
 
 
 def test_parsing():
-    assert parse_risk("disagreement<=0.02") == Risk("disagreement", 0.02)
+    assert parse_risk("disagreement<=0.02") == Risk(name="disagreement", tolerance=0.02)
     assert parse_risk(" missed[ulcerative-colitis] <= 1e-2 ") == Risk(
-        "missed", 0.01, "ulcerative-colitis"
+        name="missed", tolerance=0.01, of_class="ulcerative-colitis"
     )
     assert str(parse_risk("missed[viêm loét [độ 2]]<=0.01")) == "missed[viêm loét [độ 2]]<=0.01"
 
@@ -81,6 +81,19 @@ def test_parsing():
 def test_parsing_refuses(text, message):
     with pytest.raises(UsageError, match=message):
         parse_risk(text)
+
+
+@pytest.mark.parametrize("text", ["disagreement<=0.02", "missed[viêm loét [độ 2]]<=0.01"])
+def test_labels_come_apart_again(text):
+    risk = parse_risk(text)
+    assert split_label(risk.label) == (risk.name, risk.of_class)
+
+
+def test_a_risk_made_in_python_is_checked_as_a_typed_one():
+    with pytest.raises(UsageError, match="not a valid Risk: name: Input should be 'disagree"):
+        Risk(name="nonsense", tolerance=0.1)
+    with pytest.raises(UsageError, match=r"between 0 and 1, got 2\.0: 0\.02 means 2 %"):
+        Risk(name="disagreement", tolerance=0.1).replaced(tolerance=2.0)
 
 
 def test_refusals_of_a_cohort():

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from endoexit.errors import PolicyError, UsageError
-from endoexit.policy import ExitPolicy, fixed_exit
-from endoexit.policy.candidates import RuleOptions
+from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import make_goal
 from endoexit.policy.logits import LogitSet
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.search import FELL_BACK, UNPROVEN, find_policy
 from endoexit.policy.temperature import fit_temperatures
 
@@ -38,11 +39,11 @@ def large(make_data):
 
 FAMILIES = [
     RuleOptions(),
-    RuleOptions("entropy", candidates=12, temperature_scaling=False),
-    RuleOptions("margin", thresholds="shared"),
+    RuleOptions(rule="entropy", candidates=12, temperature_scaling=False),
+    RuleOptions(rule="margin", thresholds="shared"),
     RuleOptions(thresholds="geometric"),
-    RuleOptions("patience"),
-    RuleOptions("fixed"),
+    RuleOptions(rule="patience"),
+    RuleOptions(rule="fixed"),
 ]
 
 
@@ -81,7 +82,7 @@ def test_budget_uses_geometric_thresholds(golden):
     result = find(golden("cal"), budget="1000 images, 25 seconds")
     assert 24 < result.expected.cost <= 25
     assert result.policy.note == UNPROVEN
-    for options in (RuleOptions("patience"), RuleOptions(thresholds="shared")):
+    for options in (RuleOptions(rule="patience"), RuleOptions(thresholds="shared")):
         with pytest.raises(UsageError, match="geometric thresholds on a confidence"):
             find(golden("cal"), options=options, budget="1000 images, 25 seconds")
 
@@ -90,10 +91,10 @@ def test_anytime_states_its_deadline(golden):
     data = golden("cal")
     result = find(data, deadline_ms=25)
     assert result.policy.deadline_ms == 25
-    assert result.policy.exit == 4
+    assert result.policy.rule == FixedRule(exit=4)
     assert result.policy.temperatures == fit_temperatures(data)
     with pytest.raises(UsageError, match="the clock decides"):
-        find(data, options=RuleOptions("margin"), deadline_ms=25)
+        find(data, options=RuleOptions(rule="margin"), deadline_ms=25)
 
 
 GUARANTEES = [
@@ -110,13 +111,13 @@ def test_guarantee(large, options, guarantee):
     calibrate, certify = large
     result = find(calibrate, certify, options, guarantee=guarantee)
     policy = result.policy
-    assert [f"{promise.risk}<={promise.tolerance}" for promise in policy.promises] == guarantee
+    assert [str(promise.risk) for promise in policy.promises] == guarantee
     assert [trial.passed for trial in result.trials[:-1]] == [True] * (len(result.trials) - 1)
-    if policy.note == FELL_BACK:
-        assert (policy.rule, policy.exit) == ("fixed", 4)
+    if policy.fell_back:
+        assert (policy.rule, policy.note) == (FixedRule(exit=4), FELL_BACK)
         return
-    chosen = [trial.policy for trial in result.trials if trial.passed][-1]
-    assert policy.assign(certify.logits).tolist() == chosen.assign(certify.logits).tolist()
+    chosen = [trial.rule for trial in result.trials if trial.passed][-1]
+    assert policy.rule == chosen
     assert all(promise.p_value <= 0.05 for promise in policy.promises)
     exits = policy.assign(certify.logits)
     answers = certify.predictions[exits - 1, np.arange(1500)]
@@ -131,14 +132,14 @@ def test_guarantee(large, options, guarantee):
 def test_front_carries_the_p_values_of_its_own_points(large):
     calibrate, certify = large
     result = find(calibrate, certify, guarantee=["disagreement<=0.1"])
-    by_thresholds = {trial.policy.thresholds: trial.tests[0].p_value for trial in result.trials}
+    by_rule = {trial.rule: trial.tests[0].p_value for trial in result.trials}
     tested = [point for point in result.policy.front if point.p_value is not None]
     assert len(tested) > 3
     for point in tested:
-        assert by_thresholds[point.thresholds] == point.p_value
-    # The chosen point is the cheapest that passed; the one beside it failed.
+        assert by_rule[point.rule] == point.p_value
+    # The chosen point is the cheapest that passed; the next cheaper one failed.
     passed = [point for point in tested if point.p_value <= 0.05]
-    assert result.policy.thresholds == passed[0].thresholds
+    assert result.policy.rule == passed[0].rule
     assert tested[0].p_value > 0.05
 
 
@@ -159,15 +160,9 @@ def test_falls_back_to_the_final_exit_and_says_so(large):
         guarantee=["disagreement<=0.01", "missed[class 1]<=0.05"],
     )
     policy = result.policy
-    expected = fixed_exit(4, 4).model_copy(update={"temperatures": fit_temperatures(calibrate)})
-    assert (
-        policy.model_copy(
-            update=dict.fromkeys(("goal", "request", "costs", "note"))
-            | {"front": (), "promises": ()}
-        )
-        == expected
-    )
-    assert policy.note == FELL_BACK
+    assert policy.rule == FixedRule(exit=4)
+    assert policy.temperatures == fit_temperatures(calibrate)
+    assert (policy.note, policy.fell_back) == (FELL_BACK, True)
     assert {promise.method for promise in policy.promises} == {"by construction"}
     assert [(promise.unit, promise.images) for promise in policy.promises] == [
         ("group", 750),
@@ -188,7 +183,7 @@ def test_two_and_six_exits(make_data):
             classes=("a", "b", "c"),
             options=RuleOptions(candidates=8),
         )
-        assert len(result.policy.thresholds) == exits - 1
+        assert len(result.policy.rule.thresholds) == exits - 1
         assert result.expected.cost < exits
 
 
@@ -213,7 +208,7 @@ def test_left_to_itself_it_counts_groups_where_one_holds_several_images(large):
     nearly[1] = 0  # two near-copies among 1500 images
     for groups, unit, images, reason in (
         (None, "image", 1500, "the certify images have no groups"),
-        (np.arange(1500), "image", 1500, "every certify image is a group of its own"),
+        (np.arange(1500), "image", 1500, "no two certify images are of one group"),
         (nearly, "group", 1499, "the 1500 certify images come from 1499 groups"),
         (np.arange(1500) // 3, "group", 500, "the 1500 certify images come from 500 groups"),
     ):
@@ -222,7 +217,7 @@ def test_left_to_itself_it_counts_groups_where_one_holds_several_images(large):
         assert (promise.unit, promise.images, promise.unit_reason) == (unit, images, reason)
         assert policy.note is None
         asked = find(calibrate, replace(certify, groups=groups), unit=unit, **goal).policy
-        assert asked.thresholds == policy.thresholds
+        assert asked.rule == policy.rule
 
 
 def test_refusals(large, make_data):

@@ -4,7 +4,6 @@ import html
 import re
 import shlex
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from endoexit.data.manifest import sidecar_path
 from endoexit.files import read_json, write_json
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit, threshold_policy
-from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.document import Costs, Provenance, Request
-from endoexit.policy.goals import goal_options, make_goal
+from endoexit.policy.goals import make_goal
+from endoexit.policy.options import RuleOptions
 from endoexit.report.commands import calibrate_command, evaluate_command, report_command, steps
 from endoexit.report.opening import open_material
 from endoexit.report.page import report_page
@@ -35,9 +34,11 @@ GOALS = (
      "unit": "image"},
 )  # fmt: skip
 RULES = (
-    RuleOptions(), RuleOptions("entropy", "shared", 7, temperature_scaling=False),
-    RuleOptions("patience"), RuleOptions(thresholds="geometric"),
-)  # fmt: skip
+    RuleOptions(),
+    RuleOptions(rule="entropy", thresholds="shared", candidates=7, temperature_scaling=False),
+    RuleOptions(rule="patience"),
+    RuleOptions(thresholds="geometric"),
+)
 OWN, OTHER = "2" * 64, "3" * 64  # manifests: the run's, and another
 CONFIG = {"model": "made-up", "classes": ("normal",), "preprocessing": Preprocessing(size=32)}
 RUN = Run(
@@ -59,13 +60,11 @@ def bundle(*computes: str) -> Bundle:
 def calibrated(goal, rules=RULES[0], *, cost="macs", precision="torch-f32", manifest=OWN):
     provenance = Provenance(weights_sha256="0" * 64, preprocessing="0" * 64, precision=precision,
                             classes=("normal",), manifest_sha256=manifest)  # fmt: skip
-    return fixed_exit(2, 2).model_copy(
-        update={
-            "goal": str(goal),
-            "request": Request(goal=goal_options(goal), rules=asdict(rules)),
-            "costs": Costs(values=(1.0, 2.0), unit=cost, source="made up"),
-            "provenance": provenance,
-        }
+    return fixed_exit(2, 2).replaced(
+        goal=str(goal),
+        request=Request(goal=goal, rules=rules),
+        costs=Costs(values=(1.0, 2.0), unit=cost, source="made up"),
+        provenance=provenance,
     )
 
 
@@ -87,7 +86,10 @@ def test_goal_and_rules_come_back_from_their_command(options, rules):
               "budget", "deadline_ms", "delta", "unit")}  # fmt: skip
     assert make_goal(**asked, guarantee=found["guarantee"] or ()) == goal
     again = RuleOptions(
-        found["rule"], found["thresholds"], found["candidates"], found["temperature"]
+        rule=found["rule"],
+        thresholds=found["thresholds"],
+        candidates=found["candidates"],
+        temperature_scaling=found["temperature"],
     )
     assert again == rules
 
@@ -106,7 +108,7 @@ def test_what_else_was_asked_of_a_calibration_comes_back():
 def test_a_policy_without_its_request_has_no_command_of_its_own():
     evaluation = make_material().evaluation
     assert calibrate_command(RUN, fixed_exit(4, 1)) is None
-    old = calibrated(make_goal(min_accuracy=0.9)).model_copy(update={"request": None})
+    old = calibrated(make_goal(min_accuracy=0.9)).replaced(request=None)
     _, calibrate, _ = made = steps(RUN, evaluation, Path("evaluation.json"), old)
     assert calibrate.command is None
     assert "an older version of endoexit made it" in calibrate.makes
@@ -116,11 +118,6 @@ def test_a_policy_without_its_request_has_no_command_of_its_own():
     assert shown.count("<li>") == 4
     assert shown.count("<code>endoexit ") == 3
     assert "accuracy ≥ 0.9" in shown
-    odd = Request(goal={"speed": "high"}, rules={})
-    edited = old.model_copy(update={"request": odd})
-    assert calibrate_command(RUN, edited) is None
-    _, calibrate, _ = steps(RUN, evaluation, Path("evaluation.json"), edited)
-    assert "the options kept in it are none of" in calibrate.makes
 
 
 def test_an_evaluation_is_made_again_with_its_options():
@@ -128,22 +125,22 @@ def test_an_evaluation_is_made_again_with_its_options():
     found = parsed(evaluate_command(RUN, evaluation, OF_RUN))
     assert (found["run"], found["threshold"], found["timing"]) == (RUN.path, None, False)
     assert (found["manifest"], found["precision"]) == (None, None)
-    other = evaluation.model_copy(update={"role": "val", "manifest_sha256": OTHER})
+    other = evaluation.replaced(role="val", manifest_sha256=OTHER)
     found = parsed(evaluate_command(RUN, other, OF_RUN))
     assert found["out"] is None
     assert (found["role"], found["manifest"]) == ("val", Path("MANIFEST"))
     shared = threshold_policy(3, 1 / 3)
-    warm = shared.model_copy(update={"temperatures": (2.0, 1.0, 1.0)})
+    warm = shared.replaced(temperatures=(2.0, 1.0, 1.0))
     for policy, threshold in ((threshold_policy(2, 0), 0.0), (shared, 1 / 3), (warm, None)):
-        adaptive = evaluation.adaptive.model_copy(update={"policy": policy.model_dump()})
-        shown = evaluation.model_copy(update={"adaptive": adaptive})
+        adaptive = evaluation.adaptive.replaced(policy=policy)
+        shown = evaluation.replaced(adaptive=adaptive)
         assert parsed(evaluate_command(RUN, shown, OF_RUN))["threshold"] == threshold
 
 
 def test_a_bundle_was_exported_and_is_evaluated_on_a_manifest():
     material = make_material()
-    of_bundle = material.evaluation.run.model_copy(update={"precision": "openvino-f32"})
-    evaluation = material.evaluation.model_copy(update={"run": of_bundle})
+    of_bundle = material.evaluation.run.replaced(precision="openvino-f32")
+    evaluation = material.evaluation.replaced(run=of_bundle)
     policy = calibrated(make_goal(min_accuracy=0.9))
     source = bundle("openvino-bf16", "openvino-f32")
     file = Path("elsewhere/evaluation.json")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from endoexit.artifacts.bundle import BUNDLE
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
+from endoexit.phantom.render import SETTINGS_FILE
 from endoexit.policy import deadline_policy, threshold_policy
 from endoexit.report.explain import MOST, explain, open_explainable
 from endoexit.runtime.backends.torch import TorchBackend
@@ -71,6 +72,16 @@ def test_what_cannot_be_read_is_named_and_the_others_go_on(run, tmp_path):
     assert "<i>" not in html
 
 
+def test_synthetic_images_are_marked_and_others_are_not(run, tmp_path):
+    rendered, photos = save_photos(tmp_path / "a" / "normal", 1), save_photos(tmp_path / "b", 1)
+    (tmp_path / "a" / SETTINGS_FILE).write_text("{}")
+    paths = [rendered / "0.png", photos / "0.png"]
+    html = explain(open_explainable(run.path), paths, tmp_path / "out").page.read_text("utf-8")
+    first, second = html.split("<article")[1:]
+    assert "<strong>Synthetic image.</strong>" in first
+    assert "Synthetic" not in second
+
+
 def test_a_page_does_not_grow_without_end(run, tmp_path):
     with pytest.raises(UsageError, match="201 images are more than the 200 of one page"):
         explain(open_explainable(run.path), [tmp_path / "a.png"] * (MOST + 1), tmp_path / "out")
@@ -97,7 +108,9 @@ def test_a_deadline_leaves_it_to_the_clock_which_exit_answers(run, tmp_path):
     page = found.page.read_text(encoding="utf-8")
     assert "the last exit that finishes within 25 ms" in page
     assert "up to the clock</td>" in page
-    assert not {"answers here", "not computed", "goes on"} & set(re.findall(r">([^<]+)</td>", page))
+    assert not {"answers here", "not computed", "continues"} & set(
+        re.findall(r">([^<]+)</td>", page)
+    )
 
 
 def test_no_page_is_written_into_a_bundle(tmp_path):

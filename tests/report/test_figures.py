@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from endoexit.evaluation.document import Estimate, Interval
-from endoexit.evaluation.figures import percent_with_interval
+from endoexit.evaluation.figures import percent_with_interval, significant
 from endoexit.policy import softmax
 from endoexit.policy.document import FrontPoint
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.temperature import expected_calibration_error, negative_log_likelihood
 from endoexit.report.classes import confusion_matrix
 from endoexit.report.paper import PAPER
 from endoexit.report.reliability import bins_of, measure_reliability
 from endoexit.report.style import exit_style
 from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
-from endoexit.report.words import elided, points, score, significant
+from endoexit.report.words import elided, points, score
 from report_material import estimate, make_logits, make_material
 
 
@@ -62,11 +63,15 @@ def test_the_papers_final_exit_lies_on_ours_without_a_twin():
     assert mark.accuracy == pytest.approx(100 * final.scores.accuracy.value)
 
 
+def rule_of(threshold):
+    return ThresholdRule(kind="max_probability", thresholds=(threshold,) * 3)
+
+
 def test_the_front_is_drawn_at_the_costs_measured_here():
     material = make_material()
-    point = FrontPoint(thresholds=(0.1, 0.1, 0.1), cost=7e9, score=0.8, accuracy=0.8,
+    point = FrontPoint(rule=rule_of(0.1), cost=7e9, score=0.8, accuracy=0.8,
                        exit_shares=(0.5, 0.0, 0.0, 0.5))  # fmt: skip
-    policy = material.policy.model_copy(update={"front": (point,)})
+    policy = material.policy.replaced(front=(point,))
     material = replace(material, policy=policy)
     (mark,) = front_marks(material, cost_of(material.evaluation))
     assert mark.cost == pytest.approx(0.5 * 10 + 0.5 * 40)  # milliseconds, not multiply-adds
@@ -76,13 +81,13 @@ def test_the_front_is_drawn_at_the_costs_measured_here():
 def test_the_chosen_point_of_the_front_is_marked():
     material = make_material()
     points = tuple(
-        FrontPoint(thresholds=(threshold,) * 3, cost=7e9, score=0.8, accuracy=accuracy,
+        FrontPoint(rule=rule_of(threshold), cost=7e9, score=0.8, accuracy=accuracy,
                    exit_shares=(0.5, 0.0, 0.0, 0.5))
         for threshold, accuracy in ((0.6, 0.75), (0.7, 0.8), (0.8, 0.85))
     )  # fmt: skip
 
     def drawn(front):
-        policy = material.policy.model_copy(update={"front": front})
+        policy = material.policy.replaced(front=front)
         return replace(material, policy=policy)
 
     marks = front_marks(drawn(points), cost_of(material.evaluation))
@@ -126,13 +131,6 @@ def test_names_keep_both_ends():
     assert elided("polyp", 10) == "polyp"
     assert elided("bbps-colon-0-1", 10) == "bbps-c…0-1"
     assert all(len(elided("x" * 99, length)) == length for length in range(4, 30))
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.0812, "0.08"), (1.234, "1.23"), (56.78, "56.8"), (517.3, "517")]
-)
-def test_numbers_have_the_digits_that_mean_something(value, text):
-    assert significant(value) == text
 
 
 def test_a_negative_difference_has_a_minus_not_a_hyphen():

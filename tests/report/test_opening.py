@@ -112,7 +112,7 @@ def test_a_policy_that_was_changed_since_is_noticed(evaluated):
     fixed_exit(4, 1).write(evaluated.path / "policy.json")
     material = open_material(evaluated.path)
     assert material.policy_changed
-    assert material.policy.rule == "max_probability"  # the evaluated one is shown
+    assert material.policy.rule.kind == "max_probability"  # the evaluated one is shown
 
 
 def test_what_a_split_dropped_is_told():

@@ -12,6 +12,7 @@ from endoexit.evaluation.document import PromiseShown
 from endoexit.phantom.render import SETTINGS_FILE
 from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.policy.document import Promise
+from endoexit.policy.risks import Risk
 from endoexit.report.gallery import MAX_CLASSES
 from endoexit.report.headline import headline, origin, title
 from endoexit.report.material import Absent, History
@@ -23,7 +24,7 @@ from endoexit.report.tradeoff import tradeoff
 from report_material import estimate, make_logits, make_material
 
 SECTIONS = [
-    "about", "headline", "exits", "tradeoff", "shares", "reliability", "confusion", "classes",
+    "headline", "about", "exits", "tradeoff", "shares", "reliability", "confusion", "classes",
     "audit", "training", "gallery", "masks", "provenance",
 ]  # fmt: skip
 LIMIT = 15 * 2**20
@@ -84,7 +85,7 @@ def test_everything_stands_there_in_order_and_always_the_same():
     material = make_material()
     words = outline(material).words
     assert "Research use only. Not a medical device." in words
-    assert "Nothing here says under which terms the images stand" in words
+    assert "The terms of the images are not known here." in words
     assert "endoexit evaluate runs/made-up evaluation.json, logits" in words
     assert "endoexit report runs/made-up" in words
     for absent in ("No history.", "No manifest.", "No audit.", "No images.", "No network."):
@@ -114,6 +115,15 @@ def test_synthetic_images_are_called_so_where_the_figures_are(tmp_path):
         assert picture.png != without.png, "the drawing says so too"
 
 
+def test_the_headline_is_below_the_title_with_one_line_of_caution_above():
+    html = report_html(make_material(images=12))
+    top = html.partition("</h1>")[2].partition('class="tiles"')[0]
+    assert top.count('class="notice"') == 1
+    assert "Research use only. Not a medical device." in top
+    assert "<nav" not in top
+    assert html.index('class="tiles"') < html.index("<nav") < html.index('id="about"')
+
+
 def test_the_title_does_not_say_the_network_twice():
     material = make_material(images=12)
     assert title(material) == "made-up: ee_made_up on test images"
@@ -121,18 +131,26 @@ def test_the_title_does_not_say_the_network_twice():
     assert title(named) == "ee_made_up-seed0 on test images"
 
 
-def test_a_deadline_is_no_rule_that_sends_everyone_to_the_final_exit():
+def test_the_rule_says_for_each_exit_when_images_exit_there():
     material = make_material()
+
+    def lines(policy):
+        return policy_rule(replace(material, policy=policy))
+
+    reached = "largest probability ≥ 0.7000"
+    final = "final: always"
+    assert lines(material.policy) == [*(f"exit {k}: {reached}" for k in (1, 2, 3)), final]
     clock = "an image has the answer of the last exit that finishes within 30 ms."
-    assert policy_rule(replace(material, policy=deadline_policy(4, 30))) == [
-        f"The clock decides: {clock}"
-    ]
-    both = material.policy.model_copy(update={"deadline_ms": 30.0})
-    rule = policy_rule(replace(material, policy=both))
-    assert rule[-2:] == ["final: everyone who is left", f"The clock decides as well: {clock}"]
-    early = deadline_policy(4, 30).model_copy(update={"exit": 2})
-    assert "Nobody goes on after exit 2." in policy_rule(replace(material, policy=early))
-    assert policy_rule(replace(material, policy=fixed_exit(4, 4))) == ["All images leave at final."]
+    both = lines(material.policy.replaced(deadline_ms=30.0))
+    assert both[2:] == [
+        f"exit 3: {reached}, or out of time", final, f"The clock decides as well: {clock}"
+    ]  # fmt: skip
+    assert lines(deadline_policy(4, 30))[-3:] == [
+        "exit 3: out of time", final, f"The clock decides: {clock}"
+    ]  # fmt: skip
+    assert lines(fixed_exit(4, 2)) == [
+        "exit 1: never", "exit 2: always", "exit 3: never", "final: never"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [2, 65])
@@ -164,21 +182,27 @@ def test_names_of_any_kind_and_a_class_that_is_never_answered():
 
 
 def test_what_a_reader_must_know_is_said():
-    """Nobody takes exit 2, a promise is violated, a later exit was faster, logits are gone."""
+    """No image exits at exit 2, a promise is violated, a later exit was faster, logits are gone."""
     material = make_material(images=10, thresholds=(0.7, None, 0.7))
-    promise = Promise(risk="disagreement", tolerance=0.02, delta=0.05, images=100, observed=0.01,
-                      p_value=0.01, method="exact binomial")  # fmt: skip
+    promise = Promise(
+        risk=Risk(name="disagreement", tolerance=0.02),
+        delta=0.05,
+        images=100,
+        observed=0.01,
+        p_value=0.01,
+        method="exact binomial",
+    )
     shown = PromiseShown(promise=promise, units=60, observed=estimate(0.1), kept=False)
-    adaptive = material.evaluation.adaptive.model_copy(update={"promises": (shown,)})
+    adaptive = material.evaluation.adaptive.replaced(promises=(shown,))
     rows = list(material.evaluation.rows)
-    slow = rows[0].time.model_copy(update={"ms": 99.0})
-    rows[0] = rows[0].model_copy(update={"time": slow})
-    evaluation = material.evaluation.model_copy(update={"adaptive": adaptive, "rows": tuple(rows)})
+    slow = rows[0].time.replaced(ms=99.0)
+    rows[0] = rows[0].replaced(time=slow)
+    evaluation = material.evaluation.replaced(adaptive=adaptive, rows=tuple(rows))
     material = replace(material, evaluation=evaluation, logits=Absent("Gone."), policy_changed=True)
     found = outline(material)
     for text in (
-        "Nobody leaves at exit 2.",
-        "exit 2: nobody",
+        "No image exits at exit 2.",
+        "exit 2: never",
         "Only 10 images: the intervals are wide",
         "VIOLATED",
         "the machine was busy",
@@ -196,8 +220,8 @@ def test_no_saving_is_told_from_times_that_cannot_be():
     saved, whole = (tile.value for tile in headline(material)[1:3])
     assert saved == f"{100 * (1 - policy.time.ms / final.time.ms):.0f} % saved"
     rows = list(material.evaluation.rows)
-    rows[0] = rows[0].model_copy(update={"time": rows[0].time.model_copy(update={"ms": 99.0})})
-    busy = material.evaluation.model_copy(update={"rows": tuple(rows)})
+    rows[0] = rows[0].replaced(time=rows[0].time.replaced(ms=99.0))
+    busy = material.evaluation.replaced(rows=tuple(rows))
     _, time, macs, _ = headline(replace(material, evaluation=busy))
     assert (time.value, time.warn) == ("not known", True)
     assert "the machine was busy" in time.detail
@@ -218,7 +242,8 @@ def test_without_temperatures_the_page_speaks_of_none():
 
 def test_only_sections_with_content_stand_in_the_contents():
     links = [address[1:] for address in outline(make_material()).addresses if address[0] == "#"]
-    assert links == [name for name in SECTIONS if name not in {"audit", "training", "masks"}]
+    assert links[0] == "about", "the line of caution points to the full cautions"
+    assert links[1:] == [name for name in SECTIONS if name not in {"audit", "training", "masks"}]
     history = History({"epoch": (1, 2), "train/loss": (2.0, 1.0)}, best=2)
     found = outline(make_material(history=history, split={}))
     assert {"#audit", "#training"} <= set(found.addresses)
@@ -228,11 +253,11 @@ def test_the_goal_of_the_policy_is_told_in_words():
     material = make_material()
     adaptive, policy = material.evaluation.adaptive, material.policy
     assert origin(material) == "The policy: made up."
-    told = adaptive.model_copy(update={"origin": "policy.json: mean cost <= 0.5 ms"})
+    told = adaptive.replaced(origin="policy.json: mean cost <= 0.5 ms")
     material = replace(
         material,
-        evaluation=material.evaluation.model_copy(update={"adaptive": told}),
-        policy=policy.model_copy(update={"goal": "mean cost <= 0.5 ms"}),
+        evaluation=material.evaluation.replaced(adaptive=told),
+        policy=policy.replaced(goal="mean cost <= 0.5 ms"),
     )
     sentence = "The policy comes from policy.json and was calibrated for the goal: mean cost ≤ 0.5"
     words = outline(material).words

@@ -6,12 +6,17 @@ from hypothesis.extra import numpy as hnp
 
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, fixed_exit, patience_policy, threshold_policy
+from endoexit.policy.rules.threshold import ThresholdRule
 
 PREPROCESSING = Preprocessing(size=8)
 POLICIES = (
     threshold_policy(3, 0.6),
     threshold_policy(3, 0.4, rule="margin"),
-    ExitPolicy(rule="entropy", num_exits=3, temperatures=(0.5, 1.5, 2.0), thresholds=(0.3, None)),
+    ExitPolicy(
+        rule=ThresholdRule(kind="entropy", thresholds=(0.3, None)),
+        num_exits=3,
+        temperatures=(0.5, 1.5, 2.0),
+    ),
     patience_policy(3, 2),
     fixed_exit(3, 2),
 )

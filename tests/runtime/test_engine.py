@@ -14,6 +14,7 @@ from endoexit.policy import (
     fixed_exit,
     threshold_policy,
 )
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.runtime import engine as engine_module
 from endoexit.runtime.engine import Engine
 
@@ -60,7 +61,9 @@ def test_by_hand():
 def test_probabilities_are_at_the_temperature_of_the_exit_that_answered():
     logits = np.array([[[0.0, 0.0]], [[3.0, 0.0]]])
     policy = ExitPolicy(
-        rule="max_probability", num_exits=2, temperatures=(1.0, 3.0), thresholds=(0.9,)
+        rule=ThresholdRule(kind="max_probability", thresholds=(0.9,)),
+        num_exits=2,
+        temperatures=(1.0, 3.0),
     )
     answer = Engine(TableBackend(logits), policy, PREPROCESSING).predict(numbered([0]))[0]
     assert answer.probabilities[0] == pytest.approx(1 / (1 + np.exp(-1)))

@@ -4,6 +4,7 @@ import pytest
 from endoexit.errors import PolicyError, RunError
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.document import Provenance
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.runtime.session import NO_POLICY, open_engine
 from tiny import CLASSES, PREPROCESSING, tiny_run
 
@@ -23,10 +24,9 @@ def fitted_for(run, **changes):
         "classes": CLASSES,
     }
     return ExitPolicy(
-        rule="margin",
+        rule=ThresholdRule(kind="margin", thresholds=(0.5, None, 0.1)),
         num_exits=4,
         temperatures=(1, 1, 1, 1),
-        thresholds=(0.5, None, 0.1),
         goal="accuracy of the last exit",
         provenance=Provenance(**served | changes),
     )
@@ -54,7 +54,7 @@ def test_the_policy_of_the_run_is_used(own, photos):
 def test_a_threshold_goes_before_the_policy(own):
     fitted_for(own).write(own.path / "policy.json")
     opened = open_engine(own.path, threshold=0.875, threads=1)
-    assert opened.engine.policy.thresholds == (0.875,) * 3
+    assert opened.engine.policy.rule.thresholds == (0.875,) * 3
     assert opened.decided_by == "largest probability of 0.875 or more, as asked for"
 
 

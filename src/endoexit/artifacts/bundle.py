@@ -110,7 +110,7 @@ class BundleConfig(Record):
 
     def sealed(self) -> "BundleConfig":
         """Return a copy that carries its own hash."""
-        return self.model_copy(update={"document_sha256": _digest(self.model_dump(mode="json"))})
+        return self.replaced(document_sha256=_digest(self.model_dump(mode="json")))
 
 
 def _digest(document: dict[str, Any]) -> str:
@@ -302,6 +302,6 @@ def write_bundle(path: Path, config: BundleConfig) -> Bundle:
     """
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     files = {name: sha256_file(path / name) for name in names if name != BUNDLE}
-    sealed = config.model_copy(update={"files": files}).sealed()
+    sealed = config.replaced(files=files).sealed()
     write_json(path / BUNDLE, sealed.model_dump(mode="json"))
     return Bundle(path, sealed)

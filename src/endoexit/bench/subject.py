@@ -64,7 +64,7 @@ class Subject:
     @property
     def adaptive(self) -> bool:
         """Whether a policy decides about each image."""
-        return self.engine.policy.rule != "fixed"
+        return self.engine.policy.rule.kind != "fixed"
 
     def macs(self) -> tuple[int, ...]:
         """Return the true multiply-adds of each exit, (M,)."""

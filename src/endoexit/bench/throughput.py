@@ -126,7 +126,7 @@ def measure_throughput(
         for batch in batches:
             count = length or max(16, 3 * batch)
             passes = {FINAL: Pass(final, images, batch, count)}
-            if engine.policy.rule != "fixed" and engine.deadline_ms is None:
+            if engine.policy.rule.kind != "fixed" and engine.deadline_ms is None:
                 passes[POLICY] = Pass(engine, images, batch, count)
             times = take_turns(passes, rounds, bar, warm_up=1)
             overhead = passes.get(POLICY, passes[FINAL]).overhead_ms[-rounds:]

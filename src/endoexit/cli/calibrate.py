@@ -17,7 +17,6 @@ from endoexit.cli.console import (
 if TYPE_CHECKING:
     from endoexit.artifacts.run import Run
     from endoexit.evaluation.fitting import Calibrated
-    from endoexit.policy import ExitPolicy
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +31,8 @@ def calibrate(
         float | None, typer.Option(help="Goal: best accuracy in this mean time of an image.")
     ] = None,
     max_macs: Annotated[
-        float | None, typer.Option(help="Goal: best accuracy with these mean multiply-adds.")
+        float | None,
+        typer.Option(help="Goal: best accuracy with this mean of multiply-adds."),
     ] = None,
     mean_exit_cost: Annotated[
         float | None,
@@ -65,13 +65,13 @@ def calibrate(
     unit: Annotated[
         Literal["auto", "image", "group"] | None,
         typer.Option(
-            help="What counts as one for the guarantee; auto takes groups where one of certify "
-            "holds several images.  [default: auto]"
+            help="What counts as one draw for the guarantee; auto takes groups where a certify "
+            "group holds several images.  [default: auto]"
         ),
     ] = None,
     rule: Annotated[
         Literal["max_probability", "entropy", "margin", "patience", "fixed"],
-        typer.Option(help="What decides that an image may leave."),
+        typer.Option(help="What decides whether an image exits."),
     ] = "max_probability",
     thresholds: Annotated[
         Literal["per-exit", "shared", "geometric"] | None,
@@ -83,7 +83,9 @@ def calibrate(
     temperature: Annotated[bool, typer.Option(help="Fit a temperature for each exit.")] = True,
     cost: Annotated[
         Literal["macs", "ms"] | None,
-        typer.Option(help="What an exit costs; ms as evaluated here.  [default: as the goal]"),
+        typer.Option(
+            help="Unit of costs; ms needs times that `evaluate` measured.  [default: as the goal]"
+        ),
     ] = None,
     manifest: ManifestOption = None,
     precision: PrecisionOption = None,
@@ -96,13 +98,13 @@ def calibrate(
     """Find the exit policy for one goal and write `policy.json` into the run.
 
     Temperatures and thresholds come from the images with the role calibrate. A guarantee is
-    proven on those with the role certify: with probability 1 − delta it holds for new images from
-    the same source. If no policy keeps it, every image goes to the final exit, and it says so.
+    proven on images with the role certify: with probability 1 − delta it holds for new images from
+    the same source. If no policy keeps it, every image uses the final exit, and a warning says so.
 
     Example: `endoexit calibrate runs/nano --guarantee "disagreement<=0.05"`
     """
-    from endoexit.policy.candidates import RuleOptions
     from endoexit.policy.goals import make_goal
+    from endoexit.policy.options import RuleOptions
 
     goal = make_goal(
         max_ms=max_ms,
@@ -116,7 +118,9 @@ def calibrate(
         delta=delta,
         unit=unit,
     )
-    rules = RuleOptions(rule, thresholds, candidates, temperature)
+    rules = RuleOptions(
+        rule=rule, thresholds=thresholds, candidates=candidates, temperature_scaling=temperature
+    )
 
     from endoexit.artifacts.run import open_run
     from endoexit.data.manifest import read_manifest
@@ -126,113 +130,94 @@ def calibrate(
     output.warn_if_unfinished(run)
     subject = open_run(run)
     before = _promised(subject)
-    found = calibrate_run(
+    calibrated = calibrate_run(
         subject,
         goal,
         CalibrationOptions(rules, cost, precision, device, cache),
         manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
         track=progress,
     )
-    _print(output, found)
-    if before and not found.result.policy.promises:
-        output.warn(
-            f"the policy that was here before promised: {before}. This one promises nothing."
-        )
-    output.document(_document(found))
+    _print(output, calibrated)
+    if before and not calibrated.result.policy.promises:
+        output.warn(f"the policy before this one promised: {before}. This one promises nothing.")
+    output.document(_document(calibrated))
 
 
 def _promised(run: "Run") -> str:
-    """Return what the policy promises that stands in a run already; empty for nothing."""
+    """Return what the present policy of a run promises; empty for nothing."""
     from endoexit.errors import PolicyError
     from endoexit.policy import ExitPolicy
     from endoexit.runtime.session import POLICY
 
     try:
         policy = ExitPolicy.read(run.path / POLICY)
-    except PolicyError:  # none there, or one that nobody could use
+    except PolicyError:  # none there, or one that cannot be used
         return ""
     return (policy.goal or "") if policy.promises else ""
 
 
-def _print(output: Output, found: "Calibrated") -> None:
+def _print(output: Output, calibrated: "Calibrated") -> None:
     from endoexit.cli.tables import compact_table, paragraph
-    from endoexit.policy.search import FELL_BACK
 
-    result, policy = found.result, found.result.policy
+    result, policy = calibrated.result, calibrated.result.policy
     names = [*map(str, range(1, policy.num_exits)), "final"]
     timed = policy.deadline_ms is not None
     shares = ["–" if timed else f"{100 * share:.1f}" for share in result.expected.exit_shares]
-    words = [_leaves_when(policy, number) for number in range(1, policy.num_exits + 1)]
-    rows = zip(names, words, shares, strict=True)
+    rows = zip(names, policy.conditions(), shares, strict=True)
     output.say(paragraph(f"Goal: {policy.goal}"), "")
-    output.say(compact_table("Policy", ("exit", "leaves when", "share %"), rows, texts=2))
+    output.say(compact_table("Policy", ("exit", "images exit when", "share %"), rows, texts=2))
     fits = [
         (name, f"{fit.temperature:.3f}", _change(fit.nll), _change(fit.ece), _change(fit.auroc))
         for name, fit in zip(names, result.calibration, strict=True)
     ]
-    fit_columns = ("exit", "T", "NLL", "ECE", "AUROC of sureness")
+    fit_columns = ("exit", "T", "NLL", "ECE", "AUROC of confidence")
     output.say(compact_table("Temperatures, on calibrate: T = 1 > fitted", fit_columns, fits))
-    output.say(paragraph(_expected(found)), *map(paragraph, _promises(found)))
-    if policy.note == FELL_BACK:
+    output.say(paragraph(_expected(calibrated)), *map(paragraph, _promises(calibrated)))
+    if policy.note and policy.fell_back:
         output.warn(policy.note)
     elif policy.note:
         output.say(paragraph(policy.note))
-    output.say(f"Written: {found.path}", f"Next: endoexit evaluate {found.path.parent}")
-
-
-def _leaves_when(policy: "ExitPolicy", number: int) -> str:
-    if number == policy.num_exits:
-        return "always"
-    if policy.rule == "fixed":
-        return (
-            "always" if number == policy.exit else "out of time" if policy.deadline_ms else "never"
-        )
-    if policy.rule == "patience":
-        return f"{policy.patience} exits agree"
-    threshold = policy.thresholds[number - 1]
-    if threshold == 0:
-        return "always"
-    return "never" if threshold is None else f"{policy.rule} >= {threshold:.4f}"
+    path = calibrated.path
+    output.say(f"Written: {path}", f"Next: endoexit evaluate {path.parent}")
 
 
 def _change(pair: tuple[float, float] | None) -> str:
     return "–" if pair is None else f"{pair[0]:.3f} > {pair[1]:.3f}"
 
 
-def _expected(found: "Calibrated") -> str:
+def _expected(calibrated: "Calibrated") -> str:
     from endoexit.cli.tables import cost_in_words
 
-    expected, costs = found.result.expected, found.result.policy.costs
-    if costs is None or found.result.policy.deadline_ms is not None:
-        return "Who leaves where, and what an image costs, is up to the clock."
+    expected, policy = calibrated.result.expected, calibrated.result.policy
+    costs = policy.costs
+    if costs is None or policy.deadline_ms is not None:
+        return "The clock decides where images exit and what they cost."
     spent = cost_in_words(expected.cost, costs.values[-1], costs.unit)
     return f"On calibrate: accuracy {expected.accuracy:.1%}, mean cost {spent} ({costs.source})."
 
 
-def _promises(found: "Calibrated") -> list[str]:
+def _promises(calibrated: "Calibrated") -> list[str]:
     from endoexit.policy.promises import promise_words
 
-    promises = found.result.policy.promises
+    promises = calibrated.result.policy.promises
     lines = [f"Promise: {promise_words(promise)}." for promise in promises]
     if promises:
-        one = {"image": "each image", "group": "each group, with its mean loss"}
-        lines.append(f"Counted as one: {one[promises[0].unit]} ({promises[0].unit_reason}).")
+        draw = {"image": "each image", "group": "each group, with its mean loss"}
+        lines.append(f"Counted as one: {draw[promises[0].unit]} ({promises[0].unit_reason}).")
     return lines
 
 
-def _document(found: "Calibrated") -> dict[str, Any]:
+def _document(calibrated: "Calibrated") -> dict[str, Any]:
     from dataclasses import asdict
 
-    result = found.result
+    result = calibrated.result
     return {
         "policy": result.policy.model_dump(mode="json"),
         "expected": asdict(result.expected),
         "calibration": [asdict(exit_) for exit_ in result.calibration],
         "trials": [
             {
-                "thresholds": trial.policy.thresholds,
-                "patience": trial.policy.patience,
-                "exit": trial.policy.exit,
+                "rule": trial.rule.model_dump(mode="json"),
                 "passed": trial.passed,
                 "tests": [
                     {
@@ -247,5 +232,5 @@ def _document(found: "Calibrated") -> dict[str, Any]:
             }
             for trial in result.trials
         ],
-        "written": str(found.path),
+        "written": str(calibrated.path),
     }

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from endoexit.cli.tables import compact_table, cost_in_words, five_characters, paragraph
+from endoexit.cli.tables import compact_table, cost_in_words, paragraph
 from endoexit.errors import counted
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def main_table(found: "Evaluation") -> "Table":
         cells = [row.name, _interval(row.scores.accuracy, percent=True)]
         if found.timing:
             cells += [_ms(row), _ratio(row, baseline)]
-        cells += [five_characters(row.parameters / 1e6), five_characters(row.macs / 1e9)]
+        cells += [_significant(row.parameters / 1e6), _significant(row.macs / 1e9)]
         rows.append([*cells, MISSING if row.share is None else f"{100 * row.share:.1f}"])
     title = f"{found.run.model}: {len(found.images.paths)} {found.role} images"
     return compact_table(title, columns, rows)
@@ -124,11 +124,11 @@ def reference_table(row: "Row", adaptive: "Adaptive") -> "Table":
     timed = row.time is not None
     columns = ["rule", "accuracy % [95 % CI]", "adaptive minus it", *["ms"] * timed, "MACs\n(G)"]
     own = [row.name, _interval(row.scores.accuracy, percent=True), MISSING]
-    rows = [[*own, *[_ms(row)] * timed, five_characters(row.macs / 1e9)]]
+    rows = [[*own, *[_ms(row)] * timed, _significant(row.macs / 1e9)]]
     for name, other in (("oracle", adaptive.oracle), ("random", adaptive.random)):
         cells = [name, _interval(other.accuracy, percent=True), _points(other.gap)]
-        cells += [five_characters(other.ms)] if other.ms is not None else []
-        rows.append([*cells, five_characters(other.macs / 1e9)])
+        cells += [_significant(other.ms)] if other.ms is not None else []
+        rows.append([*cells, _significant(other.macs / 1e9)])
     return compact_table("What the same exits could do, accuracy in points", columns, rows)
 
 
@@ -139,8 +139,8 @@ def promise_table(adaptive: "Adaptive", role: str) -> "Table":
         ("promise", "here", "counted", "certify %", f"{role} % [95 % CI]"),
         (
             (
-                f"{shown.promise.risk} <= {shown.promise.tolerance:g}",
-                {True: "kept", False: "VIOLATED", None: MISSING}[shown.kept],
+                f"{shown.promise.risk.label} <= {shown.promise.risk.tolerance:g}",
+                {True: "kept", False: "VIOLATED", None: "nothing seen"}[shown.kept],
                 counted(shown.units, shown.promise.unit),
                 f"{100 * shown.promise.observed:.1f}",
                 _interval(shown.observed, percent=True),
@@ -154,15 +154,15 @@ def promise_table(adaptive: "Adaptive", role: str) -> "Table":
 def _about_policy(found: "Evaluation") -> Iterator[str]:
     """Yield the policy's goal beside what came of it; which promises are broken, how counted."""
     adaptive = found.adaptive
-    if adaptive is None or adaptive.policy["goal"] is None:
+    if adaptive is None or adaptive.policy.goal is None:
         return
     policy, accuracy = adaptive.policy, found.row("adaptive").scores.accuracy.value
-    if policy["costs"] is not None and policy["deadline_ms"] is None:
-        each = policy["costs"]["values"]
+    if policy.costs is not None and policy.deadline_ms is None:
+        each = policy.costs.values
         mean = sum(share * cost for share, cost in zip(adaptive.shares, each, strict=True))
-        spent = cost_in_words(mean, each[-1], policy["costs"]["unit"])
+        spent = cost_in_words(mean, each[-1], policy.costs.unit)
         yield (
-            f"Goal: {policy['goal']}. On these {found.role} images: accuracy {accuracy:.1%}, "
+            f"Goal: {policy.goal}. On these {found.role} images: accuracy {accuracy:.1%}, "
             f"mean cost {spent}."
         )
     if adaptive.promises:
@@ -171,18 +171,18 @@ def _about_policy(found: "Evaluation") -> Iterator[str]:
         yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {one}."
     for shown in adaptive.promises:
         if shown.kept is None:
-            yield f"{shown.promise.risk}: {shown.observed.reason}, so nothing is seen of it."
+            yield f"{shown.promise.risk.label}: {shown.observed.reason}, so nothing was seen."
         elif not shown.kept:
             yield _violation(shown, found.role)
-    if policy["note"]:
-        yield f"Of its calibration: {policy['note']}"
+    if policy.note:
+        yield f"From its calibration: {policy.note}"
 
 
 def _violation(shown: "PromiseShown", role: str) -> str:
     promise, interval = shown.promise, shown.observed.interval
-    chance = interval is None or interval.low <= promise.tolerance
+    chance = interval is None or interval.low <= promise.risk.tolerance
     return (
-        f"VIOLATED: {promise.risk} <= {promise.tolerance:g} was promised, the "
+        f"VIOLATED: {promise.risk.label} <= {promise.risk.tolerance:g} was promised, the "
         f"{counted(shown.units, f'{role} {promise.unit}')} show {shown.observed.value:.2%}. "
         + (
             "The interval reaches down to the promise, so chance may have done it."
@@ -245,11 +245,17 @@ def _number(estimate: "Estimate") -> str:
     return MISSING if estimate.value is None else f"{estimate.value:.3f}"
 
 
+def _significant(value: float) -> str:
+    from endoexit.evaluation.figures import significant
+
+    return significant(value)
+
+
 def _ms(row: "Row") -> str:
-    return MISSING if row.time is None else five_characters(row.time.ms)
+    return MISSING if row.time is None else _significant(row.time.ms)
 
 
 def _ratio(row: "Row", baseline: "Row") -> str:
     if row.time is None or baseline.time is None:
         return MISSING
-    return f"{row.time.ms / baseline.time.ms:.3f}"
+    return _significant(row.time.ms / baseline.time.ms)

@@ -72,7 +72,6 @@ def export(
 def _print(output: Output, exported: "Exported") -> None:
     from endoexit.cli.tables import compact_table, paragraph
     from endoexit.policy.promises import promise_words
-    from endoexit.policy.search import FELL_BACK
 
     bundle, config = exported.bundle, exported.bundle.config
     rows = [
@@ -93,7 +92,7 @@ def _print(output: Output, exported: "Exported") -> None:
         output.say(paragraph(f"Policy for {name}: {policy.goal}."))
         for promise in policy.promises:
             output.say(paragraph(f"Promise for {name}: {promise_words(promise)}."))
-        if policy.note == FELL_BACK:
+        if policy.fell_back and policy.note:
             output.warn(f"{name}: {policy.note}")
     if exported.without:
         output.warn(exported.without)

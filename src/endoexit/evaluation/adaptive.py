@@ -76,7 +76,7 @@ def describe(
 
     of_class = {name: data.labels == index for index, name in enumerate(logits.classes)}
     return Adaptive(
-        policy=decision.policy.model_dump(mode="json"),
+        policy=decision.policy,
         origin=decision.origin,
         exits=tuple(exits.tolist()),
         shares=decision.shares(),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from endoexit.artifacts.card import table_cell
 from endoexit.evaluation.document import Adaptive, Evaluation, Row
-from endoexit.evaluation.figures import MISSING, percent_with_interval
+from endoexit.evaluation.figures import MISSING, percent_with_interval, significant
 from endoexit.policy.promises import promise_words
 
 
@@ -49,8 +49,8 @@ def _row(row: Row) -> str:
         row.name,
         percent_with_interval(row.scores.accuracy),
         MISSING if ece is None else f"{ece:.3f}",
-        f"{row.macs / 1e9:.3g}",
-        MISSING if time is None else f"{time.ms:.3g}",
+        significant(row.macs / 1e9),
+        MISSING if time is None else significant(time.ms),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -58,7 +58,7 @@ def _row(row: Row) -> str:
 def _promises(adaptive: Adaptive, role: str) -> Iterator[str]:
     for shown in adaptive.promises:
         promise = shown.promise
-        verdict = {True: "kept", False: "VIOLATED", None: "nothing seen of it"}[shown.kept]
+        verdict = {True: "kept", False: "VIOLATED", None: "nothing seen"}[shown.kept]
         yield (
             f"- Promised: {promise_words(promise)}. On {role}: "
             f"{percent_with_interval(shown.observed)} % of {shown.units} {promise.unit}s, "

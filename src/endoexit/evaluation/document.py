@@ -8,6 +8,7 @@ from pydantic import Field
 from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
+from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -188,7 +189,7 @@ class Adaptive(Record):
     """The adaptive rule, who leaves where, and how good that is.
 
     Attributes:
-        policy: the exit policy, as in `policy.json`.
+        policy: Exit policy, as in `policy.json`.
         origin: where it comes from, in words.
         exits: (N,) the exit of each image, 1 to M.
         shares: (M,) of the images that leave at each exit.
@@ -198,7 +199,7 @@ class Adaptive(Record):
         random: the same shares at each exit, but drawn at random (its expectation).
     """
 
-    policy: dict[str, Any]
+    policy: ExitPolicy
     origin: str
     exits: tuple[int, ...]
     shares: tuple[Share, ...]

@@ -1,8 +1,22 @@
-"""One figure with its interval as text, the same in tables, cards and pages."""
+"""Figures as text, the same on the terminal, in the report and on model cards."""
+
+import math
 
 from endoexit.evaluation.document import Estimate
 
 MISSING = "–"
+
+
+def significant(value: float) -> str:
+    """Return a number with three significant digits and no exponent: `0.00412`, `0.353`, `517`.
+
+    Digits before the point are never rounded away: 1234.5 is `1234`.
+    """
+    rounded = float(f"{value:.3g}")
+    if not math.isfinite(rounded) or rounded == 0:
+        return f"{rounded:g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{value:.{digits}f}"
 
 
 def with_interval(
@@ -13,10 +27,10 @@ def with_interval(
     What rounds to zero from below has no minus.
 
     Args:
-        estimate: the figure; without an interval it stands alone.
-        digits: after the point.
-        factor: by which it is multiplied.
-        signed: positive numbers have their sign too.
+        estimate: The figure, with or without an interval.
+        digits: Number of digits after the point.
+        factor: What the figure is multiplied by.
+        signed: Whether positive numbers show their sign.
     """
     if estimate is None or estimate.value is None:
         return MISSING

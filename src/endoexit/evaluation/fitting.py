@@ -17,9 +17,9 @@ from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
 from endoexit.files import sha256_file
 from endoexit.machine import describe_machine
 from endoexit.models.cost import catalog_complexity
-from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.document import Costs
-from endoexit.policy.goals import Budget, CostLimit, Goal, Guarantee
+from endoexit.policy.goals import Goal, Guarantee
+from endoexit.policy.options import RuleOptions
 from endoexit.policy.search import DEFAULT_RULE, PolicyResult, find_policy
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY, computed_in, served_provenance
@@ -109,7 +109,7 @@ def find_run_policy(
         PolicyError: no policy meets the goal, certify is too small, or costs are missing.
         UsageError: an option that does not fit, or a class that does not exist.
     """
-    costs = costs or exit_costs(run, options.cost or natural_unit(goal), options)
+    costs = costs or exit_costs(run, options.cost or ("ms" if goal.about_time else "macs"), options)
     manifest = manifest or run.manifest()
     roles = ("calibrate", "certify") if isinstance(goal, Guarantee) else ("calibrate",)
     for role in roles:
@@ -125,7 +125,7 @@ def find_run_policy(
         options=options.rules,
     )
     served = served_provenance(run, logits[0].precision, manifest.sha256)
-    return replace(result, policy=result.policy.model_copy(update={"provenance": served}))
+    return replace(result, policy=result.policy.replaced(provenance=served))
 
 
 def _logits(
@@ -141,12 +141,6 @@ def _logits(
         out=options.out,
         track=track,
     )
-
-
-def natural_unit(goal: Goal) -> CostUnit:
-    """Return what a goal is about: milliseconds or, where it is about neither, multiply-adds."""
-    about_time = isinstance(goal, Budget) or (isinstance(goal, CostLimit) and goal.unit == "ms")
-    return "ms" if about_time else "macs"
 
 
 def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAULTS) -> Costs:

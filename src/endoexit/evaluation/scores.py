@@ -147,4 +147,4 @@ def _ratio(hits: int, trials: int, why_not: str) -> Estimate:
 
 def _with_note(found: Estimate, note: str | None) -> Estimate:
     reasons = [reason for reason in (found.reason, note) if reason]
-    return found.model_copy(update={"reason": "; ".join(reasons) or None})
+    return found.replaced(reason="; ".join(reasons) or None)

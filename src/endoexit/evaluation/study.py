@@ -201,7 +201,7 @@ def _decide(
         policy = threshold_policy(exits, threshold)
         origin = f"largest probability of at least {threshold:g}"
         return Decision(policy, origin, policy.assign(logits.logits))
-    origin = f"{POLICY}: {policy.goal or policy.rule}"
+    origin = f"{POLICY}: {policy.goal or policy.rule.kind}"
     if policy.deadline_ms is None:
         return Decision(policy, origin, policy.assign(logits.logits))
     if not options.timing:

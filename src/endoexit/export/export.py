@@ -170,7 +170,7 @@ class _Work:
         for number, (name, found) in enumerate(policies.items()):
             files[name] = POLICY if number == 0 else f"policy-{name}.json"
             found.write(self.folder / files[name])
-        config = bundle.config.model_copy(update={"policies": files})
+        config = bundle.config.replaced(policies=files)
         write_bundle_card(self.folder, config, policies, self.run.path)
         (self.folder / BUNDLE).unlink()
         return Exported(Bundle(self.folder, config), policies, without.strip())
@@ -220,7 +220,7 @@ class _Work:
             for pair in zip(before.logits, after.logits, strict=True)
         ]
         exits = tuple(
-            facts.model_copy(update={"accuracy_before": was, "accuracy": now})
+            facts.replaced(accuracy_before=was, accuracy=now)
             for facts, (was, now) in zip(bundle.config.exits, pairs, strict=True)
         )
         drops = [was - now for was, now in pairs]
@@ -232,4 +232,4 @@ class _Work:
                 f"{pairs[worst][0]:.1%}: export all the same with --accept-drop, or take another "
                 "--precision."
             )
-        return Bundle(bundle.path, bundle.config.model_copy(update={"exits": exits}))
+        return Bundle(bundle.path, bundle.config.replaced(exits=exits))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
@@ -12,15 +11,12 @@ from endoexit.evaluation.fitting import (
     CalibrationOptions,
     find_run_policy,
     measured_costs,
-    natural_unit,
     require_unseen,
 )
 from endoexit.evaluation.latency import measure_run
 from endoexit.images.cache import cache_images
 from endoexit.policy import ExitPolicy
-from endoexit.policy.candidates import RuleOptions
 from endoexit.policy.document import Costs, Request
-from endoexit.policy.goals import Goal, make_goal
 from endoexit.progress import Track
 from endoexit.runtime.session import POLICY, Floats
 
@@ -68,7 +64,6 @@ class RunPolicy:
             DataError: images that are needed are missing, or took part in training.
         """
         floats: Floats = "bf16" if name.endswith("bf16") else "f32"
-        request: dict[str, Any] = self.request.model_dump()
         if self.manifest.has("certify"):
             require_unseen(self.run, self.manifest.cohort("certify"))
         costs = None
@@ -76,10 +71,8 @@ class RunPolicy:
             costs = self._times(bundle, floats, threads=threads, cache=cache, track=track)
         return find_run_policy(
             bundle,
-            make_goal(**request["goal"]),
-            CalibrationOptions(
-                RuleOptions(**request["rules"]), precision=floats, cache=cache, out=scratch
-            ),
+            self.request.goal,
+            CalibrationOptions(self.request.rules, precision=floats, cache=cache, out=scratch),
             manifest=self.manifest,
             costs=costs,
             track=track,
@@ -148,6 +141,4 @@ def read_run_policy(run: Run, manifest: Manifest | None) -> RunPolicy | None:
 def _unit(policy: ExitPolicy, request: Request) -> str:
     if policy.costs is not None:
         return policy.costs.unit
-    asked: dict[str, Any] = request.model_dump()["goal"]
-    goal: Goal = make_goal(**asked)
-    return natural_unit(goal)
+    return "ms" if request.goal.about_time else "macs"

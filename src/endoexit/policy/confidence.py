@@ -1,7 +1,7 @@
 """Confidences: one number in [0, 1] from the softmax of one exit."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,16 @@ from endoexit.errors import PolicyError, unknown_name
 
 ConfidenceName = Literal["max_probability", "entropy", "margin"]
 CONFIDENCES: tuple[ConfidenceName, ...] = get_args(ConfidenceName)
+CONFIDENCE_WORDS: dict[ConfidenceName, str] = {
+    "max_probability": "largest probability",
+    "entropy": "1 - normalised entropy",
+    "margin": "margin of the two largest probabilities",
+}
+
+
+def is_confidence(name: str) -> TypeGuard[ConfidenceName]:
+    """Tell whether a name is that of a confidence."""
+    return name in CONFIDENCES
 
 
 def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:

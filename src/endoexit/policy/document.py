@@ -1,28 +1,36 @@
-"""What `policy.json` keeps beside the decision: costs, the front, promises, provenance."""
+"""What `policy.json` holds besides the rule: costs, the front, promises, provenance."""
 
 import itertools
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from endoexit.documents import Record
 from endoexit.errors import PolicyError
+from endoexit.policy.goals import CostUnit, Goal, Unit
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.risks import Risk, split_label
+from endoexit.policy.rules.catalog import StoredRule
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 
 
 class Costs(Record):
-    """What it costs to leave at each exit, everything before it included.
+    """What an image costs that exits at each exit, with all the work before it.
 
     Attributes:
-        values: (M,) positive and not falling.
-        unit: milliseconds of an image, multiply-adds of an image, or a share of the whole network.
-        source: how and where they were measured.
+        values: Costs (M,), positive and not falling.
+        unit: Unit of the costs: milliseconds or multiply-adds of an image, or a share of the
+            whole network.
+        source: Description of how and where they were measured.
+
+    Raises:
+        PolicyError: the costs fall from one exit to the next.
     """
 
     values: tuple[Annotated[float, Field(gt=0.0)], ...]
-    unit: Literal["ms", "macs", "relative"]
+    unit: CostUnit
     source: str
 
     @model_validator(mode="after")
@@ -39,23 +47,23 @@ class Request(Record):
     """What was asked for, so that it can be asked again at another numeric precision.
 
     Attributes:
-        goal: the options of `endoexit.policy.goals.make_goal`.
-        rules: the fields of `endoexit.policy.candidates.RuleOptions`.
+        goal: Goal of the policy.
+        rules: Options that say which policies were tried.
     """
 
-    goal: dict[str, float | str | tuple[str, ...]]
-    rules: dict[str, str | int | bool | None]
+    goal: Goal
+    rules: RuleOptions
 
 
 class Provenance(Record):
     """What a policy was fitted for.
 
     Attributes:
-        weights_sha256: hash of the weights file.
-        preprocessing: fingerprint of the preprocessing.
-        precision: numeric precision and backend of the logits, such as "torch-f32".
-        classes: names, in the order of the logits.
-        manifest_sha256: hash of the manifest with the calibrate and certify roles.
+        weights_sha256: Hash of the weights file.
+        preprocessing: Fingerprint of the preprocessing.
+        precision: Numeric precision and backend of the logits, such as "torch-f32".
+        classes: Names in the order of the logits.
+        manifest_sha256: Hash of the manifest with the calibrate and certify roles.
     """
 
     weights_sha256: str
@@ -77,23 +85,19 @@ class Provenance(Record):
 
 
 class FrontPoint(Record):
-    """One candidate that no cheaper one beats, as it did on the calibrate role.
+    """One candidate that no cheaper one beats, with its figures on the calibrate role.
 
     Attributes:
-        thresholds: (M − 1,), empty when the rule takes none.
-        patience: for the rule `patience`.
-        exit: for the rule `fixed`.
-        cost: mean cost of an image, in the unit of the costs.
-        score: what was to be kept high: accuracy, or how far the risks lie below their tolerances,
-            in standard errors.
-        accuracy: share of right answers.
-        exit_shares: (M,) share of images that leave at each exit.
-        p_value: the largest over the risks on certify, for a policy that was tested there.
+        rule: Rule with its numbers.
+        cost: Mean cost of an image, in the unit of the costs.
+        score: What was to be kept high: accuracy, or how far the risks lie below their
+            tolerances, in standard errors.
+        accuracy: Share of right answers.
+        exit_shares: Share (M,) of the images that exit at each exit.
+        p_value: Largest p-value over the risks on certify, for a policy that was tested there.
     """
 
-    thresholds: tuple[Share | None, ...] = ()
-    patience: int | None = None
-    exit: int | None = None
+    rule: StoredRule
     cost: float
     score: float
     accuracy: Share
@@ -102,26 +106,36 @@ class FrontPoint(Record):
 
 
 class Promise(Record):
-    """One guarantee: with probability 1 − delta over the certify images, risk <= tolerance.
+    """One guarantee: with probability 1 − delta over the certify images, the risk is small.
 
     Attributes:
-        risk: its name, such as "disagreement" or "missed[polyp]".
-        tolerance: ε.
-        delta: δ.
-        images: how many independent certify images (or groups) it rests on.
-        unit: what counts as one: an image, or a group with its mean loss.
-        unit_reason: why that counts as one, in words.
-        observed: mean loss on them.
-        p_value: of the hypothesis risk > ε.
-        method: how the p-value was computed.
+        risk: Risk with its tolerance ε.
+        delta: Chance that the promise fails, δ.
+        images: Number of independent certify images (or groups) that it rests on.
+        unit: What counts as one: an image, or a group with its mean loss.
+        unit_reason: Reason why that counts as one, in words.
+        observed: Mean loss on certify.
+        p_value: p-value of the hypothesis "risk > ε".
+        method: How the p-value was computed; "by construction" for the final exit, which needs no
+            test because it is what the risks are measured against.
     """
 
-    risk: str
-    tolerance: float
+    risk: Risk
     delta: float
     images: Count
-    unit: Literal["image", "group"] = "image"
+    unit: Unit = "image"
     unit_reason: str | None = None
     observed: float
     p_value: Share
     method: Literal["exact binomial", "betting", "by construction"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_first_format(cls, value: Any) -> Any:
+        """Read the risk of the first release, which wrote its label and its tolerance apart."""
+        if not isinstance(value, dict) or not isinstance(value.get("risk"), str):
+            return value
+        name, of_class = split_label(value["risk"])
+        risk = {"name": name, "tolerance": value.get("tolerance"), "of_class": of_class}
+        others = {key: field for key, field in value.items() if key not in ("risk", "tolerance")}
+        return others | {"risk": risk}

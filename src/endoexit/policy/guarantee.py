@@ -13,17 +13,15 @@ from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError
 from endoexit.policy.document import Promise
+from endoexit.policy.goals import Unit, UnitChoice
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.pvalues import betting_p_value, binomial_p_value, smallest_sample
 from endoexit.policy.risks import LossTable, Risk
+from endoexit.policy.rules.base import Rule
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable
 
-Unit = Literal["image", "group"]
-UnitChoice = Literal["auto", "image", "group"]
-
-# Rungs from "nobody leaves early" up to the front's safest point.
+# Rungs from "no image exits early" up to the front's safest point.
 LADDER_STEPS = 8
 
 
@@ -32,11 +30,11 @@ class RiskTest:
     """One risk of one policy on certify.
 
     Attributes:
-        risk: which.
-        images: how many independent units (images, or groups) the test rests on.
-        observed: mean loss.
-        p_value: of "risk > ε".
-        method: how it was computed.
+        risk: Risk that was tested.
+        images: Number of independent units (images, or groups) that the test rests on.
+        observed: Mean loss.
+        p_value: p-value of "risk > ε".
+        method: How the p-value was computed.
     """
 
     risk: Risk
@@ -48,11 +46,22 @@ class RiskTest:
 
 @dataclass(frozen=True)
 class Trial:
-    """One policy of the test sequence; it passed when every p-value was at most δ."""
+    """One rule of the test sequence.
 
-    policy: ExitPolicy
+    Attributes:
+        rule: Rule that was tested.
+        tests: One test for each risk.
+        passed: Whether every p-value was at most δ.
+    """
+
+    rule: Rule
     tests: tuple[RiskTest, ...]
     passed: bool
+
+    @property
+    def p_value(self) -> float:
+        """Largest p-value over the risks."""
+        return max(test.p_value for test in self.tests)
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,12 @@ class Certified:
     """The end of a test sequence.
 
     Attributes:
-        policy: the cheapest that passed, or None.
-        promises: what holds for it with probability 1 − δ, all at once; empty for None.
-        trials: every policy that was tested, in order; only the last can have failed.
+        rule: Cheapest rule that passed, or None.
+        promises: What holds for it with probability 1 − δ, all at once; empty for None.
+        trials: Every rule that was tested, in order; only the last can have failed.
     """
 
-    policy: ExitPolicy | None
+    rule: Rule | None
     promises: tuple[Promise, ...]
     trials: tuple[Trial, ...]
 
@@ -95,10 +104,10 @@ def measure_risk(
     """Test one risk of one assignment of images to exits.
 
     Args:
-        table: the risk on certify.
-        exits: (N,) exit of each image, 1-based.
-        groups: (N,) whole numbers: each group then counts as one unit with its mean loss; None
-            counts images.
+        table: Losses of the risk on certify.
+        exits: Exit (N,) of each image, 1-based.
+        groups: Group (N,) of each image as a whole number: each group then counts as one unit
+            with its mean loss; None counts images.
     """
     losses = unit_losses(table, exits, groups)
     exact = table.risk.binary and groups is None
@@ -133,7 +142,7 @@ def require_enough(
     """Refuse a certify cohort on which not even zero losses would prove the risk small.
 
     Raises:
-        PolicyError: says how many would do.
+        PolicyError: the cohort is too small; the message says how many would do.
     """
     for table in tables:
         risk = table.risk
@@ -154,9 +163,9 @@ class Counting:
     """What counts as one independent draw of a cohort.
 
     Attributes:
-        unit: an image, or a group with its mean loss.
-        groups: (N,) group of each image as a whole number; None where images count.
-        reason: why this unit, in words.
+        unit: An image, or a group with its mean loss.
+        groups: Group (N,) of each image as a whole number; None where images count.
+        reason: Reason for this unit, in words.
     """
 
     unit: Unit
@@ -180,37 +189,37 @@ def counting(choice: UnitChoice, data: LogitSet) -> Counting:
         if groups < data.num_images:
             reason = f"the {data.num_images} {data.name} images come from {groups} groups"
             return Counting("group", numbers, reason)
-        return Counting("image", None, f"every {data.name} image is a group of its own")
+        return Counting("image", None, f"no two {data.name} images are of one group")
     reason = "asked for" if choice == "image" else f"the {data.name} images have no groups"
     return Counting("image", None, reason)
 
 
 def certify_sequence(
-    sequence: Sequence[ExitPolicy],
+    sequence: Sequence[Rule],
     table: ExitTable,
     losses: Sequence[LossTable],
     delta: float,
     groups: NDArray[np.int64] | None = None,
 ) -> Certified:
-    """Test policies in the given order until one fails; the last that passed is chosen.
+    """Test rules in the given order until one fails; the last that passed is chosen.
 
-    A policy passes when its largest p-value over the risks is at most δ. Because the order was
-    fixed beforehand, the chance that the chosen policy breaks any of its risks is at most δ
-    whatever the number of policies (fixed sequence testing).
+    A rule passes when its largest p-value over the risks is at most δ. Because the order was
+    fixed beforehand, the chance that the chosen rule breaks any of its risks is at most δ,
+    whatever the number of rules (fixed sequence testing).
 
     Args:
-        sequence: from safest to cheapest, fixed without looking at certify.
-        table: the certify cohort.
-        losses: one table for each risk, on certify.
-        delta: δ.
-        groups: see `measure_risk`.
+        sequence: Rules from safest to cheapest, fixed without looking at certify.
+        table: The certify cohort.
+        losses: One table for each risk, on certify.
+        delta: Chance that the guarantee fails, δ.
+        groups: What counts as one unit; see `measure_risk`.
     """
     trials: list[Trial] = []
-    for policy in sequence:
-        exits = table.exits(policy)
+    for rule in sequence:
+        exits = rule.exits(table)
         tests = tuple(measure_risk(risk, exits, groups) for risk in losses)
         passed = max(test.p_value for test in tests) <= delta
-        trials.append(Trial(policy, tests, passed))
+        trials.append(Trial(rule, tests, passed))
         if not passed:
             break
     chosen = [trial for trial in trials if trial.passed]
@@ -219,8 +228,7 @@ def certify_sequence(
     last = chosen[-1]
     promises = tuple(
         Promise(
-            risk=test.risk.label,
-            tolerance=test.risk.tolerance,
+            risk=test.risk,
             delta=delta,
             images=test.images,
             unit="image" if groups is None else "group",
@@ -230,7 +238,7 @@ def certify_sequence(
         )
         for test in last.tests
     )
-    return Certified(last.policy, promises, tuple(trials))
+    return Certified(last.rule, promises, tuple(trials))
 
 
 def kept_by_construction(
@@ -238,8 +246,7 @@ def kept_by_construction(
 ) -> Promise:
     """Return the promise of the final exit, whose losses against itself are zero."""
     return Promise(
-        risk=table.risk.label,
-        tolerance=table.risk.tolerance,
+        risk=table.risk,
         delta=delta,
         images=_units(table, groups),
         unit="image" if groups is None else "group",

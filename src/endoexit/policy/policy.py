@@ -7,56 +7,52 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from endoexit.documents import Record
-from endoexit.errors import PolicyError
+from endoexit.documents import Record, all_faults
+from endoexit.errors import PolicyError, UsageError
 from endoexit.files import refuse_lfs_pointer, write_text
-from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, confidence, softmax
+from endoexit.policy.confidence import ConfidenceName, softmax
 from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance, Request
+from endoexit.policy.first_format import current_form
+from endoexit.policy.rules.catalog import StoredRule
+from endoexit.policy.rules.fixed import FixedRule
+from endoexit.policy.rules.patience import PatienceRule
+from endoexit.policy.rules.threshold import ThresholdRule
 
-Rule = Literal["max_probability", "entropy", "margin", "patience", "fixed"]
-Threshold = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 Temperature = Annotated[float, Field(gt=0.0, strict=True)]
 
 MAX_POLICY_BYTES = 64 * 2**20
 
 
 class ExitPolicy(Record):
-    """Decides at which exit each image leaves.
+    """Decides at which exit each image exits.
 
-    The rules `max_probability`, `entropy` and `margin` let an image leave at exit k when its
-    confidence there reaches `thresholds[k - 1]`; None means that nobody leaves at that exit.
-    `patience` lets it leave when that many consecutive exits gave the same label (PABEE, Zhou et
-    al. 2020); `fixed` sends everyone to `exit`. Exit M takes whoever is left. With `deadline_ms`
-    the clock decides as well: out of time, the answer is that of the last exit that finished
-    (the engine keeps the time).
+    The rule decides at the exits 1 to M − 1 (see `endoexit.policy.rules`). Every image that has
+    not exited before exits at M. With `deadline_ms` the clock decides as well: out of time, the
+    answer is that of the last exit that finished (the engine keeps the time).
 
     Attributes:
-        rule: the kind of decision.
-        num_exits: M.
-        temperatures: (M,) softmax temperature of each exit.
-        thresholds: (M − 1,) for the confidence rules, empty for the others.
-        patience: exits that must agree, 2 to M; for the rule `patience` only.
-        exit: 1 to M; for the rule `fixed` only.
-        deadline_ms: milliseconds an image may take, if the clock decides as well.
-        provenance: what the policy was fitted for; None for a policy typed by hand.
-        goal: what was asked for, in words.
-        request: the same as options; None for a policy typed by hand.
-        promises: the guarantees that hold for this policy.
-        note: what a reader must know, such as why nothing was promised.
-        costs: what leaving at each exit costs.
-        front: the candidates that were not beaten, cheapest first.
+        format: Version of the document.
+        rule: Kind of decision, with its numbers.
+        num_exits: Number of exits, M.
+        temperatures: Softmax temperature (M,) of each exit.
+        deadline_ms: Milliseconds that an image may take, if the clock decides as well.
+        provenance: What the policy was fitted for; None for a policy typed by hand.
+        goal: What was asked for, in words.
+        request: What was asked for; None for a policy typed by hand.
+        promises: Guarantees that hold for this policy.
+        note: What a reader must know, such as why nothing was promised. Text to show; the facts
+            are in `fell_back` and in the promises.
+        costs: What an image costs at each exit.
+        front: Candidates that no cheaper one beats, cheapest first.
 
     Raises:
-        PolicyError: any field that does not fit; the message names it.
+        PolicyError: a field that does not fit; the message names it.
     """
 
-    format: Literal["endoexit-policy-1"] = "endoexit-policy-1"
-    rule: Rule
+    format: Literal["endoexit-policy-2"] = "endoexit-policy-2"
+    rule: StoredRule
     num_exits: Annotated[int, Field(ge=1)]
     temperatures: tuple[Temperature, ...]
-    thresholds: tuple[Threshold | None, ...] = ()
-    patience: int | None = None
-    exit: int | None = None
     deadline_ms: Annotated[float, Field(gt=0.0)] | None = None
     provenance: Provenance | None = None
     goal: str | None = None
@@ -69,39 +65,43 @@ class ExitPolicy(Record):
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Turn what pydantic found into one PolicyError."""
+        """Read older formats, and turn what pydantic finds into one PolicyError."""
         try:
-            policy = handler(value)
+            policy = handler(current_form(value))
         except ValidationError as error:
-            raise PolicyError(_describe(error)) from error
-        policy._check_rule()
+            raise PolicyError(
+                f"not a valid exit policy: {all_faults(error)}. Correct it, or calibrate again."
+            ) from error
+        except UsageError as error:  # a goal, a risk or an option that words its faults itself
+            raise PolicyError(
+                f"not a valid exit policy: {error} Correct it, or calibrate again."
+            ) from error
+        policy._require_fit()
         return policy
 
-    def _check_rule(self) -> None:
-        exits = self.num_exits
-        early = exits - 1 if self.rule in CONFIDENCES else 0
-        wrong = []
-        if len(self.temperatures) != exits:
-            wrong.append(f"{len(self.temperatures)} temperatures for {exits} exits")
-        if len(self.thresholds) != early:
-            wrong.append(
-                f"{len(self.thresholds)} thresholds, but the rule {self.rule} with {exits} exits "
-                f"takes {early}"
-            )
-        wrong += _misplaced("patience", self.patience, self.rule == "patience", (2, exits))
-        wrong += _misplaced("exit", self.exit, self.rule == "fixed", (1, exits))
-        if self.costs is not None and len(self.costs.values) != exits:
-            wrong.append(f"{len(self.costs.values)} costs for {exits} exits")
-        if wrong:
-            raise PolicyError(f"the exit policy does not fit: {'; '.join(wrong)}. Make it again.")
+    def _require_fit(self) -> None:
+        faults = self.rule.faults(self.num_exits)
+        if len(self.temperatures) != self.num_exits:
+            faults.append(f"{len(self.temperatures)} temperatures for {self.num_exits} exits")
+        if self.costs is not None and len(self.costs.values) != self.num_exits:
+            faults.append(f"{len(self.costs.values)} costs for {self.num_exits} exits")
+        if faults:
+            raise PolicyError(f"the exit policy does not fit: {'; '.join(faults)}. Make it again.")
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether no early exit could be proven safe, so that all images use the final exit."""
+        return bool(self.promises) and all(
+            promise.method == "by construction" for promise in self.promises
+        )
 
     def leaves(self, exit_number: int, logits: ArrayLike, previous: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which images leave at this exit.
+        """Tell which images exit at an exit.
 
         Args:
-            exit_number: k, 1 to M.
-            logits: (B, C) of exit k, for the images that are still in.
-            previous: (B, k − 1) labels (class indices) that the earlier exits gave them.
+            exit_number: Number of the exit k, 1 to M.
+            logits: Logits (B, C) of exit k, of the images that have not exited yet.
+            previous: Labels (B, k − 1), class indices, that the earlier exits gave them.
 
         Returns:
             Shape (B,); all True at exit M.
@@ -114,26 +114,19 @@ class ExitPolicy(Record):
         if earlier.shape != (len(scores), exit_number - 1):
             raise PolicyError(
                 f"exit {exit_number} of {len(scores)} images needs the earlier labels as "
-                f"({len(scores)}, {exit_number - 1}), got {earlier.shape}."
+                f"({len(scores)}, {exit_number - 1}), got {earlier.shape}: give one label for "
+                "each image and earlier exit."
             )
         if exit_number == self.num_exits:
             return np.ones(len(scores), dtype=np.bool_)
-        if self.rule == "fixed":
-            return np.full(len(scores), exit_number == self.exit, dtype=np.bool_)
-        if self.rule == "patience":
-            assert self.patience is not None  # noqa: S101  (checked when the policy was made)
-            return _agreed(scores.argmax(axis=1), earlier, self.patience)
-        threshold = self.thresholds[exit_number - 1]
-        if threshold is None:
-            return np.zeros(len(scores), dtype=np.bool_)
-        values = confidence(scores, self.rule, self.temperatures[exit_number - 1])
-        return np.asarray(values >= threshold)
+        temperature = self.temperatures[exit_number - 1]
+        return self.rule.decide(exit_number, scores, earlier, temperature)
 
     def assign(self, logits: ArrayLike) -> NDArray[np.int64]:
-        """Return the exit, 1 to M, at which each image leaves.
+        """Return the exit, 1 to M, at which each image exits.
 
         Args:
-            logits: (M, N, C), all exits of all images.
+            logits: Logits (M, N, C), all exits of all images.
 
         Raises:
             PolicyError: shapes that do not fit, logits not finite.
@@ -144,15 +137,23 @@ class ExitPolicy(Record):
                 f"logits have shape {scores.shape}: a policy for {self.num_exits} exits needs "
                 f"({self.num_exits}, images, classes)."
             )
-        labels = scores.argmax(axis=2)
-        exits = np.full(scores.shape[1], self.num_exits, dtype=np.int64)
-        inside = np.arange(scores.shape[1])
-        for number in range(1, self.num_exits):
-            earlier = labels[: number - 1, inside].T
-            leaving = self.leaves(number, scores[number - 1, inside], earlier)
-            exits[inside[leaving]] = number
-            inside = inside[~leaving]
-        return exits
+        return self.rule.assign(scores, self.temperatures)
+
+    def conditions(self) -> tuple[str, ...]:
+        """Return for each exit (M,) in words when an image exits there."""
+        words, ended = [], False
+        for number in range(1, self.num_exits + 1):
+            condition = number == self.num_exits or self.rule.condition(number)
+            if ended or condition is False:
+                in_time = "never"
+            else:
+                in_time = "always" if condition is True else condition
+            clock = self.deadline_ms is not None and not ended and condition is not True
+            if clock:
+                in_time = "out of time" if condition is False else f"{in_time}, or out of time"
+            words.append(in_time)
+            ended = ended or condition is True
+        return tuple(words)
 
     def probabilities(self, exit_number: int, logits: ArrayLike) -> NDArray[np.float64]:
         """Return the class probabilities (B, C) of exit k at its temperature.
@@ -176,7 +177,7 @@ class ExitPolicy(Record):
         return scores
 
     def require_served_as(self, served: Provenance) -> None:
-        """Refuse to serve anything but what the policy was fitted for.
+        """Refuse to serve anything except what the policy was fitted for.
 
         A policy typed by hand (no provenance, no promise) may serve any network.
 
@@ -211,7 +212,9 @@ class ExitPolicy(Record):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise PolicyError(_describe(error)) from error
+            raise PolicyError(
+                f"not a valid exit policy: {all_faults(error)}. Correct it, or calibrate again."
+            ) from error
 
     def write(self, path: Path) -> None:
         """Write `policy.json`, whole or not at all."""
@@ -240,60 +243,29 @@ class ExitPolicy(Record):
             raise PolicyError(f"{path}: {error}") from error
 
 
-def _misplaced(name: str, value: int | None, wanted: bool, span: tuple[int, int]) -> list[str]:
-    if wanted and (value is None or not span[0] <= value <= span[1]):
-        return [f"{name} must be {span[0]} to {span[1]}, got {value}"]
-    if not wanted and value is not None:
-        return [f"{name} is not an option of this rule"]
-    return []
-
-
-def _agreed(labels: NDArray[np.int64], earlier: NDArray[Any], patience: int) -> NDArray[np.bool_]:
-    """Tell where the last `patience` exits, this one included, gave the same label."""
-    if earlier.shape[1] < patience - 1:
-        return np.zeros(len(labels), dtype=np.bool_)
-    recent = earlier[:, earlier.shape[1] - (patience - 1) :]
-    return np.asarray((recent == labels[:, None]).all(axis=1))
-
-
-def _describe(error: ValidationError) -> str:
-    faults = []
-    for fault in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in fault["loc"]) or "policy"
-        faults.append(f"{where}: {fault['msg']} (got {str(fault['input'])[:60]})")
-    return f"not a valid exit policy: {'; '.join(faults)}. Correct it, or calibrate again."
-
-
 def threshold_policy(
     num_exits: int, threshold: float, rule: ConfidenceName = "max_probability"
 ) -> ExitPolicy:
     """Return the policy of one shared threshold typed by hand, temperatures 1."""
     return ExitPolicy(
-        rule=rule,
+        rule=ThresholdRule(kind=rule, thresholds=(threshold,) * (num_exits - 1)),
         num_exits=num_exits,
         temperatures=(1.0,) * num_exits,
-        thresholds=(threshold,) * (num_exits - 1),
     )
 
 
 def fixed_exit(num_exits: int, k: int) -> ExitPolicy:
     """Return the policy that sends every image to exit `k` (1 to M), temperatures 1."""
-    return ExitPolicy(rule="fixed", num_exits=num_exits, temperatures=(1.0,) * num_exits, exit=k)
+    return ExitPolicy(rule=FixedRule(exit=k), num_exits=num_exits, temperatures=(1.0,) * num_exits)
 
 
 def patience_policy(num_exits: int, patience: int) -> ExitPolicy:
     """Return the policy that waits until `patience` consecutive exits agree, temperatures 1."""
     return ExitPolicy(
-        rule="patience", num_exits=num_exits, temperatures=(1.0,) * num_exits, patience=patience
+        rule=PatienceRule(patience=patience), num_exits=num_exits, temperatures=(1.0,) * num_exits
     )
 
 
 def deadline_policy(num_exits: int, deadline_ms: float) -> ExitPolicy:
-    """Return the "anytime" policy: go on until the time is up, answer with the last exit done."""
-    return ExitPolicy(
-        rule="fixed",
-        num_exits=num_exits,
-        temperatures=(1.0,) * num_exits,
-        exit=num_exits,
-        deadline_ms=deadline_ms,
-    )
+    """Return the "anytime" policy: continue until the time is up, answer with the last exit."""
+    return fixed_exit(num_exits, num_exits).replaced(deadline_ms=deadline_ms)

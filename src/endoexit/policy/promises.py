@@ -1,4 +1,4 @@
-"""The promises of a policy: in words, and beside what another cohort, such as test, shows."""
+"""The promises of a policy: in words, and what another cohort, such as test, shows of them."""
 
 from dataclasses import dataclass
 
@@ -9,29 +9,32 @@ from endoexit.policy.document import Promise
 from endoexit.policy.guarantee import group_numbers, unit_losses
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.risks import Risk, loss_table, parse_risk
+from endoexit.policy.risks import Risk, loss_table
 
 
 @dataclass(frozen=True, eq=False)
 class PromiseCheck:
-    """A promise beside what another cohort shows, in the unit that it was made in.
+    """A promise and what another cohort shows of it, in the unit that it was made in.
 
     Attributes:
-        promise: what was promised.
-        risk: what it is about.
-        losses: (n,) loss of each image, or mean loss of each group, that the risk is a mean over;
+        promise: What was promised.
+        losses: Loss (n,) of each image, or mean loss of each group, that the risk is a mean over;
             empty where the cohort has none.
-        groups: (n,) who belongs together, as whole numbers.
+        groups: Group (n,) of each of them, as whole numbers.
     """
 
     promise: Promise
-    risk: Risk
     losses: NDArray[np.float64]
     groups: NDArray[np.int64]
 
     @property
+    def risk(self) -> Risk:
+        """Risk that the promise is about."""
+        return self.promise.risk
+
+    @property
     def images(self) -> int:
-        """Images (or groups) that the risk is a mean over."""
+        """Number of images (or groups) that the risk is a mean over."""
         return len(self.losses)
 
     @property
@@ -47,19 +50,20 @@ class PromiseCheck:
         the promise is broken.
         """
         observed = self.observed
-        return None if observed is None else observed <= self.promise.tolerance
+        return None if observed is None else observed <= self.risk.tolerance
 
 
 def promise_words(promise: Promise) -> str:
     """Return a promise in words: how much of which risk, how sure, and what that rests on."""
     proof: str = promise.method
-    if promise.method != "by construction":  # else nothing was tested on anybody
+    if promise.method != "by construction":  # nothing was tested then
         proof = (
             f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "
             f"p = {promise.p_value:.2g}, {promise.method}"
         )
+    risk = promise.risk
     return (
-        f"{promise.risk} <= {promise.tolerance:g} on new {promise.unit}s, with probability "
+        f"{risk.label} <= {risk.tolerance:g} on new {promise.unit}s, with probability "
         f"{1 - promise.delta:g} ({proof})"
     )
 
@@ -70,9 +74,9 @@ def check_promises(
     """Return what a cohort, such as test, shows of each promise of a policy.
 
     Args:
-        policy: with its promises.
-        data: logits of the cohort.
-        classes: names in the order of the logits.
+        policy: Policy with its promises.
+        data: Logits of the cohort.
+        classes: Names in the order of the logits.
 
     Raises:
         PolicyError: a promise counts groups, and the cohort has none.
@@ -85,13 +89,12 @@ def check_promises(
 def _check(
     promise: Promise, data: LogitSet, classes: tuple[str, ...], exits: NDArray[np.int64]
 ) -> PromiseCheck:
-    risk = parse_risk(f"{promise.risk}<={promise.tolerance!r}")
+    risk = promise.risk
     if risk.of_class in classes and not (data.labels == classes.index(risk.of_class)).any():
-        nobody = np.empty(0)
-        return PromiseCheck(promise, risk, nobody, nobody.astype(np.int64))
+        return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
     table = loss_table(risk, data, classes)
     if promise.unit == "group":
         losses = unit_losses(table, exits, group_numbers(data))
-        return PromiseCheck(promise, risk, losses, np.arange(len(losses)))
+        return PromiseCheck(promise, losses, np.arange(len(losses)))
     members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
-    return PromiseCheck(promise, risk, unit_losses(table, exits, None), members[table.counted])
+    return PromiseCheck(promise, unit_losses(table, exits, None), members[table.counted])

@@ -1,12 +1,14 @@
-"""Losses of leaving early, measured against the network's own final exit."""
+"""Risks: what is lost when images exit early, measured against the network's final exit."""
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
+from endoexit.documents import Asked
 from endoexit.errors import PolicyError, UsageError, unknown_name
 from endoexit.policy.logits import LogitSet
 
@@ -16,46 +18,49 @@ RISKS: tuple[RiskName, ...] = get_args(RiskName)
 _PATTERN = re.compile(r"\s*(\w+)\s*(?:\[(.+)\])?\s*<=\s*([0-9.eE+-]+)\s*")
 
 
-@dataclass(frozen=True)
-class Risk:
+class Risk(Asked):
     """A mean loss that must stay under a tolerance.
 
-    - `disagreement`: 1 where the answer differs from the final exit's.
-    - `accuracy_loss`: 1 where the answer is wrong and the final exit right, −1 the other way
-      round: its mean is the accuracy given up.
+    - `disagreement`: 1 where the answer differs from the final exit's answer.
+    - `accuracy_loss`: 1 where the answer is wrong and the final exit right, −1 where the answer
+      is right and the final exit wrong. Its mean is the accuracy that is given up.
     - `missed[class]`: of the images of that class, 1 where the final exit names the class and the
-      answer does not. What the early exits find in addition is not set against it.
+      answer does not. Images that only an early exit names right do not make up for it.
 
     The first two can be restricted to the images of one class as well.
 
     Attributes:
-        name: one of `RISKS`.
-        tolerance: ε, between 0 and 1.
-        of_class: name of the class that it is restricted to.
+        name: Name of the loss, one of `RISKS`.
+        tolerance: Largest mean loss that is accepted, ε, between 0 and 1.
+        of_class: Name of the class that the risk is restricted to; None for all images.
+
+    Raises:
+        UsageError: an unknown loss, a tolerance outside (0, 1), `missed` without a class.
     """
 
     name: RiskName
     tolerance: float
     of_class: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.name not in RISKS:
-            raise unknown_name("risk", self.name, RISKS)
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if not 0.0 < self.tolerance < 1.0:
             raise UsageError(
-                f"the tolerance of {self.label} must lie between 0 and 1, got {self.tolerance}."
+                f"the tolerance of {self.label} must lie between 0 and 1, got {self.tolerance}: "
+                "0.02 means 2 %."
             )
         if self.name == "missed" and self.of_class is None:
             raise UsageError('missed needs a class, such as "missed[polyp]<=0.01".')
+        return self
 
     @property
     def label(self) -> str:
-        """Return the name with its class, such as "missed[polyp]"."""
+        """Name with its class, such as "missed[polyp]"."""
         return self.name if self.of_class is None else f"{self.name}[{self.of_class}]"
 
     @property
     def binary(self) -> bool:
-        """Tell whether the loss of an image is 0 or 1 (otherwise −1, 0 or 1)."""
+        """Whether the loss of an image is 0 or 1 (otherwise −1, 0 or 1)."""
         return self.name != "accuracy_loss"
 
     def __str__(self) -> str:
@@ -63,7 +68,7 @@ class Risk:
 
 
 def parse_risk(text: str) -> Risk:
-    """Read a risk such as "disagreement<=0.02" or "missed[polyp]<=0.01".
+    """Read a risk that a user typed, such as "disagreement<=0.02" or "missed[polyp]<=0.01".
 
     Raises:
         UsageError: not of this form, unknown risk, tolerance outside (0, 1).
@@ -81,7 +86,13 @@ def parse_risk(text: str) -> Risk:
         )
     if name not in RISKS:
         raise unknown_name("risk", name, RISKS)
-    return Risk(name, value, of_class)
+    return Risk(name=name, tolerance=value, of_class=of_class)
+
+
+def split_label(label: str) -> tuple[str, str | None]:
+    """Return the name and the class of a label such as "missed[polyp]"; see `Risk.label`."""
+    name, bracket, rest = label.partition("[")
+    return name, rest.removesuffix("]") if bracket else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +100,9 @@ class LossTable:
     """One risk on one cohort.
 
     Attributes:
-        risk: which.
-        losses: (M, N) loss of image n if it leaves at exit k; 0 outside the class.
-        counted: (N,) images that the risk is a mean over.
+        risk: Risk that the losses belong to.
+        losses: Loss (M, N) of image n if it exits at exit k; 0 outside the class.
+        counted: Mask (N,) of the images that the risk is a mean over.
     """
 
     risk: Risk
@@ -100,17 +111,17 @@ class LossTable:
 
     @property
     def num_images(self) -> int:
-        """Images that the mean is over."""
+        """Number of images that the mean is over."""
         return int(self.counted.sum())
 
     def of(self, exits: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the losses (n,) of the counted images when they leave at `exits` (N,)."""
+        """Return the losses (n,) of the counted images when they exit at `exits` (N,)."""
         losses = self.losses[exits - 1, np.arange(len(exits))]
         return losses[self.counted].astype(np.float64)
 
 
 def loss_table(risk: Risk, data: LogitSet, classes: tuple[str, ...]) -> LossTable:
-    """Return the losses of leaving at each exit.
+    """Return what is lost when images exit at each exit.
 
     Raises:
         UsageError: the class does not exist.
@@ -129,7 +140,7 @@ def loss_table(risk: Risk, data: LogitSet, classes: tuple[str, ...]) -> LossTabl
         if not counted.any():
             raise PolicyError(
                 f"{data.name} has no image of class {risk.of_class!r}, so nothing can be said "
-                f"about {risk.label}: give the role some with `endoexit split`."
+                f"about {risk.label}: give the role images of it with `endoexit split`."
             )
     if risk.name == "disagreement":
         losses = (data.predictions != data.predictions[-1]).astype(np.float32)

@@ -1,15 +1,15 @@
 """From logits and a goal to a policy: fit on calibrate, prove on certify, say what holds."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError, UsageError
-from endoexit.policy.budget import budgeted_policy
-from endoexit.policy.candidates import Candidate, RuleOptions, front_of, ladder
-from endoexit.policy.confidence import CONFIDENCES
-from endoexit.policy.document import Costs, FrontPoint, Request
+from endoexit.policy.choice import choose, limit_in
+from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, is_confidence
+from endoexit.policy.document import Costs, FrontPoint, Promise, Request
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
@@ -18,9 +18,6 @@ from endoexit.policy.goals import (
     CostLimit,
     Goal,
     Guarantee,
-    choose,
-    goal_options,
-    limit_in,
 )
 from endoexit.policy.guarantee import (
     LADDER_STEPS,
@@ -32,8 +29,12 @@ from endoexit.policy.guarantee import (
     risk_score,
 )
 from endoexit.policy.logits import LogitSet, require_disjoint
-from endoexit.policy.policy import ExitPolicy, deadline_policy, fixed_exit
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.risks import loss_table
+from endoexit.policy.rules.base import Candidate, Rule
+from endoexit.policy.rules.catalog import RULES
+from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable, Outcome
 from endoexit.policy.temperature import ExitCalibration, describe_calibration, fit_temperatures
@@ -41,9 +42,30 @@ from endoexit.policy.temperature import ExitCalibration, describe_calibration, f
 DEFAULT_RULE = RuleOptions()
 UNPROVEN = "Met on calibrate, where it was chosen; nothing is promised for new images."
 FELL_BACK = (
-    "No policy that leaves early could be proven to keep the guarantee: every image goes to the "
-    "final exit, which keeps it by construction."
+    "No policy with early exits could be proven to keep the guarantee: every image uses the final "
+    "exit, which keeps it by construction."
 )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A rule for a goal, and what the policy keeps of the search.
+
+    Attributes:
+        rule: Rule with its numbers.
+        front: Candidates that no cheaper one beats.
+        deadline_ms: Milliseconds that an image may take, if the clock decides.
+        promises: Guarantees that hold.
+        note: What a reader must know.
+        trials: Test sequence on certify.
+    """
+
+    rule: Rule
+    front: tuple[FrontPoint, ...] = ()
+    deadline_ms: float | None = None
+    promises: tuple[Promise, ...] = ()
+    note: str | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,10 +73,10 @@ class PolicyResult:
     """A policy and how it came about.
 
     Attributes:
-        policy: with its goal, costs, front and promises; what `policy.json` holds.
-        expected: what it did on calibrate: an optimistic figure, because it was chosen there.
-        calibration: each exit before and after temperature scaling.
-        trials: the test sequence on certify, for a guarantee.
+        policy: Policy with its goal, costs, front and promises; what `policy.json` holds.
+        expected: Figures of the policy on calibrate; optimistic, because it was chosen there.
+        calibration: Figures of each exit before and after temperature scaling.
+        trials: Test sequence on certify, for a guarantee.
     """
 
     policy: ExitPolicy
@@ -79,12 +101,12 @@ def find_policy(
     calibrate need not hold elsewhere, and the note of the policy says so.
 
     Args:
-        goal: see `goals.make_goal`.
-        calibrate: logits of the calibrate role.
-        costs: of leaving at each exit.
-        classes: names in the order of the logits.
-        certify: logits of the certify role; for a guarantee.
-        options: which policies are tried.
+        goal: What is asked for; see `goals.make_goal`.
+        calibrate: Logits of the calibrate role.
+        costs: What an image costs at each exit.
+        classes: Names in the order of the logits.
+        certify: Logits of the certify role; for a guarantee.
+        options: Which policies are tried.
 
     Raises:
         PolicyError: data, costs and goal do not fit each other; no policy meets the goal; certify
@@ -94,24 +116,38 @@ def find_policy(
     _require_fit(calibrate, costs, classes)
     scaling = options.temperature_scaling
     temperatures = fit_temperatures(calibrate) if scaling else (1.0,) * calibrate.num_exits
-    table = ExitTable(calibrate, options.rule, temperatures, costs.values)
-    trials: tuple[Trial, ...] = ()
+    table = ExitTable(calibrate, temperatures, costs.values)
     if isinstance(goal, Guarantee):
-        policy, trials = _guaranteed(goal, table, certify, classes, options)
+        chosen = _guaranteed(goal, table, certify, classes, options)
     elif isinstance(goal, Anytime):
-        policy = _anytime(goal, table, options)
+        chosen = _anytime(goal, table, options)
     elif isinstance(goal, Budget):
-        policy = _budgeted(goal, table, costs, options)
+        chosen = _budgeted(goal, table, costs, options)
     else:
-        policy = _chosen(goal, table, costs, options)
-    ranked = options.rule if options.rule in CONFIDENCES else "max_probability"
-    asked = Request(goal=goal_options(goal), rules=asdict(options))
-    return PolicyResult(
-        policy=policy.model_copy(update={"goal": str(goal), "request": asked, "costs": costs}),
-        expected=table.outcome(table.exits(policy)),
-        calibration=describe_calibration(calibrate, temperatures, ranked),
-        trials=trials,
+        chosen = _cheapest_or_best(goal, table, costs, options)
+    policy = ExitPolicy(
+        rule=chosen.rule,
+        num_exits=calibrate.num_exits,
+        temperatures=temperatures,
+        deadline_ms=chosen.deadline_ms,
+        goal=str(goal),
+        request=Request(goal=goal, rules=options),
+        promises=chosen.promises,
+        note=chosen.note,
+        costs=costs,
+        front=chosen.front,
     )
+    return PolicyResult(
+        policy=policy,
+        expected=table.outcome(policy.rule.exits(table)),
+        calibration=describe_calibration(calibrate, temperatures, _ranked_by(options)),
+        trials=chosen.trials,
+    )
+
+
+def _ranked_by(options: RuleOptions) -> ConfidenceName:
+    """Return the confidence whose ranking is described: that of the rule, where it has one."""
+    return options.rule if is_confidence(options.rule) else "max_probability"
 
 
 def _require_fit(calibrate: LogitSet, costs: Costs, classes: tuple[str, ...]) -> None:
@@ -130,36 +166,44 @@ def _require_fit(calibrate: LogitSet, costs: Costs, classes: tuple[str, ...]) ->
         )
 
 
-def _anytime(goal: Anytime, table: ExitTable, options: RuleOptions) -> ExitPolicy:
+def _anytime(goal: Anytime, table: ExitTable, options: RuleOptions) -> _Chosen:
     if options != RuleOptions(temperature_scaling=options.temperature_scaling):
-        raise UsageError("with a deadline the clock decides: leave rule and thresholds out.")
-    policy = deadline_policy(table.data.num_exits, goal.deadline_ms)
-    return policy.model_copy(update={"temperatures": table.temperatures})
+        raise UsageError("with a deadline the clock decides: omit rule and thresholds.")
+    return _Chosen(FixedRule(exit=table.data.num_exits), deadline_ms=goal.deadline_ms)
 
 
-def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions) -> ExitPolicy:
-    if options.rule not in CONFIDENCES or options.thresholds not in (None, "geometric"):
+def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions) -> _Chosen:
+    if not is_confidence(options.rule) or options.thresholds not in (None, "geometric"):
         raise UsageError(
-            "a budget takes geometric thresholds on a confidence: leave thresholds out and use "
+            "a budget takes geometric thresholds on a confidence: omit thresholds and use "
             f"one of {', '.join(CONFIDENCES)}."
         )
     limit = limit_in(goal, costs)
-    front = front_of(table, replace(options, thresholds="geometric"), *_accuracy(table))
-    points = tuple(_point(candidate, table) for candidate in front)
-    policy = budgeted_policy(table, limit)
-    return policy.model_copy(update={"front": points, "note": UNPROVEN})
+    options = options.replaced(thresholds="geometric")
+    kind = RULES[options.rule]
+    front = _points(kind.front(table, options, *_accuracy(table)), table)
+    rules = kind.tried(table, options)[::-1]
+    spent = [table.outcome(rule.exits(table)).cost for rule in rules]
+    fitting = [index for index, cost in enumerate(spent) if cost <= limit]
+    if not fitting:
+        raise PolicyError(
+            f"the budget allows {limit:.4g} for an image, but exiting at exit 1 alone costs "
+            f"{min(spent):.4g}: allow more, send fewer images, or use a smaller network."
+        )
+    dearest = max(fitting, key=lambda index: spent[index])
+    return _Chosen(rules[dearest], front, note=UNPROVEN)
 
 
-def _chosen(
+def _cheapest_or_best(
     goal: CostLimit | AccuracyFloor | AccuracyDrop,
     table: ExitTable,
     costs: Costs,
     options: RuleOptions,
-) -> ExitPolicy:
-    front = front_of(table, options, *_accuracy(table))
-    points = tuple(_point(candidate, table) for candidate in front)
-    index = choose(goal, points, costs, table.data.final_accuracy)
-    return front[index].policy.model_copy(update={"front": points, "note": UNPROVEN})
+) -> _Chosen:
+    candidates = RULES[options.rule].front(table, options, *_accuracy(table))
+    front = _points(candidates, table)
+    index = choose(goal, front, costs, table.data.final_accuracy)
+    return _Chosen(candidates[index].rule, front, note=UNPROVEN)
 
 
 def _guaranteed(
@@ -168,7 +212,7 @@ def _guaranteed(
     certify: LogitSet | None,
     classes: tuple[str, ...],
     options: RuleOptions,
-) -> tuple[ExitPolicy, tuple[Trial, ...]]:
+) -> _Chosen:
     if certify is None:
         raise PolicyError(
             "a guarantee needs a certify role, which nothing else has looked at: "
@@ -180,27 +224,23 @@ def _guaranteed(
     losses = [loss_table(risk, certify, classes) for risk in goal.risks]
     require_enough(losses, goal.delta, groups)
     scored = risk_score([loss_table(risk, table.data, classes) for risk in goal.risks])
-    front = front_of(table, options, *scored)
-    rungs = ladder(table, options, front[-1], LADDER_STEPS)
-    sequence = [*rungs, *(candidate.policy for candidate in reversed(front))]
-    fresh = replace(table, data=certify)
+    kind = RULES[options.rule]
+    candidates = kind.front(table, options, *scored)
+    rungs = kind.ladder(table, options, candidates[-1], LADDER_STEPS)
+    sequence = [*rungs, *(candidate.rule for candidate in reversed(candidates))]
+    fresh = ExitTable(certify, table.temperatures, table.costs)
     certified = certify_sequence(sequence, fresh, losses, goal.delta, groups)
-    tested = [max(test.p_value for test in trial.tests) for trial in certified.trials]
-    p_values = dict(enumerate(tested[len(rungs) :]))
-    points = tuple(
-        _point(candidate, table, p_values.get(len(front) - 1 - place))
-        for place, candidate in enumerate(front)
-    )
-    policy, promises = certified.policy, certified.promises
-    note = _dependence(certify) if groups is None else None
-    if policy is None or (table.exits(policy) == table.data.num_exits).all():
-        policy, note = fixed_exit(table.data.num_exits, table.data.num_exits), FELL_BACK
-        policy = policy.model_copy(update={"temperatures": table.temperatures})
+    tested = [trial.p_value for trial in certified.trials[len(rungs) :]]
+    untested = [None] * (len(candidates) - len(tested))
+    front = _points(candidates, table, [*untested, *reversed(tested)])
+    rule, promises, note = certified.rule, certified.promises, None
+    if rule is None or (rule.exits(table) == table.data.num_exits).all():
+        rule, note = FixedRule(exit=table.data.num_exits), FELL_BACK
         promises = tuple(kept_by_construction(loss, goal.delta, groups) for loss in losses)
-    reason = {"unit_reason": counted.reason}
-    promises = tuple(promise.model_copy(update=reason) for promise in promises)
-    update = {"front": points, "promises": promises, "note": note}
-    return policy.model_copy(update=update), certified.trials
+    elif groups is None:
+        note = _dependence(certify)
+    promises = tuple(promise.replaced(unit_reason=counted.reason) for promise in promises)
+    return _Chosen(rule, front, promises=promises, note=note, trials=certified.trials)
 
 
 def _dependence(certify: LogitSet) -> str | None:
@@ -222,16 +262,24 @@ def _accuracy(table: ExitTable) -> tuple[NDArray[np.float32], Scores]:
     return right, lambda totals: np.asarray(totals[0] / table.data.num_images)
 
 
-def _point(candidate: Candidate, table: ExitTable, p_value: float | None = None) -> FrontPoint:
-    policy = candidate.policy
-    seen = table.outcome(table.exits(policy))
-    return FrontPoint(
-        thresholds=policy.thresholds,
-        patience=policy.patience,
-        exit=policy.exit,
-        cost=candidate.cost,
-        score=candidate.score,
-        accuracy=seen.accuracy,
-        exit_shares=seen.exit_shares,
-        p_value=p_value,
-    )
+def _points(
+    candidates: Sequence[Candidate],
+    table: ExitTable,
+    p_values: Sequence[float | None] | None = None,
+) -> tuple[FrontPoint, ...]:
+    """Return candidates with what they do on calibrate."""
+    tested = p_values or [None] * len(candidates)
+    points = []
+    for candidate, p_value in zip(candidates, tested, strict=True):
+        expected = table.outcome(candidate.rule.exits(table))
+        points.append(
+            FrontPoint(
+                rule=candidate.rule,
+                cost=candidate.cost,
+                score=candidate.score,
+                accuracy=expected.accuracy,
+                exit_shares=expected.exit_shares,
+                p_value=p_value,
+            )
+        )
+    return tuple(points)

@@ -2,7 +2,7 @@
 
 Two classes. An image has a difficulty d, drawn from a grid. Exit k's margin for the true class
 (its logit minus the other's) is normal with mean `slope_k · (1 − d) + floor_k` and a standard
-deviation; given d the exits are independent. So the chance to leave at an exit, right or wrong,
+deviation; given d the exits are independent. So the chance to exit at an exit, right or wrong,
 is a normal distribution function, and every risk and cost is a finite sum over d.
 """
 
@@ -19,6 +19,8 @@ from endoexit.policy.goals import Guarantee
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.risks import RiskName
+from endoexit.policy.rules.fixed import FixedRule
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.search import find_policy
 
 CLASSES = ("other", "finding")
@@ -42,12 +44,12 @@ class SimulatedExits:
     """A network of M exits on two classes.
 
     Attributes:
-        slopes: (M,) how much easier an easy image is.
-        floors: (M,) mean margin of the hardest image.
-        deviations: (M,) standard deviation of the margin.
-        costs: (M,) of leaving at each exit.
-        prevalence: share of class "finding".
-        difficulties: grid size of d.
+        slopes: Gain of the mean margin (M,) from the hardest image to the easiest.
+        floors: Mean margin (M,) of the hardest image.
+        deviations: Standard deviation (M,) of the margin.
+        costs: Cost (M,) of an image that exits at each exit.
+        prevalence: Share of class "finding".
+        difficulties: Number of grid points of d.
     """
 
     slopes: tuple[float, ...] = (5.0, 6.5, 8.0)
@@ -74,20 +76,21 @@ class SimulatedExits:
 
     def truth(self, policy: ExitPolicy) -> Truth:
         """Return what a policy with the rule `max_probability`, or a fixed exit, really does."""
-        if policy.rule == "fixed":
-            at = policy.exit
-            cuts = [0.0 if k == at else np.inf for k in range(1, policy.num_exits)]
-        else:
+        rule = policy.rule
+        if isinstance(rule, FixedRule):
+            cuts = [0.0 if k == rule.exit else np.inf for k in range(1, policy.num_exits)]
+        elif isinstance(rule, ThresholdRule) and rule.kind == "max_probability":
+            pairs = zip(rule.thresholds, policy.temperatures, strict=False)
             cuts = [
                 np.inf if threshold is None else max(0.0, temperature * float(logit(threshold)))
-                for threshold, temperature in zip(
-                    policy.thresholds, policy.temperatures, strict=False
-                )
+                for threshold, temperature in pairs
             ]
+        else:
+            raise ValueError(f"the truth is known for max_probability and fixed, not {rule.kind}")
         return self._truth([np.asarray(cut) for cut in cuts])
 
     def _truth(self, cuts: list[NDArray[np.float64]]) -> Truth:
-        """Return the truth where exit k keeps images with |margin| under `cuts[k]`.
+        """Return the truth where images with |margin| under `cuts[k]` continue after exit k.
 
         Args:
             cuts: M − 1 arrays of shapes that broadcast.
@@ -116,7 +119,7 @@ class SimulatedExits:
     def best_cost(self, risk: RiskName, tolerance: float, steps: int = 240) -> float:
         """Return the least cost of any thresholds whose true risk is at most the tolerance.
 
-        Found on a grid of `steps` thresholds per exit, "nobody leaves" among them.
+        The search runs on a grid of `steps` thresholds per exit; "no image exits" is one of them.
         """
         grid = np.append(np.linspace(0.0, 8.0, steps - 1), np.inf)
         early = len(self.costs) - 1
@@ -134,16 +137,16 @@ class Repetitions:
     """What the guarantee did over many repetitions of calibrate and certify.
 
     Attributes:
-        risk: which, such as "missed[finding]".
-        tolerance: ε.
-        delta: δ.
-        images: in calibrate, and again in certify.
-        repetitions: how many.
-        violations: share of repetitions whose policy has a true risk above ε.
-        naive_violations: the same for the cheapest policy that kept ε on calibrate, untested.
-        fallbacks: share that ended with "final exit always".
-        saving: mean true share of the cost that the policies save.
-        best_saving: what the best thresholds save, knowing the truth.
+        risk: Label of the risk, such as "missed[finding]".
+        tolerance: Largest risk that is accepted, ε.
+        delta: Chance that the guarantee fails, δ.
+        images: Number of images in calibrate, and again in certify.
+        repetitions: Number of repetitions.
+        violations: Share of repetitions whose policy has a true risk above ε.
+        naive_violations: The same share for the cheapest policy that kept ε on calibrate, untested.
+        fallbacks: Share of repetitions that ended with "final exit always".
+        saving: Mean true share of the cost that the policies save.
+        best_saving: Share that the best thresholds save, with the truth known.
     """
 
     risk: str
@@ -173,35 +176,30 @@ def repeat_guarantee(
     """Draw calibrate and certify again and again, and hold each policy against the truth.
 
     Args:
-        network: what is drawn from.
-        goal: a guarantee of one risk.
-        images: in each of the two cohorts.
-        repetitions: how many.
-        seed: of the draws; repetition i is the same for every goal.
+        network: Simulated network that images are drawn from.
+        goal: Guarantee of one risk.
+        images: Number of images in each of the two cohorts.
+        repetitions: Number of repetitions.
+        seed: Random seed of the draws; repetition i is the same for every goal.
     """
     (risk,) = goal.risks
     costs = Costs(values=network.costs, unit="relative", source="simulated")
     broken, naive, fallbacks, saved = 0, 0, 0, 0.0
     for repetition in range(repetitions):
         generator = np.random.default_rng((seed, images, repetition))
-        found = find_policy(
+        policy = find_policy(
             goal,
             calibrate=network.draw(images, generator, "calibrate"),
             certify=network.draw(images, generator, "certify"),
             costs=costs,
             classes=CLASSES,
         ).policy
-        truth = network.truth(found)
+        truth = network.truth(policy)
         broken += bool(truth.risks[risk.name] > risk.tolerance)
-        fallbacks += found.rule == "fixed"
+        fallbacks += policy.fell_back
         saved += float(1.0 - truth.cost / network.costs[-1])
-        kept = next(point for point in found.front if point.score >= 0.0)
-        cheapest = ExitPolicy(
-            rule="max_probability",
-            num_exits=found.num_exits,
-            temperatures=found.temperatures,
-            thresholds=kept.thresholds,
-        )
+        kept = next(point for point in policy.front if point.score >= 0.0)
+        cheapest = policy.replaced(rule=kept.rule, promises=())
         naive += bool(network.truth(cheapest).risks[risk.name] > risk.tolerance)
     best = network.best_cost(risk.name, risk.tolerance)
     return Repetitions(

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from endoexit.artifacts.bundle import Bundle, Source, results_folder
-from endoexit.errors import UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.policy import ExitPolicy, threshold_policy
-from endoexit.policy.candidates import RuleOptions
-from endoexit.policy.goals import make_goal
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.report.material import Step
 from endoexit.report.words import in_print
 
@@ -55,7 +54,7 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
     if evaluation.role != "test":
         words += ["--role", evaluation.role]
     if evaluation.adaptive is not None:
-        threshold = _shared_threshold(ExitPolicy.model_validate(evaluation.adaptive.policy))
+        threshold = _shared_threshold(evaluation.adaptive.policy)
         words += [] if threshold is None else ["--threshold", repr(threshold)]
     if evaluation.twin is not None:
         words += ["--against", TWIN]
@@ -71,18 +70,14 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
 
 def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
     """Return the command that finds a policy again; None where nobody kept what was asked for."""
-    from endoexit.evaluation.fitting import natural_unit  # noqa: PLC0415  (it needs torch)
-
     if policy.request is None:
         return None
-    asked = policy.request.goal
-    try:
-        natural = natural_unit(make_goal(**asked))  # type: ignore[arg-type]
-        rules = RuleOptions(**policy.request.rules)  # type: ignore[arg-type]
-    except (TypeError, UsageError):  # edited by hand
-        return None
-    words = ["calibrate", str(source.path), *_options(asked), *_rules(rules)]
-    if policy.costs is not None and policy.costs.unit not in (natural, "relative"):
+    goal, rules = policy.request.goal, policy.request.rules
+    words = ["calibrate", str(source.path), *_options(goal.options()), *_rules(rules)]
+    if policy.costs is not None and policy.costs.unit not in (
+        "ms" if goal.about_time else "macs",
+        "relative",
+    ):
         words += ["--cost", policy.costs.unit]
     if policy.provenance is not None:
         if _needs_manifest(source, policy.provenance.manifest_sha256):
@@ -100,10 +95,8 @@ def report_command(path: Path, named: Mapping[str, Path | None]) -> str:
 def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:
     command = calibrate_command(source, policy)
     if command is None:
-        why = "an older version of endoexit made it and did not keep its command"
-        if policy.request is not None:
-            why = "the options kept in it are none of `endoexit calibrate`"
         goal = in_print(policy.goal or "")
+        why = "an older version of endoexit made it and did not keep its command"
         return Step(None, f"policy.json: {why}. It was calibrated for the goal: {goal}.")
     fitted = policy.provenance.manifest_sha256 if policy.provenance else None
     other = f"; {_of_manifest(fitted)}" if fitted and _needs_manifest(source, fitted) else ""
@@ -133,9 +126,10 @@ def _precision(source: Source, computed: str) -> list[str]:
 
 def _shared_threshold(policy: ExitPolicy) -> float | None:
     """Return the threshold of a policy that `--threshold` makes; None for any other."""
-    if not policy.thresholds or policy.thresholds[0] is None:
+    rule = policy.rule
+    if not isinstance(rule, ThresholdRule) or not rule.thresholds or rule.thresholds[0] is None:
         return None
-    threshold = policy.thresholds[0]
+    threshold = rule.thresholds[0]
     return threshold if policy == threshold_policy(policy.num_exits, threshold) else None
 
 

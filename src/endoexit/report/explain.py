@@ -10,6 +10,7 @@ from endoexit.artifacts.bundle import open_source
 from endoexit.errors import ImageError, UsageError
 from endoexit.files import replacing, write_text
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
 from endoexit.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
@@ -148,6 +149,7 @@ def explain(
         source=source,
         entries=[(card, _probabilities(source, card)) for card in cards],
         failed=failed,
+        synthetic={_name(path) for path in paths if _is_synthetic(path)},
         clock=by_the_clock(source.policy),
         unseen=source.network.reason if isinstance(source.network, Absent) else "",
     )
@@ -201,6 +203,11 @@ def _title(source: Explainable, left_at: int | None, predicted: Sequence[int]) -
 def _name(path: Path) -> str:
     """Return a path as text, also where its bytes are not UTF-8."""
     return str(path).encode("utf-8", "replace").decode("utf-8")
+
+
+def _is_synthetic(path: Path) -> bool:
+    """Tell whether an image is in a folder that endoexit rendered."""
+    return any(is_phantom(folder) for folder in path.absolute().parents)
 
 
 def _probabilities(source: Explainable, card: Card) -> Table:

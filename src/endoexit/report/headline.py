@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from endoexit.errors import counted
 from endoexit.evaluation.document import Estimate, PromiseShown, Time
-from endoexit.evaluation.figures import percent_with_interval
+from endoexit.evaluation.figures import percent_with_interval, significant
 from endoexit.report.material import Material
-from endoexit.report.words import in_print, percent, points, significant
+from endoexit.report.words import in_print, percent, points
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class Tile:
     """One figure of the headline.
 
     Attributes:
-        label: what it is.
-        value: the figure.
-        detail: what it must be read with.
-        warn: it is bad news.
+        label: Name of the figure.
+        value: Figure itself, as text.
+        detail: Interval and what else the figure must be read with.
+        warn: Whether it is bad news.
     """
 
     label: str
@@ -51,7 +51,7 @@ def headline(material: Material) -> list[Tile]:
     evaluation = material.evaluation
     final, answers = evaluation.row("final"), evaluation.row(material.answers)
     if evaluation.adaptive is None:
-        macs = f"{final.macs / 1e9:.3g} G multiply-adds"
+        macs = f"{significant(final.macs / 1e9)} G multiply-adds"
         time = f"{significant(final.time.ms)} ms, " if final.time else ""
         return [
             Tile(
@@ -75,8 +75,8 @@ def headline(material: Material) -> list[Tile]:
         Tile(
             "multiply-adds of an image",
             _saved(answers.macs, final.macs),
-            f"{answers.macs / 1e9:.3g} G under the policy, {final.macs / 1e9:.3g} G to the final "
-            "exit",
+            f"{significant(answers.macs / 1e9)} G under the policy, "
+            f"{significant(final.macs / 1e9)} G to the final exit",
         )
     )
     tiles += [_promise(shown, evaluation.role) for shown in evaluation.adaptive.promises]
@@ -118,9 +118,9 @@ def _saved(cost: float, whole: float) -> str:
 
 def _promise(shown: PromiseShown, role: str) -> Tile:
     promise = shown.promise
-    label = f"promise: {promise.risk} ≤ {promise.tolerance:g}"
+    label = f"promise: {promise.risk.label} ≤ {promise.risk.tolerance:g}"
     if shown.kept is None:
-        return Tile(label, "not seen", f"{role} has no image that it is about")
+        return Tile(label, "nothing seen", f"the promise is about none of the {role} images")
     return Tile(
         label,
         "kept" if shown.kept else "VIOLATED",

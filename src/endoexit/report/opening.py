@@ -115,7 +115,7 @@ def _check_lengths(file: Path, found: Evaluation) -> None:
 
 
 def _policy(found: Evaluation) -> ExitPolicy | None:
-    return None if found.adaptive is None else ExitPolicy.model_validate(found.adaptive.policy)
+    return None if found.adaptive is None else found.adaptive.policy
 
 
 def _policy_changed(run: Source, found: Evaluation, evaluated: ExitPolicy | None) -> bool:

@@ -10,11 +10,11 @@ from endoexit.errors import counted
 from endoexit.evaluation.document import FALLING
 from endoexit.report.classes import row_title
 from endoexit.report.material import Absent, Material
-from endoexit.report.words import by_the_clock, some
+from endoexit.report.words import by_the_clock, in_print, some
 
 
 def licence(material: Material) -> str:
-    """Return what is known of the terms of the images; commands stand between backticks."""
+    """Return what is known of the terms of the images; commands are between backticks."""
     if material.synthetic:
         return (
             "The images are a phantom: rendered by endoexit itself, of no patient. They are free "
@@ -26,14 +26,14 @@ def licence(material: Material) -> str:
         "them, or the weights."
     )
     if isinstance(split, Absent):
-        return f"Nothing here says under which terms the images stand. {check}"
+        return f"The terms of the images are not known here. {check}"
     terms, origin = (_text(split.get(name)) for name in (LICENCE, SOURCE))
     came = f" The images come from: {origin}" if origin else ""
     if terms:
         return terms + came
     file = sidecar_path(material.path / MANIFEST)
     return (
-        f"The manifest does not say under which terms the images stand. {check} To have them named "
+        f"The manifest does not give the terms of the images. {check} To have them named "
         f'here, write `"{LICENCE}": "…"` into `{file}`; for a new manifest '
         f"`endoexit split FOLDER --licence TEXT` does it.{came}"
     )
@@ -54,7 +54,7 @@ def cautions(material: Material) -> Iterator[str]:
             f"evaluated one; run `endoexit evaluate {material.path}` for the other."
         )
     if material.policy is not None and material.policy.note:
-        yield f"Of the policy’s calibration: {material.policy.note}"
+        yield f"From the policy’s calibration: {material.policy.note}"
     if evaluation.times_fall:
         yield FALLING
     images = len(evaluation.images.paths)
@@ -85,7 +85,7 @@ def absent_classes(material: Material) -> str | None:
 
 
 def unused_exits(material: Material) -> str | None:
-    """Return which exits nobody takes."""
+    """Return which exits no image takes."""
     adaptive = material.evaluation.adaptive
     if adaptive is None:
         return None
@@ -94,37 +94,23 @@ def unused_exits(material: Material) -> str | None:
         for number, share in enumerate(adaptive.shares, start=1)
         if share == 0
     ]
-    return f"Nobody leaves at {some(names, 8)}." if names else None
+    return f"No image exits at {some(names, 8)}." if names else None
 
 
 def policy_rule(material: Material) -> list[str]:
-    """Return, for each exit, when an image leaves there."""
+    """Return, for each exit, when an image exits there."""
     policy = material.policy
     if policy is None:
         return []
-    clock = by_the_clock(policy)
-    if policy.rule == "fixed":
-        number = policy.exit or policy.num_exits
-        if not clock:
-            return [f"All images leave at {material.exit_name(number)}."]
-        ends = f"Nobody goes on after {material.exit_name(number)}."
-        return clock if number == policy.num_exits else [*clock, ends]
-    if policy.rule == "patience":
-        return [f"An image leaves when {policy.patience} consecutive exits agree.", *clock]
-    names = {
-        "max_probability": "largest probability",
-        "entropy": "1 − normalised entropy",
-        "margin": "margin of the two largest probabilities",
-    }
-    lines = []
-    for number, threshold in enumerate(policy.thresholds, start=1):
-        rule = "nobody" if threshold is None else f"{names[policy.rule]} of {threshold:.4g} or more"
-        lines.append(f"{material.exit_name(number)}: {rule}")
-    return [*lines, "final: everyone who is left", *clock]
+    conditions = [
+        f"{material.exit_name(number)}: {in_print(condition)}"
+        for number, condition in enumerate(policy.conditions(), start=1)
+    ]
+    return [*conditions, *by_the_clock(policy)]
 
 
 def kept_apart(split: dict[str, Any] | Absent) -> str:
-    """Return what is known of images that are alike and stand in different roles.
+    """Return what is known of images that are alike but have different roles.
 
     Args:
         split: the sidecar of the manifest.
@@ -132,7 +118,7 @@ def kept_apart(split: dict[str, Any] | Absent) -> str:
     facts = {} if isinstance(split, Absent) else split
     options = facts.get("options")
     if not isinstance(options, dict) or "groups" not in options:
-        return "Nothing here says whether images of one patient stand on both sides."
+        return "Nothing here says whether images of one patient are on both sides."
     if options.get("accept_leak") and facts.get("leak"):
         return "Near-copies were not kept apart: the folders that were given leak."
     if table := _groups_table(options):
@@ -142,7 +128,7 @@ def kept_apart(split: dict[str, Any] | Absent) -> str:
         )
     return (
         "Near-copies were kept apart; the split was given no names of patients or videos, so "
-        "images of one patient may still stand on both sides."
+        "images of one patient may still be on both sides."
     )
 
 
@@ -162,7 +148,7 @@ def split_facts(split: dict[str, Any]) -> list[str]:
         lines.append(f"Roles given by {split['made_by']}{seed}; no group has two roles.")
     if "threshold_bits" in split:
         lines.append(
-            f"Near-copies of up to {split['threshold_bits']} of 256 bits stand in one group."
+            f"Near-copies of up to {split['threshold_bits']} of 256 bits are in one group."
         )
     options = split.get("options")
     if isinstance(options, dict) and (table := _groups_table(options)):
@@ -172,7 +158,7 @@ def split_facts(split: dict[str, Any]) -> list[str]:
         words = {
             "broken": "that cannot be read",
             "different_labels": "near-copies with different labels",
-            "identical_copies": "identical to one that stays",
+            "identical_copies": "identical to one that is kept",
             "leaking": "near-copies of images in a later role",
         }
         parts = []

@@ -8,6 +8,7 @@ from endoexit.evaluation.document import Row
 from endoexit.evaluation.figures import (
     MISSING,
     percent_with_interval,
+    significant,
 )
 from endoexit.policy.temperature import CALIBRATION_BINS
 from endoexit.report.classes import row_title
@@ -18,7 +19,6 @@ from endoexit.report.words import (
     percent,
     points,
     score,
-    significant,
 )
 
 _POLICY_TIME = (
@@ -60,7 +60,7 @@ def exit_table(material: Material) -> Table:
         cells.append(points(row.beside_final))
         if timed:
             cells += [_time(row), _ratio(row, base)]
-        cells += [f"{row.parameters / 1e6:.3f}", f"{row.macs / 1e9:.3f}"]
+        cells += [significant(row.parameters / 1e6), significant(row.macs / 1e9)]
         if evaluation.adaptive:
             cells.append(percent(row.share))
         rows.append(tuple(cells))
@@ -86,7 +86,7 @@ def _time(row: Row) -> str:
 def _ratio(row: Row, base: Row) -> str:
     if row.time is None or base.time is None:
         return MISSING
-    return f"{row.time.ms / base.time.ms:.3f}"
+    return significant(row.time.ms / base.time.ms)
 
 
 def score_table(material: Material) -> Table:
@@ -120,12 +120,12 @@ def reference_table(material: Material) -> Table | None:
     timed = policy.time is not None
     rows = [
         ["policy", percent_with_interval(policy.scores.accuracy), MISSING,
-         *([_ms(policy.time.ms)] if policy.time else []), f"{policy.macs / 1e9:.3f}"],
+         *([_ms(policy.time.ms)] if policy.time else []), significant(policy.macs / 1e9)],
     ]  # fmt: skip
     for name, other in (("oracle", adaptive.oracle), ("random", adaptive.random)):
         cells = [name, percent_with_interval(other.accuracy), points(other.gap)]
         cells += [_ms(other.ms)] if timed else []
-        rows.append([*cells, f"{other.macs / 1e9:.3f}"])
+        rows.append([*cells, significant(other.macs / 1e9)])
     columns = ["rule", "accuracy, % [95 % CI]", "policy minus it, points"]
     columns += ["time, ms"] if timed else []
     return Table(
@@ -145,7 +145,7 @@ def promise_table(material: Material) -> Table | None:
     adaptive = material.evaluation.adaptive
     if adaptive is None or not adaptive.promises:
         return None
-    words = {True: "kept", False: "VIOLATED", None: "nothing to see"}
+    words = {True: "kept", False: "VIOLATED", None: "nothing seen"}
     role = material.evaluation.role
     return Table(
         f"Promises of the policy, made on certify, beside the {role} images",
@@ -153,7 +153,7 @@ def promise_table(material: Material) -> Table | None:
          "counted here"),
         tuple(
             (
-                f"{shown.promise.risk} ≤ {shown.promise.tolerance:g}",
+                f"{shown.promise.risk.label} ≤ {shown.promise.risk.tolerance:g}",
                 words[shown.kept],
                 f"{1 - shown.promise.delta:g}",
                 f"{percent(shown.promise.observed)} of "

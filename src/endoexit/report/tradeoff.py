@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from endoexit.errors import counted
 from endoexit.evaluation.document import Evaluation, Row
-from endoexit.evaluation.figures import percent_with_interval
+from endoexit.evaluation.figures import percent_with_interval, significant
 from endoexit.report.labels import Label, place_labels
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER
@@ -21,7 +21,7 @@ from endoexit.report.style import (
     exit_style,
     percent_axis,
 )
-from endoexit.report.words import percent, significant
+from endoexit.report.words import percent
 
 _LABEL_ROOM = 4.0  # points of accuracy above and below the marks
 
@@ -71,13 +71,12 @@ def front_marks(material: Material, cost: Cost) -> list[Mark]:
     policy = material.policy
     if policy is None:
         return []
-    own = (policy.thresholds, policy.patience, policy.exit)
     each = [cost.of(row) for row in material.evaluation.rows if row.kind == "exit"]
     marks = [
         Mark(
             sum(s * c for s, c in zip(point.exit_shares, each, strict=True)),
             100 * point.accuracy,
-            (point.thresholds, point.patience, point.exit) == own,
+            point.rule == policy.rule,
         )
         for point in policy.front
     ]

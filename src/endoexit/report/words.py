@@ -25,13 +25,6 @@ def score(estimate: Estimate | None) -> str:
     return with_interval(estimate, 3).replace("-", _MINUS)
 
 
-def significant(value: float) -> str:
-    """Return a positive number with three or more significant digits and no exponent."""
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.{2 if value < 1 else 1 if value >= 10 else 2}f}"
-
-
 def elided(name: str, length: int) -> str:
     """Return a name cut in its middle, so that both ends still tell it from its neighbours."""
     if len(name) <= length:
@@ -44,7 +37,7 @@ def by_the_clock(policy: ExitPolicy | None) -> list[str]:
     """Return a sentence on what the clock decides; none for a policy without a deadline."""
     if policy is None or policy.deadline_ms is None:
         return []
-    beside = "" if policy.rule == "fixed" else " as well"
+    beside = "" if policy.rule.kind == "fixed" else " as well"
     return [
         f"The clock decides{beside}: an image has the answer of the last exit that finishes within "
         f"{policy.deadline_ms:g} ms."

@@ -180,7 +180,7 @@ def choose_policy(
     if policy is None:
         return fixed_exit(exits, exits), NO_POLICY
     file = policy_file(source, backend.precision)
-    return policy, f"{file}: {policy.goal or policy.rule}"
+    return policy, f"{file}: {policy.goal or policy.rule.kind}"
 
 
 def served_provenance(

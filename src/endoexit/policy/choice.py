@@ -1,0 +1,67 @@
+"""From a goal to one point: the front's point that meets it, and limits in the unit of costs."""
+
+from collections.abc import Sequence
+
+from endoexit.errors import PolicyError
+from endoexit.policy.document import Costs, FrontPoint
+from endoexit.policy.goals import (
+    UNIT_WORDS,
+    AccuracyDrop,
+    AccuracyFloor,
+    Budget,
+    CostLimit,
+    CostUnit,
+)
+
+
+def limit_in(goal: CostLimit | Budget, costs: Costs) -> float:
+    """Return the mean cost of an image that a goal allows, in the unit of `costs`.
+
+    Raises:
+        PolicyError: the costs are in another unit.
+    """
+    if isinstance(goal, Budget):
+        return _in_unit("ms", 1000.0 * goal.seconds / goal.images, goal, costs)
+    return _in_unit(goal.unit, goal.limit, goal, costs)
+
+
+def _in_unit(unit: CostUnit, limit: float, goal: CostLimit | Budget, costs: Costs) -> float:
+    if unit == "relative":
+        return limit * costs.values[-1]
+    if unit != costs.unit:
+        raise PolicyError(
+            f'the goal "{goal}" needs costs in {UNIT_WORDS[unit]}, but those given are in '
+            f"{UNIT_WORDS[costs.unit]} ({costs.source}): measure them with `endoexit evaluate`, or "
+            "ask for mean-exit-cost."
+        )
+    return limit
+
+
+def choose(
+    goal: CostLimit | AccuracyFloor | AccuracyDrop,
+    front: Sequence[FrontPoint],
+    costs: Costs,
+    final_accuracy: float,
+) -> int:
+    """Return the index of the front's point (cheapest first) that meets the goal best.
+
+    Raises:
+        PolicyError: no point meets it; says what can be had.
+    """
+    if isinstance(goal, CostLimit):
+        limit = limit_in(goal, costs)
+        meeting = [i for i, point in enumerate(front) if point.cost <= limit]
+        if not meeting:
+            raise PolicyError(
+                f'no policy meets "{goal}": the cheapest costs {front[0].cost:.4g} '
+                f"({UNIT_WORDS[costs.unit]}). Allow more, or take a smaller network."
+            )
+        return meeting[-1]
+    floor = goal.accuracy if isinstance(goal, AccuracyFloor) else final_accuracy - goal.drop
+    reaching = [i for i, point in enumerate(front) if point.accuracy >= floor - 1e-12]
+    if not reaching:
+        raise PolicyError(
+            f'no policy meets "{goal}": the best reaches {front[-1].accuracy:.4f} on calibrate '
+            f"(final exit {final_accuracy:.4f}). Ask for less, or train a better network."
+        )
+    return reaching[0]

@@ -1,0 +1,48 @@
+"""Which policies are tried: the options of a search."""
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from endoexit.documents import Asked
+from endoexit.errors import UsageError
+from endoexit.policy.confidence import CONFIDENCES
+from endoexit.policy.rules.base import RuleKind
+
+ThresholdFamily = Literal["per-exit", "shared", "geometric"]
+
+
+class RuleOptions(Asked):
+    """Which policies are tried.
+
+    Attributes:
+        rule: Kind of decision.
+        thresholds: Family of thresholds, for the confidence rules: every combination of
+            candidates for each exit ("per-exit"), one threshold for all exits ("shared"), or
+            those of MSDNet's geometric exit distributions ("geometric"). None takes "per-exit",
+            and "geometric" for a budget.
+        candidates: Number of thresholds tried per exit (or shared); None takes 40, or as many as
+            can be screened when there are many exits.
+        temperature_scaling: Whether a temperature is fitted for each exit on calibrate;
+            otherwise T = 1.
+
+    Raises:
+        UsageError: thresholds or candidates that the rule does not use, an unknown name.
+    """
+
+    rule: RuleKind = "max_probability"
+    thresholds: ThresholdFamily | None = None
+    candidates: int | None = None
+    temperature_scaling: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        chosen = self.thresholds is not None or self.candidates is not None
+        if self.rule not in CONFIDENCES and chosen:
+            raise UsageError(
+                f"the rule {self.rule} has no thresholds: omit the options for thresholds and "
+                f"candidates, or take one of {', '.join(CONFIDENCES)}."
+            )
+        if self.thresholds == "geometric" and self.candidates is not None:
+            raise UsageError("geometric thresholds follow from the shares: omit candidates.")
+        return self

@@ -1,0 +1,1 @@
+"""Rules that decide at which exit an image exits: one class each, listed in `catalog`."""

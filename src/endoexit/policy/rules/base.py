@@ -1,0 +1,147 @@
+"""What every rule answers: the decision at an exit, on a whole cohort, in words, its candidates."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.documents import Worded
+from endoexit.errors import PolicyError
+from endoexit.policy.screening import Scores, pareto_front
+from endoexit.policy.table import ExitTable
+
+if TYPE_CHECKING:
+    from endoexit.policy.options import RuleOptions
+
+RuleKind = Literal["max_probability", "entropy", "margin", "patience", "fixed"]
+
+
+class Rule(Worded, ABC):
+    """A kind of decision with its numbers.
+
+    Attributes:
+        kind: Name of the rule; tells the rules apart in `policy.json`.
+    """
+
+    fault = PolicyError
+    remedy = "Correct it, or make the policy again with `endoexit calibrate`."
+
+    kind: RuleKind
+
+    @abstractmethod
+    def faults(self, num_exits: int) -> list[str]:
+        """Return why the rule does not fit a network with so many exits; empty if it does."""
+
+    @abstractmethod
+    def decide(
+        self,
+        exit_number: int,
+        logits: NDArray[Any],
+        previous: NDArray[Any],
+        temperature: float,
+    ) -> NDArray[np.bool_]:
+        """Tell which images exit at an early exit.
+
+        Args:
+            exit_number: The exit k, 1 to M − 1.
+            logits: Logits (B, C) of exit k, of the images that have not exited yet.
+            previous: Labels (B, k − 1) that the earlier exits gave them.
+            temperature: Softmax temperature of exit k.
+        """
+
+    @abstractmethod
+    def condition(self, exit_number: int) -> bool | str:
+        """Return when an image exits at an early exit: in words, True always, False never."""
+
+    @classmethod
+    @abstractmethod
+    def tried(cls, table: ExitTable, options: "RuleOptions") -> list[Self]:
+        """Return the rules of this kind that are tried on a cohort, safest first."""
+
+    def assign(self, logits: NDArray[Any], temperatures: Sequence[float]) -> NDArray[np.int64]:
+        """Return the exit (N,), 1 to M, of each image.
+
+        Args:
+            logits: Logits (M, N, C) of all exits.
+            temperatures: Softmax temperature (M,) of each exit.
+        """
+        labels = logits.argmax(axis=2)
+        exits = np.full(logits.shape[1], len(logits), dtype=np.int64)
+        inside = np.arange(logits.shape[1])
+        for number, temperature in enumerate(temperatures[:-1], start=1):
+            previous = labels[: number - 1, inside].T
+            exiting = self.decide(number, logits[number - 1, inside], previous, temperature)
+            exits[inside[exiting]] = number
+            inside = inside[~exiting]
+        return exits
+
+    def exits(self, table: ExitTable) -> NDArray[np.int64]:
+        """Return the exit (N,), 1 to M, of each image of a cohort, as `assign` does.
+
+        A rule that can reuse work over many rules on one cohort overrides this.
+        """
+        return self.assign(table.data.logits, table.temperatures)
+
+    @classmethod
+    def front(
+        cls,
+        table: ExitTable,
+        options: "RuleOptions",
+        values: NDArray[np.float32],
+        score: Scores,
+    ) -> "list[Candidate]":
+        """Try rules of this kind and return those that no cheaper one beats.
+
+        Args:
+            table: The calibrate cohort.
+            options: Which rules are tried.
+            values: Whole numbers (R, M, N): what image n adds to total r when it exits at exit k.
+            score: Function of totals (R, ...) that returns what to keep high (...).
+
+        Returns:
+            Cheapest first, scores rising.
+        """
+        rules = cls.tried(table, options)
+        costs, rows = np.asarray(table.costs), np.arange(table.data.num_images)
+        exits = [rule.exits(table) - 1 for rule in rules]
+        means = np.array([costs[taken].mean() for taken in exits])
+        totals = np.array([values[:, taken, rows].sum(axis=1) for taken in exits], dtype=np.float64)
+        scores = score(totals.T)
+        kept = pareto_front(means, scores)
+        return [Candidate(rules[i], float(means[i]), float(scores[i])) for i in kept]
+
+    @classmethod
+    def ladder(
+        cls, table: ExitTable, options: "RuleOptions", start: "Candidate", steps: int
+    ) -> "list[Rule]":
+        """Return at most `steps` rules that cost more than `start`, safest first.
+
+        A test sequence that begins with them does not end at once when the front's safest rule
+        was merely lucky on calibrate.
+        """
+        dearer: list[tuple[float, Rule]] = []
+        for rule in cls.tried(table, options):
+            cost = table.outcome(rule.exits(table)).cost
+            if cost > start.cost:
+                dearer.append((cost, rule))
+        dearer.sort(key=lambda pair: pair[0], reverse=True)
+        places = np.unique(np.linspace(0, len(dearer) - 1, steps).round().astype(int))
+        return [dearer[place][1] for place in places] if dearer else []
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A rule on the front.
+
+    Attributes:
+        rule: Rule with its numbers.
+        cost: Mean cost of an image on calibrate.
+        score: What is to be kept high, on calibrate.
+    """
+
+    rule: Rule
+    cost: float
+    score: float
