@@ -165,8 +165,8 @@ class Subject:
 
     def by_the_clock(self, policy: ExitPolicy) -> list[Any]:
         """Answer the test images one by one under a deadline."""
-        paths = self.run.manifest().cohort("test").paths
-        images = cache_images(paths, self.run.config.preprocessing).images
+        test = self.run.manifest().cohort("test").images
+        images = cache_images(test, self.run.config.preprocessing).images
         return answers_by_the_clock(self.run, images, policy, threads=self.timing.threads)
 
 
@@ -227,7 +227,7 @@ def measure(run: Run) -> dict[str, Any]:
         "weights_sha256": run.weights_sha256,
         "manifest_sha256": run.manifest().sha256,
         "preprocessing": run.config.preprocessing.fingerprint(),
-        "precision": subject.logits["test"].precision,
+        "precision": str(subject.logits["test"].precision),
         "classes": run.classes,
         "roles": {
             role: {"images": len(found.labels), "groups": len(set(found.groups.tolist()))}

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.data.manifest import Manifest, Row, read_manifest, write_manifest
+from endoexit.data.manifest import Manifest, read_manifest, write_manifest
 from endoexit.data.roles import assign_roles
+from endoexit.data.rows import Row
 
 HERE = Path(__file__).resolve().parent
 SHARES = {"val": 0.25, "calibrate": 0.3, "certify": 0.45}

@@ -120,7 +120,7 @@ def measure_start(folder: Path, threads: int, rounds: int) -> dict[str, Any]:
     precision = "bf16" if has_bf16("openvino") else "f32"
     run = random_run("ee_hifuse_nano", folder / "run")
     bundle = export_once(run, folder / precision, "openvino", precision, manifest=manifest)
-    image = str(manifest.cohort("train").paths[0])
+    image = str(manifest.cohort("train").images[0].path)
     command = [COMMAND, "predict", str(bundle), image, "--threads", str(threads), "--json"]
     seconds = []
     for number in range(rounds + 1):

@@ -3,7 +3,7 @@
 python benchmarks/table3_counts.py
 """
 
-from endoexit.evaluation.table3 import reproduce_table3
+from endoexit.models.hifuse.table3 import reproduce_table3
 from tables import ROOT, markdown_table, replace_between
 
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from endoexit.files import write_json
 from endoexit.images.cache import cache_images
+from endoexit.images.reference import ImageRef
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models import create_model
 from endoexit.models.hifuse.layers import ChannelNorm
@@ -103,7 +104,7 @@ def input_seconds(rounds: int) -> Iterator[float]:
         render_phantom(Path(folder) / "images", 16, recipe.image.canvas)
         paths = sorted((Path(folder) / "images").rglob("*.jpg"))
         canvas = preprocessing.canvas(recipe.image.canvas)
-        cached = cache_images(paths, canvas, Path(folder) / "cache")
+        cached = cache_images([ImageRef(path) for path in paths], canvas, Path(folder) / "cache")
         dataset = CachedDataset(cached, np.zeros(len(paths), dtype=np.int64))
         loader = make_loader(dataset, BATCH, shuffle=True, seed=0, rank=0, processes=1)
         batches = iter(loader)

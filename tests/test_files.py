@@ -1,14 +1,18 @@
 """Files and folders that are written whole or not at all."""
 
+import csv
 import errno
+import io
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from endoexit.errors import EndoexitError
-from endoexit.files import read_json, replacing, replacing_folder, write_text
+from endoexit.files import csv_line, read_json, replacing, replacing_folder, write_text
 
 BOTH = pytest.mark.parametrize("writing", [replacing, replacing_folder])
 
@@ -129,3 +133,17 @@ def test_a_pointer_of_git_lfs_is_called_so_wherever_a_file_is_read(tmp_path):
             read()
     with pytest.raises(ImageError, match=r"^the image is a pointer of git LFS"):
         read_image(LFS_POINTER.encode())
+
+
+@given(
+    st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1), min_size=1)
+)
+def test_a_csv_is_read_back_as_it_was_written(rows: list[list[str]]) -> None:
+    text = "".join(map(csv_line, rows))
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == rows
+
+
+def test_csv_values_that_others_take_for_something_else_are_quoted() -> None:
+    assert csv_line(("a\r", "b", None, 1.5, " c", 'd"', "e;f")) == (
+        '"a\r",b,,1.5," c","d""","e;f"\n'
+    )

@@ -14,7 +14,7 @@ import yaml
 
 import endoexit
 from endoexit.cli.main import app
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from pages import read_blocks, read_commands
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -169,7 +169,7 @@ def test_the_sizes_of_networks_are_those_counted():
     rows = re.findall(rf"^\| `(ee_\w+)` \|.*\| {span} \| {span} \|$", README, re.MULTILINE)
     assert len(rows) == 5
     for name, *printed in rows:
-        cost = catalog_complexity(name, num_classes=8, size=224)
+        cost = NetworkSpec(name, 8, 224).complexity
         counted = [cost.parameters[0] / 1e6, cost.parameters[-1] / 1e6,
                    cost.macs[0] / 1e9, cost.macs[-1] / 1e9]  # fmt: skip
         for value, text in zip(counted, printed, strict=True):

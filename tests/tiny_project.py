@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from endoexit.data.manifest import ROLES, Row, write_manifest
+from endoexit.data.manifest import write_manifest
+from endoexit.data.rows import ROLES, Row
 
 RECIPE = """\
 epochs: 2

@@ -5,9 +5,10 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from endoexit.errors import EndoexitError
 # What a checkout of git without LFS has in place of large files.
 _LFS = b"version https://git-lfs.github.com/spec/"
 LFS_FAULT = "is a pointer of git LFS, not the file itself: run `git lfs pull`."
+_NEEDS_QUOTES = re.compile(r"""[,;\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"]|^\s|\s$|^sep=|\ufeff""")
 # What a disk says that takes no more, whichever file was being written.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -136,6 +138,30 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """Return one line of a CSV, with its line end; any reader of CSV gives the values back.
+
+    Python's own writer leaves a carriage return without quotes in some of its versions, and then
+    nobody reads the line again. Here whatever might be taken for something else is quoted.
+
+    Args:
+        values: Values of the fields; None becomes an empty field.
+    """
+    fields = ["" if value is None else str(value) for value in values]
+    line = ",".join(_quoted(field) if _NEEDS_QUOTES.search(field) else field for field in fields)
+    return (line or '""') + "\n"
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a table as CSV in UTF-8, whole or not at all."""
+    write_text(path, "".join(map(csv_line, (header, *rows))))
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from endoexit.artifacts.card import write_training_card
 from endoexit.artifacts.run import MANIFEST
-from endoexit.data.manifest import LICENCE, SOURCE, Row, write_manifest
+from endoexit.data.manifest import LICENCE, SOURCE, write_manifest
+from endoexit.data.rows import Row
 from endoexit.phantom.render import render_phantom
 from tiny import CLASSES, save_photos, tiny_run
 

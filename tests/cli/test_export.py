@@ -68,7 +68,7 @@ def test_int8_prints_one_document_and_nothing_else(bundles, tmp_path):
 
 def test_predict_takes_a_bundle(exported, bundles):
     _, out = exported
-    paths = bundles.run.manifest().cohort("test").paths
+    paths = bundles.run.manifest().cohort("test").images
     result = endoexit("predict", out, *paths, "--threads", "1")
     assert result.exit_code == 0
     rows = list(csv.DictReader(io.StringIO(result.stdout)))

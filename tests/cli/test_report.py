@@ -127,7 +127,7 @@ def test_what_was_calibrated_at_a_precision_is_explained_at_it(tmp_path):
 @pytest.mark.slow
 @pytest.mark.xdist_group("bundles")
 def test_a_bundle_without_attention_has_one_picture_of_an_image(bundles, tmp_path):
-    photo = bundles.run.manifest().cohort("test").paths[0]
+    photo = bundles.run.manifest().cohort("test").images[0].path
     bundle = bundles.make("openvino", "f32").path
     done = invoke("explain", bundle, photo, "--out", tmp_path / "out", "--precision", "f32")
     assert done.exit_code == 0, done.exception

@@ -6,7 +6,8 @@ import pytest
 
 from endoexit.artifacts.run import Run, RunConfig
 from endoexit.cli.train import _next_command
-from endoexit.data.manifest import Row, write_manifest
+from endoexit.data.manifest import write_manifest
+from endoexit.data.rows import Row
 from tiny import CLASSES, PREPROCESSING, SETTINGS, save_photos
 
 

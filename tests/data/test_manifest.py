@@ -4,13 +4,17 @@ import json
 import shutil
 import subprocess
 import sys
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from endoexit.data.manifest import ROLES, Row, read_manifest, sidecar_path, write_manifest
+from endoexit.data.manifest import read_manifest, sidecar_path, write_manifest
+from endoexit.data.rows import ROLES, Row
 from endoexit.errors import DataError, UsageError
+from endoexit.images.reference import ImageRef
 
 HEADER = "path,label,group,role\n"
 
@@ -60,7 +64,7 @@ def test_manifest_and_data_move_together(root: Path, tmp_path: Path) -> None:
 def test_cohort_holds_absolute_paths_and_label_indices(root: Path, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.csv", ROWS, root)
     cohort = manifest.cohort("train")
-    assert cohort.paths == (root / "polyp/1.jpg", root / "polyp/2.jpg")
+    assert cohort.images == (ImageRef(root / "polyp/1.jpg"), ImageRef(root / "polyp/2.jpg"))
     assert len(cohort) == 2
     assert cohort.labels.dtype == np.int64
     assert cohort.labels.tolist() == [1, 1]
@@ -115,7 +119,7 @@ def test_byte_order_mark_extra_columns_and_dotted_paths_are_read(root: Path) -> 
         ),
         (
             HEADER + "polyp/1.jpg,polyp,1,train\n./polyp/1.jpg,polyp,1,train\n",
-            "a path stands more than once: polyp/1.jpg",
+            "line 3: polyp/1.jpg is in line 2 already",
             "keep one line for each image",
         ),
     ],
@@ -206,3 +210,88 @@ def test_import_is_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == ["False", "False"]
+
+
+def test_frames_have_a_column_only_where_there_are_some(root: Path, tmp_path: Path) -> None:
+    frames = (*ROWS, Row("polyp/1.jpg", "polyp", "g1", "train", 12))
+    written = write_manifest(tmp_path / "m.csv", frames, root)
+    assert read_manifest(tmp_path / "m.csv") == written
+    assert written.cohort("train").names[-1] == "polyp/1.jpg#12"
+    assert (tmp_path / "m.csv").read_text().startswith("path,label,group,role,frame\n")
+    write_manifest(tmp_path / "m.csv", ROWS, root)
+    assert (tmp_path / "m.csv").read_text().startswith(HEADER)
+
+
+def test_a_frame_that_is_no_number_is_refused(root: Path) -> None:
+    text = "path,label,group,role,frame\npolyp/1.jpg,polyp,1,train,two\n"
+    with pytest.raises(DataError, match=r"line 2: the frame 'two' is no number .* leave the field"):
+        read_manifest(write(root / "m.csv", text))
+
+
+@pytest.mark.parametrize(
+    "folder", ["polyp\r", " polyp ", "po\nlyp", 'po"lyp', "=polyp", "'polyp'", "a;b"]
+)
+def test_odd_names_are_read_back_as_written(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "images" / folder).mkdir(parents=True)
+    (tmp_path / "images" / folder / "1.jpg").write_bytes(b"x")
+    rows = (Row(f"{folder}/1.jpg", folder, folder, "train"),)
+    written = write_manifest(tmp_path / "m.csv", rows, tmp_path / "images")
+    assert read_manifest(tmp_path / "m.csv") == written
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("path,label,group,role", " Path,LABEL,Group ,Role"),
+        lambda text: text.replace("/", "\\"),
+        lambda text: text.replace("polyp/", "C:\\data\\polyp\\"),
+        lambda text: text.replace("polyp/", "/mnt/other/polyp/"),
+        lambda text: text.replace(",polyp,", ",polyp ,"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", ",,\n") + ",,,,,\n",
+        lambda text: "sep=,\n" + text,
+        lambda text: text.replace("train", "Train"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_manifests_that_another_program_saved_are_the_same(
+    root: Path, tmp_path: Path, change: Callable[[str], str], encoding: str
+) -> None:
+    rows = ROWS[:2]
+    write_manifest(tmp_path / "m.csv", rows, root)
+    text = change((tmp_path / "m.csv").read_text())
+    (tmp_path / "m.csv").write_bytes(text.encode(encoding))
+    assert read_manifest(tmp_path / "m.csv").rows == rows
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_composed_or_not(tmp_path: Path, forms: tuple[str, str]) -> None:
+    disk, table = (unicodedata.normalize(form, "größe") for form in forms)
+    (tmp_path / disk).mkdir()
+    (tmp_path / disk / "é.jpg").write_bytes(b"x")
+    write(tmp_path / "m.csv", f"{HEADER}{table}/é.jpg,{table},1,train\n")
+    (row,) = read_manifest(tmp_path / "m.csv").rows
+    assert (row.path, row.label) == (f"{disk}/é.jpg", unicodedata.normalize("NFC", "größe"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("polyp/1.jpg,polyp,1,train\npolyp/2.jpg,Polyp,2,train\n", "labels 'polyp' and 'Polyp'"),
+        ("polyp/1.jpg,1,1,train\npolyp/2.jpg,1.0,2,train\n", "labels '1' and '1.0' differ"),
+        ("polyp/1.jpg,a,7,train\npolyp/2.jpg,a,7.0,test\n", "groups '7' and '7.0' differ"),
+    ],
+)
+def test_spellings_that_would_count_as_two_are_refused(
+    root: Path, lines: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=rf"the {message}.*write them in one way"):
+        read_manifest(write(root / "m.csv", HEADER + lines))
+
+
+def test_a_class_that_a_first_release_kept_with_its_blank_is_found(root: Path) -> None:
+    path = write(root / "m.csv", HEADER + '"polyp/1.jpg","polyp ",1,train\n')
+    assert read_manifest(path, classes=("cecum", "polyp ")).rows[0].label == "polyp "

@@ -14,9 +14,9 @@ from endoexit.data.facts import look_into
 from endoexit.data.folders import list_images
 from endoexit.data.grouping import GroupRules
 from endoexit.data.manifest import write_manifest
+from endoexit.data.matching import read_column
 from endoexit.data.roles import DEFAULT_ROLES, parse_roles
 from endoexit.data.splits import Split, split_by_folders, split_by_groups
-from endoexit.data.table import read_column
 from endoexit.errors import DataError, UsageError
 from pictures import near_copy, picture, picture_folder, save
 

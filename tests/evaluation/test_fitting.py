@@ -7,7 +7,8 @@ import torch
 
 from bundle_makers import require_bf16
 from endoexit.artifacts.run import open_run
-from endoexit.data.manifest import Row, read_manifest, write_manifest
+from endoexit.data.manifest import read_manifest, write_manifest
+from endoexit.data.rows import Row
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.fitting import (
@@ -22,7 +23,7 @@ from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.files import write_json
 from endoexit.machine import describe_machine
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from endoexit.models.weights import save_weights
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import make_goal
@@ -96,9 +97,9 @@ def test_guarantee_uses_certify(run):
 def test_costs_are_true_multiply_adds(run):
     costs = exit_costs(run, "macs")
     config = run.config
-    counted = catalog_complexity(
-        config.model, 3, config.preprocessing.size, **config.overrides
-    ).macs
+    counted = NetworkSpec(
+        config.model, 3, config.preprocessing.size, config.overrides
+    ).complexity.macs
     assert costs.values == counted
     assert "true multiply-adds of ee_hifuse_nano at 64 × 64" in costs.source
 
@@ -178,9 +179,11 @@ def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role)
         calibrate_run(run, goal, manifest=other)
     assert not (run.path / "policy.json").exists()
     cohort = other.cohort(role)
-    fresh = tuple(path for path in cohort.paths if path.name not in {r.path for r in rows[:2]})
-    assert len(fresh) == len(cohort.paths) - 2
-    require_unseen(run, replace(cohort, paths=fresh))
+    fresh = tuple(
+        image for image in cohort.images if image.path.name not in {r.path for r in rows[:2]}
+    )
+    assert len(fresh) == len(cohort.images) - 2
+    require_unseen(run, replace(cohort, images=fresh))
 
 
 def other_weights(run):

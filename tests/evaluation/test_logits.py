@@ -8,7 +8,8 @@ import torch
 
 from bundle_makers import require_bf16
 from endoexit.artifacts.run import Run, open_run
-from endoexit.data.manifest import Row, write_manifest
+from endoexit.data.manifest import write_manifest
+from endoexit.data.rows import Row
 from endoexit.errors import DataError, ModelError, RunError, UsageError
 from endoexit.evaluation.logits import collect_logits
 from endoexit.files import read_json
@@ -31,7 +32,7 @@ def test_they_are_what_the_network_answers_image_by_image(run):
     assert found.logits.shape == (4, len(cohort), 3)
     assert found.logits.dtype == np.float32
     for index in (0, 17, 38):  # in both batches of 32
-        image = preprocessing.normalise(preprocessing.load(cohort.paths[index])[None])
+        image = preprocessing.normalise(preprocessing.load(cohort.images[index])[None])
         with torch.inference_mode():
             alone = torch.stack(model(torch.from_numpy(image)))[:, 0].numpy()
         np.testing.assert_allclose(found.logits[:, index], alone, atol=1e-4)
@@ -51,7 +52,7 @@ def test_they_are_kept_with_all_that_belongs_to_them(run):
         assert tuple(archive["paths"]) == found.paths
     facts = read_json(found.file.with_suffix(".json"))
     assert facts["weights_sha256"] == run.weights_sha256
-    assert facts["precision"] == found.precision == "torch-f32"
+    assert facts["precision"] == str(found.precision) == "torch-f32"
     assert facts["classes"] == ["blue", "green", "red"]
 
 
@@ -104,7 +105,7 @@ def test_another_manifest_means_other_logits(run, tmp_path):
 def test_another_precision_means_other_logits(run):
     require_bf16("torch")
     fine, coarse = collect_logits(run, "test"), collect_logits(run, "test", precision="bf16")
-    assert (fine.precision, coarse.precision) == ("torch-f32", "torch-bf16")
+    assert (str(fine.precision), str(coarse.precision)) == ("torch-f32", "torch-bf16")
     assert coarse.file != fine.file
     assert not np.array_equal(coarse.logits, fine.logits)
     np.testing.assert_allclose(coarse.logits, fine.logits, atol=0.1)

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from endoexit.data.manifest import Row, read_manifest, write_manifest
+from endoexit.data.manifest import read_manifest, write_manifest
+from endoexit.data.rows import Row
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.images.cache import cache_images
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy, confidence, fixed_exit, threshold_policy
 from endoexit.policy.document import Promise, Provenance
 from endoexit.policy.risks import parse_risk
@@ -31,7 +32,7 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
     threshold = middling(run, "train")
     found = evaluate_run(run, Options(role="train", threshold=threshold, **QUICK))
     cohort = run.manifest().cohort("train")
-    images = cache_images(cohort.paths, run.config.preprocessing).images
+    images = cache_images(cohort.images, run.config.preprocessing).images
     engine = Engine(
         TorchBackend(run.load_model(), threads=1),
         threshold_policy(4, threshold),
@@ -48,7 +49,7 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
     shares = [exits.count(number) / len(exits) for number in (1, 2, 3, 4)]
     assert found.adaptive.shares == pytest.approx(shares)
     assert [r.share for r in found.rows if r.kind == "exit"] == pytest.approx(shares)
-    macs = catalog_complexity("ee_hifuse_nano", 3, 64, **run.config.overrides).macs
+    macs = NetworkSpec("ee_hifuse_nano", 3, 64, run.config.overrides).complexity.macs
     mean = sum(share * cost for share, cost in zip(shares, macs, strict=True))
     assert row.macs == pytest.approx(mean)
     for index, name in enumerate(found.classes):

@@ -6,17 +6,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from endoexit.errors import DataError, EndoexitError
-from endoexit.images.cache import CachedImages, cache_directory, cache_images
+from endoexit.images.cache import CachedImages, cache_directory
+from endoexit.images.cache import cache_images as cache_refs
 from endoexit.images.decode import read_bytes
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 
 SQUARE = Preprocessing(size=16)
 
@@ -25,13 +28,14 @@ SQUARE = Preprocessing(size=16)
 CHILD = """
 import pathlib, sys, threading, time
 from endoexit.images.cache import cache_images
+from endoexit.images.reference import ImageRef
 from endoexit.images.preprocessing import Preprocessing
 folder, cache, pause = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), float(sys.argv[3])
 decoded, load, told, stop = [], Preprocessing.load, [], int(sys.argv[4])
-def slow(self, source):
+def slow(self, source, frame=0):
     decoded.append(threading.get_ident())
     time.sleep(pause)
-    return load(self, source)
+    return load(self, source, frame=frame)
 def tell(count):
     told.append(count)
     print(count, flush=True)
@@ -40,10 +44,14 @@ def tell(count):
 Preprocessing.load = slow
 print("ready", flush=True)
 sys.stdin.readline()
-paths = sorted(folder.iterdir())
-cached = cache_images(paths, Preprocessing(size=16), cache, tell)
+images = [ImageRef(path) for path in sorted(folder.iterdir())]
+cached = cache_images(images, Preprocessing(size=16), cache, tell)
 print("decoded", len(decoded), len(set(decoded)), int(cached.images.sum()), flush=True)
 """
+
+
+def cache_images(paths: Sequence[Path], *arguments: Any, **options: Any) -> CachedImages:
+    return cache_refs([ImageRef(path) for path in paths], *arguments, **options)
 
 
 def start_child(
@@ -95,9 +103,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     seen: list[int] = []
     load = Preprocessing.load
 
-    def counting(self: Preprocessing, source: Path | bytes) -> np.ndarray:
+    def counting(self: Preprocessing, source: Path | bytes, frame: int = 0) -> np.ndarray:
         seen.append(1)
-        return load(self, source)
+        return load(self, source, frame=frame)
 
     monkeypatch.setattr(Preprocessing, "load", counting)
     return seen
@@ -352,8 +360,10 @@ def test_full_disk_leaves_nothing_and_is_told(folder: Path, cache: Path) -> None
         "import pathlib, resource, sys\n"
         "from endoexit.images.cache import cache_images\n"
         "from endoexit.images.preprocessing import Preprocessing\n"
+        "from endoexit.images.reference import ImageRef\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
-        "cache_images(sorted(pathlib.Path(sys.argv[1]).iterdir()), Preprocessing(size=16),\n"
+        "images = [ImageRef(path) for path in sorted(pathlib.Path(sys.argv[1]).iterdir())]\n"
+        "cache_images(images, Preprocessing(size=16),\n"
         "             pathlib.Path(sys.argv[2]))\n"
     )
     command = [sys.executable, "-c", script, str(folder), str(cache)]
@@ -422,3 +432,13 @@ def test_half_written_list_is_not_taken_for_complete(folder: Path, cache: Path) 
     go(again)
     assert last_line(again)[0] == 20
     assert files_of(cache, ".*.part") == []
+
+
+def test_frames_of_one_file_are_cached_apart(tmp_path: Path, cache: Path) -> None:
+    pages = [Image.new("RGB", (16, 16), (grey,) * 3) for grey in (10, 120, 250)]
+    path = tmp_path / "pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    frames = [ImageRef(path, 2), ImageRef(path), ImageRef(path, 1)]
+    assert [int(row[0, 0, 0]) for row in cache_refs(frames, SQUARE, cache).images] == [250, 10, 120]
+    with pytest.raises(DataError, match=r"pages\.tif#3 has no frame 3"):
+        cache_refs([ImageRef(path, 3)], SQUARE, cache)

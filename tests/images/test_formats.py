@@ -9,7 +9,7 @@ from PIL import Image
 from endoexit.data.folders import list_images
 from endoexit.images.decode import read_image
 from endoexit.images.formats import FORMATS, IMAGE_SUFFIXES, format_of
-from endoexit.runtime.inputs import image_paths
+from endoexit.runtime.inputs import Inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +37,7 @@ def test_every_suffix_is_found_by_every_walk_and_is_read(suffix: str, tmp_path: 
     assert [file.path for file in list_images(tmp_path).files] == [
         f"a/{upper.name}", f"a/{lower.name}"
     ]  # fmt: skip
-    assert list(image_paths([str(tmp_path)], [])) == [upper, lower]
+    assert [image.path for image in Inputs([str(tmp_path)])] == [upper, lower]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from endoexit.images.reference import ImageRef
 from endoexit.report.explain import explain, open_explainable
 from endoexit.report.opening import open_material
 from endoexit.report.page import report_page
@@ -148,7 +149,7 @@ def test_forty_classes_with_long_names_on_a_phone(browser, tmp_path):
 def test_the_page_on_single_images(browser, evaluated_once, tmp_path):
     cohort = evaluated_once.manifest().cohort("test")
     source = open_explainable(evaluated_once.path)
-    found = explain(source, [*cohort.paths[:2], tmp_path / ("gone" * 40)], tmp_path)
+    found = explain(source, [*cohort.images[:2], ImageRef(tmp_path / ("gone" * 40))], tmp_path)
     assert len(look(browser, found.page, 390)["alts"]) == 10
     cards = measured(
         browser, found.page, 1280,

@@ -59,7 +59,7 @@ def test_a_bundle_without_evaluation_names_the_command(bundle):
 
 
 def test_a_bundle_answers_single_images_without_attention(bundle, bundles, tmp_path):
-    paths = list(bundles.run.manifest().cohort("test").paths)
+    paths = list(bundles.run.manifest().cohort("test").images)
     found = explain(open_explainable(bundle.path), paths, tmp_path / "out")
     beside = explain(open_explainable(bundles.run.path), paths, tmp_path / "beside")
     for card, other in zip(found.cards, beside.cards, strict=True):

@@ -10,12 +10,18 @@ from typer.testing import CliRunner
 from endoexit.artifacts.bundle import BUNDLE
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
+from endoexit.images.reference import ImageRef
 from endoexit.phantom.render import SETTINGS_FILE
 from endoexit.policy import deadline_policy, threshold_policy
-from endoexit.report.explain import MOST, explain, open_explainable
+from endoexit.report.explain import MOST, open_explainable
+from endoexit.report.explain import explain as explain_refs
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
 from tiny import CLASSES, save_photos, tiny_run
+
+
+def explain(source, paths, out):
+    return explain_refs(source, [ImageRef(path) for path in paths], out)
 
 
 @pytest.fixture

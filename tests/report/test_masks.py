@@ -11,6 +11,7 @@ from PIL import Image
 from endoexit.data.frame import field_of_view
 from endoexit.errors import DataError, ImageError
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 from endoexit.report.masks import find_masks, read_mask, share_inside, study_masks
 from endoexit.report.material import Absent, ExitAttention
 from report_material import make_material
@@ -105,7 +106,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path):
     paint(tmp_path / "mask.png", (0, 0, 4, 4), (16, 16))
     Image.new("RGB", (32, 32)).save(tmp_path / "image.png")
     with pytest.raises(ImageError, match=r"16×16 pixels, its image 32×32: give it the size"):
-        read_mask(tmp_path / "mask.png", Preprocessing(size=32), tmp_path / "image.png")
+        read_mask(tmp_path / "mask.png", Preprocessing(size=32), ImageRef(tmp_path / "image.png"))
 
 
 def test_the_study_is_what_the_network_looks_at(material):

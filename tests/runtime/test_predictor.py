@@ -8,11 +8,12 @@ from table_backend import PREPROCESSING as TABLE_PREPROCESSING
 from table_backend import TableBackend, numbered
 
 from endoexit.errors import UsageError
+from endoexit.images.reference import ImageRef
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.runtime import predictor
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.predictor import predict_paths
+from endoexit.runtime.predictor import predict_images
 from tiny import PREPROCESSING
 
 
@@ -38,6 +39,10 @@ def table_files(tmp_path):
     return make
 
 
+def predict_refs(engine, paths, *args, **options):
+    return predict_images(engine, map(ImageRef, paths), *args, **options)
+
+
 def table_engine(count, **options):
     logits = np.random.default_rng(0).normal(size=(3, count, 2)) * 2
     return Engine(TableBackend(logits), threshold_policy(3, 0.8), TABLE_PREPROCESSING, **options)
@@ -45,8 +50,8 @@ def table_engine(count, **options):
 
 def test_rows_equal_predicting_the_images_directly(engine, photos, photo_folder):
     paths = [photo_folder / f"{number}.png" for number in range(len(photos))]
-    rows = list(predict_paths(engine, paths, batch_size=5))
-    assert [row.path for row in rows] == paths
+    rows = list(predict_refs(engine, paths, batch_size=5))
+    assert [row.image.path for row in rows] == paths
     assert all(row.error is None for row in rows)
     for row, answer in zip(rows, engine.predict(photos), strict=True):
         assert (row.prediction.label, row.prediction.exit) == (answer.label, answer.exit)
@@ -56,11 +61,11 @@ def test_rows_equal_predicting_the_images_directly(engine, photos, photo_folder)
 def test_one_broken_image_in_a_batch_of_32_leaves_31_answers(table_files):
     paths = table_files(32, broken=lambda number: number == 17)
     engine = table_engine(32)
-    rows = list(predict_paths(engine, paths, batch_size=32))
-    assert [row.path for row in rows] == paths
+    rows = list(predict_refs(engine, paths, batch_size=32))
+    assert [row.image.path for row in rows] == paths
     assert [number for number, row in enumerate(rows) if row.error] == [17]
-    assert str(paths[17]) in rows[17].error
-    assert "is not an image" in rows[17].error
+    assert str(paths[17]) in str(rows[17].error)
+    assert "is not an image" in str(rows[17].error)
     assert rows[17].prediction is None
     assert engine.backend.visits(1) == [number for number in range(32) if number != 17]
 
@@ -71,8 +76,8 @@ def test_rows_stay_in_order_among_errors(table_files, batch_size, deadline_ms):
     paths = table_files(20)
     engine = table_engine(20, deadline_ms=deadline_ms)
     expected = engine.policy.assign(engine.backend.logits)
-    rows = list(predict_paths(engine, paths, batch_size))
-    assert [row.path for row in rows] == paths
+    rows = list(predict_refs(engine, paths, batch_size))
+    assert [row.image.path for row in rows] == paths
     for number, row in enumerate(rows):
         if number % 3 == 2:
             assert row.error
@@ -90,7 +95,7 @@ def test_errors_do_not_keep_an_answer_waiting(table_files, tmp_path):
             taken.append(number)
             yield tmp_path / "missing.png"
 
-    rows = predict_paths(table_engine(1), paths(), batch_size=4)
+    rows = predict_refs(table_engine(1), paths(), batch_size=4)
     assert next(rows).prediction is not None
     assert len(taken) < 16 * 4 + 20
     rows.close()
@@ -106,10 +111,10 @@ def test_images_at_hand_are_answered_when_no_more_come(table_files, monkeypatch)
         assert answered.wait(30), "the first three waited for a full batch"
         yield files[3]
 
-    rows = predict_paths(table_engine(4), paths(), batch_size=32)
-    assert [next(rows).path for _ in range(3)] == files[:3]
+    rows = predict_refs(table_engine(4), paths(), batch_size=32)
+    assert [next(rows).image.path for _ in range(3)] == files[:3]
     answered.set()
-    assert [row.path for row in rows] == files[3:]
+    assert [row.image.path for row in rows] == files[3:]
 
 
 def test_paths_that_break_off_are_answered_first(table_files):
@@ -119,21 +124,21 @@ def test_paths_that_break_off_are_answered_first(table_files):
         yield from files
         raise ConnectionError("the share went away")
 
-    rows = predict_paths(table_engine(2), paths(), batch_size=32)
-    assert [next(rows).path, next(rows).path] == files
+    rows = predict_refs(table_engine(2), paths(), batch_size=32)
+    assert [next(rows).image.path, next(rows).image.path] == files
     with pytest.raises(ConnectionError, match="share went away"):
         next(rows)
 
 
 def test_no_paths_give_no_rows():
-    assert list(predict_paths(table_engine(1), [])) == []
+    assert list(predict_refs(table_engine(1), [])) == []
 
 
 def test_only_broken_files(tmp_path):
     paths = [tmp_path / f"{number}.jpg" for number in range(3)]
-    rows = list(predict_paths(table_engine(1), paths, batch_size=2))
-    assert [row.path for row in rows] == paths
-    assert all("does not exist" in row.error for row in rows)
+    rows = list(predict_refs(table_engine(1), paths, batch_size=2))
+    assert [row.image.path for row in rows] == paths
+    assert all("does not exist" in str(row.error) for row in rows)
 
 
 def test_memory_does_not_grow_with_the_number_of_paths(table_files):
@@ -146,7 +151,7 @@ def test_memory_does_not_grow_with_the_number_of_paths(table_files):
             yield file
 
     engine = Engine(TableBackend(np.zeros((2, 1, 2))), fixed_exit(2, 2), TABLE_PREPROCESSING)
-    for _ in predict_paths(engine, paths(), batch_size=4):
+    for _ in predict_refs(engine, paths(), batch_size=4):
         given += 1
     assert given == 3000
     # The window of the stream, a batch, and what is being read.
@@ -155,4 +160,4 @@ def test_memory_does_not_grow_with_the_number_of_paths(table_files):
 
 def test_the_batch_size_is_checked():
     with pytest.raises(UsageError, match="at least 1, got 0"):
-        list(predict_paths(table_engine(1), [Path("x.png")], batch_size=0))
+        list(predict_refs(table_engine(1), [Path("x.png")], batch_size=0))

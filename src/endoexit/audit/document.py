@@ -1,7 +1,5 @@
 """An audit as files: `audit.json` with everything, the groups as CSV for splitting."""
 
-import csv
-import io
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from endoexit.audit.findings import Audit
 from endoexit.audit.shortcuts import frame_shares
 from endoexit.data.crossing import FAR
 from endoexit.data.folders import ImageFile
-from endoexit.files import write_json, write_text
+from endoexit.files import write_csv, write_json
 
 HASH = "256-bit difference hash, 16×16, bilinear, greyscale"
 
@@ -28,12 +26,11 @@ def write_audit(audit: Audit, path: Path) -> None:
 
 def write_groups(audit: Audit, path: Path) -> None:
     """Write the group of every image as CSV (path, label, group); `endoexit split` reads it."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "label", "group"))
-    for image, group in zip(audit.images, audit.groups, strict=True):
-        writer.writerow((image.file.path, image.file.label, int(group)))
-    write_text(path, text.getvalue())
+    rows = (
+        (image.file.path, image.file.label, int(group))
+        for image, group in zip(audit.images, audit.groups, strict=True)
+    )
+    write_csv(path, ("path", "label", "group"), rows)
 
 
 def audit_document(audit: Audit) -> dict[str, Any]:

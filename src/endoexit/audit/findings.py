@@ -13,7 +13,7 @@ from endoexit.data.crossing import Crossing
 from endoexit.data.duplicates import Groups, Pairs, check_threshold, near_pairs
 from endoexit.data.facts import BrokenFile, ImageFacts, hashes, look_into
 from endoexit.data.folders import Listing
-from endoexit.data.table import FOLD_COLUMNS, Column, read_column
+from endoexit.data.matching import FOLD_COLUMNS, Column, read_column
 from endoexit.errors import DataError, counted
 
 DEFAULT_THRESHOLD = 15

@@ -9,10 +9,11 @@ import numpy as np
 
 from endoexit.errors import counted
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.progress import Track
 from endoexit.runtime.engine import Images
-from endoexit.runtime.inputs import image_paths
+from endoexit.runtime.inputs import Inputs
 
 MOST = 512  # each goes through the network once to see where it leaves
 PER_CLASS = 3
@@ -49,7 +50,7 @@ def load_images(paths: Sequence[str], preprocessing: Preprocessing, track: Track
     """
     if not paths:
         return _rendered(preprocessing, track)
-    found = list(image_paths(paths, ()))
+    found = list(Inputs(paths))
     rows = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST)).round().astype(int))
     words = counted(len(rows), "image")
     if len(rows) < len(found):
@@ -66,14 +67,16 @@ def _rendered(preprocessing: Preprocessing, track: Track) -> BenchImages:
     count = PER_CLASS * len(CLASSES)
     with tempfile.TemporaryDirectory() as folder, track("rendering images", count) as bar:
         phantom = render_phantom(Path(folder) / "phantom", PER_CLASS, side, 0, bar.advance)
-        images = _load(sorted(phantom.rglob("*.jpg")), preprocessing, track)
+        images = _load(
+            [ImageRef(path) for path in sorted(phantom.rglob("*.jpg"))], preprocessing, track
+        )
     return BenchImages(images, f"{count} SYNTHETIC images, rendered by this program", True)
 
 
-def _load(paths: Sequence[Path], preprocessing: Preprocessing, track: Track) -> Images:
+def _load(found: Sequence[ImageRef], preprocessing: Preprocessing, track: Track) -> Images:
     images = []
-    with track("reading images", len(paths)) as bar:
-        for path in paths:
-            images.append(preprocessing.load(path))
+    with track("reading images", len(found)) as bar:
+        for image in found:
+            images.append(preprocessing.load(image))
             bar.advance()
     return np.stack(images)

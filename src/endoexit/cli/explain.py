@@ -38,13 +38,13 @@ def explain(
     from endoexit.artifacts.bundle import results_folder
     from endoexit.report.explain import explain as write_page
     from endoexit.report.explain import open_explainable
-    from endoexit.runtime.inputs import image_paths
+    from endoexit.runtime.inputs import Inputs
 
     output = Output(as_json)
     folder = results_folder(run, out)
     output.warn_if_unfinished(run)
     source = open_explainable(run, threshold=threshold, precision=precision)
-    files = list(image_paths(paths, ()))
+    files = list(Inputs(paths))
     found = write_page(source, files, folder, track=progress)
     for card in found.cards:
         output.say(f"{card.name}: {card.title}")

@@ -1,19 +1,20 @@
 """`endoexit predict`: answers for images, each leaving at its exit."""
 
 import contextlib
-import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
 from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdOption, progress
 
 if TYPE_CHECKING:
+    from endoexit.images.reference import ImageRef
+    from endoexit.runtime.inputs import Inputs
     from endoexit.runtime.outputs.tables import Layout, Write
     from endoexit.runtime.predictor import PredictedRow
 
@@ -30,7 +31,7 @@ def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Images, folders, quoted globs, or - for paths on stdin."
+            metavar="PATH...", help="Images, folders, quoted globs, or - for a list on stdin."
         ),
     ],
     *,
@@ -50,6 +51,20 @@ def predict(
         int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
     ] = None,
     precision: PrecisionOption = None,
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null", "-0", help="Paths on stdin end with a NUL byte.  [default: found by itself]"
+        ),
+    ] = False,
+    names: Annotated[
+        Literal["path", "index", "hash"],
+        typer.Option(help="How rows, errors and notes name an image; paths may hold names."),
+    ] = "path",
+    names_key: Annotated[
+        Path | None,
+        typer.Option(help="File with the secret key of the hash.  [default: random, used once]"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images; each leaves the network at the exit that the policy chooses.
@@ -58,16 +73,19 @@ def predict(
 
     Without `--out`, a terminal gets a table, and a pipe gets the rows as CSV. An image that
     cannot be read becomes a row with its error, the others go on, and the exit code is 1.
-    Without a policy in the run and without `--threshold`, the last exit answers. Research
-    use only; not a medical device.
+    Without a policy in the run and without `--threshold`, the last exit answers. With
+    `--names index` (position in the input, from 1) or `--names hash`, no path of an image is
+    written or shown. Research use only; not a medical device.
     """
     from endoexit.errors import DataError
-    from endoexit.runtime.inputs import image_paths
+    from endoexit.runtime.inputs import Inputs
+    from endoexit.runtime.outputs.naming import choose_naming
     from endoexit.runtime.outputs.tables import Layout, check_suffix
-    from endoexit.runtime.predictor import predict_paths
+    from endoexit.runtime.predictor import predict_images
     from endoexit.runtime.session import NO_POLICY, open_engine
 
     output = Output(as_json)
+    naming = choose_naming(names, names_key)
     if out is not None:
         check_suffix(out)
     output.warn_if_unfinished(run)
@@ -78,30 +96,36 @@ def predict(
         output.warn(f"{run} has no exit policy, so no image leaves early: try --threshold 0.9.")
     with_deadline = opened.engine.deadline_ms is not None
     size = batch_size or (1 if with_deadline else BATCH_SIZE)
-    layout = Layout(opened.classes, opened.engine.backend.num_stages, deadline=with_deadline)
-    if isinstance(sys.stdin, io.TextIOWrapper):  # file names need not be UTF-8
-        sys.stdin.reconfigure(errors="surrogateescape")
-    rows = predict_paths(opened.engine, image_paths(paths, sys.stdin), size)
+    stages = opened.engine.backend.num_stages
+    layout = Layout(opened.classes, stages, deadline=with_deadline, naming=naming)
+    stdin = getattr(sys.stdin, "buffer", None)
+    inputs = Inputs(paths, stdin, null=null or None, named=naming.shows_paths)
     tally = _Tally()
     records: list[dict[str, Any]] | None = [] if as_json and out is None else None
-    with _writing(out, layout, records) as write, _counting(paths, out, as_json) as advance:
-        for row in rows:
+    with (
+        _writing(out, layout, records) as write,
+        _counting(inputs, paths, shown=out is None and not as_json) as (images, advance),
+    ):
+        for row in predict_images(opened.engine, images, size):
             write(row)
             tally.count(row)
             advance()
         if tally.images == 0:
             raise DataError("there is nothing to predict: no path came on standard input.")
+    if inputs.passed_over:
+        print(inputs.passed_over.words(named=naming.shows_paths), file=sys.stderr)
     if out is not None:
         output.say(f"{tally.words()}\nDecided by: {opened.decided_by}\nWritten: {out}")
     output.document(
         {
             "source": str(run),
             "decided_by": opened.decided_by,
-            "precision": opened.engine.backend.precision,
+            "precision": str(opened.engine.backend.precision),
             "threads": opened.engine.backend.threads,
             "batch_size": size,
             "deadline_ms": opened.engine.deadline_ms,
             **tally.document(),
+            "passed_over": inputs.passed_over.document(named=naming.shows_paths),
             "out": None if out is None else str(out),
             "rows": records,
         }
@@ -214,14 +238,19 @@ def _printable(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _counting(paths: list[str], out: Path | None, as_json: bool) -> Iterator[Callable[[], None]]:
-    """Yield what counts one image on a bar, unless the rows themselves show on the terminal."""
-    from endoexit.runtime.inputs import STDIN, image_paths
+def _counting(
+    inputs: "Inputs", paths: list[str], *, shown: bool
+) -> Iterator[tuple["Iterable[ImageRef]", Callable[[], None]]]:
+    """Yield the images, and what counts one on a bar.
 
-    rows_show = out is None and not as_json and _on_terminal(sys.stdout)
-    if rows_show or not _on_terminal(sys.stderr):
-        yield lambda: None
+    A bar needs the total, so folders are read before it is drawn, once. Without a bar (in a pipe,
+    or where the rows themselves show on the terminal) images are found as they are needed.
+    """
+    from endoexit.runtime.inputs import STDIN
+
+    if (shown and _on_terminal(sys.stdout)) or not _on_terminal(sys.stderr):
+        yield inputs, lambda: None
         return
-    total = None if STDIN in paths else sum(1 for _ in image_paths(paths, ()))
-    with progress("Predicting", total) as bar:
-        yield bar.advance
+    images = inputs if STDIN in paths else list(inputs)
+    with progress("Predicting", len(images) if isinstance(images, list) else None) as bar:
+        yield images, bar.advance

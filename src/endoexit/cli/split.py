@@ -102,9 +102,9 @@ def split(
     from endoexit.data.folders import list_images
     from endoexit.data.grouping import GroupRules
     from endoexit.data.manifest import write_manifest
+    from endoexit.data.matching import GROUP_COLUMNS, read_column
     from endoexit.data.roles import DEFAULT_ROLES, parse_roles
     from endoexit.data.splits import split_by_folders, split_by_groups
-    from endoexit.data.table import GROUP_COLUMNS, read_column
 
     output = Output(as_json)
     asked = roles if roles or from_folders else DEFAULT_ROLES

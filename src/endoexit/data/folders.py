@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from endoexit.data.labels import clean_label
 from endoexit.errors import DataError, UsageError, counted
 from endoexit.images.formats import IMAGE_SUFFIXES
 
@@ -192,7 +193,7 @@ class _Walk:
             self.unlabelled += [str(folder / name) for name in images]
         elif images or not has_folders:
             for name in names:
-                yield ImageFile(str(folder / name), levels[-1], part)
+                yield ImageFile(str(folder / name), clean_label(levels[-1]), part)
             if not names:
                 self.empty.append(str(folder))
 

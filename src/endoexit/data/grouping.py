@@ -14,7 +14,7 @@ from endoexit.data.crossing import Crossing
 from endoexit.data.duplicates import Groups, check_threshold, near_pairs
 from endoexit.data.facts import BrokenFile, ImageFacts, hashes, look_into
 from endoexit.data.folders import Listing
-from endoexit.data.table import Column
+from endoexit.data.matching import Column
 from endoexit.errors import DataError, counted
 
 Mixed = Literal["drop", "keep", "refuse"]

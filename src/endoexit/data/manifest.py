@@ -8,50 +8,32 @@ only: that is what keeps a test figure honest. Beside `manifest.csv` stands
 someone said so, the licence and the source of the images.
 """
 
-import csv
-import difflib
-import io
 import os
 import shlex
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from endoexit.data.finding import Finder
+from endoexit.data.labels import clean_label
+from endoexit.data.rows import COLUMNS, FRAME, ROLES, Row, check_rows, parse_rows, some
 from endoexit.errors import DataError, counted, unknown_name
 from endoexit.files import (
+    csv_line,
     read_json,
     refuse_lfs_pointer,
     sha256_bytes,
     write_json,
     write_text,
 )
+from endoexit.images.reference import ImageRef
 
-ROLES = ("train", "val", "calibrate", "certify", "test")
-COLUMNS = ("path", "label", "group", "role")
 LICENCE, SOURCE = "licence", "source"  # of the images, in the sidecar
 MAX_BYTES = 512 * 2**20
-_NAMED = 5  # so many offenders are named in an error, the rest is counted
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One image of a manifest.
-
-    Attributes:
-        path: relative to the root of the data, with forward slashes.
-        label: the name of its class.
-        group: images that belong together share it.
-        role: one of `ROLES`.
-    """
-
-    path: str
-    label: str
-    group: str
-    role: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +42,22 @@ class Cohort:
 
     Attributes:
         role: one of `ROLES`.
-        paths: absolute, in the order of the manifest; N of them.
+        images: Images by their absolute paths, in the order of the manifest; N of them.
+        names: Their texts, relative to the root; N of them.
         labels: indices into `classes`, shape (N,), int64.
         groups: names of the groups, shape (N,).
         classes: names of the classes.
     """
 
     role: str
-    paths: tuple[Path, ...]
+    images: tuple[ImageRef, ...]
+    names: tuple[str, ...]
     labels: np.ndarray
     groups: np.ndarray
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -126,7 +110,8 @@ class Manifest:
         index = {name: number for number, name in enumerate(self.classes)}
         return Cohort(
             role=role,
-            paths=tuple(self.root / row.path for row in rows),
+            images=tuple(ImageRef(self.root / row.path, row.frame) for row in rows),
+            names=tuple(row.name for row in rows),
             labels=np.array([index[row.label] for row in rows], dtype=np.int64),
             groups=np.array([row.group for row in rows]),
             classes=self.classes,
@@ -152,9 +137,9 @@ def read_manifest(
     """
     path = Path(path)
     content = _read_bytes(path)
-    rows = _parse(path, content)
-    _check_rows(path, rows, classes)
     root = _find_root(path, root)
+    rows = parse_rows(path, content, Finder(root), classes)
+    check_rows(path, rows, classes)
     _check_files(path, root, rows)
     names = tuple(classes) if classes is not None else tuple(sorted({row.label for row in rows}))
     return Manifest(path.resolve(), root, tuple(rows), names, sha256_bytes(content))
@@ -177,14 +162,15 @@ def write_manifest(
         EndoexitError: it cannot be written.
     """
     path = Path(path)
-    _check_rows(path, rows, None)
+    rows = [
+        replace(row, label=clean_label(row.label), group=clean_label(row.group)) for row in rows
+    ]
+    check_rows(path, rows, None)
     root = Path(root).resolve()
     _check_files(path, root, rows)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((row.path, row.label, row.group, row.role) for row in rows)
-    content = text.getvalue()
+    width = len(COLUMNS) + any(row.frame for row in rows)
+    lines = [(row.path, row.label, row.group, row.role, row.frame)[:width] for row in rows]
+    content = "".join(map(csv_line, [(*COLUMNS, FRAME)[:width], *lines]))
     classes = tuple(sorted({row.label for row in rows}))
     manifest = Manifest(path.resolve(), root, tuple(rows), classes, sha256_bytes(content.encode()))
     sidecar = {
@@ -221,93 +207,6 @@ def _read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parse(path: Path, content: bytes) -> list[Row]:
-    try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True)
-        header = reader.fieldnames or []
-        _check_header(path, header)
-        rows = []
-        for record in reader:
-            if None in record or None in record.values():
-                raise DataError(
-                    f"{path}, line {reader.line_num}: not {len(header)} fields as in the header; "
-                    "put values that contain a comma in double quotes."
-                )
-            fields = {name: record[name] for name in COLUMNS}
-            empty = [name for name, value in fields.items() if not value.strip()]
-            if empty:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: empty {empty[0]}; fill it in or remove the "
-                    "line (an image that belongs with no other is a group of its own)."
-                )
-            fields["path"] = _clean(path, fields["path"], reader.line_num)
-            rows.append(Row(**fields))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV in UTF-8 ({error}); save it as one.") from error
-    if not rows:
-        raise DataError(f"{path} names no image: make it again with `endoexit split DIR`.")
-    return rows
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    missing = [name for name in COLUMNS if name not in header]
-    if len(missing) == len(COLUMNS):
-        raise DataError(
-            f"{path} has no header: its first line must be {','.join(COLUMNS)!r}; add it, or make "
-            "a manifest with `endoexit split DIR`."
-        )
-    if missing:
-        raise DataError(
-            f"{path} has no column {', '.join(missing)} (it has {', '.join(header)}): a manifest "
-            f"needs {', '.join(COLUMNS)}; add it, or make a manifest with `endoexit split DIR`."
-        )
-
-
-def _clean(path: Path, name: str, line: int) -> str:
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise DataError(
-            f"{path}, line {line}: path {name!r} leaves the data root; write paths relative to "
-            "the root, without '..'."
-        )
-    return pure.as_posix()
-
-
-def _check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str] | None) -> None:
-    roles: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row.role not in ROLES:
-            near = difflib.get_close_matches(row.role, ROLES, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(ROLES)}."
-            raise DataError(f"{path}: unknown role {row.role!r} of {row.path}: {hint}")
-        roles[row.group].add(row.role)
-    leaking = [
-        f"{group!r} ({', '.join(sorted(found))})"
-        for group, found in roles.items()
-        if len(found) > 1
-    ]
-    if leaking:
-        raise DataError(
-            f"{path}: a group has more than one role: {_some(leaking)}. Images of one group would "
-            "stand on both sides of a comparison: give each group one role, or split again with "
-            "`endoexit split DIR --groups`."
-        )
-    repeated = [name for name, n in Counter(row.path for row in rows).items() if n > 1]
-    if repeated:
-        raise DataError(
-            f"{path}: a path stands more than once: {_some(repeated)}; keep one line for each "
-            "image."
-        )
-    if classes is not None:
-        unknown = sorted({row.label for row in rows} - set(classes))
-        if unknown:
-            raise DataError(
-                f"{path}: unknown label {_some([repr(name) for name in unknown])}; known are "
-                f"{', '.join(classes)}. Rename the label, remove its lines, or train on this "
-                "manifest."
-            )
-
-
 def _find_root(path: Path, root: Path | None) -> Path:
     sidecar = sidecar_path(path)
     if root is None and sidecar.is_file():
@@ -330,7 +229,7 @@ def _check_files(path: Path, root: Path, rows: Sequence[Row]) -> None:
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {counted(len(rows), 'image')} not found under {root}: "
-            f"{_some(missing)}. Bring them back, correct the root, or split again."
+            f"{some(missing)}. Bring them back, correct the root, or split again."
         )
 
 
@@ -339,8 +238,3 @@ def _relative(root: Path, path: Path) -> str:
         return Path(os.path.relpath(root, path.resolve().parent)).as_posix()
     except ValueError:  # another drive
         return root.as_posix()
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from endoexit.data.manifest import ROLES
+from endoexit.data.rows import ROLES
 from endoexit.errors import DataError, UsageError, unknown_name
 
 DEFAULT_ROLES = "train=.6,val=.1,calibrate=.1,certify=.1,test=.1"

@@ -11,8 +11,8 @@ from endoexit.data.crossing import Crossing
 from endoexit.data.facts import BrokenFile, ImageFacts
 from endoexit.data.folders import Listing
 from endoexit.data.grouping import GroupRules, Pool, gather
-from endoexit.data.manifest import ROLES, Row
 from endoexit.data.roles import assign_roles
+from endoexit.data.rows import ROLES, Row
 from endoexit.errors import DataError, UsageError, counted
 
 Leaks = Literal["refuse", "drop", "accept"]

@@ -1,151 +1,150 @@
-"""Someone else's table on the images: folds, patients, videos."""
+"""Tables that users bring (manifests, groups, folds), however their program wrote them."""
 
+import codecs
 import csv
 import io
-from collections import Counter, defaultdict
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from endoexit.data.folders import ImageFile
 from endoexit.errors import DataError
 from endoexit.files import refuse_lfs_pointer
 
-FILE_COLUMNS = ("path", "file", "file-name", "file_name", "filename", "image", "name")
-LABEL_COLUMNS = ("label", "class", "class-name", "class_name", "finding")
-FOLD_COLUMNS = ("fold", "official_fold", "split-index", "split_index", "split")
-GROUP_COLUMNS = ("group",)
 MAX_BYTES = 512 * 2**20
+_DELIMITERS = ",;\t"
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[,;\t]*\s*', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a table.
+
+    Attributes:
+        number: Number of the line in the file, from 1, where the row begins.
+        fields: Texts of its fields, one a column.
+    """
+
+    number: int
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table, matched to images.
+class Table:
+    """A table with its header.
 
     Attributes:
-        table: the file.
-        name: the column.
-        values: by the path of the image; only images for which the table has one.
-        other_label: images to which the table gives another label than their folder.
-        rows_without_image: rows that match no image.
+        path: File of the table.
+        header: Names of the columns, without blanks around them.
+        lines: Rows, without empty ones.
     """
 
-    table: Path
-    name: str
-    values: dict[str, str]
-    other_label: tuple[str, ...]
-    rows_without_image: int
+    path: Path
+    header: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    def column(self, names: Sequence[str]) -> int | None:
+        """Return the place of the first of some columns, whatever their capitals.
+
+        Raises:
+            DataError: There are two columns of that name.
+        """
+        known = [name.casefold() for name in self.header]
+        for name in (name.strip().casefold() for name in names):
+            if known.count(name) > 1:
+                raise DataError(f"{self.path} has two columns {name!r}: rename or remove one.")
+            if name in known:
+                return known.index(name)
+        return None
+
+    def where(self, line: Line) -> str:
+        """Return file and line, for a message."""
+        return f"{self.path}, line {line.number}"
 
 
-def read_column(table: Path, files: Sequence[ImageFile], names: Sequence[str]) -> Column:
-    """Read a column and match its rows to images.
+def read_table(path: Path, content: bytes | None = None) -> Table:
+    r"""Read a table: fields separated by comma, semicolon or tab, in UTF-8 or UTF-16.
 
-    A row names its image by the path, by the end of the path (`polyp/a.jpg` for
-    `images/polyp/a.jpg`), or by the file's name alone where that is unique, with
-    the row's label if need be. Fields are separated by comma, semicolon or tab.
+    A byte order mark, any line ends, a line `sep=;` before the header, empty lines, empty columns
+    at the end and double quotes are understood.
 
     Args:
-        table: a CSV with a header: a file column (`FILE_COLUMNS`), the column that
-            is wanted, and perhaps a label column (`LABEL_COLUMNS`).
-        files: the images.
-        names: names that the wanted column may have; the first found is taken.
+        path: The file.
+        content: Its content, where it was read before.
 
     Raises:
-        DataError: it is missing or not a CSV, has no such column, fits no image,
-            fits several where it names one, or gives one image two values.
+        DataError: It is missing, too large, or no such table; the line is named.
     """
-    rows = _read_rows(Path(table))
-    header = list(rows[0])
-    file_column = _find(table, header, FILE_COLUMNS, "names the image")
-    column = _find(table, header, names, "was asked for")
-    label_column = next((name for name in header if name.lower() in LABEL_COLUMNS), None)
-    ends = _index_by_end(files)
-    labels = {file.path: file.label for file in files}
-    values: dict[str, str] = {}
-    other_label, unmatched = [], 0
-    for row in rows:
-        label = row[label_column] if label_column else ""
-        path = _match(table, row[file_column], label, ends)
-        if path is None:
-            unmatched += 1
-            continue
-        if row[column] and values.setdefault(path, row[column]) != row[column]:
-            raise DataError(
-                f"{table} gives {path} two values of {column!r}, {values[path]!r} and "
-                f"{row[column]!r}: keep one."
-            )
-        if label and label != labels[path]:
-            other_label.append(path)
-    if not values:
-        raise DataError(
-            f"{table} fits no image: its first row names {rows[0][file_column]!r}, the folder has "
-            f"{files[0].path!r}. Give the table of this folder, or correct its column "
-            f"{file_column!r}."
-        )
-    return Column(Path(table), column, values, tuple(other_label), unmatched)
-
-
-def _read_rows(table: Path) -> list[dict[str, str]]:
-    if not table.is_file():
-        raise DataError(f"the table {table} does not exist: check its path.")
-    refuse_lfs_pointer(table, DataError)
-    if table.stat().st_size > MAX_BYTES:
-        raise DataError(f"{table} is larger than {MAX_BYTES >> 20} MiB: not a table of images.")
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        first = text.partition("\n")[0]
-        delimiter = Counter(character for character in first if character in ",;\t").most_common(1)
-        reader = csv.DictReader(
-            io.StringIO(text, newline=""),
-            delimiter=delimiter[0][0] if delimiter else ",",
-            strict=True,
-        )
-        rows = []
-        for row in reader:
-            if None in row or None in row.values():
-                raise DataError(
-                    f"{table}, line {reader.line_num}: not as many fields as in the header; put "
-                    "values that contain a separator in double quotes."
-                )
-            rows.append({name: value.strip() for name, value in row.items()})
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} is not a CSV in UTF-8 ({error}); save it as one.") from error
+    path = Path(path)
+    text = _decode(path, _read(path) if content is None else content)
+    lines = text.splitlines(keepends=True)
+    start = next((n for n, line in enumerate(lines) if line.strip(' \t\r\n,;"')), len(lines))
+    separator = _SEPARATOR.fullmatch(lines[start]) if start < len(lines) else None
+    if separator:
+        start += 1
+    first = next((line for line in lines[start:] if line.strip()), "")
+    delimiter = separator[1] if separator else _delimiter(first)
+    rows = _rows(path, "".join(lines[start:]), delimiter, start)
     if not rows:
-        raise DataError(f"{table} has no rows: it needs a header and one line for each image.")
+        return Table(path, (), ())
+    header = [name.strip() for name in rows[0].fields]
+    while header and not header[-1]:
+        header.pop()
+    return Table(path, tuple(header), tuple(_fit(path, row, header, delimiter) for row in rows[1:]))
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise DataError(f"the table {path} does not exist: check its path.")
+    refuse_lfs_pointer(path, DataError)
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a table of images.")
+    return path.read_bytes()
+
+
+def _decode(path: Path, content: bytes) -> str:
+    if content.startswith(b"PK\x03\x04"):
+        raise DataError(f"{path} is a workbook or an archive, not a CSV: save it as CSV in UTF-8.")
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {line}: is not a CSV in UTF-8 ({error.reason}); save it as one."
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path} is not a CSV in UTF-8 (it has NUL bytes); save it as one.")
+    return text
+
+
+def _delimiter(header: str) -> str:
+    plain = re.sub(r'"[^"]*"', "", header)
+    return max(_DELIMITERS, key=lambda mark: (plain.count(mark), mark == ","))
+
+
+def _rows(path: Path, text: str, delimiter: str, skipped: int) -> list[Line]:
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+    )
+    rows, number = [], skipped + 1
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                rows.append(Line(number, tuple(fields)))
+            number = skipped + reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {number}: is not a CSV in UTF-8 ({error}); save it as one."
+        ) from error
     return rows
 
 
-def _find(table: Path, header: list[str], names: Sequence[str], role: str) -> str:
-    for name in names:
-        for column in header:
-            if column.strip().lower() == name.lower():
-                return column
-    wanted = " or ".join(repr(name) for name in names)
-    raise DataError(
-        f"{table} has no column that {role} ({wanted}); it has {', '.join(header)}. Rename one, "
-        "or name the right one."
-    )
-
-
-def _index_by_end(files: Sequence[ImageFile]) -> dict[str, list[str]]:
-    """Return for each end of a path (`a.jpg`, `polyp/a.jpg`, ...) the paths that have it."""
-    ends: defaultdict[str, list[str]] = defaultdict(list)
-    for file in files:
-        parts = PurePosixPath(file.path).parts
-        for start in range(len(parts)):
-            ends["/".join(parts[start:])].append(file.path)
-    return ends
-
-
-def _match(table: Path, name: str, label: str, ends: dict[str, list[str]]) -> str | None:
-    pure = PurePosixPath(name.replace("\\", "/"))
-    for end in (pure.as_posix(), f"{label}/{pure.name}", pure.name):
-        found = ends.get(end, [])
-        if len(found) == 1 or end in found:
-            return found[0] if len(found) == 1 else end
-    if found:
+def _fit(path: Path, row: Line, header: Sequence[str], delimiter: str) -> Line:
+    width = len(header)
+    if len(row.fields) < width or any(field.strip() for field in row.fields[width:]):
         raise DataError(
-            f"{table} names {name!r}, which fits {len(found)} images ({found[0]}, {found[1]}): "
-            "write paths relative to the folder of images."
+            f"{path}, line {row.number}: not {width} fields as in the header, but "
+            f"{len(row.fields)}; put values that contain {delimiter!r} in double quotes."
         )
-    return None
+    return Line(row.number, row.fields[:width])

@@ -34,9 +34,9 @@ def calibration_images(
     Raises:
         DataError: no image has the role, or images cannot be read.
     """
-    paths = manifest.cohort("train").paths
-    chosen = np.random.default_rng(seed).permutation(len(paths))[:IMAGES]
-    cached = cache_images([paths[row] for row in sorted(chosen)], preprocessing, cache)
+    images = manifest.cohort("train").images
+    chosen = np.random.default_rng(seed).permutation(len(images))[:IMAGES]
+    cached = cache_images([images[row] for row in sorted(chosen)], preprocessing, cache)
     return preprocessing.normalise(np.asarray(cached.images))
 
 

@@ -3,7 +3,8 @@
 Layout of the cache folder, which may be deleted at any time:
 
     <shelf>/<key>.npy    uint8 (N, S, S, 3), the images of one list in its order
-    <shelf>/<key>.json   SHA-256 of each row's file, and which rows are broken
+    <shelf>/<key>.json   SHA-256 of each row's file, with `#` and its frame if that is not 0;
+                         which rows are broken
     <shelf>/.lock        held by the process that builds
 
 `shelf` is made from all that decides pixels (the geometry of the preprocessing, the
@@ -30,6 +31,7 @@ from endoexit.errors import DataError, EndoexitError, ImageError
 from endoexit.files import replacing, sha256_bytes, write_json
 from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef, name_of
 
 THREADS = min(max(2, os.cpu_count() or 1), 8)
 
@@ -71,7 +73,7 @@ def cache_directory() -> Path:
 
 
 def cache_images(
-    paths: Sequence[Path],
+    images: Sequence[ImageRef],
     preprocessing: Preprocessing,
     directory: Path | None = None,
     advance: Advance = lambda _: None,
@@ -84,17 +86,17 @@ def cache_images(
     process killed while it builds leaves nothing that is taken for complete.
 
     Args:
-        paths: the image files.
+        images: The images.
         preprocessing: what is done to each; mean and standard deviation play no part.
         directory: the cache folder, by default `cache_directory()`.
-        advance: called with a number of images done; the numbers add up to len(paths).
+        advance: called with a number of images done; the numbers add up to len(images).
         skip_broken: report broken images in `errors` in place of raising.
 
     Raises:
-        DataError: there are no paths, or files are broken; the message names all of them.
+        DataError: there are no images, or files are broken; the message names all of them.
         EndoexitError: the cache cannot be written.
     """
-    if not paths:
+    if not images:
         raise DataError("there are no images to cache: name at least one file.")
     shelf = _Shelf(directory or cache_directory(), preprocessing)
     done = 0
@@ -105,33 +107,35 @@ def cache_images(
         advance(rows)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        digests, errors = _identify(paths, pool)
+        digests, errors = _identify(images, pool)
         stored = shelf.open(_key(digests))
         if stored is None:
             with shelf.locked():
                 # Another process may have built the list while this one waited.
-                stored = shelf.open(_key(digests)) or shelf.build(paths, digests, pool, count)
-    advance(len(paths) - done)
-    errors |= {row: f"{paths[row]} {fault}" for row, fault in stored.broken.items()}
+                stored = shelf.open(_key(digests)) or shelf.build(images, digests, pool, count)
+    advance(len(images) - done)
+    errors |= {row: str(ImageError(fault, images[row])) for row, fault in stored.broken.items()}
     if errors and not skip_broken:
         listed = "\n  ".join(errors[row] for row in sorted(errors))
         raise DataError(
-            f"{len(errors)} of {len(paths)} images cannot be read; restore or remove them, "
+            f"{len(errors)} of {len(images)} images cannot be read; restore or remove them, "
             f"`endoexit audit` finds all of a folder:\n  {listed}"
         )
     return CachedImages(stored.images, dict(sorted(errors.items())))
 
 
-def _identify(paths: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[list[str], dict[int, str]]:
-    """Return the SHA-256 of every file, and by index what hinders reading."""
+def _identify(
+    images: Sequence[ImageRef], pool: ThreadPoolExecutor
+) -> tuple[list[str], dict[int, str]]:
+    """Return what tells the content of every image, and by index what hinders reading."""
 
-    def digest(path: Path) -> str | ImageError:
+    def digest(image: ImageRef) -> str | ImageError:
         try:
-            return sha256_bytes(read_bytes(path))
+            return name_of(sha256_bytes(read_bytes(image.path)), image.frame)
         except ImageError as error:
             return error
 
-    answers = [answer for chunk in _chunks(paths) for answer in pool.map(digest, chunk)]
+    answers = [answer for chunk in _chunks(images) for answer in pool.map(digest, chunk)]
     errors = {row: str(error) for row, error in enumerate(answers) if isinstance(error, ImageError)}
     return [
         _UNREADABLE if row in errors else str(answer) for row, answer in enumerate(answers)
@@ -202,7 +206,7 @@ class _Shelf:
 
     def build(
         self,
-        paths: Sequence[Path],
+        images: Sequence[ImageRef],
         digests: Sequence[str],
         pool: ThreadPoolExecutor,
         count: Advance,
@@ -216,20 +220,20 @@ class _Shelf:
         key = _key(digests)
         with replacing(self.folder / f"{key}.npy") as temporary:
             with temporary.open("wb") as stream:
-                write = _RowWriter(stream, self._shape(len(paths)))
+                write = _RowWriter(stream, self._shape(len(images)))
                 known = self._known()
                 for digest in rows.keys() & known.keys():
-                    images, row = known[digest]
-                    write(rows[digest], images[row])
+                    pixels, row = known[digest]
+                    write(rows[digest], pixels[row])
                     count(len(rows[digest]))
                 missing = {
-                    digest: paths[at[0]] for digest, at in rows.items() if digest not in known
+                    digest: images[at[0]] for digest, at in rows.items() if digest not in known
                 }
-                for digest, pixels in self._decode_all(missing, pool):
-                    if isinstance(pixels, ImageError):
-                        broken |= dict.fromkeys(rows[digest], pixels.fault)
+                for digest, decoded in self._decode_all(missing, pool):
+                    if isinstance(decoded, ImageError):
+                        broken |= dict.fromkeys(rows[digest], decoded.fault)
                     else:
-                        write(rows[digest], pixels)
+                        write(rows[digest], decoded)
                     count(len(rows[digest]))
             write_json(self.folder / f"{key}.json", {"contents": list(digests), "broken": broken})
         built = self.open(key)
@@ -238,20 +242,21 @@ class _Shelf:
         return built
 
     def _decode_all(
-        self, files: dict[str, Path], pool: ThreadPoolExecutor
+        self, images: dict[str, ImageRef], pool: ThreadPoolExecutor
     ) -> Iterator[tuple[str, npt.NDArray[np.uint8] | ImageError]]:
         """Yield the pixels of each file by its SHA-256, or what is wrong with its content."""
 
         def decode(digest: str) -> npt.NDArray[np.uint8] | ImageError:
-            data = read_bytes(files[digest])
-            if sha256_bytes(data) != digest:
-                raise DataError(f"{files[digest]} changed while it was being cached: run again.")
+            image = images[digest]
+            data = read_bytes(image.path)
+            if name_of(sha256_bytes(data), image.frame) != digest:
+                raise DataError(f"{image.path} changed while it was being cached: run again.")
             try:
-                return self.preprocessing.load(data)
+                return self.preprocessing.load(data, frame=image.frame)
             except ImageError as error:
                 return error
 
-        for chunk in _chunks(list(files)):
+        for chunk in _chunks(list(images)):
             yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
     def _known(self) -> dict[str, tuple[Mapped, int]]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import ImageError
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 from endoexit.policy import ExitPolicy, softmax
 from endoexit.report.masks import Mask, Masks, read_mask
 from endoexit.report.material import Absent, ExitAttention, Network
@@ -100,7 +100,7 @@ class Subject:
     Attributes:
         name: to be shown.
         title: of its card.
-        path: its file; None where nobody knows it.
+        image: The image; None where the folder of the images is not known.
         truth: index of its class; None likewise.
         left_at: the exit at which it leaves, 1 to M; None where the clock decides.
         probabilities: (M, C), of all exits.
@@ -109,7 +109,7 @@ class Subject:
 
     name: str
     title: str
-    path: Path | None
+    image: ImageRef | None
     truth: int | None
     left_at: int | None
     probabilities: NDArray[np.float64]
@@ -168,12 +168,12 @@ class Cards:
         return cards
 
     def _open(self, subject: Subject) -> Photograph | Absent:
-        if subject.path is None:
+        if subject.image is None:
             return Absent("The folder of the images is not known.")
-        if not subject.path.is_file():
+        if not subject.image.path.is_file():
             return Absent("The image is not there any more.")
         try:
-            return open_photograph(subject.path, self.preprocessing)
+            return open_photograph(subject.image, self.preprocessing)
         except (ImageError, OSError):
             return Absent("The image cannot be read any more.")
 
@@ -225,10 +225,10 @@ class Cards:
         return tuple(views)
 
     def _mask(self, subject: Subject) -> Mask | None:
-        if isinstance(self.masks, Absent) or subject.path is None:
+        if isinstance(self.masks, Absent) or subject.image is None:
             return None
         path = self.masks.of(subject.name)
         try:
-            return None if path is None else read_mask(path, self.preprocessing, subject.path)
+            return None if path is None else read_mask(path, self.preprocessing, subject.image)
         except ImageError:
             return None

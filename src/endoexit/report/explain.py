@@ -10,8 +10,10 @@ from endoexit.artifacts.bundle import open_source
 from endoexit.errors import ImageError, UsageError
 from endoexit.files import replacing, write_text
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
+from endoexit.precision import FloatFormat
 from endoexit.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.material import Absent, Network
@@ -20,7 +22,7 @@ from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
 from endoexit.runtime.exits import AnswerAll, all_exits
-from endoexit.runtime.session import Floats, choose_policy, open_backend
+from endoexit.runtime.session import choose_policy, open_backend
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -77,7 +79,7 @@ class Explained:
 
 
 def open_explainable(
-    path: Path, *, threshold: float | None = None, precision: Floats | None = None
+    path: Path, *, threshold: float | None = None, precision: FloatFormat | None = None
 ) -> Explainable:
     """Open a run or a bundle for questions about single images.
 
@@ -110,13 +112,13 @@ def open_explainable(
 
 
 def explain(
-    source: Explainable, paths: Sequence[Path], out: Path, *, track: Track = silent
+    source: Explainable, images: Sequence[ImageRef], out: Path, *, track: Track = silent
 ) -> Explained:
     """Write `explain.html` on some images, and its pictures as files.
 
     Args:
         source: see `open_explainable`.
-        paths: of the images; one that cannot be read is named on the page, the others go on.
+        images: the images; one that cannot be read is named on the page, the others go on.
         out: the folder.
         track: shows progress.
 
@@ -124,16 +126,16 @@ def explain(
         UsageError: more images than a page holds.
         EndoexitError: a file cannot be written.
     """
-    if len(paths) > MOST:
+    if len(images) > MOST:
         raise UsageError(
-            f"{len(paths)} images are more than the {MOST} of one page: name fewer, or use "
+            f"{len(images)} images are more than the {MOST} of one page: name fewer, or use "
             "`endoexit predict` for answers without pictures."
         )
     cards: list[Card] = []
     failed: list[tuple[str, str]] = []
-    with track("explaining", len(paths)) as bar:
-        for start in range(0, len(paths), _BATCH):
-            some = paths[start : start + _BATCH]
+    with track("explaining", len(images)) as bar:
+        for start in range(0, len(images), _BATCH):
+            some = images[start : start + _BATCH]
             cards += _cards(source, some, failed)
             bar.advance(len(some))
     pictures = []
@@ -149,7 +151,7 @@ def explain(
         source=source,
         entries=[(card, _probabilities(source, card)) for card in cards],
         failed=failed,
-        synthetic={_name(path) for path in paths if _is_synthetic(path)},
+        synthetic={_name(image) for image in images if _is_synthetic(image.path)},
         clock=by_the_clock(source.policy),
         unseen=source.network.reason if isinstance(source.network, Absent) else "",
     )
@@ -157,15 +159,17 @@ def explain(
     return Explained(out / PAGE, tuple(pictures), tuple(cards), tuple(failed))
 
 
-def _cards(source: Explainable, paths: Sequence[Path], failed: list[tuple[str, str]]) -> list[Card]:
+def _cards(
+    source: Explainable, images: Sequence[ImageRef], failed: list[tuple[str, str]]
+) -> list[Card]:
     """Return the cards of a few images; what cannot be read is added to `failed`."""
     readable, seen = [], []
-    for path in paths:
+    for image in images:
         try:
-            seen.append(source.preprocessing.load(path))
-            readable.append(path)
+            seen.append(source.preprocessing.load(image))
+            readable.append(image)
         except (ImageError, OSError) as error:
-            failed.append((_name(path), str(error)))
+            failed.append((_name(image), str(error)))
     if not readable:
         return []
     logits = source.logits(source.preprocessing.normalise(np.stack(seen)))
@@ -176,15 +180,15 @@ def _cards(source: Explainable, paths: Sequence[Path], failed: list[tuple[str, s
     probabilities = exit_probabilities(source.policy, logits)
     subjects = [
         Subject(
-            name=_name(path),
+            name=_name(image),
             title=_title(source, exits[place], predicted[:, place].tolist()),
-            path=path,
+            image=image,
             truth=None,
             left_at=exits[place],
             probabilities=probabilities[:, place],
             predicted=predicted[:, place].tolist(),
         )
-        for place, path in enumerate(readable)
+        for place, image in enumerate(readable)
     ]
     names = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
     no_masks = Absent("Nobody outlined these images.")
@@ -200,9 +204,9 @@ def _title(source: Explainable, left_at: int | None, predicted: Sequence[int]) -
     return f"{source.classes[predicted[left_at - 1]]}, answered by {by}"
 
 
-def _name(path: Path) -> str:
-    """Return a path as text, also where its bytes are not UTF-8."""
-    return str(path).encode("utf-8", "replace").decode("utf-8")
+def _name(image: ImageRef) -> str:
+    """Return an image as text, also where its bytes are not UTF-8."""
+    return str(image).encode("utf-8", "replace").decode("utf-8")
 
 
 def _is_synthetic(path: Path) -> bool:

@@ -17,6 +17,7 @@ from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.images.decode import read_image
 from endoexit.images.formats import IMAGE_SUFFIXES
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 from endoexit.progress import Track
 from endoexit.report.material import Absent, ExitAttention, Material
 from endoexit.report.pictures import resized
@@ -97,13 +98,13 @@ def _assign(masks: dict[str, Path], images: Sequence[str]) -> dict[str, Path]:
     return assigned
 
 
-def read_mask(path: Path, preprocessing: Preprocessing, like: Path) -> Mask:
+def read_mask(path: Path, preprocessing: Preprocessing, like: ImageRef) -> Mask:
     """Return a mask (S, S), cut and scaled as the image it belongs to.
 
     Raises:
         ImageError: it cannot be read, or is of another size than its image.
     """
-    mask, image = read_image(path), read_image(like)
+    mask, image = read_image(path), read_image(like.path, frame=like.frame)
     if mask.shape != image.shape:
         raise ImageError(
             f"is {mask.shape[1]}×{mask.shape[0]} pixels, its image "
@@ -193,11 +194,11 @@ def _read(
 ) -> list[tuple[int, NDArray[np.uint8], Mask]]:
     found = []
     for index in indices:
-        image = root / material.evaluation.images.paths[index]
+        image = ImageRef.parse(material.evaluation.images.paths[index]).under(root)
         path = masks.of(material.evaluation.images.paths[index])
         try:
             seen = material.preprocessing.load(image)
-            mask = read_mask(path or image, material.preprocessing, image)
+            mask = read_mask(path or image.path, material.preprocessing, image)
         except (ImageError, OSError):
             continue
         if mask.any():

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from endoexit import __version__
+from endoexit.images.reference import ImageRef
 from endoexit.progress import Track, silent
 from endoexit.report.audit import audit_facts
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
@@ -191,10 +192,13 @@ def _subject(material: Material, choice: Choice) -> Subject:
     if choice.kind == ERROR:
         answer = evaluation.row(material.answers).predicted[choice.index]
         title = f"{evaluation.classes[truth]}, taken for {evaluation.classes[answer]}"
+    image = None
+    if not isinstance(material.images, Absent):
+        image = ImageRef.parse(name).under(material.images)
     return Subject(
         name=name,
         title=title,
-        path=None if isinstance(material.images, Absent) else material.images / name,
+        image=image,
         truth=truth,
         left_at=left_at,
         probabilities=probabilities,

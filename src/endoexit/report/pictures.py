@@ -3,7 +3,6 @@
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +12,7 @@ from scipy import ndimage
 
 from endoexit.images.decode import read_image
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
 
 SIDE = 168  # the longer side, in CSS pixels
 _QUALITY = 82
@@ -34,7 +34,7 @@ class Photograph:
     seen: Pixels
 
 
-def open_photograph(path: Path, preprocessing: Preprocessing) -> Photograph:
+def open_photograph(image: ImageRef, preprocessing: Preprocessing) -> Photograph:
     """Read an image.
 
     An image that is stretched whole to the network's square is shown at its own proportions;
@@ -43,10 +43,10 @@ def open_photograph(path: Path, preprocessing: Preprocessing) -> Photograph:
     Raises:
         ImageError: it cannot be read.
     """
-    seen = preprocessing.load(path)
+    seen = preprocessing.load(image)
     shown = Image.fromarray(seen)
     if preprocessing.resize == "stretch" and preprocessing.crop_ratio == 1.0:
-        shown = Image.fromarray(read_image(path, at_least=SIDE))
+        shown = Image.fromarray(read_image(image.path, frame=image.frame, at_least=SIDE))
     scale = SIDE / max(shown.size)
     size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
     return Photograph(np.array(shown.resize(size, Image.Resampling.BILINEAR)), seen)

@@ -1,89 +1,178 @@
-"""From what a user types (files, folders, globs, standard input) to image paths, one by one."""
+"""From what a user types (files, folders, globs, standard input) to images, one by one."""
 
+import codecs
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from endoexit.data.clutter import PassedOver, is_clutter, is_image
 from endoexit.data.folders import natural_key
 from endoexit.errors import DataError
 from endoexit.images.formats import IMAGE_SUFFIXES
+from endoexit.images.reference import ImageRef, split_name
 
 STDIN = "-"
+_CHUNK = 1 << 16
+_LONGEST = 1 << 20  # characters of one path; a longer one is no list of paths
 
 
-def image_paths(arguments: Sequence[str], stdin: Iterable[str]) -> Iterator[Path]:
-    """Yield the images that are meant, in the order of the arguments.
+class Inputs:
+    """The images that are meant, in the order of the arguments; iterate over it once.
 
-    A folder stands for the images in it and below, known by their suffix, in natural order;
-    hidden ones are passed over. A glob that the shell left alone (`'scans/**/*.jpg'`) stands
-    for the images and folders that it matches. `-` reads one path a line. Anything else is a
-    file, whether it exists or not: reading it will tell. Paths are found as they are asked
-    for, so a million of them take no memory (those of one glob are sorted, so collected).
+    A folder stands for the images in it and below, known by their suffix, in natural order.
+    A glob that the shell left alone (`'scans/**/*.jpg'`) stands for the images and folders that
+    it matches. `-` reads a list of paths. Anything else is a file, whether it exists or not:
+    reading it will tell. `clip.gif#12` is frame 12 of a file, unless a file has just that name.
+    Images are found as they are asked for, so a million of them take no memory (those of one
+    glob are sorted, so collected).
 
     Args:
-        arguments: as typed.
-        stdin: the lines for `-`.
+        arguments: As typed.
+        stdin: Standard input, for `-`.
+        null: Whether its paths end with a NUL byte; None to find out (see `read_list`).
+        named: Whether errors may hold paths.
+
+    Attributes:
+        passed_over: Files of folders that were passed over, as far as folders were read.
 
     Raises:
-        DataError: a folder cannot be listed or holds no images, or a glob matches nothing.
+        DataError: While iterating: a folder cannot be listed or holds no images, a glob matches
+            nothing, or a list is not text.
     """
-    for argument in arguments:
-        if argument == STDIN:
-            yield from (Path(name) for line in stdin if (name := line.rstrip("\r\n")))
-        else:
-            yield from _resolve(argument)
 
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        stdin: io.BufferedIOBase | None = None,
+        *,
+        null: bool | None = None,
+        named: bool = True,
+    ) -> None:
+        self._arguments, self._stdin = arguments, stdin
+        self._null, self._named = null, named
+        self.passed_over = PassedOver()
 
-def _resolve(argument: str) -> Iterator[Path]:
-    path = Path(argument)
-    if path.is_dir():
-        yield from _filled(_below(path, set()), f"the folder {path} holds no images")
-    elif glob.has_magic(argument) and not path.exists():
-        yield from _filled(_matching(argument), f"the pattern {argument!r} matches no images")
-    else:
-        yield path
+    def __iter__(self) -> Iterator[ImageRef]:
+        for argument in self._arguments:
+            if argument != STDIN:
+                yield from self._resolve(argument)
+            elif self._stdin is None:
+                raise DataError("standard input is closed: send paths to it, or name files.")
+            else:
+                yield from map(_image, read_list(self._stdin, null=self._null))
 
-
-def _matching(pattern: str) -> Iterator[Path]:
-    for name in sorted(glob.iglob(pattern, recursive=True), key=natural_key):  # noqa: PTH207
-        path = Path(name)
-        if not path.is_dir():
-            if _is_image(path):
-                yield path
-        elif "**" not in pattern:  # which finds what is in the folder as well
-            yield from _below(path, set())
-
-
-def _below(folder: Path, visited: set[Path]) -> Iterator[Path]:
-    """Yield the images in and below a folder; linked folders are followed once."""
-    real = folder.resolve()
-    if real in visited:
-        return
-    visited.add(real)
-    try:
-        entries = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
-    except OSError as error:
-        raise DataError(
-            f"{folder} cannot be listed ({error.strerror or error}): change its permissions."
-        ) from error
-    for path in entries:
-        if path.name.startswith("."):
-            continue
+    def _resolve(self, argument: str) -> Iterator[ImageRef]:
+        path = Path(argument)
         if path.is_dir():
-            yield from _below(path, visited)
-        elif _is_image(path):
-            yield path
+            what = f"the folder {self._show(path)}".rstrip()
+            yield from self._filled(self._below(path, set()), f"{what} holds no images")
+        elif glob.has_magic(argument) and not path.exists():
+            what = f"the pattern {self._show(repr(argument))}".rstrip()
+            yield from self._filled(self._matching(argument), f"{what} matches no images")
+        else:
+            yield _image(argument)
+
+    def _matching(self, pattern: str) -> Iterator[ImageRef]:
+        for name in sorted(glob.iglob(pattern, recursive=True), key=natural_key):  # noqa: PTH207
+            path = Path(name)
+            if any(is_clutter(part) for part in path.parts if part not in (".", "..")):
+                continue
+            if not path.is_dir():
+                yield from self._file(path)
+            elif "**" not in pattern:  # which finds what is in the folder as well
+                yield from self._below(path, set())
+
+    def _below(self, folder: Path, visited: set[Path]) -> Iterator[ImageRef]:
+        """Yield the images in and below a folder; linked folders are followed once."""
+        real = folder.resolve()
+        if real in visited:
+            return
+        visited.add(real)
+        try:
+            entries = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
+        except OSError as error:
+            raise DataError(
+                f"{self._show(folder) or 'a folder'} cannot be listed "
+                f"({error.strerror or error}): change its permissions."
+            ) from error
+        for path in entries:
+            if is_clutter(path.name):
+                continue
+            if path.is_dir():
+                yield from self._below(path, visited)
+            else:
+                yield from self._file(path)
+
+    def _file(self, path: Path) -> Iterator[ImageRef]:
+        if is_image(path.name):
+            yield ImageRef(path)
+        else:
+            self.passed_over.add(str(path))
+
+    def _filled(self, images: Iterator[ImageRef], otherwise: str) -> Iterator[ImageRef]:
+        empty = True
+        for image in images:
+            empty = False
+            yield image
+        if empty:
+            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise DataError(f"{otherwise} ({suffixes}): check its path.")
+
+    def _show(self, name: object) -> str:
+        return str(name) if self._named else ""
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
+def read_list(stream: io.BufferedIOBase, *, null: bool | None = None) -> Iterator[str]:
+    r"""Yield the paths of a list as soon as they are there; empty ones are left out.
+
+    Paths end with a line end (`\n` or `\r\n`) or, as those of `find -print0`, with a NUL byte;
+    a path may then hold line ends. The list may begin with a byte order mark of UTF-8 or UTF-16.
+    Bytes that are not UTF-8 are kept as `os.fsdecode` keeps them.
+
+    Args:
+        stream: The list.
+        null: True for NUL bytes, False for line ends; None to take NUL bytes where there are any
+            in what is read first.
+
+    Raises:
+        DataError: A path is longer than any path, so that this is no list.
+    """
+    decoder: codecs.IncrementalDecoder | None = None
+    text, head = "", b""
+    while chunk := stream.read1(_CHUNK):
+        if decoder is None:
+            head += chunk
+            if len(head) < len(codecs.BOM_UTF8) and head in codecs.BOM_UTF8[: len(head)]:
+                continue  # it may still become a byte order mark
+            decoder, chunk = _decoder(head)
+        text += decoder.decode(chunk)
+        if null is None and ("\0" in text or "\n" in text):
+            null = "\0" in text
+        *paths, text = text.replace("\0", "\n").split("\n") if not null else text.split("\0")
+        yield from filter(None, (path if null else path.rstrip("\r") for path in paths))
+        if len(text) > _LONGEST:
+            raise DataError(
+                "standard input is no list of paths: write one path a line, or end each with a "
+                "NUL byte."
+            )
+    text += decoder.decode(b"", final=True) if decoder else os.fsdecode(head)
+    if rest := text if null else text.rstrip("\r"):
+        yield rest
 
 
-def _filled(paths: Iterator[Path], otherwise: str) -> Iterator[Path]:
-    empty = True
-    for path in paths:
-        empty = False
-        yield path
-    if empty:
-        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{otherwise} ({suffixes}): check its path.")
+def _decoder(head: bytes) -> tuple[codecs.IncrementalDecoder, bytes]:
+    """Return what decodes a list, by its first bytes, and these without a byte order mark."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return codecs.getincrementaldecoder("utf-16")("replace"), head
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    return codecs.getincrementaldecoder(encoding)(errors), head.removeprefix(codecs.BOM_UTF8)
+
+
+def _image(text: str) -> ImageRef:
+    path, frame = split_name(text)
+    if path == text or os.path.lexists(text):
+        return ImageRef(Path(text))
+    return ImageRef(Path(path), frame)

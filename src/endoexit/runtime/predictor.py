@@ -1,11 +1,11 @@
-"""From paths to rows: read ahead, predict, keep the order, report files that cannot be read."""
+"""From images to rows: read ahead, predict, keep the order, report what cannot be read."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from endoexit.errors import ImageError
+from endoexit.images.reference import ImageRef
 from endoexit.runtime.engine import Engine, Images, Prediction
 from endoexit.runtime.prefetch import Prefetch
 from endoexit.runtime.stream import WINDOW_BATCHES, BatchByBatch, Stream
@@ -16,78 +16,82 @@ IDLE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class PredictedRow:
-    """The outcome for one path: a prediction or an error.
+    """What became of one image: a prediction or an error.
 
     Attributes:
-        path: Path as it was given.
-        prediction: Answer for the image; None if there is an error.
-        error: Reason why the image could not be read; None if it could.
+        index: Position of the image in the input, from 0.
+        image: The image, as it was given.
+        prediction: Answer of the network; None when there is an error.
+        error: Reason why the image could not be read; None when it could.
     """
 
-    path: Path
+    index: int
+    image: ImageRef
     prediction: Prediction | None = None
-    error: str | None = None
+    error: ImageError | None = None
 
 
-def predict_paths(
-    engine: Engine, paths: Iterable[Path], batch_size: int = 1
+def predict_images(
+    engine: Engine, images: Iterable[ImageRef], batch_size: int = 1
 ) -> Iterator[PredictedRow]:
-    """Yield one row for each path, in the order of the paths.
+    """Yield one row an image, in the order of the images.
 
     Images are read and prepared in background threads. They run in throughput mode (see
-    `Stream`). If no image comes for a moment, the images inside are answered without a full
-    batch. An engine with a deadline predicts batch by batch instead. Memory does not grow with
-    the number of paths.
+    `Stream`); if no image comes for a moment, the images inside are answered without a full
+    batch. An engine with a deadline predicts batch by batch instead. Memory does not
+    grow with the number of images.
 
     Args:
         engine: Engine that predicts.
-        paths: Image files; iterated in a background thread.
-        batch_size: Number of images in a full batch.
+        images: The images; iterated in a background thread.
+        batch_size: Number of images of a full batch.
 
     Raises:
         UsageError: The batch size is less than 1.
-        Exception: Whatever `paths` raises, after the rows for all paths before that.
+        Exception: Whatever `images` breaks off with, after the rows for all images before that.
     """
 
-    def load(path: Path) -> tuple[Path, Images | ImageError]:
+    def load(image: ImageRef) -> tuple[ImageRef, Images | ImageError]:
         try:
-            return path, engine.preprocessing.load(path)
+            return image, engine.preprocessing.load(image)
         except ImageError as error:
-            return path, error
+            return image, error
 
     make = Stream if engine.deadline_ms is None else BatchByBatch
     answering: Stream | BatchByBatch = make(engine, batch_size)
     rows = _Rows()
-    with Prefetch(paths, load, READERS, ahead=2 * batch_size + READERS) as images:
-        for loaded in images.values(IDLE_S):
+    with Prefetch(images, load, READERS, ahead=2 * batch_size + READERS) as reading:
+        for loaded in reading.values(IDLE_S):
             if loaded is None:
                 yield from rows.fill(answering.flush())
                 continue
-            path, image = loaded
-            if isinstance(image, ImageError):
-                rows.append(PredictedRow(path, error=str(image)))
+            image, pixels = loaded
+            if isinstance(pixels, ImageError):
+                rows.append(image, pixels)
                 # Broken files push no image through the stream, so rows must not wait behind them.
                 full = len(rows) >= WINDOW_BATCHES * batch_size
                 yield from rows.fill(answering.flush() if full else [])
             else:
-                rows.append(PredictedRow(path))
-                yield from rows.fill(answering.add(image))
+                rows.append(image)
+                yield from rows.fill(answering.add(pixels))
         yield from rows.fill(answering.flush())
-        images.check()
+        reading.check()
 
 
 class _Rows:
-    """Rows in the order of their paths, some still without their answer."""
+    """Rows in the order of their images, some still without their answer."""
 
     def __init__(self) -> None:
         self._open: deque[PredictedRow] = deque()
+        self._count = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def append(self, row: PredictedRow) -> None:
-        """Add a row with an error, or a row whose answer will come."""
-        self._open.append(row)
+    def append(self, image: ImageRef, error: ImageError | None = None) -> None:
+        """Add an image with its error, or one without error whose answer will come."""
+        self._open.append(PredictedRow(self._count, image, error=error))
+        self._count += 1
 
     def fill(self, answers: Iterable[Prediction]) -> Iterator[PredictedRow]:
         """Put the answers, in order, into the rows without one; yield the rows complete now."""

@@ -7,17 +7,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from endoexit.errors import UsageError
+from endoexit.errors import ImageError, UsageError
+from endoexit.images.reference import ImageRef
 from endoexit.runtime.engine import Prediction
 from endoexit.runtime.outputs import tables as output
 from endoexit.runtime.outputs.tables import Layout, check_suffix, writing
 from endoexit.runtime.predictor import PredictedRow
 
 CLASSES = ("clean, bowel", "polyp")
+BROKEN = ImageRef(Path("b, c.jpg"))
 ROWS = (
-    PredictedRow(Path("a.jpg"), Prediction(1, np.array([0.25, 0.75]), 2, (1.25, 2.5))),
-    PredictedRow(Path("b, c.jpg"), error="b, c.jpg is empty"),
-    PredictedRow(Path("é.jpg"), Prediction(0, np.array([2 / 3, 1 / 3]), 1, (1.0,))),
+    PredictedRow(0, ImageRef(Path("a.jpg")), Prediction(1, np.array([0.25, 0.75]), 2, (1.25, 2.5))),
+    PredictedRow(1, BROKEN, error=ImageError("is empty", BROKEN)),
+    PredictedRow(2, ImageRef(Path("é.jpg")), Prediction(0, np.array([2 / 3, 1 / 3]), 1, (1.0,))),
 )
 RECORDS = [
     {"path": "a.jpg", "label": "polyp", "probability": 0.75, "exit": 2,
@@ -95,10 +97,10 @@ def test_nothing_appears_before_the_end(tmp_path, suffix):
 def test_the_deadline_has_a_column_of_its_own(tmp_path):
     probabilities = np.array([0.5, 0.5])
     rows = [
-        PredictedRow(Path("kept"), Prediction(0, probabilities, 2, (1.0, 1.0))),
-        PredictedRow(Path("cut"), Prediction(0, probabilities, 1, (1.0,), cut_short=True)),
-        PredictedRow(Path("missed"), Prediction(0, probabilities, 1, (9.0,), True, True)),
-        PredictedRow(Path("broken"), error="broken is empty"),
+        PredictedRow(0, BROKEN, Prediction(0, probabilities, 2, (1.0, 1.0))),
+        PredictedRow(1, BROKEN, Prediction(0, probabilities, 1, (1.0,), cut_short=True)),
+        PredictedRow(2, BROKEN, Prediction(0, probabilities, 1, (9.0,), True, True)),
+        PredictedRow(3, BROKEN, error=ImageError("is empty", BROKEN)),
     ]
     layout = Layout(CLASSES, 2, deadline=True)
     assert layout.columns[-2:] == ("deadline", "error")
@@ -108,7 +110,10 @@ def test_the_deadline_has_a_column_of_its_own(tmp_path):
 @pytest.mark.parametrize("suffix", output.SUFFIXES)
 def test_file_names_that_are_not_text_are_escaped(tmp_path, suffix):
     name = os.fsdecode(b"caf\xe9.jpg")
-    write_all(tmp_path / f"out{suffix}", [PredictedRow(Path(name), error=f"{name} is empty")])
+    write_all(
+        tmp_path / f"out{suffix}",
+        [PredictedRow(0, ImageRef(Path(name)), error=ImageError("is empty", name))],
+    )
     if suffix == ".parquet":
         (record,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
     else:

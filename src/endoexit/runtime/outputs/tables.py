@@ -1,7 +1,6 @@
 """Rows of predictions as CSV, JSON lines or Parquet: whole or not at all."""
 
 import contextlib
-import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +8,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from endoexit.errors import UsageError
-from endoexit.files import replacing
+from endoexit.files import csv_line, replacing
+from endoexit.runtime.outputs.naming import BY_PATH, Naming
 from endoexit.runtime.predictor import PredictedRow
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -24,15 +24,25 @@ class Layout:
     `path`, `label`, `probability`, `exit`, one `p_<class>` a class, `milliseconds`, one `ms_<k>`
     a stage (empty where stage k did not run), `error`; with a deadline also `deadline`: "kept",
     "cut" (time ran out before the policy was satisfied) or "missed" (the answer came too late).
-    A row with an error has nothing else but its path.
+    A row with an error has nothing else but its path. The column `path` holds what the naming
+    makes of the image: its path, its number or a hash.
 
     Args:
-        classes: names in the order of the logits.
-        stages: their number.
-        deadline: whether the engine has one.
+        classes: Names of the classes, in the order of the logits.
+        stages: Number of stages.
+        deadline: Whether the engine has a deadline.
+        naming: How rows name their images.
     """
 
-    def __init__(self, classes: Sequence[str], stages: int, *, deadline: bool = False) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        stages: int,
+        *,
+        deadline: bool = False,
+        naming: Naming = BY_PATH,
+    ) -> None:
+        self.naming = naming
         self.classes = tuple(classes)
         self.deadline = deadline
         self.columns = (
@@ -47,28 +57,29 @@ class Layout:
     def record(self, row: PredictedRow) -> dict[str, Any]:
         """Return a row by column; None where there is nothing."""
         record: dict[str, Any] = dict.fromkeys(self.columns)
-        record["path"] = _text(str(row.path))
-        record["error"] = None if row.error is None else _text(row.error)
-        found = row.prediction
-        if found is None:
+        record["path"] = _text(self.naming.name(row))
+        error = self.naming.error(row)
+        record["error"] = None if error is None else _text(error)
+        answer = row.prediction
+        if answer is None:
             return record
-        rounded = [round(float(p), 6) for p in found.probabilities]
-        record["label"] = self.classes[found.label]
-        record["probability"] = rounded[found.label]
-        record["exit"] = found.exit
+        rounded = [round(float(p), 6) for p in answer.probabilities]
+        record["label"] = self.classes[answer.label]
+        record["probability"] = rounded[answer.label]
+        record["exit"] = answer.exit
         for name, probability in zip(self.classes, rounded, strict=True):
             record[f"p_{name}"] = probability
-        record["milliseconds"] = round(found.milliseconds, 3)
-        for number, spent in enumerate(found.stage_ms, start=1):
+        record["milliseconds"] = round(answer.milliseconds, 3)
+        for number, spent in enumerate(answer.stage_ms, start=1):
             record[f"ms_{number}"] = round(spent, 3)
         if self.deadline:
-            late = "missed" if found.deadline_missed else None
-            record["deadline"] = late or ("cut" if found.cut_short else "kept")
+            late = "missed" if answer.deadline_missed else None
+            record["deadline"] = late or ("cut" if answer.cut_short else "kept")
         return record
 
 
 def _text(text: str) -> str:
-    """Return text in which the bytes of a file name that are not UTF-8 stand escaped."""
+    """Return text in which the bytes of a file name that are not UTF-8 are escaped."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
@@ -109,9 +120,12 @@ def writing(path: Path, layout: Layout) -> Iterator[Write]:
 
 def csv_lines(stream: TextIO, layout: Layout) -> Write:
     """Write the header; return a function that writes one row."""
-    writer = csv.DictWriter(stream, layout.columns, lineterminator="\n")
-    writer.writeheader()
-    return lambda row: writer.writerow(layout.record(row))
+    stream.write(csv_line(layout.columns))
+
+    def write(row: PredictedRow) -> None:
+        stream.write(csv_line(layout.record(row).values()))
+
+    return write
 
 
 def _json_lines(stream: TextIO, layout: Layout) -> Write:

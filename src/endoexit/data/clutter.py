@@ -1,0 +1,71 @@
+"""What lies in folders of images and is none: leftovers of systems, files of other kinds."""
+
+from collections import Counter, defaultdict
+from pathlib import PurePosixPath
+from typing import Any
+
+from endoexit.errors import counted
+from endoexit.images.formats import IMAGE_SUFFIXES
+
+# In lower case. Names that begin with a dot (.DS_Store, ._a.jpg, .git, .Trash-1000, .snapshot,
+# .@__thumb, .ipynb_checkpoints) are passed over without being listed here.
+SYSTEM_NAMES = frozenset((
+    "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot",  # NAS boxes
+    "$recycle.bin", "recycler", "recycled", "system volume information", "found.000",  # Windows
+    "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "__macosx", "network trash folder", "temporary items", "icon\r",  # macOS
+    "lost+found", "lost.dir",  # Linux, Android
+    "__pycache__",
+))  # fmt: skip
+_EXAMPLES = 3
+
+
+def is_clutter(name: str) -> bool:
+    """Return whether a file or folder of this name was left by a system, or is hidden."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file of this name is taken for an image: by its suffix."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+class PassedOver:
+    """Files that were passed over because their names do not end as those of images do."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: defaultdict[str, list[str]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    def add(self, path: str) -> None:
+        """Count one file."""
+        suffix = PurePosixPath(path).suffix.lower()
+        self._counts[suffix] += 1
+        if len(self._examples[suffix]) < _EXAMPLES:
+            self._examples[suffix].append(path)
+
+    def words(self, *, named: bool = True) -> str:
+        """Return how many there are of each suffix, with a few of them if names may be shown."""
+        kinds = []
+        for suffix, count in self._counts.most_common():
+            paths = self._examples[suffix]
+            more = ", ..." if count > len(paths) else ""
+            examples = f" ({', '.join(paths)}{more})" if named else ""
+            kinds.append(f"{count} {suffix or 'without suffix'}{examples}")
+        return f"Passed over, no image by its suffix: {counted(len(self), 'file')}: " + "; ".join(
+            kinds
+        )
+
+    def document(self, *, named: bool = True) -> list[dict[str, Any]]:
+        """Return the same as JSON values."""
+        return [
+            {
+                "suffix": suffix,
+                "files": count,
+                "examples": list(self._examples[suffix]) if named else [],
+            }
+            for suffix, count in self._counts.most_common()
+        ]
