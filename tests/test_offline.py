@@ -82,9 +82,6 @@ def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
         ("export", run, "--backend", "onnx", "--out", tmp_path / "onnx"),
         ("predict", tmp_path / "openvino", image),
         ("predict", tmp_path / "onnx", image),
-        ("bench", tmp_path / "onnx", "--rounds", "2"),
-        ("report", run),
-        ("explain", run, image, "--out", tmp_path / "explained"),
     ]  # fmt: skip
     for command in commands:
         done = endoexit(*command, env=environment, cwd=tmp_path)
