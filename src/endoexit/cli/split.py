@@ -34,7 +34,7 @@ def split(
             "test=.1. With --from-folders: what to divide the folder train into.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random order of groups.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the order of groups.")] = 0,
     threshold: Annotated[
         int, typer.Option(help="Near-copies differ in at most so many of 256 bits (0 to 64).")
     ] = 15,
@@ -82,12 +82,12 @@ def split(
     out: Annotated[Path, typer.Option(help="Where the manifest goes.")] = Path("manifest.csv"),
     as_json: JsonOption = False,
 ) -> None:
-    """Give each image a role, so that near-copies never stand on both sides of a comparison.
+    """Give each image a role, so that near-copies are never on both sides of a comparison.
 
     A group (near-copies, or a patient or video from --groups) has one role, identical
     files appear once, and the classes are balanced over the roles as well as the
-    groups allow. Files that cannot be read are left out and named. Beside the
-    manifest, `manifest.csv.json` tells how it was made and what was left out.
+    groups allow. Files that cannot be read are left out and named.
+    `manifest.csv.json` says how the manifest was made and what was left out.
 
     Example: `endoexit split kvasir --roles train=.7,val=.1,test=.2 --out kvasir.csv`
     """
