@@ -38,7 +38,9 @@ NearBitsOption = Annotated[
     int | None,
     typer.Option(help="Near-copies differ in at most so many of 256 bits, 0 to 64.  [default: 15]"),
 ]
-OldNearBitsOption = Annotated[int | None, typer.Option("--threshold", hidden=True)]
+OldNearBitsOption = Annotated[
+    int | None, typer.Option("--threshold", hidden=True, help="Old name of --near-bits.")
+]
 LevelsOption = Annotated[
     Literal["class", "class/group", "group/class"] | None,
     typer.Option(
