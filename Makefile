@@ -9,7 +9,7 @@ help:
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
 	@echo "make test    set up, then run the tests"
 	@echo "make test-without-bf16    the tests of precision, as on a processor without bf16"
-	@echo "make lint    set up, then ruff, the formatter check and mypy"
+	@echo "make lint    set up, then ruff, the formatter check, mypy and codespell"
 	@echo "make format  set up, then format the code"
 	@echo "make docs    set up, then build the documentation site, docs/_build/html/index.html"
 	@echo "make real    set up, then the study on real images (hours; see benchmarks/README.md)"
@@ -31,7 +31,7 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 
-# As on a processor without bf16; tests that need it say that they are skipped.
+# As on a processor without bf16. Tests that need bf16 say that they are skipped.
 test-without-bf16: $(READY)
 	ENDOEXIT_TEST_NO_BF16=1 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m precision $(PYTEST)
 
@@ -39,6 +39,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

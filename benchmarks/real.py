@@ -140,9 +140,14 @@ def accuracy(row: dict[str, Any]) -> float:
 
 
 def report(names: Sequence[str], folder: Path) -> None:
-    """Write the results and the README's table."""
+    """Write the results and the README's tables."""
     for name in names:
         write_json(RESULTS / f"real_{name}.json", summarise(name, folder))
+    write_tables()
+
+
+def write_tables() -> None:
+    """Write the README's tables from the results that are there."""
     written = [path for n in SEEDS if (path := RESULTS / f"real_{n}.json").is_file()]
     parts = [table(read_json(path)) for path in written]
     replace_between(ROOT / "README.md", "real", "\n\n".join(parts))
@@ -192,7 +197,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "real")
     parser.add_argument("--threads", type=int, help="of each training; default: all cores")
     parser.add_argument("--only-report", action="store_true")
+    parser.add_argument("--table-only", action="store_true", help="from the committed results")
     arguments = parser.parse_args()
+    if arguments.table_only:
+        write_tables()
+        return
     names = arguments.names or list(SEEDS)
     threads = ["--threads", arguments.threads] if arguments.threads else []
     if not arguments.only_report:

@@ -227,7 +227,7 @@ def measure(run: Run) -> dict[str, Any]:
         "weights_sha256": run.weights_sha256,
         "manifest_sha256": run.manifest().sha256,
         "preprocessing": run.config.preprocessing.fingerprint(),
-        "precision": subject.logits["test"].precision,
+        "precision": str(subject.logits["test"].precision),
         "classes": run.classes,
         "roles": {
             role: {"images": len(found.labels), "groups": len(set(found.groups.tolist()))}

@@ -28,7 +28,7 @@ def with_interval(estimate: Row) -> str:
 
 
 def refusal(message: str) -> str:
-    """Return why a goal was refused, shortened: the remedy stands in the message itself."""
+    """Return why a goal was refused, shortened: the message itself has the remedy."""
     needed = re.search(r"certify has (\d+ \w+).*at least (\d+)", message)
     if needed:
         return f"refused: {needed[1]}, it takes at least {needed[2]}"
@@ -44,7 +44,7 @@ def shares(values: list[float]) -> str:
 
 
 def counted(promises: list[Row]) -> str:
-    """Return on how many images or groups promises rest: `159 groups`, `206/89 images`."""
+    """Return how many images or groups promises were proven on: `159 groups`, `206/89 images`."""
     numbers = "/".join(dict.fromkeys(str(promise["images"]) for promise in promises))
     return f"{numbers} {promises[0]['unit']}s"
 
@@ -73,8 +73,8 @@ def tally(result: Row) -> str:
         if row["table"] == "plain" and row["policy"]["deadline_ms"] is None
     ]
     return (
-        f"Of {len(promised)} guarantees test showed {sum(promised)} kept; of {len(plain)} goals "
-        f"without a promise it showed {sum(plain)} met."
+        f"On test {sum(promised)} of {len(promised)} guarantees were kept, and {sum(plain)} of "
+        f"{len(plain)} goals without a guarantee were met."
     )
 
 
@@ -88,10 +88,10 @@ def readme_table(result: Row) -> str:
     """Return the short table."""
     header = ("asked for (δ = 0.05)", "risk on certify, %", "risk on test, % [95 % CI]",
               "on test", "accuracy on test, %", "multiply-adds, %",
-              "leave at exit 1 / 2 / 3 / final, %")  # fmt: skip
+              "exit at 1 / 2 / 3 / final, %")  # fmt: skip
     final, best = result["exits"][-1], result["oracle"]
     rows = [
-        ("final exit for all", "", "", "", percent(final["accuracy"]), "100", ""),
+        ("final exit for all images", "", "", "", percent(final["accuracy"]), "100", ""),
         ("oracle: first exit that is right", "", "", "", percent(best["accuracy"]),
          percent(best["macs"], 0), shares(best["shares"])),
     ]  # fmt: skip
@@ -124,12 +124,12 @@ def plain_table(result: Row, name: str) -> str:
     header = ("rule" if name == "rule" else "goal", "on calibrate: accuracy, %", "cost, %",
               "on test", "accuracy on test, %", "minus final exit [95 % CI]",
               "same shares at random, %", "multiply-adds, %", "ms",
-              "leave at exit 1 / 2 / 3 / final, %")  # fmt: skip
+              "exit at 1 / 2 / 3 / final, %")  # fmt: skip
     rows = []
     if name == "plain":
         rows = [
-            ("final exit for all", "", "", "", percent(result["exits"][-1]["accuracy"]), "", "",
-             "100", f"{result['costs']['ms']['values'][-1]:.1f}", ""),
+            ("final exit for all images", "", "", "", percent(result["exits"][-1]["accuracy"]), "",
+             "", "100", f"{result['costs']['ms']['values'][-1]:.1f}", ""),
             ("oracle: first exit that is right", "", "", "", percent(result["oracle"]["accuracy"]),
              "", "", percent(result["oracle"]["macs"], 0), f"{result['oracle']['ms']:.1f}",
              shares(result["oracle"]["shares"])),
@@ -166,7 +166,7 @@ def guarantee_table(result: Row) -> str:
     header = ("guarantee, δ = 0.05", "counted on certify", "risk there, %",
               "risk on test, % [95 % CI]", "promise", "accuracy on test, %",
               "minus final exit [95 % CI]", "multiply-adds, %", "ms",
-              "leave at exit 1 / 2 / 3 / final, %")  # fmt: skip
+              "exit at 1 / 2 / 3 / final, %")  # fmt: skip
     rows = []
     for row in (row for row in result["rows"] if row["table"] == "guarantee"):
         if "refused" in row:

@@ -26,6 +26,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import create_model
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.policy import threshold_policy
+from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images
 from endoexit.runtime.session import has_bf16
@@ -149,7 +150,7 @@ def measure_network(
         works |= _one_piece(name, subjects, images, threads, Path(pieces))
         products = {
             numbers: product
-            for numbers in sorted({subject.numbers for subject in subjects.values()})
+            for numbers in sorted({subject.precision.products for subject in subjects.values()})
             if (product := matrix_product(numbers, threads)) is not None
         }
         works |= {f"product {key}": lambda _, one=one: one.multiply()
@@ -158,13 +159,13 @@ def measure_network(
             times = take_turns(works, rounds, bar, untimed=1)
         found = {
             variant: limits(
-                products[subject.numbers],
-                times[f"product {subject.numbers}"],
+                products[subject.precision.products],
+                times[f"product {subject.precision.products}"],
                 subject.macs(),
                 [times[f"{variant} {at}"] for at in subject.exits],
             )
             for variant, subject in subjects.items()
-            if subject.numbers in products
+            if subject.precision.products in products
         }
         return {
             "size": SIZE,
@@ -188,12 +189,14 @@ def _one_piece(
     if has_bf16("torch"):
         wanted.append(("eager-bf16", "eager-bf16", "bf16"))
     for variant, subject in subjects.items():
-        if subject.numbers != "int8":  # one piece is not quantised
-            wanted.append((f"{variant} one piece", subject.kind, subject.floats))
-            wanted.append((f"{variant} all exits", f"{subject.kind}-all-exits", subject.floats))
+        if subject.precision.products != "int8":  # one piece is not quantised
+            backend, floats = subject.precision.backend, subject.precision.floats
+            wanted.append((f"{variant} one piece", backend, floats))
+            wanted.append((f"{variant} all exits", f"{backend}-all-exits", floats))
     found = {}
     for called, peer, floats in wanted:
-        opened = open_peer(peer, network, "torch", floats, threads=threads, folder=folder / floats)
+        precision = Precision("torch", floats, floats)
+        opened = open_peer(peer, network, precision, threads=threads, folder=folder / floats)
         found[called] = Contender(opened.engine, images).answer
     return found
 

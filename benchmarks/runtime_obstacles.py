@@ -1,7 +1,9 @@
-"""What stands in the way of the targets of `cpu_runtime.py` that are not met, in figures."""
+"""Why targets of `cpu_runtime.py` are missed, in figures."""
 
 from collections.abc import Iterator
 from typing import Any
+
+from tables import markdown_table
 
 PRODUCTS = "convolutions and linear layers"
 
@@ -13,21 +15,23 @@ def obstacles(found: dict[str, Any]) -> Iterator[str]:
         yield _eager(networks["ee_hifuse_small"], profiles["ee_hifuse_small"])
     names = [name for name in networks if name in profiles]
     shares = [
-        f"`{name}` in {variant.removeprefix('openvino-')} {_rest(profile['stages'][:1])} "
-        f"against {_rest(profile['stages'][1:])}"
+        (f"`{name}`", variant.removeprefix("openvino-"), _rest(profile["stages"][:1]),
+         _rest(profile["stages"][1:]))
         for name in names
         for variant, profile in profiles[name].items()
-    ]
+    ]  # fmt: skip
     if shares:
         yield (
-            "**Exit 1 over the final exit.** Stage 1 works on the largest maps with the fewest "
-            "channels, so that more of its time goes into what is no product (attention's softmax, "
-            "normalisation, gates, moving data), of which a multiply-add count knows nothing: "
-            f"{'; '.join(shares)} in the later stages. The coarser the numbers of the products, "
-            "the more the rest weighs. To it come normalising the image and deciding, once."
+            "**Why exit 1 saves less time than its multiply-adds suggest.** Stage 1 works on the "
+            "largest feature maps with the fewest channels. Much of its time therefore goes into "
+            "operations that a multiply-add count ignores: the softmax of attention, "
+            "normalisation, gates, moving data. The share grows as the arithmetic gets cheaper. "
+            "Normalising the image and the first decision are added to it."
         )
+        header = ("share of such operations", "computes in", "stage 1", "later stages")
+        yield markdown_table(header, shares)
     pairs = [
-        f"`{name}` in {variant}: the cut {cut:.2f}, with the heads of the early exits {whole:.2f}"
+        (f"`{name}`", variant, f"{cut:.2f}", f"{whole:.2f}")
         for name in names
         for variant in ("f32", "bf16")
         if (cut := _ratio(networks[name], variant, "all exits"))
@@ -35,11 +39,13 @@ def obstacles(found: dict[str, Any]) -> Iterator[str]:
     ]
     if pairs:
         yield (
-            "**All stages in sequence over one piece.** Medians' ratios: "
-            f"{'; '.join(pairs)}. States are handed on in place, in the layout and the precision "
-            "that the next stage works in; what is left of the cut are calls, and lost fusions at "
-            "the edges. The rest is what the exits themselves compute."
+            "**Why all stages in sequence take longer than one piece.** Each stage hands its state "
+            "on in place, in the layout and the precision of the next stage. The cut still costs "
+            "the calls, and fusions of operations across its edges. The rest is what the early "
+            "exits compute."
         )
+        header = ("ratio of medians", "computes in", "the cut alone", "with the early exits' heads")
+        yield markdown_table(header, pairs)
 
 
 def _eager(network: dict[str, Any], profiles: dict[str, Any]) -> str:
@@ -47,16 +53,16 @@ def _eager(network: dict[str, Any], profiles: dict[str, Any]) -> str:
     limit, eager = limits["limits"][-1]["ms"], times["eager"]["p50"]
     products = 100 - int(_rest(profiles["openvino-f32"]["stages"]).removesuffix(" %"))
     return (
-        "**f32 over eager PyTorch.** Both take most of their time for the same products in the "
-        f"same numbers: of OpenVINO's, {products} % goes into convolutions and linear layers. At "
-        f"the rate of a large matrix product on this machine they would take {limit:.0f} ms, "
-        f"{limit / eager:.2f} of eager PyTorch's {eager:.0f} ms, if nothing else took time and "
-        "the last stage's weights, which are read once for few positions, were there already."
+        "**Why f32 gains no more over eager PyTorch.** Both spend most of their time on the same "
+        f"multiply-adds: {products} % of OpenVINO's time goes into convolutions and linear layers. "
+        f"At the rate of a large matrix product on this machine these take {limit:.0f} ms, which "
+        f"is {limit / eager:.2f} of eager PyTorch's {eager:.0f} ms. That limit ignores all other "
+        "operations, and the reading of the last stage's many weights."
     )
 
 
 def _rest(stages: list[dict[str, Any]]) -> str:
-    """Return the share of these stages' time that is no product."""
+    """Return the share of these stages' time outside convolutions and linear layers."""
     whole = sum(sum(stage["ms"].values()) for stage in stages)
     products = sum(stage["ms"][PRODUCTS] for stage in stages)
     return f"{100 * (1 - products / whole):.0f} %"

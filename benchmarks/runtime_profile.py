@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from endoexit.artifacts.bundle import Bundle
+from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.backends.openvino import OpenVinoBackend
 from runtime_networks import SIZE, open_variants, rounded
@@ -31,8 +32,8 @@ MILLISECOND = timedelta(milliseconds=1)
 class Profiled(OpenVinoBackend):
     """The backend with OpenVINO's counters on, which cost a little time themselves."""
 
-    def __init__(self, bundle: Bundle, floats: str, threads: int) -> None:
-        super().__init__(bundle, floats, "profile", threads)
+    def __init__(self, bundle: Bundle, precision: Precision, threads: int) -> None:
+        super().__init__(bundle, precision, threads)
         self._settings["PERF_COUNT"] = True
 
     def layers(self, number: int) -> dict[str, tuple[str, float]]:
@@ -59,7 +60,7 @@ def profile_network(
     """
     subject = open_variants(name, folder, [variant], threads, track)[variant]
     assert isinstance(subject.source, Bundle)
-    profiled = Profiled(subject.source, subject.floats, threads)
+    profiled = Profiled(subject.source, subject.precision, threads)
     state = profiled.start(np.zeros((1, 3, SIZE, SIZE), np.float32))
     stages = []
     for number in range(1, profiled.num_stages + 1):

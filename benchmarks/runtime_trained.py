@@ -29,6 +29,7 @@ from endoexit.evaluation.turns import Work, take_turns
 from endoexit.files import read_json, write_json
 from endoexit.images.cache import cache_images
 from endoexit.policy.goals import make_goal
+from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.engine import Images, Prediction
 from endoexit.runtime.session import has_bf16
@@ -64,7 +65,8 @@ def measure_trained(
             works |= {f"{name} {at}": one for at, one in exit_works(subject, images).items()}
             works |= {f"{name} policy {at}": one
                       for at, one in policy_works(subject, images, exits).items()}  # fmt: skip
-        peer = open_peer("eager", Network.of(run), "torch", "f32", threads=threads,
+        eager_precision = Precision("torch", "f32", "f32")
+        peer = open_peer("eager", Network.of(run), eager_precision, threads=threads,
                          folder=Path(pieces))  # fmt: skip
         works["eager"] = Contender(peer.engine, images).answer
         with track("timing the trained run", rounds) as bar:
@@ -144,7 +146,7 @@ def _precision(
         met = "yes" if last.gain.low >= GAIN else "no" if last.gain.high < GAIN else "unclear"
         targets.append({"what": what, "at_least": GAIN, **gain, "met": met})
     return {
-        "precision": subject.precision,
+        "precision": str(subject.precision),
         "policy": subject.engine.policy.goal,
         "leave_at": {str(number): count for number, count in counts.items()},
         "accuracy_policy": rounded(adaptive),

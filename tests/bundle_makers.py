@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.artifacts.bundle import BackendName, Bundle, BundlePrecision
+from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.policy.goals import make_goal
+from endoexit.precision import BackendName, NumberFormat
 from endoexit.runtime.session import has_bf16
 from evaluation_runs import copy_run
 
 GOAL = {"mean_exit_cost": 0.6}
-COMBINATIONS: tuple[tuple[BackendName, BundlePrecision], ...] = (
+COMBINATIONS: tuple[tuple[BackendName, NumberFormat], ...] = (
     ("openvino", "f32"),
     ("openvino", "bf16"),
     ("openvino", "int8"),
@@ -41,7 +42,7 @@ class BundleMaker:
         self._folder = folder
         self.make = cache(self._make)
 
-    def _make(self, backend: BackendName, precision: BundlePrecision) -> Bundle:
+    def _make(self, backend: BackendName, precision: NumberFormat) -> Bundle:
         if precision == "bf16":
             require_bf16(backend)
         options = ExportOptions(backend, precision, accept_drop=True, command="endoexit export …")

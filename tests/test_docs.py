@@ -1,4 +1,4 @@
-"""Every block of the README and of docs/ runs, on synthetic images, as it stands there."""
+"""Every block of the README and of docs/ runs, on synthetic images, as it is written."""
 
 import os
 import re
@@ -25,7 +25,7 @@ SEPARATE = ("CONTRIBUTING.md", "ARCHITECTURE.md", "benchmarks/README.md")
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The synthetic images that stand for the reader's own."""
+    """The synthetic images that take the place of the reader's."""
     return render_phantom(tmp_path_factory.mktemp("docs") / "phantom", 72, 64)
 
 
@@ -64,7 +64,7 @@ def kvasirs(phantom: Path, folder: Path) -> None:
     (folder / "2_fold_split.csv").write_text("\n".join(rows) + "\n")
 
 
-STANDS_THERE = {"README.md": own_images, "docs/kvasir.md": kvasirs}
+STARTS_WITH = {"README.md": own_images, "docs/kvasir.md": kvasirs}
 RUNNING = [page for page, blocks in PAGES.items() if any(
     block.language in pages.EXECUTED for block in blocks)]  # fmt: skip
 
@@ -89,9 +89,9 @@ def test_getting_started_runs(project):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in RUNNING if page != FIRST])
 def test_a_page_runs(page, phantom, request, tmp_path):
-    if page in STANDS_THERE:
-        STANDS_THERE[page](phantom, tmp_path)
-    else:  # it goes on from Getting started
+    if page in STARTS_WITH:
+        STARTS_WITH[page](phantom, tmp_path)
+    else:  # it continues from Getting started
         project = request.getfixturevalue("project")
         shutil.copytree(project, tmp_path, dirs_exist_ok=True)
     run(page, tmp_path)
@@ -111,7 +111,7 @@ def test_the_reference_names_every_part_of_the_package():
     assert set(re.findall(r"^   endoexit\.(\w+)$", reference, re.MULTILINE)) == parts
 
 
-def test_every_page_stands_in_the_table_of_contents():
+def test_every_page_is_in_the_table_of_contents():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     listed = {f"docs/{line}.md" for line in index.splitlines() if re.fullmatch(r"[\w/-]+", line)}
     generated = {"docs/reference/commands.md"}

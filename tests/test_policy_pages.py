@@ -104,8 +104,8 @@ def test_a_violated_promise_and_refusals_stand_out_on_the_pages(load):
     row["kept"] = False
     assert made.readme_table(result).count("**VIOLATED**") == 1
     assert made.guarantee_table(result).count("**VIOLATED**") == 1
-    promised, kept = re.match(
-        r"Of (\d+) guarantees test showed (\d+) kept", made.tally(result)
+    kept, promised = re.match(
+        r"On test (\d+) of (\d+) guarantees were kept", made.tally(result)
     ).groups()
     assert int(kept) < int(promised)
     assert (

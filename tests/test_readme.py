@@ -14,7 +14,7 @@ import yaml
 
 import endoexit
 from endoexit.cli.main import app
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from pages import read_blocks, read_commands
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,11 +109,13 @@ def test_commands_in_the_text_exist(page):
         assert name in COMMANDS
 
 
-def test_the_two_commands_stand_at_the_top():
-    top = README.splitlines()[:25]
+def test_the_first_screen_says_what_it_is_why_and_how_to_start():
+    top = README.splitlines()[:35]
     assert any(line.startswith("make demo") for line in top)
     assert any(line.startswith("make test") for line in top)
     assert any("Research use only. Not a medical device." in line for line in top)
+    assert any(line.startswith("**Measured on ") for line in top)
+    assert any("](docs/images/" in line for line in top)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -160,7 +162,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_results_have_their_places():
-    for name in ("real", "table3", "guarantee"):
+    for name in ("why", "real", "table3", "runtime", "guarantee"):
         assert README.count(f"<!-- {name}:begin -->") == README.count(f"<!-- {name}:end -->") == 1
 
 
@@ -169,7 +171,7 @@ def test_the_sizes_of_networks_are_those_counted():
     rows = re.findall(rf"^\| `(ee_\w+)` \|.*\| {span} \| {span} \|$", README, re.MULTILINE)
     assert len(rows) == 5
     for name, *printed in rows:
-        cost = catalog_complexity(name, num_classes=8, size=224)
+        cost = NetworkSpec(name, 8, 224).complexity
         counted = [cost.parameters[0] / 1e6, cost.parameters[-1] / 1e6,
                    cost.macs[0] / 1e9, cost.macs[-1] / 1e9]  # fmt: skip
         for value, text in zip(counted, printed, strict=True):

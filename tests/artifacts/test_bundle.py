@@ -83,8 +83,8 @@ def test_a_changed_document_is_refused(bundle):
 
 
 def test_a_newer_format_is_refused(bundle):
-    rewrite(bundle, format_version=2)
-    with pytest.raises(RunError, match=r"newer.*format 2, this one reads up to 1.*update endoexit"):
+    rewrite(bundle, format_version=3)
+    with pytest.raises(RunError, match=r"newer.*format 3, this one reads up to 2.*update endoexit"):
         open_bundle(bundle.path)
 
 
@@ -94,7 +94,7 @@ def test_a_newer_format_is_refused(bundle):
         ({"exits": ()}, "'exits'"),
         ({"computes": ()}, "'computes'"),
         ({"classes": ()}, "'classes'"),
-        ({"state_shapes": ()}, "'state_shapes'.*states of 0 stages for 1 exits"),
+        ({"state_shapes": ((), ())}, "'state'.*states of 2 stages for 1 exits"),
         ({"format_version": "1"}, "'format_version'"),
         ({"format_version": "2"}, "'format_version'"),
         ({"format_version": 0}, "'format_version'"),

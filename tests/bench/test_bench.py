@@ -10,7 +10,7 @@ from endoexit.bench.images import load_images
 from endoexit.bench.subject import open_subject
 from endoexit.errors import DataError, UsageError
 from endoexit.export.export import ExportOptions, export_run
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from endoexit.policy import deadline_policy, threshold_policy
 from endoexit.progress import silent
 from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, save_photos, tiny_run
@@ -48,7 +48,7 @@ def test_a_run_beside_a_smaller_network(run, photos):
     assert found.setting.threads == 1
     assert found.setting.images == f"6 images from {photos}"
     assert not found.setting.synthetic
-    cost = catalog_complexity("ee_hifuse_nano", len(CLASSES), SIDE, **SETTINGS)
+    cost = NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SETTINGS).complexity
     assert tuple(limit.macs for limit in found.product.limits) == cost.macs
     assert [one.batch for one in found.throughput] == [1, 8, 32]
     assert all(one.gain is not None for one in found.throughput)

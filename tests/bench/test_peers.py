@@ -9,10 +9,12 @@ import torch
 from endoexit.bench import peers
 from endoexit.bench.peers import PEERS, Network, choose_peers, open_peer
 from endoexit.errors import UsageError
-from endoexit.models.catalog import list_models
+from endoexit.models import NetworkSpec, list_models
+from endoexit.precision import Precision
 from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, tiny_photos
 
-NETWORK = Network("ee_hifuse_nano", SETTINGS, len(CLASSES), PREPROCESSING)
+TORCH = Precision("torch", "f32", "f32")
+NETWORK = Network(NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SETTINGS), PREPROCESSING)
 
 
 def absent(monkeypatch, *modules):
@@ -88,7 +90,7 @@ def test_a_peer_that_is_not_installed_names_what_installs_it(
 def test_compile_without_a_compiler_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UsageError, match=r"needs a C\+\+ compiler: install g\+\+"):
-        open_peer("compile", NETWORK, "torch", "f32", threads=1, folder=tmp_path)
+        open_peer("compile", NETWORK, TORCH, threads=1, folder=tmp_path)
 
 
 @pytest.mark.slow
@@ -98,7 +100,7 @@ def test_uncut_graphs_answer_as_the_network_in_pytorch(name, tmp_path):
     images = tiny_photos(2)
     with torch.inference_mode():
         exits = NETWORK.build()(torch.from_numpy(PREPROCESSING.normalise(images)))
-    peer = open_peer(name, NETWORK, "torch", "f32", threads=1, folder=tmp_path)
+    peer = open_peer(name, NETWORK, TORCH, threads=1, folder=tmp_path)
     backend = peer.engine.backend
     for rows in (slice(0, 1), slice(0, 2)):
         state, logits = backend.run(1, backend.start(PREPROCESSING.normalise(images[rows])))
@@ -110,17 +112,17 @@ def test_uncut_graphs_answer_as_the_network_in_pytorch(name, tmp_path):
         else:
             assert len(state) == 0
     # What an exporter traced must not stay behind in the network's own tables.
-    eager = open_peer("eager", NETWORK, "torch", "f32", threads=1, folder=tmp_path)
+    eager = open_peer("eager", NETWORK, TORCH, threads=1, folder=tmp_path)
     assert len(eager.engine.predict(images)) == 2
 
 
 def test_eager_has_no_exit_heads_but_the_last():
-    assert NETWORK.final_only().build().num_stages == 1
+    assert NETWORK.build(whole=True).num_stages == 1
 
 
 def test_a_smaller_network_has_settings_of_its_own(tmp_path):
-    large = Network("ee_hifuse_mini", {"depths": [3, 3, 3, 3]}, 3, PREPROCESSING)
-    peer = open_peer("hifuse_nano", large, "torch", "f32", threads=1, folder=tmp_path)
+    large = Network(NetworkSpec("ee_hifuse_mini", 3, SIDE, {"depths": [3, 3, 3, 3]}), PREPROCESSING)
+    peer = open_peer("hifuse_nano", large, TORCH, threads=1, folder=tmp_path)
     assert "hifuse_nano" in list_models()
     assert peer.what == "hifuse_nano in one piece, final exit only, eager PyTorch"
     assert peer.engine.preprocessing.size == SIDE

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from endoexit.cli.main import app
 from endoexit.errors import ModelError
-from endoexit.evaluation import table3
 from endoexit.models import list_models
+from endoexit.models.hifuse import table3
 
 runner = CliRunner()
 

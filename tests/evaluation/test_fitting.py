@@ -23,7 +23,7 @@ from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.files import write_json
 from endoexit.machine import describe_machine
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from endoexit.models.weights import save_weights
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import make_goal
@@ -97,9 +97,9 @@ def test_guarantee_uses_certify(run):
 def test_costs_are_true_multiply_adds(run):
     costs = exit_costs(run, "macs")
     config = run.config
-    counted = catalog_complexity(
-        config.model, 3, config.preprocessing.size, **config.overrides
-    ).macs
+    counted = NetworkSpec(
+        config.model, 3, config.preprocessing.size, config.overrides
+    ).complexity.macs
     assert costs.values == counted
     assert "true multiply-adds of ee_hifuse_nano at 64 × 64" in costs.source
 

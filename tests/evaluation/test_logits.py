@@ -52,7 +52,7 @@ def test_they_are_kept_with_all_that_belongs_to_them(run):
         assert tuple(archive["paths"]) == found.paths
     facts = read_json(found.file.with_suffix(".json"))
     assert facts["weights_sha256"] == run.weights_sha256
-    assert facts["precision"] == found.precision == "torch-f32"
+    assert facts["precision"] == str(found.precision) == "torch-f32"
     assert facts["classes"] == ["blue", "green", "red"]
 
 
@@ -105,7 +105,7 @@ def test_another_manifest_means_other_logits(run, tmp_path):
 def test_another_precision_means_other_logits(run):
     require_bf16("torch")
     fine, coarse = collect_logits(run, "test"), collect_logits(run, "test", precision="bf16")
-    assert (fine.precision, coarse.precision) == ("torch-f32", "torch-bf16")
+    assert (str(fine.precision), str(coarse.precision)) == ("torch-f32", "torch-bf16")
     assert coarse.file != fine.file
     assert not np.array_equal(coarse.logits, fine.logits)
     np.testing.assert_allclose(coarse.logits, fine.logits, atol=0.1)

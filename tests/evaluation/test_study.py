@@ -10,7 +10,7 @@ from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.images.cache import cache_images
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy, confidence, fixed_exit, threshold_policy
 from endoexit.policy.document import Promise, Provenance
 from endoexit.policy.risks import parse_risk
@@ -49,7 +49,7 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
     shares = [exits.count(number) / len(exits) for number in (1, 2, 3, 4)]
     assert found.adaptive.shares == pytest.approx(shares)
     assert [r.share for r in found.rows if r.kind == "exit"] == pytest.approx(shares)
-    macs = catalog_complexity("ee_hifuse_nano", 3, 64, **run.config.overrides).macs
+    macs = NetworkSpec("ee_hifuse_nano", 3, 64, run.config.overrides).complexity.macs
     mean = sum(share * cost for share, cost in zip(shares, macs, strict=True))
     assert row.macs == pytest.approx(mean)
     for index, name in enumerate(found.classes):

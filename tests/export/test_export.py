@@ -25,8 +25,8 @@ from endoexit.export import export as exporting
 from endoexit.export import requirements
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.export.graphs import all_exits_graph, example_images, write_onnx
-from endoexit.models.cost import catalog_complexity
 from endoexit.models.hifuse.branches import shift_mask
+from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.goals import make_goal
 from evaluation_runs import copy_run
@@ -55,13 +55,13 @@ def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
     assert config.classes == run.classes
     assert config.preprocessing == run.config.preprocessing
     assert config.run_weights_sha256 == run.weights_sha256
-    cost = catalog_complexity(run.config.model, 3, config.preprocessing.size, **config.overrides)
+    cost = NetworkSpec(run.config.model, 3, config.preprocessing.size, config.overrides).complexity
     assert tuple(exit_.macs for exit_ in config.exits) == cost.macs
     labels = run.manifest().cohort("calibrate").labels
     logits = collect_logits(run, "calibrate").logits
     before = (logits.argmax(axis=-1) == labels).mean(axis=1)
     assert [exit_.accuracy_before for exit_ in config.exits] == pytest.approx(before)
-    assert set(config.policies) == set(config.computes)
+    assert set(config.policies) == set(map(str, config.computes))
     for name, file in config.policies.items():
         policy = ExitPolicy.read(bundle.path / file)
         assert policy.provenance.precision == name
@@ -262,7 +262,8 @@ def test_bf16_is_not_exported_where_the_processor_lacks_it(run, tmp_path, monkey
     monkeypatch.setattr(requirements, "has_bf16", lambda backend: False)
     with pytest.raises(UsageError, match="does not compute in bf16"):
         export_run(run, tmp_path / "bundle", ExportOptions("openvino", "bf16"))
-    assert requirements.computed_names("openvino", "int8") == ("openvino-int8+f32",)
+    (precision,) = requirements.computed_precisions("openvino", "int8")
+    assert str(precision) == "openvino-int8+f32"
 
 
 def test_an_onnx_graph_leaves_the_network_as_it_was(tmp_path):

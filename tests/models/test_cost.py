@@ -5,7 +5,8 @@ import torch
 
 from endoexit.errors import UsageError
 from endoexit.models import create_model, model_config
-from endoexit.models.cost import catalog_complexity, measure_complexity
+from endoexit.models.cost import measure_complexity
+from endoexit.models.spec import NetworkSpec
 
 SIZE, CLASSES, WINDOW, REDUCTION = 64, 3, 2, 4
 SMALL = {
@@ -46,7 +47,9 @@ def expected_head_macs(scale: int) -> int:
 
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_multiply_adds_follow_the_formula(depthwise):
-    complexity = catalog_complexity("ee_hifuse_nano", CLASSES, SIZE, **SMALL, depthwise=depthwise)
+    complexity = NetworkSpec(
+        "ee_hifuse_nano", CLASSES, SIZE, {**SMALL, "depthwise": depthwise}
+    ).complexity
     total, expected = 0, []
     for scale in range(4):
         total += expected_macs(scale, depthwise=depthwise) + expected_head_macs(scale)
@@ -55,7 +58,9 @@ def test_multiply_adds_follow_the_formula(depthwise):
 
 
 def test_parameters_follow_the_formula():
-    complexity = catalog_complexity("ee_hifuse_nano", CLASSES, SIZE, **SMALL, depthwise=True)
+    complexity = NetworkSpec(
+        "ee_hifuse_nano", CLASSES, SIZE, {**SMALL, "depthwise": True}
+    ).complexity
     total, expected = 0, []
     for scale in range(4):
         c, depth = SMALL["width"] * 2**scale, SMALL["depths"][scale]
@@ -88,8 +93,8 @@ def test_parameters_follow_the_formula():
 
 
 def test_twice_the_side_is_four_times_the_work_but_for_the_heads():
-    small = catalog_complexity("hifuse_nano", CLASSES, SIZE, **SMALL)
-    large = catalog_complexity("hifuse_nano", CLASSES, 2 * SIZE, **SMALL)
+    small = NetworkSpec("hifuse_nano", CLASSES, SIZE, SMALL).complexity
+    large = NetworkSpec("hifuse_nano", CLASSES, 2 * SIZE, SMALL).complexity
     gates = sum(4 * c * max(1, c // 16) for c in model_config("hifuse_nano", **SMALL).channels)
     fixed = gates + 8 * SMALL["width"] * CLASSES  # what works on pooled vectors
     assert large.macs[-1] - fixed == 4 * (small.macs[-1] - fixed)
@@ -102,26 +107,26 @@ def test_counting_leaves_the_network_as_it_was(training):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     # 32 pixels: the last map is one value a channel.
     complexity = measure_complexity(model, 32)
-    assert complexity == catalog_complexity("ee_hifuse_nano", CLASSES, 32, **SMALL)
+    assert complexity == NetworkSpec("ee_hifuse_nano", CLASSES, 32, SMALL).complexity
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(module.training == training for module in model.modules())
     assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_published_widths_by_the_known_ratios():
-    nano = catalog_complexity("ee_hifuse_nano", 8, 224).macs
+    nano = NetworkSpec("ee_hifuse_nano", 8, 224).complexity.macs
     assert nano[0] / nano[-1] == pytest.approx(0.254, abs=5e-4)
-    small = catalog_complexity("ee_hifuse_small", 8, 224).macs
+    small = NetworkSpec("ee_hifuse_small", 8, 224).complexity.macs
     ratios = [macs / small[-1] for macs in small[:2]]
     assert ratios == pytest.approx([0.235, 0.477], abs=5e-4)
 
 
 def test_mean_macs_weighs_the_exits_by_their_shares():
-    complexity = catalog_complexity("ee_hifuse_nano", CLASSES, SIZE, **SMALL)
+    complexity = NetworkSpec("ee_hifuse_nano", CLASSES, SIZE, SMALL).complexity
     first, second = complexity.macs[:2]
     assert complexity.mean_macs((0.75, 0.25, 0, 0)) == pytest.approx(0.75 * first + 0.25 * second)
 
 
 def test_a_size_that_does_not_fit_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match=r"100×100 .* multiples of 32; 96 is the nearest"):
-        catalog_complexity("ee_hifuse_nano", 8, 100)
+        _ = NetworkSpec("ee_hifuse_nano", 8, 100).complexity

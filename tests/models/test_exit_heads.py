@@ -27,6 +27,14 @@ def test_layouts_give_the_same_map():
     assert tokens.equal(x)
 
 
+def test_a_head_with_attention_says_where_it_looks():
+    state = (torch.randn(2, 8, 8, 12),)
+    looks = make_head("cbam", (8, 8, 12), 3).attention_map(state)
+    assert looks.shape == (2, 8, 8)
+    assert 0 < looks.min() <= looks.max() < 1
+    assert make_head("conv", (8, 8, 12), 3).attention_map(state) is None
+
+
 def test_the_mixed_pool_is_a_maximum_or_a_mean_at_its_ends():
     x = torch.randn(1, 2, 4, 4)
     pool = MixedPool(2)

@@ -121,17 +121,18 @@ def test_spatial_attention_is_what_the_heads_multiply_with():
     model = tiny().eval()
     images = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
-        maps = model.spatial_attention(images)
         state, _ = model.stage(1, (images,))
         head = model.stages[0].head
+        maps = head.gates(state)
         first = head.attention[0]
         x = state[-1]
-        scores = first._score(x.mean((2, 3))) + first._score(x.amax((2, 3)))
-        weighted = x * torch.sigmoid(scores)[:, :, None, None]
-        by_hand = first(x) / weighted
-    assert [len(found) for found in maps] == [3, 3, 3]
-    assert maps[0][0].shape == (1, 1, 16, 16)
-    assert torch.allclose(by_hand.mean(1, keepdim=True), maps[0][0], atol=1e-4)
+        by_hand = first(x) / first.channels(x)
+    assert len(maps) == 3
+    assert maps[0].shape == (1, 1, 16, 16)
+    assert torch.allclose(by_hand.mean(1, keepdim=True), maps[0], atol=1e-4)
+    whole = maps[0] * maps[1] * maps[2]
+    with torch.inference_mode():
+        assert torch.allclose(head.attention_map(state), whole[:, 0])
 
 
 @pytest.mark.parametrize(

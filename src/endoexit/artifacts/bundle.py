@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
 from endoexit.artifacts.run import WEIGHTS, Run, open_run
 from endoexit.data.manifest import Manifest
@@ -13,22 +13,21 @@ from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError, UsageError
 from endoexit.files import read_json, sha256_bytes, sha256_file, write_json
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.models.state import StateSpec, state_of_shapes
+from endoexit.precision import BackendName, NumberFormat, PrecisionText
 
 if TYPE_CHECKING:
-    from endoexit.models import StagedClassifier
+    from endoexit.models.spec import NetworkSpec
+    from endoexit.models.staged import StagedClassifier
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BUNDLE = "bundle.json"
 STAGES = "stages"
 MAX_BYTES = 16 * 2**20
 
-BackendName = Literal["openvino", "onnx", "torch"]
-BundlePrecision = Literal["f32", "bf16", "int8"]
+StateShapes = tuple[tuple[tuple[int, ...], ...], ...]
 
 SUFFIXES: dict[str, tuple[str, ...]] = {"openvino": (".xml", ".bin"), "onnx": (".onnx",)}
-
-StateShapes = tuple[tuple[tuple[int, ...], ...], ...]
-"""For each stage, the shapes of the tensors that it hands on, without the batch."""
 
 
 class ExitFacts(Record):
@@ -52,17 +51,14 @@ class BundleConfig(Record):
 
     Attributes:
         backend: what runs its stages.
-        precision: that they compute in; with int8 the rest computes in bf16 where the
-            processor that made the bundle has it.
+        precision: Number format of the products; see `computes` for the format of the rest.
         model: name in the catalog.
         overrides: settings of the network that differ from the catalog's.
         classes: class names in the order of the logits.
         preprocessing: from image to network input.
         exits: of each exit, in order.
-        state_shapes: for each stage, the shapes of the tensors that it hands on, without the
-            batch; the last stage hands on nothing.
-        computes: names of the precisions that it can compute in, its own first, such as
-            "openvino-bf16": what policies and logits are of.
+        state: What each stage hands on. Format 1 kept the shapes only, as `state_shapes`.
+        computes: Precisions that the bundle can compute in, the default first.
         policies: file of the exit policy for each precision, such as "openvino-bf16".
         files: SHA-256 of every other file, by its name relative to the folder.
         run_weights_sha256: of the run's weights file.
@@ -76,14 +72,14 @@ class BundleConfig(Record):
 
     format_version: Annotated[int, Field(strict=True, ge=1)] = FORMAT_VERSION
     backend: BackendName
-    precision: BundlePrecision
+    precision: NumberFormat
     model: str
     overrides: dict[str, Any] = Field(default_factory=dict)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
     exits: Annotated[tuple[ExitFacts, ...], Field(min_length=1)]
-    state_shapes: StateShapes
-    computes: Annotated[tuple[str, ...], Field(min_length=1)]
+    state: StateSpec
+    computes: Annotated[tuple[PrecisionText, ...], Field(min_length=1)]
     policies: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     run_weights_sha256: str
@@ -94,13 +90,29 @@ class BundleConfig(Record):
     machine: dict[str, Any] = Field(default_factory=dict)
     document_sha256: str = ""
 
-    @field_validator("state_shapes")
+    @model_validator(mode="before")
     @classmethod
-    def _one_for_each_exit(cls, shapes: StateShapes, info: ValidationInfo) -> StateShapes:
+    def _of_format_1(cls, document: Any) -> Any:
+        if not isinstance(document, dict) or "state_shapes" not in document:
+            return document
+        rest = {key: value for key, value in document.items() if key != "state_shapes"}
+        shapes = TypeAdapter(StateShapes).validate_python(document["state_shapes"])
+        return rest | {"state": state_of_shapes(shapes)}
+
+    @field_validator("state")
+    @classmethod
+    def _one_for_each_exit(cls, state: StateSpec, info: ValidationInfo) -> StateSpec:
         exits = info.data.get("exits", ())  # absent where they do not fit themselves
-        if exits and len(shapes) != len(exits):
-            raise ValueError(f"states of {len(shapes)} stages for {len(exits)} exits")
-        return shapes
+        if exits and len(state.stages) != len(exits):
+            raise ValueError(f"states of {len(state.stages)} stages for {len(exits)} exits")
+        return state
+
+    @property
+    def network(self) -> "NetworkSpec":
+        """The network, for these classes and images."""
+        from endoexit.models.spec import NetworkSpec  # noqa: PLC0415  (torch is slow to import)
+
+        return NetworkSpec(self.model, len(self.classes), self.preprocessing.size, self.overrides)
 
     def sealed(self) -> "BundleConfig":
         """Return a copy that carries its own hash."""
@@ -165,10 +177,9 @@ class Bundle:
                 f"{self.path} holds stages of {config.backend}, not a network in PyTorch: name "
                 "the run, or export it with --backend torch."
             )
-        from endoexit.models import create_model  # noqa: PLC0415  (torch is slow to import)
-        from endoexit.models.weights import load_weights  # noqa: PLC0415
+        from endoexit.models.weights import load_weights  # noqa: PLC0415  (torch is slow to import)
 
-        model = create_model(config.model, len(config.classes), **config.overrides)
+        model = config.network.build()
         load_weights(model, self.stage_files(1)[0])
         return model.eval()
 

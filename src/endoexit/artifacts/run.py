@@ -14,7 +14,8 @@ from endoexit.files import read_json, sha256_file, write_json
 from endoexit.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from endoexit.models import StagedClassifier
+    from endoexit.models.spec import NetworkSpec
+    from endoexit.models.staged import StagedClassifier
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, MANIFEST = "config.json", "weights.safetensors", "manifest.csv"
@@ -50,6 +51,13 @@ class RunConfig(Record):
     command: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def network(self) -> "NetworkSpec":
+        """The network, for these classes and images."""
+        from endoexit.models.spec import NetworkSpec  # noqa: PLC0415  (torch is slow to import)
+
+        return NetworkSpec(self.model, len(self.classes), self.preprocessing.size, self.overrides)
 
 
 @dataclass(frozen=True)
@@ -109,9 +117,7 @@ class Run:
 
     def create_model(self) -> "StagedClassifier":
         """Return the run's network, freshly initialised."""
-        from endoexit.models import create_model  # noqa: PLC0415  (torch is slow to import)
-
-        return create_model(self.config.model, len(self.classes), **self.config.overrides)
+        return self.config.network.build()
 
     def load_model(self) -> "StagedClassifier":
         """Return the trained network in evaluation mode.

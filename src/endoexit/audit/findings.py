@@ -27,7 +27,7 @@ class Folds:
     Attributes:
         table: where they come from.
         crossing: between the folds.
-        labels: of the images, (N,).
+        labels: classes of the images, (N,).
     """
 
     table: Column
@@ -60,7 +60,7 @@ class Audit:
         threshold: bits up to which two images are near-copies.
         images: those that can be read, N of them.
         broken: files that cannot be used.
-        groups: of near-copies: number of each image's group, (N,).
+        groups: number of each image's group of near-copies, (N,).
         copies: sets of images with the same bytes.
         near_count: pairs of near-copies, exact copies included.
         near: whether an image has a near-copy, (N,).

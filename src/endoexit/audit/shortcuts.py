@@ -33,7 +33,7 @@ class FrameShares:
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """Something beside the tissue that tells a class.
+    """Something other than the tissue that reveals a class.
 
     Attributes:
         feature: "black border", "position inset" or "border area".

@@ -28,7 +28,7 @@ class Files(_Part):
 
 
 class ExactCopies(_Part):
-    """Attributes: contents that stand more than once, and how they are spread."""
+    """Attributes: contents that occur more than once, and how they are spread."""
 
     repeated_contents: Count
     in_several_folders: Count
@@ -84,8 +84,8 @@ class AuditSummary(_Part):
         root: the folder that was audited, absolute.
         threshold_bits: up to which two images are near-copies.
         files: how many there are.
-        exact_copies: of whole files.
-        near_copies: of images.
+        exact_copies: copies of whole files.
+        near_copies: near-copies of images.
         folders: None for a folder that is not divided.
         folds: None where no table of folds was checked.
         shortcuts: borders and insets that tell a class.

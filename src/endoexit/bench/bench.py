@@ -30,8 +30,8 @@ from endoexit.evaluation.document import FALLING
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.machine import describe_machine, library_versions, share_at_work
+from endoexit.precision import FloatFormat
 from endoexit.progress import Track, silent
-from endoexit.runtime.session import Floats
 
 PRODUCT = "matrix product"
 INCLUDES = (
@@ -75,7 +75,7 @@ class BenchOptions:
     images: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
     threads: int | None = None
-    precision: Floats | None = None
+    precision: FloatFormat | None = None
     threshold: float | None = None
     command: str = ""
 
@@ -103,7 +103,7 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
             precision=options.precision,
             threads=options.threads,
         )
-        names = choose_peers(options.against, subject.kind)
+        names = choose_peers(options.against, subject.precision.backend)
         threads = subject.engine.backend.threads
         # Both start processes: done before this one has threads at work and much memory.
         describe_machine()
@@ -116,8 +116,7 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
                 peer = open_peer(
                     name,
                     network,
-                    subject.kind,
-                    subject.floats,
+                    subject.precision,
                     threads=threads,
                     folder=Path(folder),
                 )
@@ -142,7 +141,7 @@ class _Work:
         subject, images = self.subject, self.images.images
         exits = leaving_exits(subject, images, self.track)
         counts = dict(sorted(Counter(exits.tolist()).items()))
-        product = matrix_product(subject.numbers, subject.engine.backend.threads)
+        product = matrix_product(subject.precision.products, subject.engine.backend.threads)
         works: dict[str, Work] = exit_works(subject, images)
         if subject.adaptive:
             works |= {_leaving(k): work for k, work in policy_works(subject, images, exits).items()}
@@ -174,7 +173,7 @@ class _Work:
         )
 
     def _lines(self, counts: dict[int, int], reference: str) -> list[Line]:
-        precision = self.subject.precision
+        precision = str(self.subject.precision)
         lines = []
         for name in self.subject.exits:
             what = f"all images leave at {name if name != FINAL else 'the final exit'}"
@@ -196,7 +195,7 @@ class _Work:
                 )
             )
         for peer in self.peers:
-            own = peer.engine.backend.precision
+            own = str(peer.engine.backend.precision)
             lines.append(self._line(peer.name, "peer", peer.what, own, reference))
         return lines
 
@@ -219,7 +218,7 @@ class _Work:
         if self.subject.adaptive:
             means = mixed(self._by_exit(counts), counts)
             found.append(ratio_of(POLICY, means, FINAL, self.times[FINAL]))
-        if (kind := self.subject.kind) != "torch":
+        if (kind := self.subject.precision.backend) != "torch":
             found += [ratio(self.times, FINAL, name) for name in (kind, f"{kind}-all-exits")]
         return found
 
@@ -238,7 +237,7 @@ class _Work:
             path=str(self.path),
             kind="bundle" if isinstance(source, Bundle) else "run",
             model=source.config.model,
-            precision=self.subject.precision,
+            precision=str(self.subject.precision),
             size=source.config.preprocessing.size,
             weights_sha256=source.weights_sha256,
             policy=self.subject.decided_by,
@@ -265,7 +264,7 @@ class _Work:
             notes.append(RANDOM_WEIGHTS)
         if self.images.synthetic and self.subject.adaptive:
             notes.append(SYNTHETIC)
-        if self.subject.numbers == "int8":
+        if self.subject.precision.products == "int8":
             notes.append(UNCUT_INT8)
         if (deadline := self.subject.engine.deadline_ms) is not None:
             # Where nothing but the clock decides, its time would be the deadline itself.

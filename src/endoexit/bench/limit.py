@@ -7,16 +7,15 @@ that of the product, each for as many multiply-adds, is the share of the machine
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 
 from endoexit.bench.document import Limit, Product
 from endoexit.bench.ratios import spread
+from endoexit.precision import NumberFormat
 
 SIDE = 1536  # within a few per cent of the rate of any larger one, in milliseconds
-Numbers = Literal["f32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class MatrixProduct:
     """
 
     library: str
-    precision: Numbers
+    precision: NumberFormat
     side: int
     multiply: Callable[[], object]
 
@@ -41,7 +40,7 @@ class MatrixProduct:
         return self.side**3
 
 
-def matrix_product(precision: Numbers, threads: int, side: int = SIDE) -> MatrixProduct | None:
+def matrix_product(precision: NumberFormat, threads: int, side: int = SIDE) -> MatrixProduct | None:
     """Return a product to be timed; None when no library that is installed computes it.
 
     Args:
@@ -64,7 +63,7 @@ def matrix_product(precision: Numbers, threads: int, side: int = SIDE) -> Matrix
     return MatrixProduct("PyTorch", precision, side, multiply)
 
 
-def _in_openvino(precision: Numbers, threads: int, side: int) -> Callable[[], object]:
+def _in_openvino(precision: NumberFormat, threads: int, side: int) -> Callable[[], object]:
     """Return a fully connected layer without bias, its weights packed beforehand."""
     import openvino as ov  # noqa: PLC0415  (an extra)
     from openvino import opset13 as ops  # noqa: PLC0415

@@ -17,8 +17,9 @@ import numpy as np
 from endoexit.artifacts.bundle import open_source
 from endoexit.errors import EndoexitError
 from endoexit.policy import fixed_exit
+from endoexit.precision import FloatFormat
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.session import Floats, open_backend
+from endoexit.runtime.session import open_backend
 from endoexit.runtime.stream import predict_stream
 
 BATCHES = (1, 8, 32)
@@ -26,7 +27,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def measure_memory(
-    path: Path, precision: Floats | None, threads: int, batches: Sequence[int] = BATCHES
+    path: Path, precision: FloatFormat | None, threads: int, batches: Sequence[int] = BATCHES
 ) -> dict[int, float]:
     """Return the peak memory in MiB of a process that predicts in batches, by their size.
 
@@ -45,7 +46,7 @@ def measure_memory(
     return {batch: _peak_of_child(path, precision, threads, batch) for batch in batches}
 
 
-def _peak_of_child(path: Path, precision: Floats | None, threads: int, batch: int) -> float:
+def _peak_of_child(path: Path, precision: FloatFormat | None, threads: int, batch: int) -> float:
     # -P: a file numpy.py in the user's folder must not stand in for the library.
     command = [sys.executable, "-P", "-m", "endoexit.bench.memory", str(path), precision or "",
                str(threads), str(batch)]  # fmt: skip
@@ -79,7 +80,7 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
 
 
-def _predict(path: Path, precision: Floats | None, threads: int, batch: int) -> None:
+def _predict(path: Path, precision: FloatFormat | None, threads: int, batch: int) -> None:
     source = open_source(path)
     backend = open_backend(source, precision, threads)
     last = backend.num_stages
@@ -94,7 +95,7 @@ def _predict(path: Path, precision: Floats | None, threads: int, batch: int) -> 
 def main() -> None:
     """Measure this process and print what it needed."""
     folder, precision, threads, batch = sys.argv[1:]
-    floats: Floats | None = "bf16" if precision == "bf16" else "f32" if precision else None
+    floats: FloatFormat | None = "bf16" if precision == "bf16" else "f32" if precision else None
     _predict(Path(folder), floats, int(threads), int(batch))
     print(round(peak_mib(), 1))
 

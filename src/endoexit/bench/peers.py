@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 
@@ -20,22 +19,22 @@ from endoexit.export.graphs import (
     write_openvino,
 )
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.models import StagedClassifier, create_model
+from endoexit.models import NetworkSpec, StagedClassifier
 from endoexit.models.catalog import list_models
+from endoexit.models.state import state_of_shapes
 from endoexit.policy import fixed_exit
+from endoexit.precision import BackendName, FloatFormat, Precision
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Backend, Engine
-from endoexit.runtime.session import Floats, has_bf16, precision_name
-
-Kind = Literal["torch", "onnx", "openvino"]
+from endoexit.runtime.session import has_bf16
 
 RANDOM_WEIGHTS = "Peers have random weights, which take the same time as trained ones."
-_MODULES: dict[Kind, tuple[str, ...]] = {
+_MODULES: dict[BackendName, tuple[str, ...]] = {
     "torch": ("torch",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
 }
-_LIBRARIES: dict[Kind, str] = {
+_LIBRARIES: dict[BackendName, str] = {
     "torch": "eager PyTorch",
     "onnx": "ONNX Runtime",
     "openvino": "OpenVINO",
@@ -47,46 +46,39 @@ class Network:
     """A network of the catalog on images of a size.
 
     Attributes:
-        model: name in the catalog.
-        overrides: settings that differ from the catalog's.
-        num_classes: C.
+        spec: Which network.
         preprocessing: of its images.
     """
 
-    model: str
-    overrides: dict[str, Any]
-    num_classes: int
+    spec: NetworkSpec
     preprocessing: Preprocessing
 
     @classmethod
     def of(cls, source: Source) -> "Network":
         """Return the network of a run or a bundle."""
         config = source.config
-        return cls(config.model, config.overrides, len(config.classes), config.preprocessing)
+        return cls(config.network, config.preprocessing)
 
-    def build(self) -> StagedClassifier:
+    def build(self, *, whole: bool = False) -> StagedClassifier:
         """Return it with random weights, the same each time.
+
+        Args:
+            whole: Without early exits, in one stage.
 
         Raises:
             UsageError: images of this size do not fit.
         """
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            model = create_model(self.model, self.num_classes, **self.overrides).eval()
-        model.check_size(self.preprocessing.size, self.preprocessing.size)
-        return model
-
-    def final_only(self) -> "Network":
-        """Return the same network without early exits."""
-        return replace(self, overrides=self.overrides | {"exits": ()})
+            return (self.spec.build_whole() if whole else self.spec.build()).eval()
 
 
 @dataclass(frozen=True)
 class _Way:
     """How a peer computes: in which library; floats None for those of the subject."""
 
-    kind: Kind
-    floats: Floats | None
+    kind: BackendName
+    floats: FloatFormat | None
     all_exits: bool = False
     compiled: bool = False
 
@@ -118,7 +110,7 @@ class Peer:
     engine: Engine
 
 
-def choose_peers(against: Sequence[str], kind: Kind) -> list[str]:
+def choose_peers(against: Sequence[str], kind: BackendName) -> list[str]:
     """Return the names of all peers, in order, each once.
 
     A subject that is cut into graphs is also compared with the uncut graphs of its own library.
@@ -150,12 +142,12 @@ def choose_peers(against: Sequence[str], kind: Kind) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def missing(kind: Kind) -> list[str]:
+def missing(kind: BackendName) -> list[str]:
     """Return the modules that a library needs and that are not installed."""
     return [name for name in _MODULES[kind] if importlib.util.find_spec(name) is None]
 
 
-def _require(name: str, kind: Kind) -> None:
+def _require(name: str, kind: BackendName) -> None:
     if absent := missing(kind):
         raise UsageError(
             f"the peer {name} needs {' and '.join(absent)}, not installed here: "
@@ -169,15 +161,14 @@ def _require(name: str, kind: Kind) -> None:
 
 
 def open_peer(
-    name: str, network: Network, kind: Kind, floats: Floats, *, threads: int, folder: Path
+    name: str, network: Network, precision: Precision, *, threads: int, folder: Path
 ) -> Peer:
     """Build a peer.
 
     Args:
         name: see `PEERS`, or of a network in the catalog, which computes as the subject does.
         network: the subject's.
-        kind: what the subject computes in.
-        floats: what of it is not int8 computes in.
+        precision: What the subject computes in.
         threads: of the peer.
         folder: for its files, which must stay while it is used.
 
@@ -186,23 +177,24 @@ def open_peer(
     """
     if name in PEERS:
         way = PEERS[name]
-        own = way.floats or floats
+        own = way.floats or precision.floats
     else:
-        way, own = _Way(kind, None), "f32" if kind == "onnx" else floats
-        network = replace(network, model=name, overrides={})
+        way = _Way(precision.backend, None)
+        own = "f32" if way.kind == "onnx" else precision.floats
+        network = replace(network, spec=replace(network.spec, name=name, settings={}))
     backend: Backend
     if way.kind == "torch":
-        backend = _in_torch(network.final_only().build(), own, threads, compiled=way.compiled)
+        backend = _in_torch(network.build(whole=True), own, threads, compiled=way.compiled)
     else:
         backend = _in_graph(network, way, own, threads, folder / name)
     exits = "answers at all exits" if way.all_exits else "final exit only"
     library = "torch.compile" if way.compiled else _LIBRARIES[way.kind]
     engine = Engine(backend, fixed_exit(1, 1), network.preprocessing)
-    return Peer(name, f"{network.model} in one piece, {exits}, {library}", engine)
+    return Peer(name, f"{network.spec.name} in one piece, {exits}, {library}", engine)
 
 
 def _in_torch(
-    model: StagedClassifier, floats: Floats, threads: int, *, compiled: bool
+    model: StagedClassifier, floats: FloatFormat, threads: int, *, compiled: bool
 ) -> TorchBackend:
     if compiled:
         if shutil.which(os.environ.get("CXX", "g++")) is None:
@@ -214,7 +206,9 @@ def _in_torch(
     return TorchBackend(model, floats, threads)
 
 
-def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder: Path) -> Backend:
+def _in_graph(
+    network: Network, way: _Way, floats: FloatFormat, threads: int, folder: Path
+) -> Backend:
     """Write the whole network as one graph; return it as a bundle of one stage that runs."""
     model = network.build()
     graph = all_exits_graph(model) if way.all_exits else whole_graph(model)
@@ -224,24 +218,24 @@ def _in_graph(network: Network, way: _Way, floats: Floats, threads: int, folder:
         write_openvino(graph, example, folder / STAGES / "1.xml")
     else:
         write_onnx(graph, example, folder / STAGES / "1.onnx")
-    name = precision_name(way.kind, floats, floats)
+    precision = Precision(way.kind, floats, floats)
     config = BundleConfig(
         backend=way.kind,
         precision=floats,
-        model=network.model,
-        classes=tuple(map(str, range(network.num_classes))),
+        model=network.spec.name,
+        classes=tuple(map(str, range(network.spec.classes))),
         preprocessing=network.preprocessing,
         exits=(ExitFacts(macs=1, parameters=1),),
         # Answers of early exits leave the graph as a state would, which nobody reads on.
-        state_shapes=(((network.num_classes,),) * early,),
-        computes=(name,),
+        state=state_of_shapes((((network.spec.classes,),) * early,)),
+        computes=(precision,),
         run_weights_sha256="",
     )
     bundle = Bundle(folder, config)
     if way.kind == "openvino":
         from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415  (an extra)
 
-        return OpenVinoBackend(bundle, floats, name, threads)
+        return OpenVinoBackend(bundle, precision, threads)
     from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
 
-    return OnnxBackend(bundle, name, threads)
+    return OnnxBackend(bundle, precision, threads)

@@ -2,21 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.artifacts.bundle import Bundle, Source
-from endoexit.bench.limit import Numbers
-from endoexit.bench.peers import Kind
 from endoexit.evaluation.latency import Contender
 from endoexit.evaluation.turns import Work
-from endoexit.models.cost import catalog_complexity
 from endoexit.policy import fixed_exit
+from endoexit.precision import FloatFormat, Precision
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images
-from endoexit.runtime.session import Floats, open_engine
+from endoexit.runtime.session import open_engine
 
 FINAL = "final exit"
 POLICY = "policy"
@@ -37,24 +34,9 @@ class Subject:
     decided_by: str
 
     @property
-    def precision(self) -> str:
-        """Backend and numeric precision, such as "openvino-int8+bf16"."""
+    def precision(self) -> Precision:
+        """What the subject computes in."""
         return self.engine.backend.precision
-
-    @property
-    def kind(self) -> Kind:
-        """What it computes in."""
-        return cast(Kind, self.precision.partition("-")[0])
-
-    @property
-    def floats(self) -> Floats:
-        """What of it is not int8 computes in."""
-        return "bf16" if self.precision.endswith("bf16") else "f32"
-
-    @property
-    def numbers(self) -> Numbers:
-        """What its matrix products compute in."""
-        return "int8" if "int8" in self.precision else self.floats
 
     @property
     def exits(self) -> list[str]:
@@ -68,19 +50,16 @@ class Subject:
 
     def macs(self) -> tuple[int, ...]:
         """Return the true multiply-adds of each exit, (M,)."""
-        config = self.source.config
         if isinstance(self.source, Bundle):
             return tuple(facts.macs for facts in self.source.config.exits)
-        return catalog_complexity(
-            config.model, len(config.classes), config.preprocessing.size, **config.overrides
-        ).macs
+        return self.source.config.network.complexity.macs
 
 
 def open_subject(
     path: Path,
     *,
     threshold: float | None = None,
-    precision: Floats | None = None,
+    precision: FloatFormat | None = None,
     threads: int | None = None,
 ) -> Subject:
     """Open a run or a bundle; see `endoexit.runtime.session.open_engine`."""

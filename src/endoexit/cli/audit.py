@@ -53,7 +53,8 @@ def audit(
     groups_out: Annotated[
         Path | None,
         typer.Option(
-            help="Where the group of each image goes; by default beside --out, as NAME-groups.csv."
+            help="Where the group of each image goes; by default in the folder of --out, "
+            "as NAME-groups.csv."
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -1,4 +1,4 @@
-"""`endoexit bench`: how fast a run or a bundle is, beside its peers."""
+"""`endoexit bench`: how fast a run or a bundle is, compared with its peers."""
 
 import shlex
 import sys
@@ -47,7 +47,7 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Write all figures there, as JSON.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the time of every exit and of the policy, beside whole networks.
+    """Measure the time of every exit and of the policy, compared with whole networks.
 
     All contenders take turns in one process, with the same images and threads, and ratios are
     taken round by round: so they hold better than times where a machine's speed changes. Let it

@@ -27,7 +27,9 @@ ManifestOption = Annotated[
 ThresholdOption = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="Leave at the first exit that is this sure.  [default: its own policy]"
+        min=0,
+        max=1,
+        help="Exit at the first exit whose confidence reaches this.  [default: its own policy]",
     ),
 ]
 PrecisionOption = Annotated[

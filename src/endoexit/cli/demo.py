@@ -15,16 +15,18 @@ MAX_DROP = 0.01  # the policy gives away at most this share of accuracy on calib
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that it makes.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Of training.")] = 14,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of training.")] = 14,
     images: Annotated[int, typer.Option(min=15, help="Synthetic images of each class.")] = 90,
-    seed: Annotated[int, typer.Option(min=0, help="Of the images, the split, the training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for the images, the split and the training.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Render synthetic images, audit and split them, train, calibrate, predict, evaluate, report.
 
     Shows each command as a user would type it. The images are a phantom: rendered
     by this program, no patient, and no measure of what a network does on real
-    ones. Run again, it goes on where it was and trains nothing twice.
+    ones. Run again, it continues where it stopped and trains nothing twice.
 
     Example: `endoexit demo --out demo`
     """

@@ -34,7 +34,8 @@ def evaluate(
         typer.Option(
             min=0,
             max=1,
-            help="Leave at the first exit that is this sure.  [default: policy.json, else 0.9]",
+            help="Exit at the first exit whose confidence reaches this.  "
+            "[default: policy.json, else 0.9]",
         ),
     ] = None,
     against: Annotated[
@@ -49,7 +50,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Folder for the figures and logits.  [default: the run; of a bundle, "
-            "BUNDLE-evaluation beside it]"
+            "BUNDLE-evaluation]"
         ),
     ] = None,
     precision: PrecisionOption = None,

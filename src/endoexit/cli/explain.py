@@ -31,7 +31,7 @@ def explain(
     """Show what every exit says about single images, and what it looked at.
 
     Writes `explain.html` and the pictures in it. An image that cannot be read is named on the
-    page, the others go on, and the exit code is 1. Research use only; not a medical device.
+    page, the others are shown, and the exit code is 1. Research use only; not a medical device.
 
     Example: `endoexit explain runs/nano polyp.jpg 'more/*.png' --out explained`
     """

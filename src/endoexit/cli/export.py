@@ -114,7 +114,7 @@ def _document(exported: "Exported") -> dict[str, Any]:
         "path": str(exported.bundle.path),
         "bundle": exported.bundle.config.model_dump(mode="json"),
         "policies": {
-            name: policy.model_dump(mode="json", exclude={"front"})
+            str(name): policy.model_dump(mode="json", exclude={"front"})
             for name, policy in exported.policies.items()
         },
         "without": exported.without,

@@ -24,13 +24,14 @@ def models(
     """
     from endoexit.cli.tables import compact_table, five_characters, paragraph
     from endoexit.models import list_models
-    from endoexit.models.cost import LEFT_OUT, catalog_complexity
+    from endoexit.models.cost import LEFT_OUT
+    from endoexit.models.spec import NetworkSpec
 
     names = list_models()
     counted = {}
     with progress("Counting", len(names)) as bar:
         for name in names:
-            counted[name] = catalog_complexity(name, classes, size)
+            counted[name] = NetworkSpec(name, classes, size).complexity
             bar.advance()
 
     def cells(values: tuple[int, ...], unit: float) -> str:

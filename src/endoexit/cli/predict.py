@@ -67,12 +67,12 @@ def predict(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify images; each leaves the network at the exit that the policy chooses.
+    """Classify images; each exits where the policy decides.
 
     Example: `endoexit predict runs/nano images/ 'more/**/*.png' --out results.csv`
 
     Without `--out`, a terminal gets a table, and a pipe gets the rows as CSV. An image that
-    cannot be read becomes a row with its error, the others go on, and the exit code is 1.
+    cannot be read becomes a row with its error, the others are processed, and the exit code is 1.
     Without a policy in the run and without `--threshold`, the last exit answers. With
     `--names index` (position in the input, from 1) or `--names hash`, no path of an image is
     written or shown. Research use only; not a medical device.
@@ -120,7 +120,7 @@ def predict(
         {
             "source": str(run),
             "decided_by": opened.decided_by,
-            "precision": opened.engine.backend.precision,
+            "precision": str(opened.engine.backend.precision),
             "threads": opened.engine.backend.threads,
             "batch_size": size,
             "deadline_ms": opened.engine.deadline_ms,

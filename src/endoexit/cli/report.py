@@ -37,7 +37,7 @@ def report(
     ] = None,
     audit: Annotated[
         Path | None,
-        typer.Option(help="What the audit wrote.  [default: audit.json in or beside the run]"),
+        typer.Option(help="What the audit wrote.  [default: audit.json in the run or its folder]"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -9,7 +9,7 @@ from endoexit.cli.console import JsonOption, Output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from endoexit.evaluation.table3 import Comparison
+    from endoexit.models.hifuse.table3 import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -35,8 +35,8 @@ def table3(*, as_json: JsonOption = False) -> None:
 
     from endoexit.cli.tables import paragraph
     from endoexit.errors import ModelError
-    from endoexit.evaluation import table3 as paper
     from endoexit.models.cost import LEFT_OUT
+    from endoexit.models.hifuse import table3 as paper
 
     rows = paper.reproduce_table3()
     agreeing = [row for row in rows if row.agrees]
@@ -73,7 +73,7 @@ def table3(*, as_json: JsonOption = False) -> None:
 
 def _table(rows: "list[Comparison]") -> "Table":
     from endoexit.cli.tables import compact_table
-    from endoexit.evaluation.table3 import CLASSES, SIZE
+    from endoexit.models.hifuse.table3 import CLASSES, SIZE
 
     return compact_table(
         f"Table 3 (HiFuse-Small, {SIZE}×{SIZE}, {CLASSES} classes; a row holds all before it)",

@@ -93,9 +93,9 @@ def split(
     """Give each image a role, so that near-copies are never on both sides of a comparison.
 
     A group (near-copies, or a patient or video from --groups or from folders) has one
-    role, identical files appear once, and the classes are balanced over the roles as well as the
-    groups allow. Files that cannot be read are left out and named. Beside the
-    manifest, `manifest.csv.json` tells how it was made and what was left out.
+    role, identical files appear once, and the classes are balanced over the roles as
+    well as the groups allow. Files that cannot be read are left out and named.
+    `manifest.csv.json` says how the manifest was made and what was left out.
 
     Example: `endoexit split kvasir --roles train=.7,val=.1,test=.2 --out kvasir.csv`
     """

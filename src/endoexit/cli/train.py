@@ -43,7 +43,9 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Of initialisation, order, augmentation.  [default: 0]"),
+        typer.Option(
+            min=0, help="Random seed for initialisation, order and augmentation.  [default: 0]"
+        ),
     ] = None,
     change: Annotated[
         list[str] | None,
@@ -52,7 +54,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run's interrupted training.")
+        Path | None, typer.Option(help="Continue the interrupted training of this run.")
     ] = None,
     accelerator: Annotated[
         Literal["auto", "cpu", "gpu"], typer.Option(help="What it runs on.")
@@ -67,12 +69,12 @@ def train(
 ) -> None:
     """Train all exits of a network together.
 
-    Interrupted or killed, it goes on from its last complete epoch with --resume.
+    An interrupted training continues from its last complete epoch with --resume.
 
     Example: `endoexit train manifest.csv --model ee_hifuse_nano --recipe small-data --seed 0`
     """
     if (manifest is None) == (resume is None):
-        raise UsageError("give a MANIFEST to start a training, or --resume RUN to go on with one.")
+        raise UsageError("give a MANIFEST to start a training, or --resume RUN to continue one.")
     if resume is not None:
         fixed = {"--model": model, "--recipe": recipe, "--out": out, "--root": root,
                  "--seed": seed, "--set": change or None}  # fmt: skip
@@ -143,10 +145,7 @@ def _telling_how_to_go_on(run: "Run") -> "Iterator[None]":
 
 def _next_command(run: "Run") -> str:
     """Return what follows: a policy where there are exits to leave at and images to find it on."""
-    from endoexit.models import model_config
-
-    config = run.config
-    if model_config(config.model, **config.overrides).exits and run.manifest().has("calibrate"):
+    if run.config.network.num_exits > 1 and run.manifest().has("calibrate"):
         return f"endoexit calibrate {run.path} --max-accuracy-drop 0.01"
     return f"endoexit evaluate {run.path}"
 

@@ -13,14 +13,14 @@ from endoexit.artifacts.run import Run
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
+from endoexit.evaluation.logits import RoleLogits, collect_logits
 from endoexit.files import sha256_file
 from endoexit.machine import describe_machine
-from endoexit.models.cost import catalog_complexity
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import Goal, Guarantee
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.search import DEFAULT_RULE, PolicyResult, find_policy
+from endoexit.precision import Device, FloatFormat
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY, computed_in, served_provenance
 
@@ -44,8 +44,8 @@ class CalibrationOptions:
 
     rules: RuleOptions = DEFAULT_RULE
     cost: CostUnit | None = None
-    precision: Precision = None
-    device: str = "cpu"
+    precision: FloatFormat | None = None
+    device: Device = "cpu"
     cache: Path | None = None
     out: Path | None = None
 
@@ -158,11 +158,8 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
     config = run.config
     if unit == "macs":
         size = config.preprocessing.size
-        counted_macs = catalog_complexity(
-            config.model, len(run.classes), size, **config.overrides
-        ).macs
         return Costs(
-            values=tuple(float(macs) for macs in counted_macs),
+            values=tuple(float(macs) for macs in config.network.complexity.macs),
             unit="macs",
             source=f"true multiply-adds of {config.model} at {size} × {size}",
         )
@@ -173,7 +170,7 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
         if timing is None or found.run.weights_sha256 != run.weights_sha256:
             continue
         here = describe_machine()
-        if timing.precision == wanted and timing.machine == here:
+        if timing.precision == str(wanted) and timing.machine == here:
             times = {row.exit: row.time for row in found.rows if row.kind == "exit"}
             return measured_costs(
                 [time.ms for _, time in sorted(times.items()) if time is not None],

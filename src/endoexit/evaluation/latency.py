@@ -13,9 +13,10 @@ from endoexit.evaluation.document import Time, Timing
 from endoexit.evaluation.turns import take_turns
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.precision import FloatFormat
 from endoexit.progress import Bar, Track, silent
 from endoexit.runtime.engine import Engine, Prediction
-from endoexit.runtime.session import Floats, open_backend
+from endoexit.runtime.session import open_backend
 
 ROUNDS = 30
 INCLUDES = (
@@ -69,7 +70,7 @@ def measure_run(
     policy: ExitPolicy | None = None,
     exits: NDArray[np.int64] | None = None,
     twin: tuple[Source, Images] | None = None,
-    precision: Floats | None = None,
+    precision: FloatFormat | None = None,
     threads: int | None = None,
     rounds: int = ROUNDS,
     track: Track = silent,
@@ -113,7 +114,7 @@ def measure_run(
             found = summarise(measure(contenders, rounds, bar))
         timing = Timing(
             threads=backend.threads,
-            precision=backend.precision,
+            precision=str(backend.precision),
             size=preprocessing.size,
             rounds=rounds,
             includes=INCLUDES,
@@ -132,7 +133,7 @@ def answers_by_the_clock(
     images: Images,
     policy: ExitPolicy,
     *,
-    precision: Floats | None = None,
+    precision: FloatFormat | None = None,
     threads: int | None = None,
     track: Track = silent,
 ) -> list[Prediction]:
@@ -158,7 +159,9 @@ def answers_by_the_clock(
     return answers
 
 
-def _twin(run: Source, images: Images, precision: Floats | None, threads: int | None) -> Contender:
+def _twin(
+    run: Source, images: Images, precision: FloatFormat | None, threads: int | None
+) -> Contender:
     backend = open_backend(run, precision, threads)
     last = backend.num_stages
     return Contender(Engine(backend, fixed_exit(last, last), run.config.preprocessing), images)

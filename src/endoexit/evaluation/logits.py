@@ -18,16 +18,14 @@ from endoexit.errors import ModelError, UsageError
 from endoexit.files import replacing, sha256_bytes, write_json
 from endoexit.images.cache import cache_images
 from endoexit.policy.logits import LogitSet
+from endoexit.precision import Device, FloatFormat, Precision
 from endoexit.progress import Bar, Track, silent
 from endoexit.runtime.exits import AnswerAll, all_exits
-from endoexit.runtime.session import Floats, computed_in, open_backend
+from endoexit.runtime.session import computed_in, open_backend
 
 FOLDER = "logits"
 FORMAT_VERSION = 1
 BATCH_SIZE = 32
-
-Precision = Floats | None
-"""What a run or a bundle computes in; None is its own (see `computed_in`)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class RoleLogits:
         groups: (N,) names of the groups.
         paths: N paths relative to the root of the data.
         classes: C names, in the order of the logits.
-        precision: what computed them, such as "torch-f32".
+        precision: What computed them.
         file: where they are kept.
     """
 
@@ -51,7 +49,7 @@ class RoleLogits:
     groups: NDArray[Any]
     paths: tuple[str, ...]
     classes: tuple[str, ...]
-    precision: str
+    precision: Precision
     file: Path
 
     def as_set(self) -> LogitSet:
@@ -63,8 +61,8 @@ def collect_logits(
     run: Source,
     role: str,
     *,
-    precision: Precision = None,
-    device: str = "cpu",
+    precision: FloatFormat | None = None,
+    device: Device = "cpu",
     manifest: Manifest | None = None,
     cache: Path | None = None,
     out: Path | None = None,
@@ -100,8 +98,8 @@ def collect_logits(
             f"network of {run.path} knows {', '.join(run.classes)}: read it with the run's classes."
         )
     cohort = manifest.cohort(role)
-    name = _name(run, precision, device)
-    facts = _facts(run, manifest, role, name)
+    computed = _computed_in(run, precision, device)
+    facts = _facts(run, manifest, role, computed)
     key = sha256_bytes(repr(sorted(facts.items())).encode())[:16]
     file = results_folder(run.path, out) / FOLDER / f"{role}-{key}.npz"
     logits = _stored(file)
@@ -109,12 +107,12 @@ def collect_logits(
         with track("decoding images", len(cohort)) as bar:
             cached = cache_images(cohort.images, run.config.preprocessing, cache, bar.advance)
         with track(f"logits of {run.path.name}", len(cohort)) as bar:
-            parts = _batches(run, cached.images, precision, device, bar)
+            parts = _batches(run, cached.images, computed, bar)
             logits = np.concatenate(list(parts), axis=1)
         if not np.isfinite(logits).all():
             raise ModelError(
                 f"the network of {run.path} gives logits that are not finite on the role "
-                f"{role!r}: its weights are damaged, or {name} is too coarse for it."
+                f"{role!r}: its weights are damaged, or {computed} is too coarse for it."
             )
         _store(file, logits, cohort, facts)
     return RoleLogits(
@@ -124,29 +122,30 @@ def collect_logits(
         groups=cohort.groups,
         paths=cohort.names,
         classes=run.classes,
-        precision=name,
+        precision=computed,
         file=file,
     )
 
 
-def _name(run: Source, precision: Precision, device: str) -> str:
-    """Return the name by which a policy knows what computed its logits."""
+def _computed_in(run: Source, precision: FloatFormat | None, device: Device) -> Precision:
+    """Return what computes the logits, by which policies are fitted."""
     if device == "cpu":
         return computed_in(run, precision)
     if not isinstance(run, Run):
         raise UsageError(f"{run.path} is a bundle, which computes on the CPU: leave --device out.")
     if not torch.cuda.is_available():
         raise UsageError("there is no GPU here that PyTorch can use: leave the device at cpu.")
-    return f"torch-cuda-{precision or 'f32'}"
+    floats = precision or "f32"
+    return Precision("torch", floats, floats, device)
 
 
-def _facts(run: Source, manifest: Manifest, role: str, precision: str) -> dict[str, str]:
+def _facts(run: Source, manifest: Manifest, role: str, precision: Precision) -> dict[str, str]:
     return {
         "format": str(FORMAT_VERSION),
         "role": role,
         "weights_sha256": run.weights_sha256,
         "preprocessing": run.config.preprocessing.fingerprint(),
-        "precision": precision,
+        "precision": str(precision),
         "manifest_sha256": manifest.sha256,
         "classes": ", ".join(run.classes),
     }
@@ -164,22 +163,23 @@ def _stored(file: Path) -> NDArray[np.float32] | None:
 
 
 def _batches(
-    run: Source, images: NDArray[np.uint8], precision: Precision, device: str, bar: Bar
+    run: Source, images: NDArray[np.uint8], precision: Precision, bar: Bar
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the logits (M, B, C) of one batch after the other."""
-    if device == "cpu":
-        answer = all_exits(open_backend(run, precision, torch.get_num_threads()))
+    if precision.device == "cpu":
+        answer = all_exits(open_backend(run, precision.floats, torch.get_num_threads()))
     else:
-        answer = _on_gpu(run, precision, device)
+        answer = _on_gpu(run, precision)
     for start in range(0, len(images), BATCH_SIZE):
         batch = run.config.preprocessing.normalise(images[start : start + BATCH_SIZE])
         yield answer(batch)
         bar.advance(len(batch))
 
 
-def _on_gpu(run: Source, precision: Precision, device: str) -> AnswerAll:
+def _on_gpu(run: Source, precision: Precision) -> AnswerAll:
+    device = precision.device
     model = run.load_model().to(device)
-    bf16 = precision == "bf16"
+    bf16 = precision.floats == "bf16"
 
     @torch.inference_mode()
     def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:

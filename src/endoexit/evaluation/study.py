@@ -16,12 +16,13 @@ from endoexit.evaluation.card import card_figures
 from endoexit.evaluation.document import Evaluation, Images, Subject
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 from endoexit.evaluation.latency import ROUNDS, Measured, answers_by_the_clock, measure_run
-from endoexit.evaluation.logits import Precision, RoleLogits, collect_logits
+from endoexit.evaluation.logits import RoleLogits, collect_logits
 from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
 from endoexit.images.cache import cache_images
 from endoexit.machine import library_versions
-from endoexit.models.cost import LEFT_OUT, Complexity, catalog_complexity
+from endoexit.models.cost import LEFT_OUT, Complexity
 from endoexit.policy import threshold_policy
+from endoexit.precision import Device, FloatFormat
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY, read_policy
 
@@ -57,8 +58,8 @@ class Options:
 
     role: str = "test"
     threshold: float | None = None
-    precision: Precision = None
-    device: str = "cpu"
+    precision: FloatFormat | None = None
+    device: Device = "cpu"
     timing: bool = True
     rounds: int = ROUNDS
     threads: int | None = None
@@ -249,10 +250,7 @@ def _measure(
 
 
 def _cost(run: Source) -> Complexity:
-    config = run.config
-    return catalog_complexity(
-        config.model, len(config.classes), config.preprocessing.size, **config.overrides
-    )
+    return run.config.network.complexity
 
 
 def _subject(run: Source, logits: RoleLogits, options: Options) -> Subject:
@@ -261,7 +259,7 @@ def _subject(run: Source, logits: RoleLogits, options: Options) -> Subject:
         overrides=run.config.overrides,
         weights_sha256=run.weights_sha256,
         preprocessing=run.config.preprocessing.fingerprint(),
-        precision=logits.precision,
+        precision=str(logits.precision),
         seed=run.config.seed,
         logits=logits.file.relative_to(results_folder(run.path, options.out)).as_posix(),
     )

@@ -6,12 +6,13 @@ from endoexit.artifacts.bundle import BundleConfig
 from endoexit.files import write_text
 from endoexit.policy import ExitPolicy
 from endoexit.policy.promises import promise_words
+from endoexit.precision import Precision
 
 CARD = "model_card.md"
 
 
 def write_bundle_card(
-    folder: Path, config: BundleConfig, policies: dict[str, ExitPolicy], run: Path
+    folder: Path, config: BundleConfig, policies: dict[Precision, ExitPolicy], run: Path
 ) -> Path:
     """Write `model_card.md`: what the bundle computes, what it keeps, and what it is not.
 
@@ -30,7 +31,7 @@ def write_bundle_card(
         "",
         f"- Input: RGB images, {shape.size}×{shape.size} pixels after preprocessing.",
         f"- Classes ({len(config.classes)}): {', '.join(config.classes)}",
-        f"- Computes in: {', '.join(config.computes)}",
+        f"- Computes in: {', '.join(map(str, config.computes))}",
         f"- Made by: `{config.command}`",
         f"- Weights of the run: SHA-256 `{config.run_weights_sha256}`",
         "",
@@ -71,7 +72,7 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 
 
-def _policy_lines(policies: dict[str, ExitPolicy]) -> list[str]:
+def _policy_lines(policies: dict[Precision, ExitPolicy]) -> list[str]:
     if not policies:
         return ["None: without a threshold, every image goes to the last exit."]
     lines = []

@@ -9,12 +9,9 @@ import numpy as np
 from endoexit.artifacts.bundle import (
     BUNDLE,
     STAGES,
-    BackendName,
     Bundle,
     BundleConfig,
-    BundlePrecision,
     ExitFacts,
-    StateShapes,
     write_bundle,
 )
 from endoexit.artifacts.run import Run
@@ -24,12 +21,13 @@ from endoexit.evaluation.fitting import require_unseen
 from endoexit.evaluation.logits import collect_logits
 from endoexit.export.card import write_bundle_card
 from endoexit.export.policies import RunPolicy, read_run_policy
-from endoexit.export.requirements import computed_names, require_export
+from endoexit.export.requirements import computed_precisions, require_export
 from endoexit.export.stages import write_stages
 from endoexit.files import replacing_folder
 from endoexit.machine import describe_machine, library_versions
-from endoexit.models.cost import catalog_complexity
+from endoexit.models.state import StateSpec
 from endoexit.policy import ExitPolicy
+from endoexit.precision import BackendName, NumberFormat, Precision
 from endoexit.progress import Track, silent
 from endoexit.runtime.session import POLICY
 
@@ -51,7 +49,7 @@ class ExportOptions:
     """
 
     backend: BackendName = "openvino"
-    precision: BundlePrecision = "f32"
+    precision: NumberFormat = "f32"
     accept_drop: bool = False
     threads: int | None = None
     cache: Path | None = None
@@ -69,7 +67,7 @@ class Exported:
     """
 
     bundle: Bundle
-    policies: dict[str, ExitPolicy]
+    policies: dict[Precision, ExitPolicy]
     without: str = ""
 
 
@@ -132,7 +130,7 @@ class _Work:
     track: Track
 
     def export(self, policy: RunPolicy | None) -> Exported:
-        shapes = write_stages(
+        state = write_stages(
             self.run,
             self.folder / STAGES,
             self.options.backend,
@@ -141,7 +139,7 @@ class _Work:
             cache=self.options.cache,
             track=self.track,
         )
-        config = self._config(tuple(shapes))
+        config = self._config(state)
         bundle = write_bundle(self.folder, config)
         without = ""
         if self.manifest is not None and self.manifest.has("calibrate"):
@@ -154,32 +152,30 @@ class _Work:
         policies = {}
         if policy is not None:
             policies = {
-                name: policy.find_again(
+                precision: policy.find_again(
                     bundle,
-                    name,
+                    precision,
                     threads=self.options.threads,
                     cache=self.options.cache,
                     scratch=self.scratch,
                     track=self.track,
                 )
-                for name in config.computes
+                for precision in config.computes
             }
         elif len(bundle.config.exits) > 1:
             without = f"{without} The run has no policy, so every image will go to the last exit."
         files = {}
-        for number, (name, found) in enumerate(policies.items()):
-            files[name] = POLICY if number == 0 else f"policy-{name}.json"
-            found.write(self.folder / files[name])
+        for number, (precision, found) in enumerate(policies.items()):
+            files[str(precision)] = POLICY if number == 0 else f"policy-{precision}.json"
+            found.write(self.folder / files[str(precision)])
         config = bundle.config.replaced(policies=files)
         write_bundle_card(self.folder, config, policies, self.run.path)
         (self.folder / BUNDLE).unlink()
         return Exported(Bundle(self.folder, config), policies, without.strip())
 
-    def _config(self, shapes: StateShapes) -> BundleConfig:
+    def _config(self, state: StateSpec) -> BundleConfig:
         config = self.run.config
-        cost = catalog_complexity(
-            config.model, len(config.classes), config.preprocessing.size, **config.overrides
-        )
+        cost = config.network.complexity
         return BundleConfig(
             backend=self.options.backend,
             precision=self.options.precision,
@@ -191,8 +187,8 @@ class _Work:
                 ExitFacts(macs=macs, parameters=parameters)
                 for macs, parameters in zip(cost.macs, cost.parameters, strict=True)
             ),
-            state_shapes=shapes,
-            computes=computed_names(self.options.backend, self.options.precision),
+            state=state,
+            computes=computed_precisions(self.options.backend, self.options.precision),
             run_weights_sha256=self.run.weights_sha256,
             manifest_sha256=config.manifest_sha256,
             seed=config.seed,

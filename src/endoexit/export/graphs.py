@@ -3,7 +3,7 @@
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from endoexit.files import replacing
-from endoexit.models import StagedClassifier, State
-from endoexit.models.hifuse.layers import MapLinear
+from endoexit.models.dry_run import find_state
+from endoexit.models.staged import StagedClassifier, State
+from endoexit.models.state import IMAGES, StateSpec
 
 # The exporters look at an example; with one image they would take the batch for a constant.
 EXAMPLES = 2
-NAMES = ("local", "global", "fused")
 Shapes = tuple[tuple[int, ...], ...]
 Turned = tuple[bool, ...]
 """Which tensors of a state are handed on with their channels last."""
@@ -49,12 +49,14 @@ class StageGraph:
         graph: takes the state before, returns the state after and the logits; the last stage
             returns the logits only.
         example: a state before it, for two images.
-        shapes: of the tensors that it hands on, without the batch, channels last.
+        names: Names of the tensors that it takes.
+        shapes: Shapes of the tensors that it hands on, without the batch.
     """
 
     number: int
     graph: Graph
     example: State
+    names: tuple[str, ...]
     shapes: Shapes
 
 
@@ -76,16 +78,23 @@ def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
     """
     state: State = example_images(size)
     turned: Turned = (True,)
+    spec = graph_state(model, size)
     for number, stage in enumerate(_with_convolutions(model).stages, start=1):
         last = number == model.num_stages
         with torch.no_grad():
             after, _ = stage(_turn_back(state, turned))
-        leaving = tuple(_channels_last(tensor) for tensor in after)
+        leaving = tuple(tensor.channels_last for tensor in spec.stages[number - 1])
+        after = () if last else after
         compute = _stage(stage, turned, None if last else leaving)
         state_after = tuple(tensor.contiguous() for tensor in _turn(after, leaving))
-        shapes = () if last else tuple(tuple(tensor.shape[1:]) for tensor in state_after)
-        yield StageGraph(number, Graph(compute, stage).eval(), state, shapes)
+        graph = Graph(compute, stage).eval()
+        yield StageGraph(number, graph, state, spec.inputs(number), spec.shapes[number - 1])
         state, turned = state_after, leaving
+
+
+def graph_state(model: StagedClassifier, size: int) -> StateSpec:
+    """Return what the stages hand on when they run as graphs."""
+    return find_state(_with_convolutions(model), size, real=True)
 
 
 def whole_graph(model: StagedClassifier) -> Graph:
@@ -112,8 +121,9 @@ def _with_convolutions(model: StagedClassifier) -> StagedClassifier:
     copied = copy.deepcopy(model)
     for module in list(copied.modules()):
         for name, layer in list(module.named_children()):
-            if isinstance(layer, MapLinear):
-                setattr(module, name, layer.as_convolution())
+            as_convolution = getattr(layer, "as_convolution", None)
+            if as_convolution is not None:
+                setattr(module, name, as_convolution())
     return copied
 
 
@@ -129,11 +139,6 @@ def _stage(
     return compute
 
 
-def _channels_last(tensor: Tensor) -> bool:
-    turned = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    return turned and not tensor.is_contiguous()
-
-
 def _turn(state: State, turned: Turned) -> State:
     """Return the state with some maps as (B, H, W, C)."""
     pairs = zip(state, turned, strict=True)
@@ -146,13 +151,16 @@ def _turn_back(state: State, turned: Turned) -> State:
     return tuple(tensor.permute(0, 3, 1, 2) if turn else tensor for tensor, turn in pairs)
 
 
-def write_openvino(graph: Graph, example: State, path: Path) -> None:
+def write_openvino(
+    graph: Graph, example: State, path: Path, names: Sequence[str] = (IMAGES,)
+) -> None:
     """Write a graph as `path` (.xml) with its weights beside it (.bin), in f32.
 
     Args:
         graph: in evaluation mode.
         example: tensors of two images, on the CPU.
         path: ends in .xml.
+        names: Names of the tensors that it takes.
     """
     import openvino as ov  # noqa: PLC0415  (an extra)
 
@@ -160,7 +168,8 @@ def write_openvino(graph: Graph, example: State, path: Path) -> None:
         warnings.simplefilter("ignore")  # Python conditions on shapes, which are constants here
         traced = torch.jit.trace(graph, example, check_trace=False)  # type: ignore[no-untyped-call]
         model = ov.convert_model(traced, example_input=example)
-    for port, tensor in zip(model.inputs, example, strict=True):
+    for port, tensor, name in zip(model.inputs, example, names, strict=True):
+        port.get_tensor().set_names({name})
         shape = ov.PartialShape([-1, *tensor.shape[1:]])
         port.get_node().set_partial_shape(shape)
     model.validate_nodes_and_infer_types()
@@ -168,13 +177,14 @@ def write_openvino(graph: Graph, example: State, path: Path) -> None:
     ov.save_model(model, path, compress_to_fp16=False)
 
 
-def write_onnx(graph: Graph, example: State, path: Path) -> None:
+def write_onnx(graph: Graph, example: State, path: Path, names: Sequence[str] = (IMAGES,)) -> None:
     """Write a graph as an ONNX file, weights included, in f32.
 
     Args:
         graph: in evaluation mode.
         example: tensors of two images, on the CPU.
         path: ends in .onnx.
+        names: Names of the tensors that it takes.
     """
     with torch.no_grad():
         graph(*example)  # what is computed once and kept must not be the exporter's placeholders
@@ -189,7 +199,7 @@ def write_onnx(graph: Graph, example: State, path: Path) -> None:
                 graph,
                 example,
                 temporary,
-                input_names=["images"] if len(example) == 1 else list(NAMES),
+                input_names=list(names),
                 dynamic_shapes=(tuple({0: batch} for _ in example),),
                 dynamo=True,
                 external_data=False,

@@ -17,8 +17,9 @@ from endoexit.evaluation.latency import measure_run
 from endoexit.images.cache import cache_images
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Costs, Request
+from endoexit.precision import Precision
 from endoexit.progress import Track
-from endoexit.runtime.session import POLICY, Floats
+from endoexit.runtime.session import POLICY
 
 TIMED_IMAGES = 30
 
@@ -42,7 +43,7 @@ class RunPolicy:
     def find_again(
         self,
         bundle: Bundle,
-        name: str,
+        precision: Precision,
         *,
         threads: int | None,
         cache: Path | None,
@@ -53,7 +54,7 @@ class RunPolicy:
 
         Args:
             bundle: that it will serve.
-            name: of the precision.
+            precision: One of the bundle's.
             threads: of a stage, where times are measured.
             cache: folder of decoded images; by default the user's.
             scratch: folder for logits.
@@ -63,16 +64,17 @@ class RunPolicy:
             PolicyError: no policy meets the goal at this precision.
             DataError: images that are needed are missing, or took part in training.
         """
-        floats: Floats = "bf16" if name.endswith("bf16") else "f32"
         if self.manifest.has("certify"):
             require_unseen(self.run, self.manifest.cohort("certify"))
         costs = None
         if self.unit == "ms":
-            costs = self._times(bundle, floats, threads=threads, cache=cache, track=track)
+            costs = self._times(bundle, precision, threads=threads, cache=cache, track=track)
         return find_run_policy(
             bundle,
             self.request.goal,
-            CalibrationOptions(self.request.rules, precision=floats, cache=cache, out=scratch),
+            CalibrationOptions(
+                self.request.rules, precision=precision.floats, cache=cache, out=scratch
+            ),
             manifest=self.manifest,
             costs=costs,
             track=track,
@@ -81,7 +83,7 @@ class RunPolicy:
     def _times(
         self,
         bundle: Bundle,
-        floats: Floats,
+        precision: Precision,
         *,
         threads: int | None,
         cache: Path | None,
@@ -90,7 +92,9 @@ class RunPolicy:
         """Return the times of the exits, measured now."""
         chosen = self.manifest.cohort("calibrate").images[:TIMED_IMAGES]
         images = cache_images(chosen, bundle.config.preprocessing, cache).images
-        found = measure_run(bundle, images, precision=floats, threads=threads, track=track)
+        found = measure_run(
+            bundle, images, precision=precision.floats, threads=threads, track=track
+        )
         machine = found.timing.machine["processor"]
         return measured_costs(
             [time.ms for time in found.exits],

@@ -2,11 +2,11 @@
 
 import importlib.util
 
-from endoexit.artifacts.bundle import BackendName, BundlePrecision
 from endoexit.errors import UsageError
-from endoexit.runtime.session import Floats, has_bf16, precision_name, require_backend
+from endoexit.precision import BackendName, FloatFormat, NumberFormat, Precision
+from endoexit.runtime.session import has_bf16, require_backend
 
-PRECISIONS: dict[BackendName, tuple[BundlePrecision, ...]] = {
+PRECISIONS: dict[BackendName, tuple[NumberFormat, ...]] = {
     "openvino": ("f32", "bf16", "int8"),
     "onnx": ("f32", "int8"),
     "torch": ("f32", "bf16"),
@@ -15,7 +15,7 @@ PRECISIONS: dict[BackendName, tuple[BundlePrecision, ...]] = {
 EXPORTERS = {"onnx": (("onnx", "onnxscript"), "onnx"), "int8": (("nncf",), "int8")}
 
 
-def require_export(backend: BackendName, precision: BundlePrecision) -> None:
+def require_export(backend: BackendName, precision: NumberFormat) -> None:
     """Refuse an export that cannot work here.
 
     Raises:
@@ -44,9 +44,11 @@ def require_export(backend: BackendName, precision: BundlePrecision) -> None:
         )
 
 
-def computed_names(backend: BackendName, precision: BundlePrecision) -> tuple[str, ...]:
-    """Return the names of the precisions in which a bundle made here computes, its own first."""
-    floats: tuple[Floats, ...] = ("f32",)
+def computed_precisions(backend: BackendName, precision: NumberFormat) -> tuple[Precision, ...]:
+    """Return the precisions in which a bundle made here computes, the default first."""
+    formats: tuple[FloatFormat, ...] = ("f32",)
     if precision == "bf16" or (precision == "int8" and has_bf16(backend)):
-        floats = ("bf16", "f32")
-    return tuple(precision_name(backend, precision, name) for name in floats)
+        formats = ("bf16", "f32")
+    return tuple(
+        Precision(backend, "int8" if precision == "int8" else floats, floats) for floats in formats
+    )

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import BackendName
 from endoexit.artifacts.run import WEIGHTS, Run
 from endoexit.data.manifest import Manifest
 from endoexit.errors import RunError
-from endoexit.export.graphs import Shapes, StageGraph, stage_graphs, write_onnx, write_openvino
+from endoexit.export.graphs import StageGraph, graph_state, stage_graphs, write_onnx, write_openvino
 from endoexit.export.quantise import Stage, States, calibration_images, quantise
+from endoexit.models.dry_run import find_state
+from endoexit.models.state import StateSpec
+from endoexit.precision import BackendName
 from endoexit.progress import Track
 
 
@@ -24,8 +26,8 @@ def write_stages(
     manifest: Manifest | None,
     cache: Path | None,
     track: Track,
-) -> list[Shapes]:
-    """Write the stages of a run; return the shapes of the tensors that each hands on.
+) -> StateSpec:
+    """Write the stages of a run; return what each hands on.
 
     Args:
         run: with weights.
@@ -45,18 +47,17 @@ def write_stages(
     size = run.config.preprocessing.size
     if backend == "torch":
         shutil.copyfile(run.weights_path, folder / WEIGHTS)
-        return [graph.shapes for graph in stage_graphs(model, size)]
+        return find_state(model, size)
     images = _images(run, manifest, cache) if int8 else None
-    shapes: list[Shapes] = []
+    state = graph_state(model, size)
     before: list[Stage] = []
     with track("exporting stages", model.num_stages) as bar:
         for graph in stage_graphs(model, size):
             write = _write_openvino if backend == "openvino" else _write_onnx
             stage = write(graph, folder, images, before)
             before.append(stage)
-            shapes.append(graph.shapes)
             bar.advance()
-    return shapes
+    return state
 
 
 def _images(run: Run, manifest: Manifest | None, cache: Path | None) -> NDArray[np.float32]:
@@ -75,7 +76,7 @@ def _write_openvino(
     import openvino as ov  # noqa: PLC0415
 
     path = folder / f"{graph.number}.xml"
-    write_openvino(graph.graph, graph.example, path)
+    write_openvino(graph.graph, graph.example, path, graph.names)
     core = ov.Core()
     compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
@@ -103,7 +104,7 @@ def _write_onnx(
     import onnxruntime as ort  # noqa: PLC0415
 
     path = folder / f"{graph.number}.onnx"
-    write_onnx(graph.graph, graph.example, path)
+    write_onnx(graph.graph, graph.example, path, graph.names)
     session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     names = [port.name for port in session.get_inputs()]
 

@@ -1,6 +1,6 @@
 """Decoded images on disk, memory-mapped: epochs and later runs never decode a file again.
 
-Layout of the cache folder, which may be deleted at any time:
+Layout of the cache folder, which may be deleted at any time::
 
     <shelf>/<key>.npy    uint8 (N, S, S, 3), the images of one list in its order
     <shelf>/<key>.json   SHA-256 of each row's file, with `#` and its frame if that is not 0;

@@ -1,15 +1,21 @@
-"""Staged early-exit networks: one interface, a catalog of names, published weights."""
+"""Staged early-exit networks: one interface, a catalog of names, what they hand on and cost.
 
-from endoexit.models.catalog import create_model, list_models, model_config, single_exit_twin
-from endoexit.models.cut import with_exits
-from endoexit.models.hifuse.network import HiFuse, HiFuseConfig
-from endoexit.models.hifuse.published import PublishedReport, load_published_hifuse
-from endoexit.models.published import load_published
-from endoexit.models.staged import Stage, StagedClassifier, State
+Names are imported when they are first used: what only reads documents starts without torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from endoexit.models.catalog import create_model, list_models, model_config, single_exit_twin
+    from endoexit.models.cut import with_exits
+    from endoexit.models.hifuse.published import PublishedReport
+    from endoexit.models.published import load_published
+    from endoexit.models.spec import NetworkSpec
+    from endoexit.models.staged import Stage, StagedClassifier, State
 
 __all__ = [
-    "HiFuse",
-    "HiFuseConfig",
+    "NetworkSpec",
     "PublishedReport",
     "Stage",
     "StagedClassifier",
@@ -17,8 +23,28 @@ __all__ = [
     "create_model",
     "list_models",
     "load_published",
-    "load_published_hifuse",
     "model_config",
     "single_exit_twin",
     "with_exits",
 ]
+
+_MODULES = {
+    "NetworkSpec": "spec",
+    "PublishedReport": "hifuse.published",
+    "Stage": "staged",
+    "StagedClassifier": "staged",
+    "State": "staged",
+    "create_model": "catalog",
+    "list_models": "catalog",
+    "load_published": "published",
+    "model_config": "catalog",
+    "single_exit_twin": "catalog",
+    "with_exits": "cut",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name of the room."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,57 +1,69 @@
-"""The networks by name, and how to make one."""
+"""The networks by name, and how to make one.
 
+A new network is a file in this folder and a row in `FAMILIES`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from endoexit.errors import unknown_name
-from endoexit.models.hifuse.network import HiFuse, HiFuseConfig
+from endoexit.errors import UsageError, unknown_name
+from endoexit.models.hifuse import network as hifuse
 from endoexit.models.staged import StagedClassifier
 
-EXITS = (1, 2, 3)  # the paper's: behind the first three fusion blocks
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one kind.
+
+    Attributes:
+        settings: Class of their settings, with a method `replaced(changes)` that refuses what
+            it does not know.
+        build: From settings and a number of classes to a network with fresh weights.
+        twin: Settings that take the early exits away; None where no such network exists.
+        names: Settings of each network that has a name.
+    """
+
+    settings: type
+    build: Callable[[Any, int], StagedClassifier]
+    twin: Mapping[str, Any] | None
+    names: Mapping[str, Any]
 
 
-def _build() -> dict[str, HiFuseConfig]:
-    published = {
-        "tiny": HiFuseConfig(depths=(2, 2, 2, 2)),
-        "small": HiFuseConfig(depths=(2, 2, 6, 2)),
-        "base": HiFuseConfig(depths=(2, 2, 18, 2)),
-    }
-    plain = {f"hifuse_{size}": config for size, config in published.items()}
-    for size, config in published.items():
-        plain[f"hifuse_{size}_dw"] = config.replaced({"depthwise": True})
-    # Heads of 32 channels as in the published sizes, of 24 where 48 is the width.
-    for size, width, heads in (("nano", 32, 1), ("micro", 48, 2), ("mini", 64, 2)):
-        plain[f"hifuse_{size}"] = HiFuseConfig(
-            width=width,
-            depths=(2, 2, 2, 2),
-            heads=(heads, 2 * heads, 4 * heads, 8 * heads),
-            depthwise=True,
-        )
-    exits = {f"ee_{name}": config.replaced({"exits": EXITS}) for name, config in plain.items()}
-    return plain | exits
-
-
-_CATALOG = _build()
+FAMILIES: dict[str, Family] = {
+    "hifuse": Family(hifuse.HiFuseConfig, hifuse.HiFuse, {"exits": ()}, hifuse.NAMES),
+}
 
 
 def list_models() -> list[str]:
     """Return the names of all networks in the catalog, sorted."""
-    return sorted(_CATALOG)
+    return sorted(name for family in FAMILIES.values() for name in family.names)
 
 
-def model_config(name: str, **overrides: Any) -> HiFuseConfig:
-    """Return a network's settings.
+def family_of(name: str) -> str:
+    """Return the name of the family that a network belongs to.
+
+    Raises:
+        UsageError: no such network; the nearest one is named.
+    """
+    for family, row in FAMILIES.items():
+        if name in row.names:
+            return family
+    raise unknown_name("model", name, list_models())
+
+
+def model_config(name: str, **overrides: Any) -> Any:
+    """Return a network's settings, an object of its family's class.
 
     Args:
         name: a name of the catalog.
-        overrides: settings of `HiFuseConfig` to change, such as `width=48`.
+        overrides: settings to change, such as `width=48`.
 
     Raises:
         UsageError: no such name or setting (the nearest one is named), or a
             value that does not fit.
     """
-    if name not in _CATALOG:
-        raise unknown_name("model", name, _CATALOG)
-    return _CATALOG[name].replaced(overrides)
+    return FAMILIES[family_of(name)].names[name].replaced(overrides)
 
 
 def create_model(name: str, num_classes: int, **overrides: Any) -> StagedClassifier:
@@ -60,17 +72,27 @@ def create_model(name: str, num_classes: int, **overrides: Any) -> StagedClassif
     Args:
         name: a name of the catalog, see `list_models`.
         num_classes: at least 2.
-        overrides: settings of `HiFuseConfig` to change.
+        overrides: settings to change.
 
     Raises:
-        UsageError: see `model_config`.
+        UsageError: see `model_config`; or fewer than 2 classes.
     """
-    return HiFuse(model_config(name, **overrides), num_classes)
+    settings = model_config(name, **overrides)
+    if num_classes < 2:
+        raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
+    return FAMILIES[family_of(name)].build(settings, num_classes)
 
 
 def single_exit_twin(name: str) -> str:
-    """Return the name of the same network without early exits (itself if it has none)."""
-    twin = name.removeprefix("ee_")
-    if twin not in _CATALOG:
-        raise unknown_name("model", name, _CATALOG)
-    return twin
+    """Return the name of the same network without early exits (itself if it has none).
+
+    Raises:
+        UsageError: no such network, or the catalog has no twin of it.
+    """
+    family = FAMILIES[family_of(name)]
+    if family.twin is not None:
+        wanted = family.names[name].replaced(dict(family.twin))
+        for twin, settings in family.names.items():
+            if settings == wanted:
+                return twin
+    raise UsageError(f"the catalog has no network that is {name} without its early exits.")

@@ -5,17 +5,11 @@ without memory, so the size of a network costs neither memory nor time.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-from torch import nn
-from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from endoexit.models import StagedClassifier, State, create_model
-
-# Batch normalisation in training mode refuses one value a channel, so a pair of images is counted.
-_BATCH = 2
+from endoexit.models.dry_run import BATCH, blank_images, dry_run
+from endoexit.models.staged import StagedClassifier
 
 LEFT_OUT = (
     "True counts hold every product of convolutions, linear layers and attention (query × key, "
@@ -62,43 +56,8 @@ def measure_complexity(model: StagedClassifier, size: int) -> Complexity:
     for stage in model.stages:
         with FlopCounterMode(display=False) as counter:
             state = dry_run(stage, state)
-        total += counter.get_total_flops() // (2 * _BATCH)
+        total += counter.get_total_flops() // (2 * BATCH)
         seen |= {id(parameter): parameter.numel() for parameter in stage.parameters()}
         macs.append(total)
         parameters.append(sum(seen.values()))
     return Complexity(tuple(parameters), tuple(macs), size)
-
-
-def catalog_complexity(name: str, num_classes: int, size: int, **overrides: Any) -> Complexity:
-    """Count a network of the catalog without allocating its weights.
-
-    Args:
-        name: see `endoexit.models.list_models`.
-        num_classes: at least 2.
-        size: side in pixels of the square image.
-        overrides: settings of the network to change.
-
-    Raises:
-        UsageError: see `endoexit.models.create_model` and `measure_complexity`.
-    """
-    return measure_complexity(blank_model(name, num_classes, **overrides), size)
-
-
-def blank_model(name: str, num_classes: int, **overrides: Any) -> StagedClassifier:
-    """Return a network of the catalog whose weights take no memory (device "meta")."""
-    with torch.device("meta"):
-        return create_model(name, num_classes, **overrides)
-
-
-def blank_images(size: int) -> State:
-    """Return the input state of a dry run: a batch without memory."""
-    return (torch.empty(_BATCH, 3, size, size, device="meta"),)
-
-
-def dry_run(stage: nn.Module, state: State) -> State:
-    """Return the state after a stage, shapes only: nothing is computed or changed."""
-    weights = dict(stage.named_parameters()) | dict(stage.named_buffers())
-    shapes = {name: tensor.to("meta") for name, tensor in weights.items()}
-    with torch.no_grad():
-        after: State = functional_call(stage, shapes, (state,))[0]
-    return after

@@ -74,6 +74,12 @@ class MapHead(nn.Module):
         result: Tensor = self.inner((x,) if self.takes_state else x)
         return result
 
+    def attention_map(self, state: State) -> Tensor | None:
+        """Return where the inner head looks, (B, H, W); None where it has no attention."""
+        if not isinstance(self.inner, CbamHead):
+            return None
+        return self.inner.attention_map((self.as_map(state[-1]),))
+
 
 class MixedPool(nn.Module):
     """SDN's pool (Kaya et al. 2019): a learned mix of maximum and mean.

@@ -50,11 +50,14 @@ class Cbam(nn.Module):
         result: Tensor = self.excite(functional.relu(self.squeeze(pooled)))
         return result
 
+    def channels(self, x: Tensor) -> Tensor:
+        """Weight the channels of x, shape (B, C, H, W)."""
+        scores = self._score(x.mean((2, 3))) + self._score(x.amax((2, 3)))
+        return x * torch.sigmoid(scores)[:, :, None, None]
+
     def forward(self, x: Tensor) -> Tensor:
         """Weight channels, then positions, of x, shape (B, C, H, W)."""
-        scores = self._score(x.mean((2, 3))) + self._score(x.amax((2, 3)))
-        x = x * torch.sigmoid(scores)[:, :, None, None]
-        result: Tensor = self.spatial(x)
+        result: Tensor = self.spatial(self.channels(x))
         return result
 
 
@@ -77,6 +80,25 @@ class CbamHead(nn.Module):
         """Return logits (B, classes) from the state's last tensor, the fused map."""
         result: Tensor = self.classify(self.attention(state[-1]).mean((2, 3)))
         return result
+
+    def gates(self, state: State) -> list[Tensor]:
+        """Return the spatial attention of each block, shape (B, 1, H, W), values in (0, 1)."""
+        maps: list[Tensor] = []
+        x = state[-1]
+        for block in self.attention:
+            assert isinstance(block, Cbam)  # noqa: S101  (what this head is made of)
+            x = block.channels(x)
+            maps.append(block.spatial.attention(x))
+            x = x * maps[-1]
+        return maps
+
+    def attention_map(self, state: State) -> Tensor | None:
+        """Return the product of the blocks' spatial attention; None without blocks.
+
+        It is the weight, apart from the channels', with which each position enters the average.
+        """
+        maps = self.gates(state)
+        return torch.stack(maps).prod(dim=0)[:, 0] if maps else None
 
 
 class FinalClassifier(nn.Module):

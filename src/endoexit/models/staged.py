@@ -29,6 +29,18 @@ class Stage(nn.Module):
             state = part(state)
         return state, self.head(state)
 
+    def attention(self, state: State) -> Tensor | None:
+        """Return where this stage's exit looks, (B, H, W); None if its head does not tell.
+
+        A head tells it by a method `attention_map(state)`.
+
+        Args:
+            state: what this stage returned.
+        """
+        attention_map = getattr(self.head, "attention_map", None)
+        result: Tensor | None = None if attention_map is None else attention_map(state)
+        return result
+
 
 class StagedClassifier(nn.Module):
     """A classifier in M consecutive stages, each with an exit.
@@ -41,7 +53,13 @@ class StagedClassifier(nn.Module):
             `(images,)`, images of shape (batch, 3, height, width).
         num_classes: number of classes C of every exit.
         size_multiple: what height and width must be multiples of.
+
+    Attributes:
+        state_names: Names of the tensors that every stage hands on; empty for names that are
+            derived from their number of dimensions.
     """
+
+    state_names: tuple[str, ...] = ()
 
     def __init__(self, stages: Iterable[Stage], num_classes: int, size_multiple: int) -> None:
         super().__init__()

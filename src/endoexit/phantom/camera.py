@@ -15,8 +15,8 @@ class Device:
     """One patient's examination: its light, its sensor, and the shape of its picture.
 
     Attributes:
-        radius: of the round field, relative to half of the picture.
-        cut: where straight sides cut the field, likewise (left and right, top and bottom).
+        radius: radius of the round field, relative to half of the picture.
+        cut: where straight sides cut the field (left and right, top and bottom), in the same unit.
         balance: gain of each colour channel.
         noise: standard deviation of the sensor's noise, of 1.
         inset: whether the lower left corner shows the green picture of the scope's position.

@@ -62,7 +62,7 @@ def _mound(surface: Surface, centre: tuple[float, float], radius: float, rise: f
 
 
 def _contact_shadow(surface: Surface, reach: Array, depth: float) -> None:
-    """Darken the ground right beside a mound."""
+    """Darken the ground right next to a mound."""
     surface.light *= 1 - depth * step(reach - 0.98, 0.05) * np.exp(
         -np.clip(reach - 1, 0, None) / 0.2
     )

@@ -83,7 +83,7 @@ def render_phantom(
         directory: where to; made if it does not exist.
         images_per_class: number of images in each of the eight classes.
         size: side of the square images in pixels, 32 to 1024.
-        seed: of all randomness.
+        seed: random seed of everything.
         advance: called with a number of images done.
 
     Returns:
@@ -150,7 +150,7 @@ def _describe(settings: dict[str, object]) -> str:
 
 
 def _render(directory: Path, settings: _Settings, advance: Callable[[int], None]) -> None:
-    """Render beside the folder, then put the result in its place. The caller holds the lock."""
+    """Render into a temporary folder, then rename it. The caller holds the lock."""
     work = directory.with_name(f".{directory.name}.part")
     shutil.rmtree(work, ignore_errors=True)  # left by a killed process
     try:

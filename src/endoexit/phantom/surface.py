@@ -167,7 +167,7 @@ def carve_tube(
 def shade(surface: Surface, lamp: tuple[float, float], glare: float) -> Array:
     """Return the lit scene as RGB (side, side, 3), 0 to about 1.
 
-    Lambert's law for a lamp beside the camera, and mirror-like highlights where
+    Lambert's law for a lamp next to the camera, and mirror-like highlights where
     the wet surface faces it.
     """
     scale = surface.side / (2 * MARGIN)

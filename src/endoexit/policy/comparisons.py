@@ -12,7 +12,7 @@ from endoexit.policy.table import Outcome, outcome
 def oracle_exits(data: LogitSet) -> NDArray[np.int64]:
     """Return the first exit (1-based) that is right for each image.
 
-    Where none is right the image leaves at exit 1: nothing is gained by going on.
+    If none is right the image exits at exit 1: later exits gain nothing.
     """
     return np.asarray(data.correct.argmax(axis=0) + 1, dtype=np.int64)
 
@@ -23,7 +23,7 @@ def oracle(data: LogitSet, costs: tuple[float, ...]) -> Outcome:
 
 
 def random_right(data: LogitSet, exits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (N,) how likely each image is answered right when the same shares leave at random."""
+    """Return (N,) how likely each image is answered right when the same shares exit at random."""
     counts = np.bincount(exits - 1, minlength=data.num_exits)
     return np.asarray(counts @ data.correct / data.num_images)
 
@@ -31,7 +31,7 @@ def random_right(data: LogitSet, exits: NDArray[np.int64]) -> NDArray[np.float64
 def random_assignment(
     data: LogitSet, exits: NDArray[np.int64], costs: tuple[float, ...]
 ) -> Outcome:
-    """Return what is expected when the same shares leave at each exit, but at random.
+    """Return what is expected when the same shares exit at each exit, but at random.
 
     The expectation is exact: accuracy is Σ_k share_k · accuracy_k. A policy that does no better
     does not tell easy images from hard ones.
@@ -41,7 +41,7 @@ def random_assignment(
 
 
 def exit_shares_by_class(data: LogitSet, exits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (C, M): of the images of each true class, the share that leaves at each exit.
+    """Return (C, M): of the images of each true class, the share that exits at each exit.
 
     A class without images has a row of zeros.
     """

@@ -64,7 +64,7 @@ def candidates_per_exit(num_exits: int, wanted: int | None) -> int:
 
 
 def candidate_thresholds(values: NDArray[np.float64], count: int) -> tuple[float | None, ...]:
-    """Return candidates from "nobody leaves" (None) down to "everybody leaves" (0).
+    """Return candidates from "no image exits" (None) down to "every image exits" (0).
 
     The others are quantiles of the observed confidences, each an observed value, so that there
     are `count` in all, or fewer where confidences are tied.
@@ -88,8 +88,8 @@ def screen(
 
     Args:
         leaving: for each of the M − 1 early exits (K_k, N): whom candidate j would let leave.
-        values: (R, M, N) whole numbers: what image n adds to total r when it leaves at exit k.
-        costs: (M,) of leaving at each exit.
+        values: (R, M, N) whole numbers: what image n adds to total r when it exits at exit k.
+        costs: (M,) cost of each exit.
         score: takes totals (R, ...) over the images and returns what to keep high (...).
     """
     found = [_front_of(*chunk, score) for chunk in _chunks(leaving, values, costs)]

@@ -1,7 +1,6 @@
 """Where a network looks: spatial attention of its exit heads, Grad-CAM for those without."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,8 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from endoexit.artifacts.bundle import Source
-from endoexit.models.heads import CbamHead
-from endoexit.models.hifuse.network import HiFuse
 from endoexit.models.staged import StagedClassifier, State
 from endoexit.report.material import ExitAttention
 
@@ -51,55 +48,49 @@ class TorchNetwork:
 def exit_attention(model: StagedClassifier, images: Tensor) -> list[ExitAttention]:
     """Return what each exit of a network looks at.
 
-    For a head with CBAM blocks it is the product of their spatial attention: the weight, apart
-    from the channels', with which each position enters the exit's average. Other heads get
-    Grad-CAM of their own answer.
+    A head that has spatial attention tells it itself. Other heads get Grad-CAM of their answer.
 
     Args:
         model: in evaluation mode.
         images: (B, 3, H, W), normalised.
     """
-    with torch.no_grad():
-        blocks = iter(model.spatial_attention(images) if isinstance(model, HiFuse) else ())
     found = []
     state: State = (images,)
     for stage in model.stages:
         with torch.no_grad():
-            for part in _trunk(stage):
-                state = part(state)
-        head: Any = stage.head
-        if isinstance(head, CbamHead):
-            maps = next(blocks)
-            if maps:
-                together = torch.stack(maps).prod(dim=0)[:, 0]
-                found.append(ExitAttention(together.float().numpy(), "cbam"))
-                continue
-        found.append(ExitAttention(grad_cam(head, state).float().numpy(), "grad-cam"))
+            state, _ = stage(state)
+            looks = stage.attention(state)  # type: ignore[operator]
+        if looks is not None:
+            found.append(ExitAttention(looks.float().numpy(), "cbam"))
+        else:
+            cam = grad_cam(stage.head, state)  # type: ignore[arg-type]
+            found.append(ExitAttention(cam.float().numpy(), "grad-cam"))
     return found
-
-
-def _trunk(stage: nn.Module) -> nn.ModuleList:
-    trunk = stage.trunk
-    assert isinstance(trunk, nn.ModuleList)  # noqa: S101  (what a Stage is made of)
-    return trunk
 
 
 def grad_cam(head: nn.Module, state: State) -> Tensor:
     """Return where the evidence for a head's answer is (Grad-CAM, Selvaraju et al. 2017).
 
-    The map is ReLU(Σ_c w_c A_c), A the channels of the state's last tensor (the fused map) and
-    w_c the mean over positions of the gradient of the largest logit with respect to A_c.
+    The map is ReLU(Σ_c w_c A_c), A the channels of the last map of the state that the answer
+    depends on and w_c the mean over positions of the gradient of the largest logit with respect
+    to A_c. Without such a map it is one zero: the head looks at no position.
 
     Args:
         head: turns a state into logits (B, C).
-        state: its input; the last tensor is (B, channels, h, w).
+        state: its input.
 
     Returns:
         Shape (B, h, w).
     """
-    fused = state[-1].detach().requires_grad_()
-    with torch.enable_grad():
-        largest = head((*state[:-1], fused)).amax(dim=1).sum()  # images do not mix: one pass
-        (gradient,) = torch.autograd.grad(largest, fused)
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * fused.detach()).sum(dim=1).relu()
+    inputs = tuple(tensor.detach().requires_grad_() for tensor in state)
+    maps = [tensor for tensor in inputs if tensor.ndim == 4]
+    gradients: tuple[Tensor | None, ...] = ()
+    if maps:
+        with torch.enable_grad():
+            largest = head(inputs).amax(dim=1).sum()  # images do not mix: one pass
+            gradients = torch.autograd.grad(largest, maps, allow_unused=True)
+    for seen, gradient in zip(reversed(maps), reversed(gradients), strict=True):
+        if gradient is not None:
+            weights = gradient.mean(dim=(2, 3), keepdim=True)
+            return (weights * seen.detach()).sum(dim=1).relu()
+    return torch.zeros(len(state[0]), 1, 1)

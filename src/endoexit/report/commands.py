@@ -9,6 +9,7 @@ from endoexit.evaluation.document import Evaluation
 from endoexit.policy import ExitPolicy, threshold_policy
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.threshold import ThresholdRule
+from endoexit.precision import Precision
 from endoexit.report.material import Step
 from endoexit.report.words import in_print
 
@@ -116,12 +117,10 @@ def _of_manifest(sha256: str) -> str:
 
 def _precision(source: Source, computed: str) -> list[str]:
     """Return the options without which a source would compute in something else."""
-    floats = "bf16" if computed.endswith("bf16") else "f32"
-    own = "f32"
-    if isinstance(source, Bundle) and any(name.endswith("bf16") for name in source.config.computes):
-        own = "bf16"
-    words = [] if floats == own else ["--precision", floats]
-    return [*words, "--device", "cuda"] if "cuda" in computed else words
+    precision = Precision.parse(computed)
+    default = source.config.computes[0].floats if isinstance(source, Bundle) else "f32"
+    words = [] if precision.floats == default else ["--precision", precision.floats]
+    return words if precision.device == "cpu" else [*words, "--device", precision.device]
 
 
 def _shared_threshold(policy: ExitPolicy) -> float | None:

@@ -13,6 +13,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
 from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
+from endoexit.precision import FloatFormat
 from endoexit.progress import Track, silent
 from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.material import Absent, Network
@@ -21,7 +22,7 @@ from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
 from endoexit.runtime.exits import AnswerAll, all_exits
-from endoexit.runtime.session import Floats, choose_policy, open_backend
+from endoexit.runtime.session import choose_policy, open_backend
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -78,7 +79,7 @@ class Explained:
 
 
 def open_explainable(
-    path: Path, *, threshold: float | None = None, precision: Floats | None = None
+    path: Path, *, threshold: float | None = None, precision: FloatFormat | None = None
 ) -> Explainable:
     """Open a run or a bundle for questions about single images.
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from endoexit.artifacts.bundle import Bundle, Source, open_source, results_folder
 from endoexit.artifacts.run import MANIFEST
 from endoexit.data.manifest import sidecar_path
-from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, counted
+from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, UsageError, counted
 from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.policy import ExitPolicy
+from endoexit.precision import Precision
 from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
@@ -120,11 +121,11 @@ def _policy(found: Evaluation) -> ExitPolicy | None:
 
 def _policy_changed(run: Source, found: Evaluation, evaluated: ExitPolicy | None) -> bool:
     try:
-        file = policy_file(run, found.run.precision)
+        file = policy_file(run, Precision.parse(found.run.precision))
         if evaluated is None or file is None:
             return False
         return ExitPolicy.read(file) != evaluated
-    except PolicyError:
+    except (PolicyError, UsageError):
         return True
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from endoexit.errors import PolicyError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
+from endoexit.precision import Precision
 from endoexit.runtime.forecast import StageTimes
 
 Rows = npt.NDArray[np.int64]
@@ -37,8 +38,8 @@ class Backend(Protocol):
         """Number of stages M, which is the number of exits."""
 
     @property
-    def precision(self) -> str:
-        """Backend and numeric precision (such as "torch-f32"), for which a policy is fitted."""
+    def precision(self) -> Precision:
+        """What the stages compute in, for which a policy is fitted."""
 
     @property
     def threads(self) -> int:

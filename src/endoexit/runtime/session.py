@@ -3,20 +3,18 @@
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from endoexit.artifacts.bundle import Bundle, Source, open_source
 from endoexit.artifacts.run import Run
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy import ExitPolicy, fixed_exit, threshold_policy
 from endoexit.policy.document import Provenance
+from endoexit.precision import BackendName, FloatFormat, Precision
 from endoexit.runtime.engine import Backend, Engine
 
 POLICY = "policy.json"
 NO_POLICY = "the last exit, as there is no policy"
 MODULES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
-
-Floats = Literal["f32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def open_engine(
     threshold: float | None = None,
     deadline_ms: float | None = None,
     threads: int | None = None,
-    precision: Floats | None = None,
+    precision: FloatFormat | None = None,
 ) -> Opened:
     """Open a run or a bundle for prediction.
 
@@ -70,7 +68,9 @@ def open_engine(
     return Opened(source, engine, decided_by)
 
 
-def open_backend(source: Source, precision: Floats | None, threads: int | None = None) -> Backend:
+def open_backend(
+    source: Source, precision: FloatFormat | None, threads: int | None = None
+) -> Backend:
     """Return what runs the stages of a run or a bundle.
 
     Args:
@@ -81,25 +81,24 @@ def open_backend(source: Source, precision: Floats | None, threads: int | None =
     Raises:
         RunError, UsageError: see `open_engine`.
     """
-    name = computed_in(source, precision)
-    kind = source.config.backend if isinstance(source, Bundle) else "torch"
-    if kind == "openvino":
+    computed = computed_in(source, precision)
+    if computed.backend == "openvino":
         from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415
 
         assert isinstance(source, Bundle)  # noqa: S101  (runs compute in PyTorch)
-        return OpenVinoBackend(source, _floats(name), name, threads)
-    if kind == "onnx":
+        return OpenVinoBackend(source, computed, threads)
+    if computed.backend == "onnx":
         from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
 
         assert isinstance(source, Bundle)  # noqa: S101
-        return OnnxBackend(source, name, threads)
+        return OnnxBackend(source, computed, threads)
     from endoexit.runtime.backends.torch import TorchBackend  # noqa: PLC0415  (torch is slow)
 
-    return TorchBackend(source.load_model(), _floats(name), threads)
+    return TorchBackend(source.load_model(), computed.floats, threads)
 
 
-def computed_in(source: Source, precision: Floats | None = None) -> str:
-    """Return by which name policies know what a source computes in, such as "openvino-bf16".
+def computed_in(source: Source, precision: FloatFormat | None = None) -> Precision:
+    """Return what a source computes in.
 
     Args:
         source: a run or a bundle.
@@ -115,31 +114,26 @@ def computed_in(source: Source, precision: Floats | None = None) -> str:
             from endoexit.runtime.backends.torch import require_bf16  # noqa: PLC0415
 
             require_bf16()
-        return f"torch-{precision or 'f32'}"
+        floats = precision or "f32"
+        return Precision("torch", floats, floats)
     config = source.config
     require_backend(config.backend)
-    own = "bf16" if any(name.endswith("bf16") for name in config.computes) else "f32"
-    floats = precision or own
-    name = precision_name(config.backend, config.precision, floats)
-    if name not in config.computes:
+    available = {computed.floats: computed for computed in config.computes}
+    computed = available.get(precision or config.computes[0].floats)
+    if computed is None:
         raise UsageError(
-            f"{source.path} computes in {config.precision}, not in {floats}: leave --precision "
-            f"out, or export the run with --precision {floats}."
+            f"{source.path} computes in {config.precision}, not in {precision}: leave --precision "
+            f"out, or export the run with --precision {precision}."
         )
-    if floats == "bf16" and not has_bf16(config.backend):
+    if computed.floats == "bf16" and not has_bf16(config.backend):
         raise UsageError(
             f"{source.path} computes in bf16, which this processor does not. Add --precision f32 "
             "for slower answers in f32, for which the bundle has a policy of its own."
         )
-    return name
+    return computed
 
 
-def precision_name(backend: str, precision: str, floats: str) -> str:
-    """Return the name of a precision, such as "openvino-bf16" or "openvino-int8+bf16"."""
-    return f"{backend}-int8+{floats}" if precision == "int8" else f"{backend}-{floats}"
-
-
-def require_backend(backend: str) -> None:
+def require_backend(backend: BackendName) -> None:
     """Refuse a backend that is not installed.
 
     Raises:
@@ -151,11 +145,7 @@ def require_backend(backend: str) -> None:
         )
 
 
-def _floats(name: str) -> Floats:
-    return "bf16" if name.endswith("bf16") else "f32"
-
-
-def has_bf16(backend: str) -> bool:
+def has_bf16(backend: BackendName) -> bool:
     """Tell whether a backend computes in bf16 on this processor."""
     if backend == "openvino":
         from endoexit.runtime.backends.openvino import computes_bf16  # noqa: PLC0415
@@ -184,7 +174,7 @@ def choose_policy(
 
 
 def served_provenance(
-    source: Source, precision: str, manifest_sha256: str | None = None
+    source: Source, precision: Precision, manifest_sha256: str | None = None
 ) -> Provenance:
     """Return what a run or a bundle serves: what its policy must have been fitted for.
 
@@ -196,13 +186,13 @@ def served_provenance(
     return Provenance(
         weights_sha256=source.weights_sha256,
         preprocessing=source.config.preprocessing.fingerprint(),
-        precision=precision,
+        precision=str(precision),
         classes=source.classes,
         manifest_sha256=manifest_sha256,
     )
 
 
-def policy_file(source: Source, precision: str) -> Path | None:
+def policy_file(source: Source, precision: Precision) -> Path | None:
     """Return where the policy for a precision is, or None when the source has none.
 
     Raises:
@@ -214,15 +204,15 @@ def policy_file(source: Source, precision: str) -> Path | None:
     policies = source.config.policies
     if not policies:
         return None
-    if precision not in policies:
+    if str(precision) not in policies:
         raise PolicyError(
             f"{source.path} has no policy for {precision}, only for {', '.join(policies)}: give "
             "a threshold, or export the run again."
         )
-    return source.path / policies[precision]
+    return source.path / policies[str(precision)]
 
 
-def read_policy(source: Source, precision: str) -> ExitPolicy | None:
+def read_policy(source: Source, precision: Precision) -> ExitPolicy | None:
     """Return the policy of a run or a bundle, or None when it has none.
 
     Args:

@@ -11,7 +11,7 @@ from endoexit.data.manifest import Manifest, read_manifest, sidecar_path, write_
 from endoexit.errors import DataError, UsageError
 from endoexit.files import make_folder, read_json
 from endoexit.machine import describe_machine, library_versions
-from endoexit.models import create_model, model_config
+from endoexit.models import NetworkSpec
 from endoexit.training.module import ExitTraining
 from endoexit.training.recipe import Recipe
 
@@ -72,11 +72,8 @@ def create_model_cheaply(model: str, num_classes: int, recipe: Recipe) -> None:
     Raises:
         UsageError: they do not.
     """
-    model_config(model, **recipe.model)
-    with torch.device("meta"):
-        network = create_model(model, num_classes, **recipe.model)
-    for size in (recipe.image.size, recipe.image.early_size):
-        network.check_size(size, size)
+    network = NetworkSpec(model, num_classes, recipe.image.size, recipe.model).build_blank()
+    network.check_size(recipe.image.early_size, recipe.image.early_size)
     ExitTraining(network, recipe, recipe.image.preprocessing(), 0)
 
 

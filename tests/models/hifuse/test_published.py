@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from endoexit.errors import ModelError
-from endoexit.models import create_model, load_published_hifuse
+from endoexit.models import create_model
+from endoexit.models.hifuse.published import load_published_hifuse
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 _spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bundle_makers import COMBINATIONS
 from endoexit.artifacts.bundle import BundleConfig
 from endoexit.errors import PolicyError, RunError, UsageError
+from endoexit.models.state import state_of_shapes
 from endoexit.policy import confidence, threshold_policy
 from endoexit.runtime import session as opening
 from endoexit.runtime.backends import openvino as openvino_backend
@@ -43,8 +44,8 @@ def eager(bundles, images):
 @pytest.mark.parametrize("shapes", [((3,),), ((7, 7, 7), (7, 7, 7), (7, 7, 7))])
 def test_states_of_other_shapes_than_the_document_says_are_refused(bundles, images, shapes):
     bundle = bundles.make("openvino", "f32")
-    states = (shapes, *bundle.config.state_shapes[1:])
-    wrong = replace(bundle, config=bundle.config.model_copy(update={"state_shapes": states}))
+    states = state_of_shapes((shapes, *bundle.config.state.shapes[1:]))
+    wrong = replace(bundle, config=bundle.config.replaced(state=states))
     stages = open_backend(wrong, None, 1)
     with pytest.raises(RunError, match=r"stage 1 of .* gives other tensors.*export the run again"):
         stages.run(1, stages.start(bundle.config.preprocessing.normalise(images)))
@@ -144,7 +145,7 @@ def test_any_order_and_batch_size_answer_like_one_by_one(engine, images, alone, 
         answers = []
         for start in range(0, len(order), size):
             answers += engine.predict(images[order[start : start + size]])
-    bound = 1e-4 if engine.backend.precision.endswith("f32") else 0.03
+    bound = 1e-4 if engine.backend.precision.floats == "f32" else 0.03
     for image, answer in zip(order, answers, strict=True):
         assert answer.exit == alone[image].exit
         np.testing.assert_allclose(answer.probabilities, alone[image].probabilities, atol=bound)
@@ -222,7 +223,7 @@ def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
     monkeypatch.setattr(openvino_backend, "computes_bf16", lambda: False)
     with pytest.raises(UsageError, match=r"bf16, which this processor does not.*--precision f32"):
         open_backend(bundle, None)
-    assert open_backend(bundle, "f32").precision == "openvino-f32"
+    assert str(open_backend(bundle, "f32").precision) == "openvino-f32"
     policy = read_policy(bundle, "openvino-f32")
     assert policy is not None
     assert policy.provenance.precision == "openvino-f32"

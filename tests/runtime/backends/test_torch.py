@@ -109,7 +109,7 @@ def test_gathering_keeps_values_and_memory_format(model, photos):
 def test_bf16_is_near_f32_and_really_used(model, photos, whole):
     require_bf16("torch")
     backend = TorchBackend(model, "bf16", threads=1)
-    assert backend.precision == "torch-bf16"
+    assert str(backend.precision) == "torch-bf16"
     state = backend.start(PREPROCESSING.normalise(photos))
     for number in range(1, 5):
         state, logits = backend.run(number, state)

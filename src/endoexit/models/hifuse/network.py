@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from endoexit.errors import UsageError, unknown_name
 from endoexit.models.heads import CbamHead, FinalClassifier
@@ -22,6 +22,7 @@ from endoexit.models.staged import Stage, StagedClassifier, State
 
 SCALES = 4
 STRIDE = 32  # 4 in the stem, then 2 between scales: the maps of both branches must agree
+EXITS = (1, 2, 3)  # the paper's: behind the first three fusion blocks
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,31 @@ class HiFuseConfig:
             if name not in self.__dataclass_fields__:
                 raise unknown_name("model setting", name, self.__dataclass_fields__)
         return replace(self, **changes)
+
+
+def _names() -> dict[str, HiFuseConfig]:
+    published = {
+        "tiny": HiFuseConfig(depths=(2, 2, 2, 2)),
+        "small": HiFuseConfig(depths=(2, 2, 6, 2)),
+        "base": HiFuseConfig(depths=(2, 2, 18, 2)),
+    }
+    plain = {f"hifuse_{size}": config for size, config in published.items()}
+    for size, config in published.items():
+        plain[f"hifuse_{size}_dw"] = config.replaced({"depthwise": True})
+    # Heads of 32 channels as in the published sizes, of 24 where 48 is the width.
+    for size, width, heads in (("nano", 32, 1), ("micro", 48, 2), ("mini", 64, 2)):
+        plain[f"hifuse_{size}"] = HiFuseConfig(
+            width=width,
+            depths=(2, 2, 2, 2),
+            heads=(heads, 2 * heads, 4 * heads, 8 * heads),
+            depthwise=True,
+        )
+    exits = {f"ee_{name}": config.replaced({"exits": EXITS}) for name, config in plain.items()}
+    return plain | exits
+
+
+NAMES = _names()
+"""Settings of the networks that have a name in the catalog."""
 
 
 class Scale(nn.Module):
@@ -161,9 +187,9 @@ class HiFuse(StagedClassifier):
         num_classes: at least 2.
     """
 
+    state_names = ("local", "global", "fused")
+
     def __init__(self, config: HiFuseConfig, num_classes: int) -> None:
-        if num_classes < 2:
-            raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
         total = sum(config.depths)
         rates = [config.drop_path * i / max(1, total - 1) for i in range(total)]
         scales = []
@@ -192,31 +218,3 @@ class HiFuse(StagedClassifier):
     def scales(self) -> list[Scale]:
         """Return the four scales in order, whatever stage they are in."""
         return [part for stage in self.stages for part in stage.trunk]  # type: ignore[union-attr]
-
-    def spatial_attention(self, images: Tensor) -> list[list[Tensor]]:
-        """Return what each early exit looks at: its CBAM blocks' spatial attention.
-
-        Args:
-            images: (B, 3, H, W).
-
-        Returns:
-            For each exit with CBAM blocks, one map (B, 1, h, w) in (0, 1) a block.
-        """
-        state: State = (images,)
-        maps = []
-        for stage in self.stages:
-            state, _ = stage(state)
-            head = stage.head
-            if not isinstance(head, CbamHead):
-                continue
-            found, x = [], state[-1]
-            for block in head.attention:
-                seen: list[Tensor] = []
-                handle = block.spatial.register_forward_hook(  # type: ignore[union-attr]
-                    lambda gate, inputs, _, seen=seen: seen.append(gate.attention(inputs[0]))
-                )
-                x = block(x)
-                handle.remove()
-                found.extend(seen)
-            maps.append(found)
-        return maps

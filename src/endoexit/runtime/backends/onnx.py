@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from endoexit.artifacts.bundle import Bundle
 from endoexit.errors import RunError
+from endoexit.precision import Precision
 from endoexit.runtime.engine import Rows
 from endoexit.runtime.threads import check_threads
 
@@ -21,7 +22,7 @@ class OnnxBackend:
 
     Args:
         bundle: of the backend "onnx".
-        name: of the precision, as policies know it.
+        precision: What the stages compute in.
         threads: threads of a stage, by default all cores that this process may use.
 
     Raises:
@@ -29,9 +30,9 @@ class OnnxBackend:
         UsageError: no thread.
     """
 
-    def __init__(self, bundle: Bundle, name: str, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, precision: Precision, threads: int | None = None) -> None:
         self.threads = check_threads(threads)
-        self.precision = name
+        self.precision = precision
         self.num_stages = len(bundle.config.exits)
         self._bundle = bundle
         self._sessions: dict[int, ort.InferenceSession] = {}

@@ -12,6 +12,7 @@ from openvino.properties import hint
 
 from endoexit.artifacts.bundle import Bundle
 from endoexit.errors import RunError
+from endoexit.precision import FloatFormat, Precision
 from endoexit.runtime.engine import Rows
 from endoexit.runtime.threads import check_threads
 
@@ -19,7 +20,7 @@ State = tuple[npt.NDArray[Any], ...]
 """Arrays (B, ...) at the stages' own precision; bf16 as the 16 bits of each number."""
 
 # NumPy has no bf16: an array holds its bits, and OpenVINO reads them without a copy.
-_BITS: dict[str, type[np.generic]] = {"f32": np.float32, "bf16": np.uint16}
+_BITS: dict[FloatFormat, type[np.generic]] = {"f32": np.float32, "bf16": np.uint16}
 _TYPES = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
 
 
@@ -91,8 +92,7 @@ class OpenVinoBackend:
 
     Args:
         bundle: of the backend "openvino".
-        floats: what is not int8 computes in: "f32" or "bf16".
-        name: of the precision, as policies know it.
+        precision: What the stages compute in.
         threads: threads of a stage, by default all cores that this process may use.
 
     Raises:
@@ -100,15 +100,15 @@ class OpenVinoBackend:
         UsageError: no thread.
     """
 
-    def __init__(self, bundle: Bundle, floats: str, name: str, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, precision: Precision, threads: int | None = None) -> None:
         self.threads = check_threads(threads)
-        self.precision = name
+        self.precision = precision
         self.num_stages = len(bundle.config.exits)
         self._bundle = bundle
-        self._floats = floats
+        self._floats: FloatFormat = precision.floats
         self._core = ov.Core()
         self._settings = {
-            hint.inference_precision: _TYPES[floats],
+            hint.inference_precision: _TYPES[precision.floats],
             hint.performance_mode: hint.PerformanceMode.LATENCY,
             hint.enable_cpu_pinning: False,
             properties.inference_num_threads: self.threads,
@@ -158,7 +158,7 @@ class OpenVinoBackend:
         if key not in self._requests:
             self._requests[key] = _Request(
                 self._compile(number, images),
-                self._bundle.config.state_shapes[number - 1],
+                self._bundle.config.state.shapes[number - 1],
                 _BITS[self._floats],
                 len(self._bundle.classes),
             )
@@ -179,7 +179,7 @@ class OpenVinoBackend:
 
     def _check_outputs(self, model: ov.Model, number: int) -> None:
         """Refuse a stage that gives other tensors than the arrays that are made for them."""
-        tensors = (*self._bundle.config.state_shapes[number - 1], (len(self._bundle.classes),))
+        tensors = (*self._bundle.config.state.shapes[number - 1], (len(self._bundle.classes),))
         shapes = [ov.PartialShape([-1, *shape]) for shape in tensors]
         given = [port.partial_shape for port in model.outputs]
         if len(given) != len(shapes) or not all(

@@ -1,7 +1,6 @@
 """The stages in eager PyTorch: the reference that other backends are compared with."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +8,9 @@ import torch
 
 from endoexit.errors import UsageError
 from endoexit.models import StagedClassifier, State
+from endoexit.precision import FloatFormat, Precision
 from endoexit.runtime.engine import Rows
 from endoexit.runtime.threads import check_threads
-
-Precision = Literal["f32", "bf16"]
 
 
 class TorchBackend:
@@ -20,7 +18,7 @@ class TorchBackend:
 
     Args:
         model: the network; it is put into evaluation mode.
-        precision: "f32", or "bf16" for automatic mixed precision.
+        floats: "f32", or "bf16" for automatic mixed precision.
         threads: threads of one stage, by default all cores that this process may use.
             PyTorch knows one such number for the whole process, which is set here.
 
@@ -29,14 +27,14 @@ class TorchBackend:
     """
 
     def __init__(
-        self, model: StagedClassifier, precision: Precision = "f32", threads: int | None = None
+        self, model: StagedClassifier, floats: FloatFormat = "f32", threads: int | None = None
     ) -> None:
-        if precision == "bf16":
+        if floats == "bf16":
             require_bf16()
         torch.set_num_threads(check_threads(threads))
         self._model = model.eval()
-        self._bf16 = precision == "bf16"
-        self.precision = f"torch-{precision}"
+        self._bf16 = floats == "bf16"
+        self.precision = Precision("torch", floats, floats)
         self.num_stages = model.num_stages
         self.threads = torch.get_num_threads()
 

@@ -10,16 +10,12 @@ from math import prod
 
 from torch import Tensor, nn
 
-from endoexit.models import StagedClassifier
-from endoexit.models.cost import (
-    Complexity,
-    blank_images,
-    blank_model,
-    dry_run,
-    measure_complexity,
-)
+from endoexit.models.cost import Complexity
+from endoexit.models.dry_run import blank_images, dry_run
 from endoexit.models.hifuse.fusion import ChannelGate, FusionBlock
 from endoexit.models.hifuse.layers import MapLinear
+from endoexit.models.spec import NetworkSpec
+from endoexit.models.staged import StagedClassifier
 
 SIZE, CLASSES = 224, 8
 PUBLISHED_PARAMETERS = 123_272_666
@@ -92,8 +88,8 @@ def reproduce_table3() -> list[Comparison]:
     """Count every network of the paper's Table 3, by its rules and truly."""
     counted: dict[str, tuple[Complexity, Complexity]] = {}
     for name in {row.model for row in TABLE_3}:
-        model = blank_model(name, CLASSES)
-        counted[name] = count_by_paper(model, SIZE), measure_complexity(model, SIZE)
+        spec = NetworkSpec(name, CLASSES, SIZE)
+        counted[name] = count_by_paper(spec.build_blank(), SIZE), spec.complexity
     rows = []
     for row in TABLE_3:
         ours, true = counted[row.model]

@@ -9,22 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from endoexit.evaluation.table3 import (
+from endoexit.models import create_model
+from endoexit.models.hifuse.layers import MapLinear
+from endoexit.models.hifuse.table3 import (
     PUBLISHED_PARAMETERS,
     TABLE_3,
     count_by_paper,
     reproduce_table3,
 )
-from endoexit.models import create_model
-from endoexit.models.cost import catalog_complexity
-from endoexit.models.hifuse.layers import MapLinear
+from endoexit.models.spec import NetworkSpec
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # thop imports distutils
     import thop
     from thop.vision.basic_hooks import count_linear
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def test_all_ten_numbers_agree_to_the_last_known_digit():
@@ -106,7 +106,7 @@ def test_the_published_parameters_are_ours_and_the_layers_that_never_run():
     )
     never_run = sum(size for name, size in sizes.items() if dead.match(name))
     assert sum(size for name, size in sizes.items() if name.startswith("head.")) == 768 * 8 + 8
-    ours = catalog_complexity("hifuse_small", 8, 224).parameters[-1]
+    ours = NetworkSpec("hifuse_small", 8, 224).complexity.parameters[-1]
     assert ours == PUBLISHED_PARAMETERS - never_run
 
 

@@ -1,0 +1,80 @@
+"""`NetworkSpec`: which network, with what settings, for how many classes and what images."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from endoexit.models.catalog import FAMILIES, create_model, family_of, single_exit_twin
+from endoexit.models.cost import Complexity, measure_complexity
+from endoexit.models.dry_run import find_state
+from endoexit.models.staged import Stage, StagedClassifier
+from endoexit.models.state import StateSpec
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """One network of the catalog on images of a size.
+
+    Attributes:
+        name: Name in the catalog.
+        classes: Number of classes C, at least 2.
+        size: Side in pixels of the square image.
+        settings: Settings that differ from the catalog's.
+    """
+
+    name: str
+    classes: int
+    size: int
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def family(self) -> str:
+        """Name of the family in the catalog that the network belongs to."""
+        return family_of(self.name)
+
+    def build(self) -> StagedClassifier:
+        """Return the network with fresh weights.
+
+        Raises:
+            UsageError: unknown name or setting, or images of this size do not fit.
+        """
+        model = create_model(self.name, self.classes, **self.settings)
+        model.check_size(self.size, self.size)
+        return model
+
+    def build_blank(self) -> StagedClassifier:
+        """Return the network with weights that take no memory (device "meta")."""
+        with torch.device("meta"):
+            return self.build()
+
+    @cached_property
+    def complexity(self) -> Complexity:
+        """Parameters and multiply-adds of each exit."""
+        return measure_complexity(self.build_blank(), self.size)
+
+    @cached_property
+    def state(self) -> StateSpec:
+        """What each stage hands on."""
+        return find_state(self.build_blank(), self.size)
+
+    @property
+    def num_exits(self) -> int:
+        """Number of exits M, the final one included."""
+        return len(self.complexity.macs)
+
+    @property
+    def twin_name(self) -> str:
+        """Name of the same network without early exits."""
+        return single_exit_twin(self.name)
+
+    def build_whole(self) -> StagedClassifier:
+        """Return the network in one stage, without the heads of its early exits."""
+        twin = FAMILIES[self.family].twin
+        if twin is not None:
+            return replace(self, settings=self.settings | dict(twin)).build()
+        model = self.build()
+        parts = [part for stage in model.stages for part in stage.trunk]  # type: ignore[union-attr]
+        head = model.stages[-1].head
+        return StagedClassifier([Stage(parts, head)], model.num_classes, model.size_multiple)  # type: ignore[arg-type]
