@@ -8,7 +8,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from endoexit.errors import ModelError, RunError
-from endoexit.files import naming_the_cause, replacing
+from endoexit.files import naming_the_cause, refuse_lfs_pointer, replacing
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -50,6 +50,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         ModelError: names or shapes differ; the first ones are listed.
     """
     path = Path(path)
+    refuse_lfs_pointer(path, RunError)
     try:
         tensors = safetensors.torch.load_file(path)
     except FileNotFoundError as error:
