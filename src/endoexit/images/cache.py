@@ -109,8 +109,7 @@ def cache_images(
         done += rows
         advance(rows)
 
-    # Two threads even on one core: one reads while the other decodes.
-    with ThreadPoolExecutor(min(max(2, usable_cores()), 8)) as pool:
+    with ThreadPoolExecutor(_threads()) as pool:
         digests, errors = _identify(images, pool)
         stored = shelf.open(_key(digests))
         if stored is None:
@@ -135,9 +134,14 @@ def contents_sha256(images: Sequence[ImageRef]) -> str:
     version of a decoder reads differently, have another one. A file that cannot be read counts as
     one content.
     """
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(_threads()) as pool:
         digests, _ = _identify(images, pool)
     return sha256_bytes("\n".join([decoder(), *digests]).encode())
+
+
+def _threads() -> int:
+    """Return how many threads read and decode: two even on one core, so that reading goes on."""
+    return min(max(2, usable_cores()), 8)
 
 
 def _identify(
