@@ -64,7 +64,7 @@ def study(name: str, folder: Path, threads: Sequence[object]) -> None:
         "--groups-out",
         folder / f"{name}-groups.csv",
     ]
-    endoexit("audit", data, "--threshold", BITS[name], *folds, *written)
+    endoexit("audit", data, "--near-bits", BITS[name], *folds, *written)
     make_manifest(name, manifest)
     for seed in SEEDS[name]:
         run, twin = (folder / name / f"{model}-seed{seed}" for model in (MODEL, TWIN))

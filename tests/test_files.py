@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endoexit.errors import EndoexitError
-from endoexit.files import csv_line, replacing, replacing_folder, write_text
+from endoexit.files import csv_line, read_json, replacing, replacing_folder, write_text
 
 BOTH = pytest.mark.parametrize("writing", [replacing, replacing_folder])
 
@@ -92,6 +92,47 @@ def test_a_folder_with_content_is_not_replaced(tmp_path):
     ):
         pass
     assert (tmp_path / "out" / "mine").read_text() == "content"
+
+
+LFS_POINTER = """\
+version https://git-lfs.github.com/spec/v1
+oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
+size 12345
+"""
+
+
+def test_a_pointer_of_git_lfs_is_called_so_wherever_a_file_is_read(tmp_path):
+    from endoexit.artifacts.run import Run
+    from endoexit.data.manifest import read_manifest
+    from endoexit.errors import ImageError
+    from endoexit.images.decode import read_image
+    from endoexit.models.pretrained import read_weights
+    from endoexit.models.weights import load_weights
+    from endoexit.policy import ExitPolicy
+    from endoexit.training.checkpoint import SafetensorsCheckpointIO
+    from endoexit.training.recipe import read_recipe
+
+    def pointer(name: str) -> Path:
+        path = tmp_path / name
+        path.write_text(LFS_POINTER)
+        return path
+
+    readers = [
+        (lambda: read_json(pointer("config.json"))),
+        (lambda: read_image(pointer("a.png"))),
+        (lambda: read_manifest(pointer("manifest.csv"))),
+        (lambda: ExitPolicy.read(pointer("policy.json"))),
+        (lambda: read_recipe(str(pointer("recipe.yaml")), ())),
+        (lambda: load_weights(None, pointer("weights.safetensors"))),
+        (lambda: Run(tmp_path, None).weights_sha256),
+        (lambda: read_weights(str(pointer("published.pth")))),
+        (lambda: SafetensorsCheckpointIO().load_checkpoint(pointer("last.safetensors"))),
+    ]
+    for read in readers:
+        with pytest.raises(EndoexitError, match=r"is a pointer of git LFS.*run `git lfs pull`"):
+            read()
+    with pytest.raises(ImageError, match=r"^the image is a pointer of git LFS"):
+        read_image(LFS_POINTER.encode())
 
 
 @given(

@@ -14,8 +14,10 @@ from typing import Any
 
 from endoexit.errors import EndoexitError
 
+# What a checkout of git without LFS has in place of large files.
+_LFS = b"version https://git-lfs.github.com/spec/"
+LFS_FAULT = "is a pointer of git LFS, not the file itself: run `git lfs pull`."
 _NEEDS_QUOTES = re.compile(r"""[,;\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"]|^\s|\s$|^sep=|\ufeff""")
-
 # What a disk says that takes no more, whichever file was being written.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -167,6 +169,27 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def is_lfs_pointer(content: bytes) -> bool:
+    """Return whether a file's content, or its beginning, is a pointer of git LFS."""
+    return content.startswith(_LFS)
+
+
+def refuse_lfs_pointer(path: Path, error: type[EndoexitError] = EndoexitError) -> None:
+    """Refuse a pointer of git LFS in place of the file that it points to.
+
+    Args:
+        path: File that is about to be read; it need not exist.
+        error: Class of the error that is raised.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            beginning = stream.read(len(_LFS))
+    except OSError:
+        return  # whoever reads the file says what is wrong
+    if is_lfs_pointer(beginning):
+        raise error(f"{path} {LFS_FAULT}")
+
+
 def read_json(path: Path, error: type[EndoexitError] = EndoexitError) -> Any:
     """Read a JSON document.
 
@@ -174,6 +197,7 @@ def read_json(path: Path, error: type[EndoexitError] = EndoexitError) -> Any:
         path: the file.
         error: the class raised when it is missing or not JSON.
     """
+    refuse_lfs_pointer(path, error)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as cause:

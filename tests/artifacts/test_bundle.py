@@ -76,6 +76,13 @@ def test_a_missing_file_is_refused_by_name(bundle, name):
         open_bundle(bundle.path)
 
 
+def test_a_pointer_of_git_lfs_in_place_of_a_stage_is_called_so(bundle):
+    stage = bundle.stage_files(1)[0]
+    stage.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(RunError, match=rf"{stage.name} is a pointer of git LFS.*`git lfs pull`"):
+        open_bundle(bundle.path)
+
+
 def test_a_changed_document_is_refused(bundle):
     rewrite(bundle, seal=False, classes=("b", "a"))
     with pytest.raises(RunError, match=rf"{BUNDLE} was changed since the bundle was made"):

@@ -88,7 +88,7 @@ def test_a_folder_without_one_readable_image_is_refused(tmp_path: Path) -> None:
         (tmp_path / label / "1.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"none of 2 files .* a/1.jpg, is empty"):
         audited(tmp_path)
-    with pytest.raises(UsageError, match="threshold 99"):
+    with pytest.raises(UsageError, match="--near-bits 99"):
         audited(tmp_path, threshold=99)
 
 

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_summary_and_files(folder: Path, tmp_path: Path) -> None:
-    result = run("audit", folder, "--threshold", 12, cwd=tmp_path)
+    result = run("audit", folder, "--near-bits", 12, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     for line in (
@@ -37,8 +37,8 @@ def test_summary_and_files(folder: Path, tmp_path: Path) -> None:
         "Exact copies: none.",
         "Near-copies (up to 12 of 256 bits): 2 images with one; 6 groups, the largest of 2 images, "
         "0 with more than one label.",
-        "Shortcuts: no class stands out by its border or inset.",
-        f"Split so that near-copies stay together: endoexit split '{folder}' --threshold 12",
+        "Shortcuts: no class differs by its border or inset.",
+        f"Split so that near-copies stay together: endoexit split '{folder}' --near-bits 12",
         "Written: audit.json (everything), audit-groups.csv (the group of each image).",
     ):
         assert line in result.stdout.splitlines()
@@ -104,7 +104,7 @@ def test_a_split_folder_without_a_readable_image_is_no_side_of_a_leak(tmp_path: 
     ("arguments", "code", "message"),
     [
         (["no-such-folder"], 1, "error: the folder of images no-such-folder does not exist"),
-        (["my data", "--threshold", "80"], 2, "error: threshold 80 is not between 0 and 64"),
+        (["my data", "--near-bits", "80"], 2, "error: --near-bits 80 is not between 0 and 64"),
         (["my data", "--exclude", "zzz"], 2, "error: --exclude 'zzz' matches nothing"),
         (["my data", "--folds", "no.csv"], 1, "error: the table no.csv does not exist"),
         (["my data", "--treshold", "8"], 2, "No such option"),
@@ -125,4 +125,15 @@ def test_wrong_use(
 def test_help_has_an_example(tmp_path: Path) -> None:
     result = run("audit", "--help", cwd=tmp_path)
     assert result.returncode == 0
-    assert "Example: endoexit audit kvasir --threshold 15" in result.stdout
+    assert "Example: endoexit audit kvasir --near-bits 15" in result.stdout
+
+
+def test_the_old_name_of_the_distance_is_accepted_with_a_note(tmp_path: Path) -> None:
+    picture_folder(tmp_path / "my data", {"a": 2, "b": 2})
+    result = run("audit", "my data", "--threshold", 9, cwd=tmp_path)
+    assert result.stderr == "note: --threshold is called --near-bits here, and will go away.\n"
+    assert json.loads((tmp_path / "audit.json").read_text())["threshold_bits"] == 9
+    both = run("audit", "my data", "--threshold", 9, "--near-bits", 9, cwd=tmp_path)
+    assert both.returncode == 2
+    assert "give --near-bits alone" in both.stderr
+    assert "--threshold" not in run("audit", "--help", cwd=tmp_path).stdout

@@ -254,3 +254,44 @@ def test_answers_come_while_the_pipe_is_open(run, photos):
             assert process.stdout.readline().startswith(str(photos / f"{number}.png"))
         process.stdin.close()
         assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("names", ["index", "hash"])
+def test_no_path_is_shown_where_names_are_kept(run, photos, tmp_path, names):
+    folder = tmp_path / "Doe, Jane"
+    folder.mkdir()
+    (folder / "Jane.png").write_bytes((photos / "0.png").read_bytes())
+    (folder / "Jane broken.png").write_bytes(b"")
+    (folder / "Jane.txt").write_text("Jane")
+    for more in ([], ["--json"], ["--out", tmp_path / "rows.jsonl"]):
+        result = predict(run, folder, folder / "Jane gone.png", "--names", names, *more)
+        assert result.exit_code == 1
+        assert "1 .txt" in result.stderr
+        assert "Jane" not in result.output
+        assert "Jane" not in result.stderr
+    written = (tmp_path / "rows.jsonl").read_text()
+    assert "Jane" not in written
+    rows = [json.loads(line) for line in written.splitlines()]
+    assert len({row["path"] for row in rows}) == 3
+    assert [row["error"] is None for row in rows].count(True) == 1
+    gone = rows[-1]
+    assert gone["error"] == f"image {gone['path']} does not exist: check the path."
+    empty = tmp_path / "Jane empty"
+    empty.mkdir()
+    assert "Jane" not in str(predict(run, empty, "--names", names).exception)
+
+
+def test_hashes_are_the_same_with_the_same_key_only(run, photos, tmp_path):
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+
+    def name(*options):
+        result = predict(run, photos / "0.png", "--names", "hash", *options)
+        return next(csv.DictReader(io.StringIO(result.stdout)))["path"]
+
+    kept = name("--names-key", tmp_path / "key")
+    assert kept == name("--names-key", tmp_path / "key")
+    assert len({kept, name(), name()}) == 3
+    (tmp_path / "short").write_bytes(b"secret")
+    short = predict(run, photos, "--names", "hash", "--names-key", tmp_path / "short")
+    assert "has 6 bytes, not 16 to" in str(short.exception)
+    assert "give both, or neither" in str(predict(run, photos, "--names-key", "k").exception)

@@ -121,7 +121,7 @@ def test_groups_link_over_others() -> None:
 
 @pytest.mark.parametrize("threshold", [-1, 65])
 def test_a_threshold_that_links_everything_is_refused(threshold: int) -> None:
-    with pytest.raises(UsageError, match=r"not between 0 and 64 bits of 256: .* 15 is a good"):
+    with pytest.raises(UsageError, match=r"not between 0 and 64 \(of 256\): .* 15 is a good"):
         list(near_pairs(random_hashes(3, 0), threshold))
 
 

@@ -81,7 +81,8 @@ def test_clutter_strays_and_empty_classes(tmp_path: Path) -> None:
     tree(tmp_path, "a/1.jpg", "a/.DS_Store", "a/Thumbs.db", "a/notes.txt", ".git/x.jpg", "b/",
          "stray.jpg", "README.md", "__MACOSX/a/1.jpg", "train/loose.png")  # fmt: skip
     listing = list_images(tmp_path)
-    assert [file.path for file in listing.files] == ["a/1.jpg", "a/notes.txt"]
+    assert [file.path for file in listing.files] == ["a/1.jpg"]
+    assert listing.notes == ("Passed over, no image by its suffix: 1 file: 1 .txt (a/notes.txt).",)
     assert listing.unlabelled == ("stray.jpg", "train/loose.png")
     assert listing.empty == ("b",)
 
@@ -127,3 +128,63 @@ def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
         pytest.skip("this file system keeps names as text")
     with pytest.raises(DataError, match=r"is not valid UTF-8 .* rename it"):
         list_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["a/@eaDir", "a/.@__thumb", "#recycle/a", "$RECYCLE.BIN/a", ".Trash-1000/a", "RECYCLER/a",
+     "lost+found/a", "System Volume Information/a", ".ipynb_checkpoints/a", ".snapshot/a"],
+)  # fmt: skip
+def test_folders_that_systems_leave_behind_are_skipped(tmp_path: Path, folder: str) -> None:
+    tree(tmp_path, "a/1.jpg", f"{folder}/2.jpg", "a/._1.jpg", "a/desktop.ini")
+    listing = list_images(tmp_path)
+    assert [file.path for file in listing.files] == ["a/1.jpg"]
+    assert listing.notes == ()
+
+
+def test_patients_in_classes_are_groups_and_it_is_said(tmp_path: Path) -> None:
+    tree(tmp_path, *(f"train/{c}/patient{n}/{n}.jpg" for c in ("polyps", "cecum") for n in (1, 2)),
+         "train/cecum/loose.jpg", "test/polyps/patient3/images/1.jpg")  # fmt: skip
+    listing = list_images(tmp_path)
+    assert listing.classes == ("cecum", "polyps")
+    assert listing.parts == ("train", "test")
+    assert {(f.label, f.group) for f in listing.files} == {
+        ("cecum", ""), ("cecum", "patient1"), ("cecum", "patient2"), ("polyps", "patient1"),
+        ("polyps", "patient2"), ("polyps", "patient3"),
+    }  # fmt: skip
+    (note,) = listing.notes
+    assert "are taken for class/group: 2 classes, 3 groups" in note
+    assert "say --levels class" in note
+    assert list_images(tmp_path, levels="class").classes == (
+        "cecum", "patient1", "patient2", "patient3",
+    )  # fmt: skip
+
+
+def test_levels_can_be_said_where_names_do_not_tell(tmp_path: Path) -> None:
+    tree(tmp_path, "Ann/polyps/1.jpg", "Ann/cecum/1.jpg", "Bob/polyps/1.jpg")
+    listing = list_images(tmp_path)
+    assert listing.classes == ("cecum", "polyps")
+    assert "2 folders are called 'polyps' (Ann/polyps, Bob/polyps)" in listing.notes[0]
+    grouped = list_images(tmp_path, levels="group/class")
+    assert {(f.label, f.group) for f in grouped.files} == {
+        ("polyps", "Ann"), ("cecum", "Ann"), ("polyps", "Bob"),
+    }  # fmt: skip
+    assert grouped.notes == ()
+    assert list_images(tmp_path, levels="class/group").classes == ("Ann", "Bob")
+    with pytest.raises(UsageError, match=r"needs folders inside the folders .* leave it out"):
+        list_images(tmp_path / "Ann", levels="class/group")
+
+
+@pytest.mark.parametrize(
+    "paths", [("lower/bbps-0-1/1.jpg", "lower/bbps-2-3/1.jpg", "upper/z-line/1.jpg"),
+              ("0/1.jpg", "1/1.jpg"), ("scores/0/1.jpg", "scores/1/1.jpg")]
+)  # fmt: skip
+def test_classes_with_numbers_stay_classes(tmp_path: Path, paths: tuple[str, ...]) -> None:
+    listing = list_images(tree(tmp_path, *paths))
+    assert listing.levels == "class"
+    assert listing.classes == tuple(sorted(Path(path).parts[-2] for path in paths))
+
+
+def test_labels_have_no_blanks_and_one_form_of_accents(tmp_path: Path) -> None:
+    tree(tmp_path, "polyps /1.jpg", "polyps/2.jpg", "gro\u0308\u00dfe/1.jpg")
+    assert list_images(tmp_path).classes == ("gr\u00f6\u00dfe", "polyps")

@@ -319,3 +319,18 @@ def test_the_published_otoscopy_split_leaks_by_half_of_its_test(
     assert len(made.rows) == 876
     crossing = made.leak.crossing
     assert np.mean([crossing.within("test", "train", bits) for bits in (0, 30)]) == (77 + 86) / 2
+
+
+def test_patients_of_folders_keep_to_one_role(tmp_path: Path) -> None:
+    for place, label in enumerate(("polyps", "cecum")):
+        for patient in range(6):
+            seeds = range(100 * place + 10 * patient, 100 * place + 10 * patient + 2)
+            for seed in seeds:
+                save(picture(seed), tmp_path / label / f"patient{patient}" / f"{seed}.png")
+    made = split_by_groups(list_images(tmp_path), {"train": 0.5, "test": 0.5}, GroupRules())
+    roles: dict[str, set[str]] = {}
+    for row in made.rows:
+        roles.setdefault(row.path.split("/")[1], set()).add(row.role)
+        assert row.label in ("polyps", "cecum")
+    assert len(roles) == 6
+    assert all(len(found) == 1 for found in roles.values())

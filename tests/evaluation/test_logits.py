@@ -1,14 +1,16 @@
 """Logits of a role: right, computed once, and computed again when anything changes."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bundle_makers import require_bf16
 from endoexit.artifacts.run import Run, open_run
-from endoexit.data.manifest import write_manifest
+from endoexit.data.manifest import read_manifest, write_manifest
 from endoexit.data.rows import Row
 from endoexit.errors import DataError, ModelError, RunError, UsageError
 from endoexit.evaluation.logits import collect_logits
@@ -172,3 +174,18 @@ def test_a_run_without_weights_is_refused_with_the_remedy(run):
 def test_a_gpu_that_is_not_there_is_refused(run):
     with pytest.raises(UsageError, match="no GPU here"):
         collect_logits(run, "test", device="cuda")
+
+
+def test_images_that_were_replaced_under_their_names_are_computed_again(run, tmp_path):
+    original = run.manifest()
+    copied = shutil.copytree(original.root / "images", tmp_path / "data" / "images")
+    manifest = read_manifest(original.path, copied.parent, classes=run.classes)
+    before = collect_logits(run, "certify", manifest=manifest)
+    assert collect_logits(run, "certify", manifest=manifest).file == before.file
+    replaced = manifest.cohort("certify").images[0].path
+    Image.new("RGB", (72, 80)).save(replaced)
+    after = collect_logits(run, "certify", manifest=manifest)
+    assert after.file != before.file
+    assert (after.logits[:, 0] != before.logits[:, 0]).all()
+    np.testing.assert_array_equal(after.logits[:, 1:], before.logits[:, 1:])
+    assert after.contents_sha256 != before.contents_sha256

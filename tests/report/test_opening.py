@@ -101,9 +101,15 @@ def test_damaged_logits_and_metrics_are_left_out(evaluated):
 
 def test_images_that_moved_can_be_named(evaluated, tmp_path):
     sidecar = sidecar_path(evaluated.path / MANIFEST)
+    root = evaluated.manifest().root
     write_json(sidecar, read_json(sidecar) | {"root": "gone"})
     assert "bring it back" in open_material(evaluated.path).images.reason
-    assert open_material(evaluated.path, images=tmp_path).images == tmp_path.resolve()
+    moved = tmp_path / "moved"
+    shutil.copytree(root / "images", moved / "images")
+    assert open_material(evaluated.path, images=moved).images == moved.resolve()
+    changed = moved / open_material(evaluated.path).evaluation.images.paths[0]
+    shutil.copy(next(p for p in changed.parent.iterdir() if p != changed), changed)
+    assert "Images changed" in open_material(evaluated.path, images=moved).images.reason
     with pytest.raises(DataError, match="name the folder of the images"):
         open_material(evaluated.path, images=tmp_path / "nowhere")
 
@@ -122,7 +128,7 @@ def test_what_a_split_dropped_is_told():
     }  # fmt: skip
     text = " ".join(split_facts(split))
     assert "Roles given by endoexit split, seed 3" in text
-    assert "1 that cannot be read (a.jpg); 2 identical to one that stays (b.jpg, c.jpg)" in text
+    assert "1 that cannot be read (a.jpg); 2 identical to one that is kept (b.jpg, c.jpg)" in text
     assert "Nothing was dropped." in split_facts({"left_out": {}})
     assert any("`endoexit split` writes it" in fact for fact in split_facts({}))
 
@@ -147,7 +153,7 @@ def test_the_terms_of_the_images_come_from_the_manifest(evaluated):
     material = open_material(evaluated.path)
     sidecar = sidecar_path(evaluated.path / MANIFEST)
     missing = licence(material)
-    assert "does not say under which terms" in missing
+    assert "does not give the terms of the images" in missing
     assert f"into `{sidecar}`" in missing
     assert "`endoexit split FOLDER --licence TEXT`" in missing
     write_json(sidecar, read_json(sidecar) | {"licence": " CC BY 4.0, cite us. "})
@@ -155,4 +161,4 @@ def test_the_terms_of_the_images_come_from_the_manifest(evaluated):
     write_json(sidecar, read_json(sidecar) | {"source": "https://example.org/images"})
     found = licence(open_material(evaluated.path))
     assert found == "CC BY 4.0, cite us. The images come from: https://example.org/images"
-    assert "Nothing here says" in licence(replace(material, split=Absent("No manifest.")))
+    assert "The terms of the images are not known here" in licence(replace(material, split=Absent("No manifest.")))

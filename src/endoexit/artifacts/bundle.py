@@ -11,7 +11,13 @@ from endoexit.artifacts.run import WEIGHTS, Run, open_run
 from endoexit.data.manifest import Manifest
 from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError, UsageError
-from endoexit.files import read_json, sha256_bytes, sha256_file, write_json
+from endoexit.files import (
+    read_json,
+    refuse_lfs_pointer,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+)
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.models.state import StateSpec, state_of_shapes
 from endoexit.precision import BackendName, NumberFormat, PrecisionText
@@ -278,6 +284,7 @@ def _check_files(bundle: Bundle) -> None:
                 f"{path} is incomplete: {name} is missing. Copy the whole bundle again, or export "
                 "the run again."
             )
+        refuse_lfs_pointer(file, RunError)
         if sha256_file(file) != digest:
             raise _changed(path, name)
     stages = {

@@ -10,7 +10,7 @@ from pydantic import Field
 from endoexit.data.manifest import Manifest, read_manifest
 from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError
-from endoexit.files import read_json, sha256_file, write_json
+from endoexit.files import read_json, refuse_lfs_pointer, sha256_file, write_json
 from endoexit.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Run:
                 f"{self.path} has no {WEIGHTS}: its training did not complete an epoch. "
                 f"Go on with: endoexit train --resume {self.path}"
             )
+        refuse_lfs_pointer(path, RunError)
         return path
 
     @cached_property

@@ -11,6 +11,7 @@ from endoexit.audit.findings import Audit
 from endoexit.audit.shortcuts import frame_shares
 from endoexit.data.crossing import FAR
 from endoexit.data.folders import ImageFile
+from endoexit.data.grouping import group_names
 from endoexit.files import write_csv, write_json
 
 HASH = "256-bit difference hash, 16×16, bilinear, greyscale"
@@ -27,8 +28,8 @@ def write_audit(audit: Audit, path: Path) -> None:
 def write_groups(audit: Audit, path: Path) -> None:
     """Write the group of every image as CSV (path, label, group); `endoexit split` reads it."""
     rows = (
-        (image.file.path, image.file.label, int(group))
-        for image, group in zip(audit.images, audit.groups, strict=True)
+        (image.file.path, image.file.label, group)
+        for image, group in zip(audit.images, group_names(audit.images, audit.groups), strict=True)
     )
     write_csv(path, ("path", "label", "group"), rows)
 
@@ -52,7 +53,9 @@ def audit_document(audit: Audit) -> dict[str, Any]:
             "excluded": list(listing.excluded),
             "outside_a_class": list(listing.unlabelled),
             "empty_classes": list(listing.empty),
+            "passed_over": list(listing.passed_over),
         },
+        "levels": listing.levels,
         "classes": _classes(audit),
         "exact_copies": {
             "distinct_contents": audit.distinct,

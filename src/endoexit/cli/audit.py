@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import (
+    JsonOption,
+    LevelsOption,
+    NearBitsOption,
+    OldNearBitsOption,
+    Output,
+    choose_near_bits,
+    progress,
+)
 from endoexit.errors import counted
 
 if TYPE_CHECKING:
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from endoexit.audit.findings import Audit, Folds
     from endoexit.data.crossing import Crossing
 
-_NAMED = 8  # so many files are named on the screen; all of them stand in audit.json
+_NAMED = 8  # so many files are named on the screen; all of them are in audit.json
 
 
 def register(app: typer.Typer) -> None:
@@ -28,9 +36,9 @@ def register(app: typer.Typer) -> None:
 def audit(
     directory: Annotated[Path, typer.Argument(help="Images in a folder for each class.")],
     *,
-    threshold: Annotated[
-        int, typer.Option(help="Near-copies differ in at most so many of 256 bits (0 to 64).")
-    ] = 15,
+    near_bits: NearBitsOption = None,
+    threshold: OldNearBitsOption = None,
+    levels: LevelsOption = None,
     folds: Annotated[
         Path | None,
         typer.Option(
@@ -53,22 +61,22 @@ def audit(
 ) -> None:
     """Find broken files, copies, near-copies, leaks and shortcuts in a folder of images.
 
-    The class of an image is the name of its folder; folders above it may be named
-    train, val and test. Of a folder with `images` in it, only `images` is read.
-    Nothing is deleted or moved; what is found does not change the exit code.
+    The class of an image is the name of its folder, or of the folder above where
+    folders are patients; folders above may be named train, val and test. Of a
+    folder with `images` in it, only `images` is read. Nothing is deleted or moved;
+    what is found does not change the exit code.
 
-    Example: `endoexit audit kvasir --threshold 15 --out kvasir-audit.json`
+    Example: `endoexit audit kvasir --near-bits 15 --out kvasir-audit.json`
     """
     from endoexit.audit.document import audit_document, write_audit, write_groups
     from endoexit.audit.findings import audit_images
-    from endoexit.data.duplicates import check_threshold
     from endoexit.data.folders import list_images
 
     output = Output(as_json)
-    check_threshold(threshold)
-    listing = list_images(directory, exclude or ())
+    bits = choose_near_bits(near_bits, threshold)
+    listing = list_images(directory, exclude or (), levels)
     with progress("Reading images", len(listing.files)) as bar:
-        found = audit_images(listing, threshold=threshold, folds=folds, advance=bar.advance)
+        found = audit_images(listing, threshold=bits, folds=folds, advance=bar.advance)
     groups_path = groups_out or out.with_name(f"{out.stem}-groups.csv")
     write_audit(found, out)
     write_groups(found, groups_path)
@@ -97,7 +105,7 @@ def _what_was_read(found: "Audit") -> "Iterator[str]":
         + (f", folders {', '.join(listing.parts)}" if listing.parts else "")
     )
     if listing.beside_images:
-        yield f"Only images/ was read; beside it: {_some(listing.beside_images)}."
+        yield f"Only images/ was read; next to it: {_some(listing.beside_images)}."
     if listing.excluded:
         yield f"Excluded: {_some(listing.excluded)}."
     if listing.unlabelled:
@@ -105,8 +113,9 @@ def _what_was_read(found: "Audit") -> "Iterator[str]":
             f"{counted(len(listing.unlabelled), 'image')} outside any class folder, not read: "
             f"{_some(listing.unlabelled)}."
         )
+    yield from listing.notes
     if listing.empty:
-        yield f"Class folders without a file: {_some(listing.empty)}."
+        yield f"Class folders without an image: {_some(listing.empty)}."
 
 
 def _class_table(found: "Audit") -> "Table":
@@ -222,12 +231,12 @@ def _verdict(found: "Audit") -> "Iterator[str]":
     for shortcut in found.shortcuts:
         yield f"! Shortcut: {shortcut.text}"
     if not found.shortcuts:
-        yield "Shortcuts: no class stands out by its border or inset."
+        yield "Shortcuts: no class differs by its border or inset."
     largest = max(map(len, found.members()))
     if largest > max(50, len(found.images) // 10):
         yield (
             f"! One group holds {largest} images: at {found.threshold} bits different views link "
-            "up; try a lower --threshold."
+            "up; try a lower --near-bits."
         )
     for earlier, later in found.parts.ways() if found.parts else ():
         if found.parts and found.parts.within(later, earlier, found.threshold):
@@ -239,7 +248,7 @@ def _verdict(found: "Audit") -> "Iterator[str]":
         folder = shlex.quote(str(found.listing.root))
         yield (
             "Split so that near-copies stay together: "
-            f"endoexit split {folder} --threshold {found.threshold}"
+            f"endoexit split {folder} --near-bits {found.threshold}"
         )
 
 

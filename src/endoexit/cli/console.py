@@ -36,6 +36,19 @@ PrecisionOption = Annotated[
     Literal["f32", "bf16"] | None,
     typer.Option(help="What the network computes in.  [default: f32; a bundle: its own]"),
 ]
+NearBitsOption = Annotated[
+    int | None,
+    typer.Option(help="Near-copies differ in at most so many of 256 bits, 0 to 64.  [default: 15]"),
+]
+OldNearBitsOption = Annotated[
+    int | None, typer.Option("--threshold", hidden=True, help="Old name of --near-bits.")
+]
+LevelsOption = Annotated[
+    Literal["class", "class/group", "group/class"] | None,
+    typer.Option(
+        help="Meaning of the last two levels of folders.  [default: found by their names]"
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,36 @@ class Output:
     def document(self, value: Any) -> None:
         """Print the JSON document, if one was asked for."""
         if self.as_json:
-            print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+            print_document(value)
+
+
+def print_document(value: Any) -> None:
+    """Print one JSON document on stdout; what its encoding lacks is escaped as JSON does."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    print(text)
+
+
+def choose_near_bits(near_bits: int | None, threshold: int | None) -> int:
+    """Return the bits up to which images are near-copies; `--threshold` is the option's old name.
+
+    Raises:
+        UsageError: Both are given, or the number is out of range.
+    """
+    from endoexit.data.duplicates import check_threshold
+    from endoexit.errors import UsageError
+
+    if threshold is not None:
+        if near_bits is not None:
+            raise UsageError("--threshold is the old name of --near-bits: give --near-bits alone.")
+        print("note: --threshold is called --near-bits here, and will go away.", file=sys.stderr)
+    given = threshold if near_bits is None else near_bits
+    bits = 15 if given is None else given
+    check_threshold(bits)
+    return bits
 
 
 class Progress:

@@ -1,10 +1,13 @@
 """The `endoexit` command: every group registered here, imported lazily inside."""
 
+import os
 import sys
 
 import typer
 
 from endoexit.cli import register_all
+from endoexit.cli.failures import AS_JSON, INTERRUPTED, Failures, is_wrong_usage
+from endoexit.cli.streams import open_standard_streams, send_to_null
 from endoexit.errors import EndoexitError
 
 app = typer.Typer(
@@ -33,12 +36,40 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; expected errors print one line and set the exit code.
+    """Run the command line and end the process with its exit code.
 
-    Typer itself ends with 2 on wrong options, 130 on Ctrl-C and 1 on a closed pipe.
+    0: done; 1: failed, in part or whole; 2: wrong usage; 130: stopped by Ctrl-C. A closed pipe is 1
+    without a word. With `--json`, a command that fails as a whole prints a document with the error.
     """
+    from endoexit.offline import stay_offline
+
+    open_standard_streams()
+    stay_offline()
+    _ignore_settings_of_matplotlib()
+    sys.exit(_run(Failures(as_json=AS_JSON in sys.argv[1:])))
+
+
+def _ignore_settings_of_matplotlib() -> None:
+    """Keep the user's settings of plots from failing the import that some libraries do."""
+    os.environ.update(MATPLOTLIBRC=os.devnull, MPLBACKEND="agg")
+
+
+def _run(failures: Failures) -> int:
     try:
-        app(prog_name="endoexit")  # also of `python -m endoexit`
+        # `python -m endoexit` has the same name. Typer returns the code of `typer.Exit`.
+        code = app(prog_name="endoexit", standalone_mode=False)
+        sys.stdout.flush()
     except EndoexitError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return failures.document(str(error), error.exit_code)
+    except BrokenPipeError:
+        send_to_null(sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if not is_wrong_usage(error):
+            failures.document(f"{type(error).__name__}: {error}", 1)
+            raise  # a bug: its traceback is wanted
+        return failures.wrong_usage(error)
+    if code == INTERRUPTED:
+        return failures.document("stopped before it was done.", INTERRUPTED)
+    return code if isinstance(code, int) else 0

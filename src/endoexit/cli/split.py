@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import (
+    JsonOption,
+    LevelsOption,
+    NearBitsOption,
+    OldNearBitsOption,
+    Output,
+    choose_near_bits,
+    progress,
+)
 from endoexit.errors import UsageError, counted
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
     from endoexit.data.manifest import Manifest
     from endoexit.data.splits import Leaks, Split
 
-_NAMED = 5  # so many files are named on the screen; all of them stand in the sidecar
+_NAMED = 5  # so many files are named on the screen; all of them are in the sidecar
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +43,9 @@ def split(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for the order of groups.")] = 0,
-    threshold: Annotated[
-        int, typer.Option(help="Near-copies differ in at most so many of 256 bits (0 to 64).")
-    ] = 15,
+    near_bits: NearBitsOption = None,
+    threshold: OldNearBitsOption = None,
+    levels: LevelsOption = None,
     groups: Annotated[
         Path | None,
         typer.Option(help="CSV with a group (patient, video) for each image: file, group."),
@@ -84,15 +92,16 @@ def split(
 ) -> None:
     """Give each image a role, so that near-copies are never on both sides of a comparison.
 
-    A group (near-copies, or a patient or video from --groups) has one role, identical
-    files appear once, and the classes are balanced over the roles as well as the
-    groups allow. Files that cannot be read are left out and named.
+    A group (near-copies, or a patient or video from --groups or from folders) has one
+    role, identical files appear once, and the classes are balanced over the roles as
+    well as the groups allow. Files that cannot be read are left out and named.
     `manifest.csv.json` says how the manifest was made and what was left out.
 
     Example: `endoexit split kvasir --roles train=.7,val=.1,test=.2 --out kvasir.csv`
     """
+    bits = choose_near_bits(near_bits, threshold)
     options = {
-        "roles": roles, "seed": seed, "threshold": threshold,
+        "roles": roles, "seed": seed, "near_bits": bits, "levels": levels,
         "groups": str(groups) if groups else None, "group_column": group_column,
         "merge_groups": merge_groups, "mixed": mixed, "from_folders": from_folders,
         "drop_leaks": drop_leaks, "accept_leak": accept_leak, "exclude": exclude or [],
@@ -109,10 +118,10 @@ def split(
     output = Output(as_json)
     asked = roles if roles or from_folders else DEFAULT_ROLES
     shares = parse_roles(asked) if asked else None
-    listing = list_images(directory, exclude or ())
+    listing = list_images(directory, exclude or (), levels)
     names = (group_column,) if group_column else GROUP_COLUMNS
     column = read_column(groups, listing.files, names) if groups else None
-    rules = GroupRules(threshold, column, merge_groups, mixed)
+    rules = GroupRules(bits, column, merge_groups, mixed)
     with progress("Reading images", len(listing.files)) as bar:
         if from_folders:
             leaks: Leaks = "drop" if drop_leaks else "accept" if accept_leak else "refuse"
@@ -121,11 +130,14 @@ def split(
             )
         else:
             made = split_by_groups(listing, shares or {}, rules, seed=seed, advance=bar.advance)
+    for note in listing.notes:
+        output.warn(note)
     if made.leak:
         output.warn(f"the folders of {listing.root} leak: {made.leak}.")
     facts = {
         "made_by": "endoexit split", "options": options, "seed": seed, "roles": shares,
-        "threshold_bits": threshold, **terms, **made.facts(),
+        "threshold_bits": bits,
+        "levels": listing.levels, **terms, **made.facts(),
     }  # fmt: skip
     manifest = write_manifest(out, made.rows, listing.root, facts)
     output.say(

@@ -67,7 +67,7 @@ def check_threshold(threshold: int) -> None:
     """
     if not 0 <= threshold <= MAX_THRESHOLD:
         raise UsageError(
-            f"threshold {threshold} is not between 0 and {MAX_THRESHOLD} bits of {HASH_BITS}: "
+            f"--near-bits {threshold} is not between 0 and {MAX_THRESHOLD} (of {HASH_BITS}): "
             "more would link unrelated images; 15 is a good start."
         )
 

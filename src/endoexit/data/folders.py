@@ -1,10 +1,13 @@
 """Folders of images: which file has which label.
 
-The class of an image is the name of the folder that it lies in. Levels above
-that may group the classes (`lower-gi-tract/polyps`) or hold someone's own split
+The class of an image is the name of the folder that it is in; of `class/patient/image`
+it is the upper folder, and the lower one is the image's group (`levels.py`). Levels above
+may group the classes
+(`lower-gi-tract/polyps`) or hold someone's own split
 (`train`, `val`, `test`, also `training`, `valid`, `validation`, `testing`,
 `calibrate`, `certify`). A folder `images` is a level without meaning: it is
-skipped, and what stands beside it (`masks`, annotations) is not read.
+skipped, and the folders next to it (`masks`, annotations) are not read. Files whose
+suffix is no image's are passed over and named.
 """
 
 import fnmatch
@@ -12,10 +15,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from endoexit.data.labels import clean_label
+from endoexit.data.clutter import PassedOver, is_clutter, is_image
+from endoexit.data.levels import Levels, Placed, choose_levels, label_and_group, level_notes
 from endoexit.errors import DataError, UsageError, counted
-from endoexit.images.formats import IMAGE_SUFFIXES
 
 PARTS = {
     "train": "train", "training": "train",
@@ -24,7 +28,6 @@ PARTS = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 _IMAGES = "images"
-_CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,16 @@ class ImageFile:
     """A file in the folder of a class; nobody has looked inside it yet.
 
     Attributes:
-        path: relative to the root, with forward slashes.
-        label: the name of its class.
-        part: the role that its folders give it, such as "train"; "" when none does.
+        path: Path relative to the root, with forward slashes.
+        label: Name of its class.
+        part: Role that its folders give it, such as "train"; "" when none does.
+        group: Group that its folders give it, such as a patient; "" when none does.
     """
 
     path: str
     label: str
     part: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,15 @@ class Listing:
     """What a folder of images holds.
 
     Attributes:
-        root: the folder, absolute.
-        files: the labelled files, in natural order (`a2` before `a10`).
-        beside_images: folders that were not read, as they stand beside `images`.
-        excluded: files and folders that the user excluded.
-        unlabelled: images outside any class folder.
-        empty: class folders without a file.
+        root: Folder, absolute.
+        files: Labelled files, in natural order (`a2` before `a10`).
+        beside_images: Folders that were not read, as they are next to `images`.
+        excluded: Files and folders that the user excluded.
+        unlabelled: Images outside any class folder.
+        empty: Class folders without an image.
+        levels: Meaning that the last two levels of folders were given.
+        notes: Sentences on what was passed over, and on what folders were taken for.
+        passed_over: Files that are no images by their suffix, as JSON values.
     """
 
     root: Path
@@ -61,6 +69,9 @@ class Listing:
     excluded: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+    levels: Levels = "class"
+    notes: tuple[str, ...] = ()
+    passed_over: tuple[dict[str, Any], ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,16 +85,19 @@ class Listing:
         return tuple(part for part in dict.fromkeys(PARTS.values()) if part in found)
 
 
-def list_images(directory: Path, exclude: Sequence[str] = ()) -> Listing:
+def list_images(
+    directory: Path, exclude: Sequence[str] = (), levels: Levels | None = None
+) -> Listing:
     """List the labelled files of a tree with a folder for each class.
 
-    Hidden files and folders are passed over. Links are followed, except into a
-    folder above them. The order does not depend on the file system.
+    Hidden files and folders, and those that systems leave behind, are skipped. Links are
+    followed, except into a folder above them. The order does not depend on the file system.
 
     Args:
-        directory: its top.
-        exclude: shell patterns (`masks`, `*_mask.png`, `polyp/old/*`); a file or
+        directory: Top of the tree.
+        exclude: Shell patterns (`masks`, `*_mask.png`, `polyp/old/*`); a file or
             folder whose name or path relative to `directory` matches is left out.
+        levels: Meaning of the last two levels of folders; by default `choose_levels` decides.
 
     Raises:
         DataError: the folder is missing or has no class folder with a file in it,
@@ -95,14 +109,14 @@ def list_images(directory: Path, exclude: Sequence[str] = ()) -> Listing:
         what = "is not a folder" if root.exists() else "does not exist"
         raise DataError(f"the folder of images {root} {what}: check its path.")
     walk = _Walk(root.resolve(), tuple(exclude))
-    files = sorted(walk.files(PurePosixPath()), key=lambda file: natural_key(file.path))
+    placed = sorted(walk.files(PurePosixPath()), key=lambda file: natural_key(file.path))
     unused = [pattern for pattern in exclude if pattern not in walk.used]
     if unused:
         raise UsageError(
             f"--exclude {unused[0]!r} matches nothing in {root}: correct the pattern or leave it "
             "out."
         )
-    if not files:
+    if not placed:
         found = (
             f" ({counted(len(walk.unlabelled), 'image')} outside one)" if walk.unlabelled else ""
         )
@@ -110,14 +124,31 @@ def list_images(directory: Path, exclude: Sequence[str] = ()) -> Listing:
             f"{root} has no class folder with images{found}: put the images of each class into a "
             "folder named after it."
         )
+    meaning = levels or choose_levels(placed)
+    if not any(len(file.levels) > 1 for file in placed) and levels not in (None, "class"):
+        raise UsageError(
+            f"--levels {levels} needs folders inside the folders of {root}, but there is one level "
+            "with images: leave it out."
+        )
+    notes = list(level_notes(placed, meaning, levels))
+    if walk.passed_over:
+        notes.append(f"{walk.passed_over.words()}.")
     return Listing(
         root=walk.root,
-        files=tuple(files),
+        files=tuple(_labelled(file, meaning, asked=levels is not None) for file in placed),
+        levels=meaning,
+        notes=tuple(notes),
+        passed_over=tuple(walk.passed_over.document()),
         beside_images=_in_order(walk.beside_images),
         excluded=_in_order(walk.excluded),
         unlabelled=_in_order(walk.unlabelled),
         empty=_in_order(walk.empty),
     )
+
+
+def _labelled(file: Placed, meaning: Levels, *, asked: bool) -> ImageFile:
+    label, group = label_and_group(file.levels, meaning, asked=asked)
+    return ImageFile(file.path, label, file.part, group)
 
 
 def natural_key(path: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -136,10 +167,11 @@ class _Walk:
         self.excluded: list[str] = []
         self.unlabelled: list[str] = []
         self.empty: list[str] = []
+        self.passed_over = PassedOver()
 
     def files(
         self, folder: PurePosixPath, above: frozenset[Path] = frozenset()
-    ) -> Iterator[ImageFile]:
+    ) -> Iterator[Placed]:
         """Yield the labelled files at and under `folder` (relative to the root)."""
         here = self.root / folder
         if here.resolve() in above:
@@ -164,7 +196,7 @@ class _Walk:
                 "leave it out with --exclude."
             ) from error
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
+            if is_clutter(entry.name):
                 continue
             path = str(folder / entry.name)
             _check_text(path)
@@ -181,21 +213,24 @@ class _Walk:
 
     def _label(
         self, folder: PurePosixPath, names: list[str], has_folders: bool
-    ) -> Iterator[ImageFile]:
+    ) -> Iterator[Placed]:
         part, levels = "", []
         for level in folder.parts:
             if not part and level.lower() in PARTS:
                 part = PARTS[level.lower()]
             elif level.lower() != _IMAGES:
                 levels.append(level)
-        images = [name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
+        images = [name for name in names if is_image(name)]
+        for name in names:
+            if not is_image(name) and levels:
+                self.passed_over.add(str(folder / name))
         if not levels:
             self.unlabelled += [str(folder / name) for name in images]
-        elif images or not has_folders:
-            for name in names:
-                yield ImageFile(str(folder / name), clean_label(levels[-1]), part)
-            if not names:
-                self.empty.append(str(folder))
+            return
+        for name in images:
+            yield Placed(str(folder / name), tuple(levels), part)
+        if not images and not has_folders:
+            self.empty.append(str(folder))
 
 
 def _check_text(path: str) -> None:
@@ -203,7 +238,7 @@ def _check_text(path: str) -> None:
         path.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"the name {path!r} is not valid UTF-8 and cannot stand in a manifest: rename it."
+            f"the name {path!r} is not valid UTF-8 and cannot be in a manifest: rename it."
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Which images belong together, and which of them contradict each other."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,7 +81,7 @@ def gather(
     usable = [index for index in range(len(images)) if index not in dropped]
     kept = [images[index] for index in usable]
     if rules.column is None:
-        groups = [str(number) for number in near[usable]]
+        groups = group_names(kept, near[usable])
     else:
         groups = _users_groups(kept, near[usable], rules, rules.column)
     mixed = tuple(images[index] for index in sorted(dropped))
@@ -134,8 +134,24 @@ def _users_groups(
             f"{counted(len(linked), 'group')} of near-copies (up to {rules.threshold} bits) across "
             f"several groups of {column.name!r}, as {images[one].file.path} ({given[one]}) and "
             f"{images[other].file.path} ({given[other]}): correct the column, use a lower "
-            "--threshold, or join such groups with --merge-groups."
+            "--near-bits, or join such groups with --merge-groups."
         )
+    return _joined(given, near)
+
+
+def group_names(images: Sequence[ImageFacts], near: npt.NDArray[np.int64]) -> list[str]:
+    """Return the name of each image's group: that of its folders, joined with its near-copies.
+
+    Args:
+        images: The images, N of them.
+        near: Number of each image's group of near-copies, (N,).
+    """
+    if not any(image.file.group for image in images):
+        return [str(number) for number in near]
+    given = [
+        image.file.group or f"near-copies {number}"
+        for image, number in zip(images, near, strict=True)
+    ]
     return _joined(given, near)
 
 

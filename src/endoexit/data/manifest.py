@@ -22,7 +22,14 @@ from endoexit.data.finding import Finder
 from endoexit.data.labels import clean_label
 from endoexit.data.rows import COLUMNS, FRAME, ROLES, Row, check_rows, parse_rows, some
 from endoexit.errors import DataError, counted, unknown_name
-from endoexit.files import csv_line, read_json, sha256_bytes, write_json, write_text
+from endoexit.files import (
+    csv_line,
+    read_json,
+    refuse_lfs_pointer,
+    sha256_bytes,
+    write_json,
+    write_text,
+)
 from endoexit.images.reference import ImageRef
 
 LICENCE, SOURCE = "licence", "source"  # of the images, in the sidecar
@@ -196,6 +203,7 @@ def _read_bytes(path: Path) -> bytes:
         )
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES >> 20} MiB: this is not a manifest.")
+    refuse_lfs_pointer(path, DataError)
     return path.read_bytes()
 
 

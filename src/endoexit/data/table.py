@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from endoexit.errors import DataError
+from endoexit.files import refuse_lfs_pointer
 
 MAX_BYTES = 512 * 2**20
 _DELIMITERS = ",;\t"
@@ -95,6 +96,7 @@ def read_table(path: Path, content: bytes | None = None) -> Table:
 def _read(path: Path) -> bytes:
     if not path.is_file():
         raise DataError(f"the table {path} does not exist: check its path.")
+    refuse_lfs_pointer(path, DataError)
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a table of images.")
     return path.read_bytes()

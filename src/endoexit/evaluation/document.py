@@ -216,11 +216,14 @@ class Images(Record):
         paths: relative to the root of the data.
         labels: class indices.
         groups: names of the groups.
+        contents_sha256: Hash of the content of the images, see
+            `endoexit.images.cache.contents_sha256`; None in evaluations of the first release.
     """
 
     paths: tuple[str, ...]
     labels: tuple[int, ...]
     groups: tuple[str, ...]
+    contents_sha256: str | None = None
 
 
 class Subject(Record):

@@ -16,7 +16,7 @@ from endoexit.artifacts.run import Run
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import ModelError, UsageError
 from endoexit.files import replacing, sha256_bytes, write_json
-from endoexit.images.cache import cache_images
+from endoexit.images.cache import cache_images, contents_sha256
 from endoexit.policy.logits import LogitSet
 from endoexit.precision import Device, FloatFormat, Precision
 from endoexit.progress import Bar, Track, silent
@@ -40,6 +40,7 @@ class RoleLogits:
         paths: N paths relative to the root of the data.
         classes: C names, in the order of the logits.
         precision: What computed them.
+        contents_sha256: Hash of the content of the images.
         file: where they are kept.
     """
 
@@ -50,6 +51,7 @@ class RoleLogits:
     paths: tuple[str, ...]
     classes: tuple[str, ...]
     precision: Precision
+    contents_sha256: str
     file: Path
 
     def as_set(self) -> LogitSet:
@@ -72,8 +74,8 @@ def collect_logits(
 
     They are computed once and kept as `logits/<role>-<key>.npz` in the run, or beside the
     bundle, with a `.json` that says what they are of. The key holds the weights, the
-    preprocessing, the precision and the manifest: after a change of any of them they are computed
-    again.
+    preprocessing, the precision, the manifest and the content of the images: after a change of
+    any of them they are computed again.
 
     Args:
         run: a run with weights, or a bundle.
@@ -99,7 +101,8 @@ def collect_logits(
         )
     cohort = manifest.cohort(role)
     computed = _computed_in(run, precision, device)
-    facts = _facts(run, manifest, role, computed)
+    contents = contents_sha256(cohort.images)
+    facts = _facts(run, manifest, role, computed) | {"images_sha256": contents}
     key = sha256_bytes(repr(sorted(facts.items())).encode())[:16]
     file = results_folder(run.path, out) / FOLDER / f"{role}-{key}.npz"
     logits = _stored(file)
@@ -123,6 +126,7 @@ def collect_logits(
         paths=cohort.names,
         classes=run.classes,
         precision=computed,
+        contents_sha256=contents,
         file=file,
     )
 

@@ -145,6 +145,7 @@ def evaluate_run(
             paths=logits.paths,
             labels=tuple(logits.labels.tolist()),
             groups=tuple(map(str, logits.groups)),
+            contents_sha256=logits.contents_sha256,
         ),
         rows=score_lines(lines, logits.labels, run.classes, bootstrap),
         adaptive=describe(decision, logits, cost, measured, bootstrap) if decision else None,

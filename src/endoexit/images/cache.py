@@ -124,6 +124,18 @@ def cache_images(
     return CachedImages(stored.images, dict(sorted(errors.items())))
 
 
+def contents_sha256(images: Sequence[ImageRef]) -> str:
+    """Return a SHA-256 over the content of every image, in their order, and over the decoder.
+
+    Figures that are kept carry it: images that were replaced under the same names, or that another
+    version of a decoder reads differently, have another one. A file that cannot be read counts as
+    one content.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests, _ = _identify(images, pool)
+    return sha256_bytes("\n".join([decoder(), *digests]).encode())
+
+
 def _identify(
     images: Sequence[ImageRef], pool: ThreadPoolExecutor
 ) -> tuple[list[str], dict[int, str]]:

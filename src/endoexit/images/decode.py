@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from endoexit.errors import ImageError
-from endoexit.files import sha256_bytes
+from endoexit.files import LFS_FAULT, is_lfs_pointer, sha256_bytes
 from endoexit.images.formats import format_of
 from endoexit.images.pillow import read_by_pillow
 from endoexit.images.pixels import Pixels
@@ -57,6 +57,8 @@ def _decode(data: bytes, frame: int, at_least: int | None) -> Pixels:
         raise ImageError(
             "is empty (0 bytes): restore it from its source or remove it.", kind="empty"
         )
+    if is_lfs_pointer(data):
+        raise ImageError(LFS_FAULT)
     if format_of(data) == "TIFF":
         return read_tiff(data, frame)
     return read_by_pillow(data, frame, at_least)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from endoexit.errors import ModelError, UsageError, unknown_name
-from endoexit.files import sha256_file
+from endoexit.files import refuse_lfs_pointer, sha256_file
 
 PREFIX = "pip:"
 SHOWN = 5  # tensors that a message lists
@@ -163,6 +163,7 @@ def _read_packaged(known: Packaged) -> dict[str, Tensor]:
 def _read_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"{path} does not exist: name a file of weights (.safetensors or .pth).")
+    refuse_lfs_pointer(path, ModelError)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

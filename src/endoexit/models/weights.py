@@ -7,7 +7,7 @@ import safetensors.torch
 from torch import nn
 
 from endoexit.errors import ModelError, RunError
-from endoexit.files import replacing
+from endoexit.files import refuse_lfs_pointer, replacing
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -30,6 +30,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         ModelError: names or shapes differ; the first ones are listed.
     """
     path = Path(path)
+    refuse_lfs_pointer(path, RunError)
     try:
         tensors = safetensors.torch.load_file(path)
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 
 from endoexit.documents import Record, all_faults
 from endoexit.errors import PolicyError, UsageError
-from endoexit.files import write_text
+from endoexit.files import refuse_lfs_pointer, write_text
 from endoexit.policy.confidence import ConfidenceName, softmax
 from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance, Request
 from endoexit.policy.first_format import current_form
@@ -227,6 +227,7 @@ class ExitPolicy(Record):
         Raises:
             PolicyError: missing, too large, or not a policy; the message names the file.
         """
+        refuse_lfs_pointer(path, PolicyError)
         try:
             with path.open("rb") as stream:
                 text = stream.read(MAX_POLICY_BYTES + 1)

@@ -73,4 +73,4 @@ def audit_facts(audit: AuditSummary) -> Iterator[str]:
     for shortcut in audit.shortcuts:
         yield f"Shortcut: {shortcut.text}"
     if not audit.shortcuts:
-        yield "Shortcuts: no class stands out by its border or inset."
+        yield "Shortcuts: no class differs by its border or inset."

@@ -14,6 +14,8 @@ from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, UsageError, counted
 from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, sha256_file
+from endoexit.images.cache import contents_sha256
+from endoexit.images.reference import ImageRef
 from endoexit.policy import ExitPolicy
 from endoexit.precision import Precision
 from endoexit.report.audit import find_audit
@@ -170,7 +172,7 @@ def _split(run: Source) -> dict[str, Any] | Absent:
     return document
 
 
-def _images(
+def _folder(
     run: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
 ) -> Path | Absent:
     if images is not None:
@@ -195,6 +197,26 @@ def _images(
             "with --images."
         )
     return folder
+
+
+def _images(
+    run: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+) -> Path | Absent:
+    """Return the folder of the images, unless they changed since they were evaluated."""
+    folder = _folder(run, split, images, found)
+    kept = found.images.contents_sha256
+    if isinstance(folder, Absent) or kept is None:
+        return folder
+    if contents_sha256(_references(found, folder)) != kept:
+        return Absent(
+            "Images changed or are missing since they were evaluated, so they are not the ones "
+            "that these figures are about: bring them back, or run `endoexit evaluate` again."
+        )
+    return folder
+
+
+def _references(found: Evaluation, folder: Path) -> list[ImageRef]:
+    return [ImageRef.parse(name).under(folder) for name in found.images.paths]
 
 
 def network_of(run: Source) -> Network | Absent:

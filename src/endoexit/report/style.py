@@ -4,9 +4,10 @@ Colours are those of Okabe & Ito (2008), told apart with any colour vision. Noth
 colour alone: lines have markers and dashes, areas have hatches, so that greyscale print works.
 """
 
+import contextlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +128,7 @@ def draw(
     if synthetic:
         alt, caption = f"{SYNTHETIC} {alt}", f"{SYNTHETIC} {caption}"
     svg, png = io.BytesIO(), io.BytesIO()
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    with _own_settings(), warnings.catch_warnings():
         # A class name in a script that the font lacks: the tables have it in full.
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
         figure = Figure(figsize=size, layout="constrained")
@@ -138,6 +139,15 @@ def draw(
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     width, height = (round(inches * CSS_INCH) for inches in size)
     return Picture(name, svg.getvalue(), png.getvalue(), width, height, alt, caption, source)
+
+
+@contextlib.contextmanager
+def _own_settings() -> Iterator[None]:
+    """Draw with matplotlib's defaults and our style, whatever a `matplotlibrc` has set."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
 
 
 def percent_axis(axes: Axes, which: str = "y") -> None:

@@ -12,7 +12,7 @@ from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
 from endoexit.errors import RunError, TrainingError
-from endoexit.files import replacing
+from endoexit.files import refuse_lfs_pointer, replacing
 
 _TREE = "tree"  # the key of the metadata that holds everything but the tensors
 
@@ -75,6 +75,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
             RunError: it is damaged.
         """
         del map_location, weights_only  # read to the CPU; nothing but data can be in the file
+        refuse_lfs_pointer(path, RunError)
         try:
             with safetensors.safe_open(path, framework="pt") as stream:
                 tree = json.loads((stream.metadata() or {})[_TREE])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from endoexit.documents import Record
 from endoexit.errors import UsageError, unknown_name
+from endoexit.files import refuse_lfs_pointer
 from endoexit.images.preprocessing import Preprocessing
 
 MAX_BYTES = 1 << 20
@@ -202,6 +203,7 @@ def _read(name: str) -> dict[str, Any]:
             raise UsageError(f"recipe file {name} does not exist; known by name: {list_recipes()}.")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"recipe file {name} is larger than 1 MiB: this is not a recipe.")
+        refuse_lfs_pointer(path, UsageError)
         content = path.read_bytes()
     else:
         if name not in list_recipes():

@@ -1,0 +1,107 @@
+"""Which level of folders is the class, and which one groups images: patients, videos."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from endoexit.data.labels import clean_label
+from endoexit.errors import counted
+
+Levels = Literal["class", "class/group", "group/class"]
+
+# Folders of patients, videos and examinations are named so: `patient1`, `P-03`, `0017`, a date,
+# a hash. Classes with a number (`grade-1`, `bbps-2-3`) are not.
+_WORDS = "patient|patients|pat|pt|p|case|subject|subj|sub|s|study|video|vid|v|clip|seq|sequence"
+_NUMBERED = re.compile(rf"(?:{_WORDS}|exam|id|nr|no)?[\s_.#-]*\d[\d\s_.-]*[a-z]?", re.IGNORECASE)
+_HASHED = re.compile(r"(?=.*\d)[0-9a-f-]{8,}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file and the folders that may say what it shows.
+
+    Attributes:
+        path: Path relative to the root.
+        levels: Names of its folders, without those that are roles or `images`.
+        part: Role that its folders give it; "" when none does.
+    """
+
+    path: str
+    levels: tuple[str, ...]
+    part: str
+
+
+def choose_levels(files: Sequence[Placed]) -> Levels:
+    """Return which folders are the classes, where nobody said so.
+
+    The last folder is the class, unless folders named like patients or videos are inside folders
+    that are not, and these are two classes or more: then the upper folder is the class.
+    """
+    named = [file for file in files if _is_id(file.levels[-1])]
+    if not named or not all(_above(file.levels) for file in named):
+        return "class"
+    classes = {label_and_group(file.levels, "class/group")[0] for file in files}
+    return "class/group" if len(classes) > 1 else "class"
+
+
+def label_and_group(
+    levels: Sequence[str], meaning: Levels, *, asked: bool = False
+) -> tuple[str, str]:
+    """Return the label and the group of a file by its folders; the group may be "".
+
+    Args:
+        levels: Names of its folders.
+        meaning: Meaning of the last two.
+        asked: Whether the user named it: then the last folder is a group whatever its name.
+    """
+    label, group = levels[-1], ""
+    if meaning == "class/group" and len(levels) > 1:
+        above = _above(levels) or len(levels) - 1
+        if asked:
+            above = min(above, len(levels) - 1)
+        label, group = levels[above - 1], levels[above] if above < len(levels) else ""
+    elif meaning == "group/class" and len(levels) > 1:
+        group = levels[-2]
+    return clean_label(label), clean_label(group)
+
+
+def level_notes(files: Sequence[Placed], meaning: Levels, asked: Levels | None) -> Iterator[str]:
+    """Yield what a user should know of the meaning that folders were given."""
+    if asked is not None:
+        return
+    pairs = {(file.levels[-2:], label_and_group(file.levels, meaning)) for file in files}
+    if meaning == "class/group":
+        labels = {label for _, (label, _) in pairs}
+        groups = {group for _, (_, group) in pairs if group}
+        example = "/".join(next(levels for levels, (_, group) in sorted(pairs) if group))
+        yield (
+            f"Folders such as {example} are taken for class/group: {len(labels)} classes, "
+            f"{counted(len(groups), 'group')}, equal names of groups are one group. If the last "
+            "folder is the class, say --levels class."
+        )
+        return
+    parents: defaultdict[str, set[str]] = defaultdict(set)
+    for levels, (label, _) in pairs:
+        parents[label].add("/".join(levels))
+    several = {label: sorted(where) for label, where in parents.items() if len(where) > 1}
+    for label, where in sorted(several.items())[:1]:
+        more = f" ({counted(len(several), 'such class')})" if len(several) > 1 else ""
+        yield (
+            f"{counted(len(where), 'folder')} are called {label!r} ({', '.join(where[:2])}): their "
+            f"images are one class{more}. If the upper folder is the class and the last one a "
+            "patient or video, say --levels class/group."
+        )
+
+
+def _is_id(name: str) -> bool:
+    return bool(_NUMBERED.fullmatch(name) or _HASHED.fullmatch(name))
+
+
+def _above(levels: Sequence[str]) -> int:
+    """Return how many levels remain without the last ones that look like patients or videos."""
+    above = len(levels)
+    while above and _is_id(levels[above - 1]):
+        above -= 1
+    return above

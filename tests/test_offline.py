@@ -1,0 +1,92 @@
+"""No command opens a connection to another machine, and none leaves an identifier behind."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tiny_project import endoexit
+
+# Watches each process from its start, those that a command starts too.
+WATCH = """
+import os
+import sys
+
+def watch(event, arguments):
+    if event not in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.sendmsg"):
+        return
+    target = arguments[0] if event == "socket.getaddrinfo" else arguments[-1]
+    host = target[0] if isinstance(target, tuple) else target
+    if host in (None, "", "localhost", b"localhost", "127.0.0.1", "::1"):
+        return
+    if isinstance(host, (str, bytes)) and event != "socket.getaddrinfo" and "/" in str(host):
+        return  # a socket of this machine, by the name of a file
+    with open({log!r}, "a") as stream:
+        stream.write(f"{{event}} {{target}} in {{sys.argv}}\\n")
+
+sys.addaudithook(watch)
+"""
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> tuple[dict[str, str], Path, Path]:
+    """The environment of a watched user with an empty home; the home; what was noted."""
+    log, home, hook = tmp_path / "connections.txt", tmp_path / "home", tmp_path / "hook"
+    home.mkdir()
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(WATCH.format(log=str(log)))
+    # Libraries keep quiet on the machines of a CI, which must not be what is tested.
+    quiet = {"CI", "GITHUB_ACTIONS", "TF_BUILD", "JENKINS_URL", "NNCF_CI", "NNCF_DEV",
+             "DO_NOT_TRACK", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name not in quiet}
+    paths = [str(hook), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment |= {
+        "HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths),
+        "HF_HUB_OFFLINE": "0",
+    }  # fmt: skip
+    return environment, home, log
+
+
+def test_the_watch_sees_a_connection(watched):
+    environment, _, log = watched
+    code = (
+        "import contextlib, socket\n"
+        "with contextlib.suppress(OSError):\n"
+        "    socket.create_connection(('192.0.2.1', 9), timeout=0.01)\n"
+        "with contextlib.suppress(OSError):\n"
+        "    socket.create_connection(('127.0.0.1', 9), timeout=0.01)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert "192.0.2.1" in log.read_text()
+    assert "127.0.0.1" not in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
+    environment, home, log = watched
+    images, run = tiny_manifest.parent / "images", tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    image = next(images.rglob("*.png"))
+    commands = [
+        ("audit", images),
+        ("split", images, "--out", tmp_path / "m.csv"),
+        ("train", tiny_manifest, "--recipe", tiny_manifest.parent / "tiny.yaml",
+         "--set", "epochs=1", "--out", tmp_path / "trained"),
+        ("calibrate", run, "--mean-exit-cost", "0.6"),
+        ("evaluate", run, "--no-timing"),
+        ("export", run, "--precision", "int8", "--accept-drop", "--out", tmp_path / "openvino"),
+        ("export", run, "--backend", "onnx", "--out", tmp_path / "onnx"),
+        ("predict", tmp_path / "openvino", image),
+        ("predict", tmp_path / "onnx", image),
+    ]  # fmt: skip
+    for command in commands:
+        done = endoexit(*command, env=environment, cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+    assert not log.exists(), log.read_text()
+    # ONNX Runtime calls out in native code, which no hook sees; it would leave an identifier.
+    left = [path for path in home.rglob("*") if path.is_file()]
+    assert not [path for path in left if {"intel", "Microsoft"} & set(path.parts)], left
