@@ -1,6 +1,68 @@
 """endoexit: early-exit image classifiers for endoscopy on ordinary CPUs.
 
-Research use only; not a medical device.
+Research use only; not a medical device. The names in `__all__` are the public ones. Each is
+imported when it is first used: `import endoexit` alone loads neither NumPy nor torch.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Costs",
+    "EndoexitError",
+    "LogitSet",
+    "Policy",
+    "Predictor",
+    "Preprocessing",
+    "__version__",
+    "create_model",
+    "find_policy",
+    "load_published",
+    "make_goal",
+    "open",
+    "with_exits",
+]
+
+if TYPE_CHECKING:
+    from endoexit.api import Answer, Predictor
+    from endoexit.api import open_predictor as open
+    from endoexit.errors import EndoexitError
+    from endoexit.images.preprocessing import Preprocessing
+    from endoexit.models import create_model, load_published, with_exits
+    from endoexit.policy import ExitPolicy as Policy
+    from endoexit.policy.document import Costs
+    from endoexit.policy.goals import make_goal
+    from endoexit.policy.logits import LogitSet
+    from endoexit.policy.search import find_policy
+else:
+    _PLACES = {
+        "Answer": ("api", "Answer"),
+        "Costs": ("policy.document", "Costs"),
+        "EndoexitError": ("errors", "EndoexitError"),
+        "LogitSet": ("policy.logits", "LogitSet"),
+        "Policy": ("policy", "ExitPolicy"),
+        "Predictor": ("api", "Predictor"),
+        "Preprocessing": ("images.preprocessing", "Preprocessing"),
+        "create_model": ("models", "create_model"),
+        "find_policy": ("policy.search", "find_policy"),
+        "load_published": ("models", "load_published"),
+        "make_goal": ("policy.goals", "make_goal"),
+        "open": ("api", "open_predictor"),
+        "with_exits": ("models", "with_exits"),
+    }
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used."""
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, attribute = _PLACES[name]
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """List the public names, also those that are not imported yet."""
+        return sorted({*globals(), *__all__})
