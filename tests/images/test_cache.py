@@ -369,7 +369,7 @@ def test_full_disk_leaves_nothing_and_is_told(folder: Path, cache: Path) -> None
     command = [sys.executable, "-c", script, str(folder), str(cache)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "EndoexitError: cannot write" in done.stderr
+    assert "WriteError: cannot write" in done.stderr
     assert "free space" in done.stderr
     assert [file for file in cache.rglob("*") if file.is_file() and file.name != ".lock"] == []
 
