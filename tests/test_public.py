@@ -42,7 +42,7 @@ def test_every_name_is_there(name):
     assert name in dir(endoexit)
 
 
-@pytest.mark.parametrize("name", set(endoexit.__all__) - {"__version__"})
+@pytest.mark.parametrize("name", sorted(set(endoexit.__all__) - {"__version__"}))
 def test_every_name_is_documented(name):
     value = getattr(endoexit, name)
     text = inspect.getdoc(value)
