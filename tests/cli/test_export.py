@@ -47,7 +47,9 @@ def test_json_is_one_document(bundles, tmp_path):
     result = endoexit("export", run.path, "--backend", "torch", "--out", tmp_path / "b", "--json")
     document = json.loads(result.stdout)
     assert document["bundle"] == open_bundle(tmp_path / "b").config.model_dump(mode="json")
-    assert document["policies"]["torch-f32"]["request"]["goal"] == {"mean_exit_cost": 0.6}
+    assert document["policies"]["torch-f32"]["request"]["goal"] == {
+        "kind": "cost_limit", "limit": 0.6, "unit": "relative"
+    }  # fmt: skip
     assert document["without"] == ""
 
 

@@ -207,10 +207,12 @@ def _images(
     kept = found.images.contents_sha256
     if isinstance(folder, Absent) or kept is None:
         return folder
-    if contents_sha256(_references(found, folder)) != kept:
+    references = _references(found, folder)
+    there = all(reference.path.is_file() for reference in references)  # else gaps tell of it
+    if there and contents_sha256(references) != kept:
         return Absent(
-            "Images changed or are missing since they were evaluated, so they are not the ones "
-            "that these figures are about: bring them back, or run `endoexit evaluate` again."
+            "Images changed since they were evaluated, so they are not the ones that these "
+            "figures are about: bring them back, or run `endoexit evaluate` again."
         )
     return folder
 
