@@ -140,7 +140,7 @@ def contents_sha256(images: Sequence[ImageRef]) -> str:
 
 
 def _threads() -> int:
-    """Return how many threads read and decode: two even on one core, so that reading goes on."""
+    """Return how many threads read and decode: two even on one core, so that reading continues."""
     return min(max(2, usable_cores()), 8)
 
 
