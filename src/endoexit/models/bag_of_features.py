@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from endoexit.errors import UsageError, unknown_name
 from endoexit.models.layers import GlobalMean
-from endoexit.models.staged import Stage, StagedClassifier, State
+from endoexit.models.staged import FixedSizeClassifier, Stage, State
 
 TINY = 5e-16  # keeps a position without any codeword from dividing by 0
 
@@ -128,7 +128,7 @@ class FinalHead(nn.Module):
         return result
 
 
-class BoFNet(StagedClassifier):
+class BoFNet(FixedSizeClassifier):
     """The demonstration network for 32×32 images: two early exits and the base network's.
 
     Args:
@@ -156,15 +156,6 @@ class BoFNet(StagedClassifier):
         ]
         super().__init__(stages, num_classes, config.side)
         self.config = config
-
-    def check_size(self, height: int, width: int) -> None:
-        """Raise UsageError if images are of another size than the linear layers fix."""
-        side = self.config.side
-        if (height, width) != (side, side):
-            raise UsageError(
-                f"images of {height}×{width} pixels do not fit this network: its linear layers "
-                f"take {side}×{side} alone. Set the size to {side}, or choose another network."
-            )
 
 
 def bof_configs() -> dict[str, BoFConfig]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from endoexit.errors import UsageError, unknown_name
 from endoexit.models.layers import LastMap, OneMap
-from endoexit.models.staged import Stage, StagedClassifier
+from endoexit.models.staged import FixedSizeClassifier, Stage
 
 NORM_EPS = 2e-5  # Chainer's
 
@@ -169,7 +169,7 @@ def _flat(layers: Layers) -> Layers:
     ]
 
 
-class BranchyNet(StagedClassifier):
+class BranchyNet(FixedSizeClassifier):
     """A BranchyNet, one stage a branch.
 
     Args:
@@ -186,15 +186,6 @@ class BranchyNet(StagedClassifier):
         ]
         super().__init__(stages, num_classes, config.side)
         self.config = config
-
-    def check_size(self, height: int, width: int) -> None:
-        """Raise UsageError if images are of another size than the linear layers fix."""
-        side = self.config.side
-        if (height, width) != (side, side):
-            raise UsageError(
-                f"images of {height}×{width} pixels do not fit this network: its linear layers "
-                f"take {side}×{side} alone. Set the size to {side}, or choose another network."
-            )
 
 
 def branchynet_configs() -> dict[str, BranchyNetConfig]:

@@ -110,3 +110,19 @@ class StagedClassifier(nn.Module):
             state, exit_logits = self.stage(number, state)
             logits.append(exit_logits)
         return logits
+
+
+class FixedSizeClassifier(StagedClassifier):
+    """A staged classifier whose linear layers read maps, so that images of one size alone fit.
+
+    Its `size_multiple` is that size.
+    """
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise UsageError if images are of another size than the linear layers fix."""
+        side = self.size_multiple
+        if (height, width) != (side, side):
+            raise UsageError(
+                f"images of {height}×{width} pixels do not fit this network: its linear layers "
+                f"take {side}×{side} alone. Set the size to {side}, or choose another network."
+            )
