@@ -125,7 +125,7 @@ def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
     exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32"))
     (policy,) = exported.policies.values()
     (promise,) = policy.promises
-    assert (promise.risk, promise.tolerance, promise.delta) == ("disagreement", 0.6, 0.2)
+    assert (str(promise.risk), promise.delta) == ("disagreement<=0.6", 0.2)
     assert policy.provenance.manifest_sha256 == run.manifest().sha256
 
 
@@ -148,7 +148,8 @@ def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_pat
         exported = export_run(run, tmp_path / "bundle", options, manifest=manifest)
     finally:
         other.unlink()
-    assert exported.policies["torch-f32"].provenance.manifest_sha256 == manifest.sha256
+    (policy,) = exported.policies.values()
+    assert policy.provenance.manifest_sha256 == manifest.sha256
 
 
 def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, tmp_path):
