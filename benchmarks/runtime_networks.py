@@ -13,7 +13,7 @@ from endoexit.artifacts.bundle import is_bundle
 from endoexit.artifacts.run import Run, RunConfig, write_run
 from endoexit.bench.document import Spread
 from endoexit.bench.limit import limits, matrix_product
-from endoexit.bench.peers import Network, open_peer
+from endoexit.bench.peers import open_peer
 from endoexit.bench.ratios import Times, ratio, spread
 from endoexit.bench.subject import FINAL, Subject, exit_works, open_subject
 from endoexit.bench.throughput import measure_throughput
@@ -23,7 +23,7 @@ from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.models import create_model
+from endoexit.models import NetworkSpec, create_model
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.policy import threshold_policy
 from endoexit.precision import Precision
@@ -161,7 +161,7 @@ def measure_network(
             variant: limits(
                 products[subject.precision.products],
                 times[f"product {subject.precision.products}"],
-                subject.macs(),
+                subject.source.complexity.macs,
                 [times[f"{variant} {at}"] for at in subject.exits],
             )
             for variant, subject in subjects.items()
@@ -184,7 +184,7 @@ def _one_piece(
     name: str, subjects: Mapping[str, Subject], images: Images, threads: int, folder: Path
 ) -> dict[str, Work]:
     """Return the whole network: in eager PyTorch, and as one graph at each precision."""
-    network = Network(name, {}, len(CLASSES), Preprocessing(size=SIZE))
+    network, preprocessing = NetworkSpec(name, len(CLASSES), SIZE), Preprocessing(size=SIZE)
     wanted = [("eager", "eager", "f32")]
     if has_bf16("torch"):
         wanted.append(("eager-bf16", "eager-bf16", "bf16"))
@@ -196,7 +196,9 @@ def _one_piece(
     found = {}
     for called, peer, floats in wanted:
         precision = Precision("torch", floats, floats)
-        opened = open_peer(peer, network, precision, threads=threads, folder=folder / floats)
+        opened = open_peer(
+            peer, network, preprocessing, precision, threads=threads, folder=folder / floats
+        )
         found[called] = Contender(opened.engine, images).answer
     return found
 

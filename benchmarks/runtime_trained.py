@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.artifacts.run import MANIFEST, Run, open_run
-from endoexit.bench.peers import Network, open_peer
+from endoexit.artifacts.run import Run, open_run
+from endoexit.artifacts.source import LOGITS, MANIFEST
+from endoexit.bench.peers import open_peer
 from endoexit.bench.ratios import mixed, ratio_of, spread
 from endoexit.bench.subject import (
     FINAL,
@@ -23,7 +24,6 @@ from endoexit.bench.throughput import measure_throughput
 from endoexit.data.manifest import sidecar_path
 from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
 from endoexit.evaluation.latency import Contender, keeping_threads
-from endoexit.evaluation.logits import FOLDER as LOGITS
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.files import read_json, write_json
@@ -66,7 +66,8 @@ def measure_trained(
             works |= {f"{name} policy {at}": one
                       for at, one in policy_works(subject, images, exits).items()}  # fmt: skip
         eager_precision = Precision("torch", "f32", "f32")
-        peer = open_peer("eager", Network.of(run), eager_precision, threads=threads,
+        network, preprocessing = run.config.network, run.config.preprocessing
+        peer = open_peer("eager", network, preprocessing, eager_precision, threads=threads,
                          folder=Path(pieces))  # fmt: skip
         works["eager"] = Contender(peer.engine, images).answer
         with track("timing the trained run", rounds) as bar:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from endoexit.artifacts.run import MANIFEST, Run
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import MANIFEST
 from endoexit.cli.main import app
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import PolicyError, RunError

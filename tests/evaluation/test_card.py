@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from endoexit.artifacts.card import BEGIN, END, put_figures, table_cell
-from endoexit.artifacts.run import CARD, Run
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import CARD
 from endoexit.evaluation.card import card_figures
 from endoexit.evaluation.document import Estimate, Evaluation, PromiseShown
 from endoexit.evaluation.study import Options, evaluate_run
@@ -48,7 +49,7 @@ def test_a_run_without_a_place_for_figures_is_left_as_it_is(run: Run, text: str 
     card.unlink()
     if text is not None:
         card.write_text(text)
-    put_figures(run, "| a table |")
+    put_figures(run.path, "| a table |")
     assert (card.read_text() if card.exists() else None) == text
 
 

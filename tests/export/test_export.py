@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bundle_makers import COMBINATIONS, GOAL
-from endoexit.artifacts.bundle import open_bundle, results_folder
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.bundle import open_bundle
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import read_manifest
 from endoexit.errors import (
     DataError,
@@ -100,7 +100,7 @@ def test_a_bundle_is_evaluated_with_a_manifest(bundles):
     assert found.run.precision == found.timing.precision == "openvino-f32"
     assert files_of(bundle.path) == before, "nothing is written into the bundle"
     assert open_bundle(bundle.path) == bundle
-    beside = results_folder(bundle.path)
+    beside = bundle.results()
     assert Evaluation.read(beside / "evaluation.json") == found
     assert (beside / found.run.logits).is_file()
 

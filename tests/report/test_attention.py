@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from endoexit.models.heads import FinalClassifier
-from endoexit.report.attention import TorchNetwork, exit_attention, grad_cam
+from endoexit.report.attention import NetworkAttention, exit_attention, grad_cam
 from tiny import SIDE, tiny_model, tiny_photos, tiny_run
 
 
@@ -73,5 +73,5 @@ def test_nothing_is_left_behind_in_the_network(images):
 def test_a_run_is_asked_in_batches(tmp_path):
     run = tiny_run(tmp_path / "run")
     photos = tiny_photos(11)  # more than one batch
-    network = TorchNetwork(run)
-    assert [one.maps.shape[0] for one in network.attention(photos)] == [11] * 4
+    attention = NetworkAttention(run)
+    assert [one.maps.shape[0] for one in attention(photos)] == [11] * 4

@@ -12,7 +12,7 @@ from endoexit.report.explain import explain, open_explainable
 from endoexit.report.opening import open_material
 from endoexit.report.page import report_page
 from endoexit.report.write import write_report
-from report_material import make_material
+from report_material import make_material, make_source
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = (
@@ -141,7 +141,7 @@ def test_forty_classes_with_long_names_on_a_phone(browser, tmp_path):
     unbroken = "x" * 60
     names = tuple(f"{index}-{unbroken}" for index in range(40))
     page = tmp_path / "report.html"
-    material = replace(make_material(names, images=80), path=Path("/" + "long" * 60))
+    material = replace(make_material(names, images=80), source=make_source("/" + "long" * 60))
     page.write_text(report_page(material).html, encoding="utf-8")
     look(browser, page, 390)
 

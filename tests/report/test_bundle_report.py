@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from endoexit.artifacts.bundle import open_bundle, results_folder
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.bundle import open_bundle
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import read_manifest
 from endoexit.errors import RunError
 from endoexit.evaluation.study import Options, evaluate_run
@@ -32,9 +32,9 @@ def test_a_bundle_is_reported_without_what_it_cannot_know(bundle, bundles, tmp_p
     images = bundles.run.manifest().root
     material = open_material(bundle.path, images=images)
     assert "A bundle keeps no list of images" in open_material(bundle.path).images.reason
-    for part in (material.history, material.split, material.network):
+    for part in (material.history, material.split, material.attention):
         assert isinstance(part, Absent)
-    assert "run in openvino, which cannot be asked where it looks" in material.network.reason
+    assert "run in openvino, which cannot be asked where it looks" in material.attention.reason
     assert ("exported by", "endoexit export …") in material.facts
     assert not material.policy_changed
     written = write_report(material, tmp_path / "report")
@@ -49,11 +49,11 @@ def test_a_bundle_is_reported_without_what_it_cannot_know(bundle, bundles, tmp_p
 @pytest.mark.parametrize("bundle", ["torch"], indirect=True)
 def test_a_bundle_in_pytorch_can_be_asked_where_it_looks(bundle, bundles):
     material = open_material(bundle.path, images=bundles.run.manifest().root)
-    assert not isinstance(material.network, Absent)
+    assert not isinstance(material.attention, Absent)
 
 
 def test_a_bundle_without_evaluation_names_the_command(bundle):
-    (results_folder(bundle.path) / "evaluation.json").unlink()
+    (bundle.results() / "evaluation.json").unlink()
     with pytest.raises(RunError, match=rf"endoexit evaluate {bundle.path} --manifest MANIFEST"):
         open_material(bundle.path)
 

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from endoexit.artifacts.bundle import BUNDLE
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from endoexit.images.reference import ImageRef
@@ -119,17 +118,15 @@ def test_a_deadline_leaves_it_to_the_clock_which_exit_answers(run, tmp_path):
     )
 
 
-def test_no_page_is_written_into_a_bundle(tmp_path):
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / BUNDLE).write_text("{}")
+def test_no_page_is_written_into_a_bundle(bundles, tmp_path):
+    bundle = bundles.make("torch", "f32").path
     photo = save_photos(tmp_path / "photos", 1) / "0.png"
     words = ["explain", str(bundle), str(photo), "--out", str(bundle / "page")]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, UsageError)
     assert "lies in the bundle" in str(done.exception)
     assert "name another folder" in str(done.exception)
-    assert [file.name for file in bundle.iterdir()] == [BUNDLE]
+    assert not (bundle / "page").exists()
 
 
 def test_a_run_without_weights_is_refused(run):

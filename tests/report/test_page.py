@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from endoexit.report.sections import policy_rule
 from endoexit.report.style import SVG_LIMIT, draw
 from endoexit.report.tables import exit_table, score_table
 from endoexit.report.tradeoff import tradeoff
-from report_material import estimate, make_logits, make_material
+from report_material import estimate, make_logits, make_material, make_source
 
 SECTIONS = [
     "headline", "about", "exits", "tradeoff", "shares", "reliability", "confusion", "classes",
@@ -127,7 +126,7 @@ def test_the_headline_is_below_the_title_with_one_line_of_caution_above():
 def test_the_title_does_not_say_the_network_twice():
     material = make_material(images=12)
     assert title(material) == "made-up: ee_made_up on test images"
-    named = replace(material, path=Path("runs/ee_made_up-seed0"))
+    named = replace(material, source=make_source("runs/ee_made_up-seed0"))
     assert title(named) == "ee_made_up-seed0 on test images"
 
 

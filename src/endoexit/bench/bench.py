@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import Bundle
-from endoexit.bench.document import Benchmark, Line, Product, Ratio, Setting
-from endoexit.bench.document import Subject as SubjectRecord
+from endoexit.bench.document import Benchmark, Line, MeasuredSource, Product, Ratio, Setting
 from endoexit.bench.images import BenchImages, load_images
 from endoexit.bench.limit import MatrixProduct, limits, matrix_product
 from endoexit.bench.memory import BATCHES, measure_memory
-from endoexit.bench.peers import RANDOM_WEIGHTS, Network, Peer, choose_peers, open_peer
+from endoexit.bench.peers import RANDOM_WEIGHTS, Peer, choose_peers, open_peer
 from endoexit.bench.ratios import mixed, mixed_quantiles, ratio, ratio_of
 from endoexit.bench.subject import (
     FINAL,
@@ -109,13 +107,14 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
         describe_machine()
         peaks = measure_memory(path, options.precision, threads)
         images = load_images(options.images, subject.engine.preprocessing, track)
-        network = Network.of(subject.source)
+        config = subject.source.config
         peers = []
         with track("building peers", len(names)) as bar:
             for name in names:
                 peer = open_peer(
                     name,
-                    network,
+                    config.network,
+                    config.preprocessing,
                     subject.precision,
                     threads=threads,
                     folder=Path(folder),
@@ -229,13 +228,13 @@ class _Work:
         if product is None:
             return None
         times = [self.times[name] for name in self.subject.exits]
-        return limits(product, self.times[PRODUCT], self.subject.macs(), times)
+        return limits(product, self.times[PRODUCT], self.subject.source.complexity.macs, times)
 
-    def _subject_record(self, shares: dict[int, float]) -> SubjectRecord:
+    def _subject_record(self, shares: dict[int, float]) -> MeasuredSource:
         source = self.subject.source
-        return SubjectRecord(
+        return MeasuredSource(
             path=str(self.path),
-            kind="bundle" if isinstance(source, Bundle) else "run",
+            kind=source.kind,
             model=source.config.model,
             precision=str(self.subject.precision),
             size=source.config.preprocessing.size,

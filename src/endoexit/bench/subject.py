@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import Bundle, Source
+from endoexit.artifacts.source import Source
 from endoexit.evaluation.latency import Contender
 from endoexit.evaluation.turns import Work
 from endoexit.policy import fixed_exit
@@ -47,12 +47,6 @@ class Subject:
     def adaptive(self) -> bool:
         """Whether a policy decides about each image."""
         return self.engine.policy.rule.kind != "fixed"
-
-    def macs(self) -> tuple[int, ...]:
-        """Return the true multiply-adds of each exit, (M,)."""
-        if isinstance(self.source, Bundle):
-            return tuple(facts.macs for facts in self.source.config.exits)
-        return self.source.config.network.complexity.macs
 
 
 def open_subject(

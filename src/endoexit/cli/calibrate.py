@@ -145,9 +145,9 @@ def calibrate(
 
 def _promised(run: "Run") -> str:
     """Return what the present policy of a run promises; empty for nothing."""
+    from endoexit.artifacts.source import POLICY
     from endoexit.errors import PolicyError
     from endoexit.policy import ExitPolicy
-    from endoexit.runtime.session import POLICY
 
     try:
         policy = ExitPolicy.read(run.path / POLICY)

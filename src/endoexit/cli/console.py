@@ -83,7 +83,8 @@ class Output:
     def warn_if_unfinished(self, *folders: Path) -> None:
         """Warn of runs with weights whose training has not ended; bundles are always whole."""
         from endoexit.artifacts.bundle import is_bundle
-        from endoexit.artifacts.run import WEIGHTS, open_run
+        from endoexit.artifacts.run import open_run
+        from endoexit.artifacts.source import WEIGHTS
 
         for folder in folders:
             if not (folder / WEIGHTS).is_file() or is_bundle(folder):

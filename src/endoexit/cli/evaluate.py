@@ -16,7 +16,7 @@ from endoexit.cli.console import (
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
-    from endoexit.artifacts.bundle import Source
+    from endoexit.artifacts.source import Source
     from endoexit.data.manifest import Manifest
 
 

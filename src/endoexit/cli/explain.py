@@ -35,17 +35,15 @@ def explain(
 
     Example: `endoexit explain runs/nano polyp.jpg 'more/*.png' --out explained`
     """
-    from endoexit.artifacts.bundle import results_folder
     from endoexit.report.explain import explain as write_page
     from endoexit.report.explain import open_explainable
     from endoexit.runtime.inputs import Inputs
 
     output = Output(as_json)
-    folder = results_folder(run, out)
     output.warn_if_unfinished(run)
     source = open_explainable(run, threshold=threshold, precision=precision)
     files = list(Inputs(paths))
-    found = write_page(source, files, folder, track=progress)
+    found = write_page(source, files, source.source.results(out), track=progress)
     for card in found.cards:
         output.say(f"{card.name}: {card.title}")
     for _, reason in found.failed:

@@ -226,7 +226,7 @@ class Images(Record):
     contents_sha256: str | None = None
 
 
-class Subject(Record):
+class EvaluatedSource(Record):
     """What was evaluated.
 
     Attributes:
@@ -280,8 +280,8 @@ class Evaluation(Record):
     role: str
     classes: tuple[str, ...]
     manifest_sha256: str
-    run: Subject
-    twin: Subject | None
+    run: EvaluatedSource
+    twin: EvaluatedSource | None
     images: Images
     rows: tuple[Row, ...]
     adaptive: Adaptive | None

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from endoexit.artifacts.bundle import Source, results_folder
 from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import POLICY, Source
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.document import Evaluation
@@ -22,7 +22,7 @@ from endoexit.policy.options import RuleOptions
 from endoexit.policy.search import DEFAULT_RULE, PolicyResult, find_policy
 from endoexit.precision import Device, FloatFormat
 from endoexit.progress import Track, silent
-from endoexit.runtime.session import POLICY, computed_in, served_provenance
+from endoexit.runtime.session import computed_in, served_provenance
 
 CostUnit = Literal["macs", "ms"]
 
@@ -39,7 +39,7 @@ class CalibrationOptions:
         precision: that the network computes in, now and when the policy is used.
         device: that computes the logits.
         cache: folder of decoded images; by default the user's.
-        out: folder to keep logits in; by default see `endoexit.artifacts.bundle.results_folder`.
+        out: folder to keep logits in; by default see `Source.results`.
     """
 
     rules: RuleOptions = DEFAULT_RULE
@@ -159,12 +159,12 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
     if unit == "macs":
         size = config.preprocessing.size
         return Costs(
-            values=tuple(float(macs) for macs in config.network.complexity.macs),
+            values=tuple(float(macs) for macs in run.complexity.macs),
             unit="macs",
             source=f"true multiply-adds of {config.model} at {size} × {size}",
         )
     wanted = computed_in(run, options.precision)
-    for path in _newest_first(results_folder(run.path).glob("evaluation*.json")):
+    for path in _newest_first(run.results().glob("evaluation*.json")):
         found = Evaluation.read(path)
         timing = found.timing
         if timing is None or found.run.weights_sha256 != run.weights_sha256:

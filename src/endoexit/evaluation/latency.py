@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import Source
+from endoexit.artifacts.source import Source
 from endoexit.evaluation.document import Time, Timing
 from endoexit.evaluation.turns import take_turns
 from endoexit.machine import describe_machine

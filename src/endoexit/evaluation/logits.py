@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import Source, results_folder
-from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import LOGITS, Source
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import ModelError, UsageError
 from endoexit.files import replacing, sha256_bytes, write_json
@@ -23,7 +22,6 @@ from endoexit.progress import Bar, Track, silent
 from endoexit.runtime.exits import AnswerAll, all_exits
 from endoexit.runtime.session import computed_in, open_backend
 
-FOLDER = "logits"
 FORMAT_VERSION = 1
 BATCH_SIZE = 32
 
@@ -84,7 +82,7 @@ def collect_logits(
         device: "cpu", or "cuda" where there is a GPU.
         manifest: in place of the run's own.
         cache: folder of decoded images, by default the user's.
-        out: folder to keep them in, in place of `endoexit.artifacts.bundle.results_folder`.
+        out: folder to keep them in, in place of `Source.results`.
         track: shows progress.
 
     Raises:
@@ -100,11 +98,11 @@ def collect_logits(
             f"network of {run.path} knows {', '.join(run.classes)}: read it with the run's classes."
         )
     cohort = manifest.cohort(role)
-    computed = _computed_in(run, precision, device)
+    computed = computed_in(run, precision, device)
     contents = contents_sha256(cohort.images)
     facts = _facts(run, manifest, role, computed) | {"images_sha256": contents}
     key = sha256_bytes(repr(sorted(facts.items())).encode())[:16]
-    file = results_folder(run.path, out) / FOLDER / f"{role}-{key}.npz"
+    file = run.results(out) / LOGITS / f"{role}-{key}.npz"
     logits = _stored(file)
     if logits is None:
         with track("decoding images", len(cohort)) as bar:
@@ -129,18 +127,6 @@ def collect_logits(
         contents_sha256=contents,
         file=file,
     )
-
-
-def _computed_in(run: Source, precision: FloatFormat | None, device: Device) -> Precision:
-    """Return what computes the logits, by which policies are fitted."""
-    if device == "cpu":
-        return computed_in(run, precision)
-    if not isinstance(run, Run):
-        raise UsageError(f"{run.path} is a bundle, which computes on the CPU: leave --device out.")
-    if not torch.cuda.is_available():
-        raise UsageError("there is no GPU here that PyTorch can use: leave the device at cpu.")
-    floats = precision or "f32"
-    return Precision("torch", floats, floats, device)
 
 
 def _facts(run: Source, manifest: Manifest, role: str, precision: Precision) -> dict[str, str]:

@@ -6,27 +6,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import Source, results_folder
 from endoexit.artifacts.card import put_figures
-from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import EVALUATION, POLICY, Source
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import UsageError
 from endoexit.evaluation.adaptive import Decision, describe
 from endoexit.evaluation.card import card_figures
-from endoexit.evaluation.document import Evaluation, Images, Subject
+from endoexit.evaluation.document import EvaluatedSource, Evaluation, Images
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 from endoexit.evaluation.latency import ROUNDS, Measured, answers_by_the_clock, measure_run
 from endoexit.evaluation.logits import RoleLogits, collect_logits
 from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
 from endoexit.images.cache import cache_images
 from endoexit.machine import library_versions
-from endoexit.models.cost import LEFT_OUT, Complexity
+from endoexit.models.cost import LEFT_OUT
 from endoexit.policy import threshold_policy
 from endoexit.precision import Device, FloatFormat
 from endoexit.progress import Track, silent
-from endoexit.runtime.session import POLICY, read_policy
+from endoexit.runtime.session import read_policy
 
-EVALUATION = "evaluation.json"
 THRESHOLD = 0.9
 CAUTIONS = {
     "train": "these images trained the network: the figures say nothing about new ones.",
@@ -53,7 +51,7 @@ class Options:
         seed: of the bootstrap.
         cache: folder of decoded images; by default the user's.
         out: folder for the document and the logits; by default see
-            `endoexit.artifacts.bundle.results_folder`.
+            `endoexit.artifacts.source.Source.results`.
     """
 
     role: str = "test"
@@ -82,7 +80,7 @@ def evaluation_path(run: Source, role: str, manifest_sha256: str, out: Path | No
         run: that was evaluated.
         role: of the images.
         manifest_sha256: of the manifest that gave it.
-        out: the folder that was asked for; by default see `artifacts.bundle.results_folder`.
+        out: the folder that was asked for; by default see `Source.results`.
 
     Raises:
         UsageError: a folder in a bundle.
@@ -90,7 +88,7 @@ def evaluation_path(run: Source, role: str, manifest_sha256: str, out: Path | No
     own = run.config.manifest_sha256 in {None, manifest_sha256}
     parts = [] if role == "test" else [role]
     parts += [] if own else [manifest_sha256[:8]]
-    return results_folder(run.path, out) / ("-".join(["evaluation", *parts]) + ".json")
+    return run.results(out) / ("-".join(["evaluation", *parts]) + ".json")
 
 
 def evaluate_run(
@@ -128,10 +126,10 @@ def evaluate_run(
     measured = None
     if options.timing:
         measured = _measure(run, twin, cohort, decision, options=options, track=track)
-    cost = _cost(run)
+    cost = run.complexity
     lines = exit_lines(logits, cost, decision, measured)
     if twin is not None and beside is not None:
-        lines.insert(0, twin_line(beside, _cost(twin), measured))
+        lines.insert(0, twin_line(beside, twin.complexity, measured))
     if decision is not None:
         lines.append(adaptive_line(logits, cost, decision, measured))
     bootstrap = GroupBootstrap(logits.groups, options.resamples, options.seed)
@@ -157,8 +155,8 @@ def evaluate_run(
         versions=library_versions(),
     )
     found.write(path)
-    if isinstance(run, Run) and path == run.path / EVALUATION:
-        put_figures(run, card_figures(found))
+    if path == run.path / EVALUATION:
+        put_figures(run.path, card_figures(found))
     return found
 
 
@@ -250,17 +248,13 @@ def _measure(
     )
 
 
-def _cost(run: Source) -> Complexity:
-    return run.config.network.complexity
-
-
-def _subject(run: Source, logits: RoleLogits, options: Options) -> Subject:
-    return Subject(
+def _subject(run: Source, logits: RoleLogits, options: Options) -> EvaluatedSource:
+    return EvaluatedSource(
         model=run.config.model,
         overrides=run.config.overrides,
         weights_sha256=run.weights_sha256,
         preprocessing=run.config.preprocessing.fingerprint(),
         precision=str(logits.precision),
         seed=run.config.seed,
-        logits=logits.file.relative_to(results_folder(run.path, options.out)).as_posix(),
+        logits=logits.file.relative_to(run.results(options.out)).as_posix(),
     )

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from endoexit.artifacts.bundle import BundleConfig
+from endoexit.artifacts.source import CARD
 from endoexit.files import write_text
 from endoexit.policy import ExitPolicy
 from endoexit.policy.promises import promise_words
 from endoexit.precision import Precision
-
-CARD = "model_card.md"
 
 
 def write_bundle_card(

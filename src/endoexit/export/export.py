@@ -6,15 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import (
-    BUNDLE,
-    STAGES,
-    Bundle,
-    BundleConfig,
-    ExitFacts,
-    write_bundle,
-)
+from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts, hashed, write_bundle
 from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import POLICY, STAGES
 from endoexit.data.manifest import Manifest
 from endoexit.errors import ModelError, UsageError, counted
 from endoexit.evaluation.fitting import require_unseen
@@ -29,7 +23,6 @@ from endoexit.models.state import StateSpec
 from endoexit.policy import ExitPolicy
 from endoexit.precision import BackendName, NumberFormat, Precision
 from endoexit.progress import Track, silent
-from endoexit.runtime.session import POLICY
 
 LARGEST_DROP = 0.01
 
@@ -139,8 +132,8 @@ class _Work:
             cache=self.options.cache,
             track=self.track,
         )
-        config = self._config(state)
-        bundle = write_bundle(self.folder, config)
+        # Its document is written last; until then the bundle is in memory only.
+        bundle = Bundle(self.folder, hashed(self.folder, self._config(state)))
         without = ""
         if self.manifest is not None and self.manifest.has("calibrate"):
             require_unseen(self.run, self.manifest.cohort("calibrate"))
@@ -160,7 +153,7 @@ class _Work:
                     scratch=self.scratch,
                     track=self.track,
                 )
-                for precision in config.computes
+                for precision in bundle.computes
             }
         elif len(bundle.config.exits) > 1:
             without = f"{without} The run has no policy, so every image will go to the last exit."
@@ -170,12 +163,11 @@ class _Work:
             found.write(self.folder / files[str(precision)])
         config = bundle.config.replaced(policies=files)
         write_bundle_card(self.folder, config, policies, self.run.path)
-        (self.folder / BUNDLE).unlink()
         return Exported(Bundle(self.folder, config), policies, without.strip())
 
     def _config(self, state: StateSpec) -> BundleConfig:
         config = self.run.config
-        cost = config.network.complexity
+        cost = self.run.complexity
         return BundleConfig(
             backend=self.options.backend,
             precision=self.options.precision,

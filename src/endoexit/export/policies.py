@@ -5,6 +5,7 @@ from pathlib import Path
 
 from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import POLICY
 from endoexit.data.manifest import Manifest
 from endoexit.errors import PolicyError, RunError
 from endoexit.evaluation.fitting import (
@@ -19,7 +20,6 @@ from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Costs, Request
 from endoexit.precision import Precision
 from endoexit.progress import Track
-from endoexit.runtime.session import POLICY
 
 TIMED_IMAGES = 30
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.run import WEIGHTS, Run
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import WEIGHTS
 from endoexit.data.manifest import Manifest
 from endoexit.errors import RunError
 from endoexit.export.graphs import (

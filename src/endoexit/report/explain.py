@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from endoexit.artifacts.bundle import open_source
+from endoexit.artifacts.source import Source
 from endoexit.errors import ImageError, UsageError
 from endoexit.files import replacing, write_text
 from endoexit.images.preprocessing import Preprocessing
@@ -15,9 +16,9 @@ from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
 from endoexit.precision import FloatFormat
 from endoexit.progress import Track, silent
-from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
-from endoexit.report.material import Absent, Network
-from endoexit.report.opening import network_of
+from endoexit.report.cards import Card, Cards, GalleryImage, exit_probabilities
+from endoexit.report.material import Absent, Attention
+from endoexit.report.opening import attention_of
 from endoexit.report.page import render
 from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
@@ -35,26 +36,30 @@ class Explainable:
     """A network that can be asked about single images, wherever it comes from.
 
     Attributes:
-        name: of its folder.
-        model: name of the network.
-        classes: names in the order of the logits.
-        exits: M.
-        preprocessing: from image to network input.
+        source: Run or bundle.
+        exits: Number of exits M.
         logits: of all exits, (M, B, C), from normalised images (B, 3, S, S).
-        network: says where it looks.
+        attention: Function that tells where the exits look.
         policy: decides which exit answers.
         decided_by: the policy and its origin, in words.
     """
 
-    name: str
-    model: str
-    classes: tuple[str, ...]
+    source: Source
     exits: int
-    preprocessing: Preprocessing
     logits: AnswerAll
-    network: Network | Absent
+    attention: Attention | Absent
     policy: ExitPolicy
     decided_by: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return self.source.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Way from an image to the network's input."""
+        return self.source.config.preprocessing
 
     def exit_name(self, number: int) -> str:
         """Return the name of exit 1 to M."""
@@ -99,13 +104,10 @@ def open_explainable(
     backend = open_backend(source, precision)
     policy, decided_by = choose_policy(source, backend, threshold)
     return Explainable(
-        name=path.resolve().name,
-        model=source.config.model,
-        classes=source.classes,
+        source=source,
         exits=backend.num_stages,
-        preprocessing=source.config.preprocessing,
         logits=all_exits(backend),
-        network=network_of(source),
+        attention=attention_of(source),
         policy=policy,
         decided_by=decided_by,
     )
@@ -153,7 +155,7 @@ def explain(
         failed=failed,
         synthetic={_name(image) for image in images if _is_synthetic(image.path)},
         clock=by_the_clock(source.policy),
-        unseen=source.network.reason if isinstance(source.network, Absent) else "",
+        unseen=source.attention.reason if isinstance(source.attention, Absent) else "",
     )
     write_text(out / PAGE, html)
     return Explained(out / PAGE, tuple(pictures), tuple(cards), tuple(failed))
@@ -178,8 +180,8 @@ def _cards(
     if source.policy.deadline_ms is None:
         exits = source.policy.assign(logits).tolist()
     probabilities = exit_probabilities(source.policy, logits)
-    subjects = [
-        Subject(
+    entries = [
+        GalleryImage(
             name=_name(image),
             title=_title(source, exits[place], predicted[:, place].tolist()),
             image=image,
@@ -192,8 +194,8 @@ def _cards(
     ]
     names = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
     no_masks = Absent("Nobody outlined these images.")
-    maker = Cards(source.classes, names, source.preprocessing, source.network, no_masks)
-    return maker.make(subjects)
+    maker = Cards(source.classes, names, source.preprocessing, source.attention, no_masks)
+    return maker.make(entries)
 
 
 def _title(source: Explainable, left_at: int | None, predicted: Sequence[int]) -> str:

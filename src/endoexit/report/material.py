@@ -1,13 +1,14 @@
 """What a report is made of, wherever it comes from: a run or a bundle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.artifacts.source import Source
 from endoexit.audit.summary import AuditSummary
 from endoexit.evaluation.document import Evaluation
 from endoexit.images.preprocessing import Preprocessing
@@ -40,11 +41,8 @@ class ExitAttention:
     kind: Literal["cbam", "grad-cam"]
 
 
-class Network(Protocol):
-    """A trained network that can be asked where it looks."""
-
-    def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
-        """Return what each of the M exits looks at, for images likewise."""
+Attention = Callable[[NDArray[np.uint8]], list[ExitAttention]]
+"""Function from images uint8 (B, S, S, 3) to what each of the M exits looks at."""
 
 
 @dataclass(frozen=True)
@@ -83,38 +81,46 @@ class Material:
     What a source does not have is `Absent`; the page then says so in that place.
 
     Attributes:
-        path: the folder that was named.
+        source: Run or bundle that was evaluated.
         evaluation: its figures.
         evaluation_file: where they stand.
         policy: as evaluated, temperatures included; None for a network with one exit.
         policy_changed: whether the folder's policy is no longer the evaluated one.
-        preprocessing: from image to network input.
         logits: (M, N, C) of all exits on the evaluated images.
         history: of the training.
         split: the sidecar of the manifest: who has which role, and what was dropped.
         audit: what `endoexit audit` found on the same images.
         images: the folder that the paths of the evaluation are relative to.
-        network: answers where it looks; a loader, as weights are large.
+        attention: Function that tells where the exits look; it loads the weights when asked.
         facts: name and value of what the results came from, for the provenance.
         steps: the commands that led to the evaluation, in order.
         named: options of `endoexit report` by which files were named, and these files.
     """
 
-    path: Path
+    source: Source
     evaluation: Evaluation
     evaluation_file: Path
     policy: ExitPolicy | None
     policy_changed: bool
-    preprocessing: Preprocessing
     logits: NDArray[np.float32] | Absent
     history: History | Absent
     split: dict[str, Any] | Absent
     audit: AuditSummary | Absent
     images: Path | Absent
-    network: Network | Absent
+    attention: Attention | Absent
     facts: Sequence[tuple[str, str]]
     steps: Sequence[Step]
     named: Mapping[str, Path | None] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run or the bundle."""
+        return self.source.path
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Way from an image to the network's input."""
+        return self.source.config.preprocessing
 
     @property
     def num_exits(self) -> int:

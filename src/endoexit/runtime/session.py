@@ -4,15 +4,14 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoexit.artifacts.bundle import Bundle, Source, open_source
-from endoexit.artifacts.run import Run
-from endoexit.errors import PolicyError, UsageError
+from endoexit.artifacts.bundle import open_source
+from endoexit.artifacts.source import Source, StageFiles
+from endoexit.errors import UsageError
 from endoexit.policy import ExitPolicy, fixed_exit, threshold_policy
 from endoexit.policy.document import Provenance
-from endoexit.precision import BackendName, FloatFormat, Precision
+from endoexit.precision import BackendName, Device, FloatFormat, Precision
 from endoexit.runtime.engine import Backend, Engine
 
-POLICY = "policy.json"
 NO_POLICY = "the last exit, as there is no policy"
 MODULES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 
@@ -82,55 +81,70 @@ def open_backend(
         RunError, UsageError: see `open_engine`.
     """
     computed = computed_in(source, precision)
-    if computed.backend == "openvino":
-        from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415
-
-        assert isinstance(source, Bundle)  # noqa: S101  (runs compute in PyTorch)
-        return OpenVinoBackend(source, computed, threads)
-    if computed.backend == "onnx":
-        from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
-
-        assert isinstance(source, Bundle)  # noqa: S101
-        return OnnxBackend(source, computed, threads)
+    if computed.backend != "torch":
+        return open_exported(source.stage_files(), computed, threads)
     from endoexit.runtime.backends.torch import TorchBackend  # noqa: PLC0415  (torch is slow)
 
     return TorchBackend(source.load_model(), computed.floats, threads)
 
 
-def computed_in(source: Source, precision: FloatFormat | None = None) -> Precision:
+def open_exported(files: StageFiles, precision: Precision, threads: int | None = None) -> Backend:
+    """Return what runs exported stages.
+
+    Raises:
+        UsageError: no thread.
+    """
+    if files.backend == "openvino":
+        from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415
+
+        return OpenVinoBackend(files, precision, threads)
+    from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
+
+    return OnnxBackend(files, precision, threads)
+
+
+def computed_in(
+    source: Source, floats: FloatFormat | None = None, device: Device = "cpu"
+) -> Precision:
     """Return what a source computes in.
 
     Args:
         source: a run or a bundle.
-        precision: of a run, by default "f32". A bundle has its own; "f32" makes one of bf16, or
-            the part of an int8 one that is not int8, compute in f32, on a processor without bf16.
+        floats: Number format; by default the source's own. "f32" makes a bundle of bf16, or the
+            part of an int8 one that is not int8, compute in f32, on a processor without bf16.
+        device: Device that computes.
 
     Raises:
         UsageError: it cannot be had: a backend that is not installed, bf16 on a processor
-            without it, or bf16 of a bundle that has none.
+            without it, a format or a device that the source does not compute in, or no GPU.
     """
-    if isinstance(source, Run):
-        if precision == "bf16":
-            from endoexit.runtime.backends.torch import require_bf16  # noqa: PLC0415
-
-            require_bf16()
-        floats = precision or "f32"
-        return Precision("torch", floats, floats)
-    config = source.config
-    require_backend(config.backend)
-    available = {computed.floats: computed for computed in config.computes}
-    computed = available.get(precision or config.computes[0].floats)
+    require_backend(source.backend)
+    there = {computed.floats: computed for computed in source.computes if computed.device == device}
+    if not there:
+        raise UsageError(
+            f"{source.path} is a {source.kind}, which computes on the CPU: leave --device out."
+        )
+    computed = there.get(next(iter(there)) if floats is None else floats)
     if computed is None:
         raise UsageError(
-            f"{source.path} computes in {config.precision}, not in {precision}: leave --precision "
-            f"out, or export the run with --precision {precision}."
+            f"{source.path} computes in {source.computes[0].products}, not in {floats}: leave "
+            f"--precision out, or export the run with --precision {floats}."
         )
-    if computed.floats == "bf16" and not has_bf16(config.backend):
+    if device != "cpu":
+        _require_gpu()
+    elif computed.floats == "bf16" and not has_bf16(computed.backend):
         raise UsageError(
-            f"{source.path} computes in bf16, which this processor does not. Add --precision f32 "
-            "for slower answers in f32, for which the bundle has a policy of its own."
+            f"{source.path} computes in bf16, which this processor does not (it would be slower "
+            "than f32). Add --precision f32; a bundle has a policy of its own for it."
         )
     return computed
+
+
+def _require_gpu() -> None:
+    import torch  # noqa: PLC0415
+
+    if not torch.cuda.is_available():
+        raise UsageError("there is no GPU here that PyTorch can use: leave the device at cpu.")
 
 
 def require_backend(backend: BackendName) -> None:
@@ -169,7 +183,7 @@ def choose_policy(
     policy = read_policy(source, backend.precision)
     if policy is None:
         return fixed_exit(exits, exits), NO_POLICY
-    file = policy_file(source, backend.precision)
+    file = source.policy_file(backend.precision)
     return policy, f"{file}: {policy.goal or policy.rule.kind}"
 
 
@@ -192,26 +206,6 @@ def served_provenance(
     )
 
 
-def policy_file(source: Source, precision: Precision) -> Path | None:
-    """Return where the policy for a precision is, or None when the source has none.
-
-    Raises:
-        PolicyError: a bundle has policies, but none for this precision.
-    """
-    if isinstance(source, Run):
-        file = source.path / POLICY
-        return file if file.is_file() else None
-    policies = source.config.policies
-    if not policies:
-        return None
-    if str(precision) not in policies:
-        raise PolicyError(
-            f"{source.path} has no policy for {precision}, only for {', '.join(policies)}: give "
-            "a threshold, or export the run again."
-        )
-    return source.path / policies[str(precision)]
-
-
 def read_policy(source: Source, precision: Precision) -> ExitPolicy | None:
     """Return the policy of a run or a bundle, or None when it has none.
 
@@ -223,7 +217,7 @@ def read_policy(source: Source, precision: Precision) -> ExitPolicy | None:
         PolicyError: it cannot be read, or was fitted for other weights, preprocessing, classes
             or precision.
     """
-    file = policy_file(source, precision)
+    file = source.policy_file(precision)
     if file is None:
         return None
     policy = ExitPolicy.read(file)
