@@ -23,9 +23,9 @@ import numpy as np
 
 from endoexit.artifacts.run import open_run
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.logits import collect_logits
 from endoexit.files import read_json, replacing, write_json
 from endoexit.machine import describe_machine, library_versions
+from endoexit.runtime.session import open_session
 from real_split import make_manifest
 from tables import RESULTS, ROOT
 
@@ -63,7 +63,7 @@ def keep_logits(run: Path, target: Path, device: str) -> None:
     opened = open_run(run)
     arrays: dict[str, Any] = {}
     for role in opened.manifest().counts():
-        found = collect_logits(opened, role, device=device)
+        found = open_session(opened, device=device).logits(role)
         arrays |= {f"{role}_logits": found.logits, f"{role}_labels": found.labels}
     with replacing(target) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)

@@ -17,7 +17,8 @@ from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
-from endoexit.runtime.session import served_provenance
+from endoexit.runtime.deciding import served_provenance
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
 
@@ -92,14 +93,16 @@ def promised(run: Run, tolerance: float) -> None:
         goal=f"accuracy_loss<={tolerance}",
         promises=(promise,),
         provenance=served_provenance(run, "torch-f32"),
-        costs=exit_costs(run, "macs"),
+        costs=exit_costs(open_session(run), "macs"),
         note="Said when it was calibrated.",
     )
     policy.write(run.path / "policy.json")
 
 
 def test_a_promise_that_is_violated_is_called_so(run):
-    losing = evaluate_run(run, Options(role="train", threshold=0, timing=False, resamples=10))
+    losing = evaluate_run(
+        open_session(run, threshold=0), Options(role="train", timing=False, resamples=10)
+    )
     lost = losing.adaptive.oracle.accuracy.value - losing.row("exit 1").scores.accuracy.value
     final = losing.row("final").scores.accuracy.value - losing.row("exit 1").scores.accuracy.value
     promised(run, 0.99)

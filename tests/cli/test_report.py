@@ -16,7 +16,8 @@ from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.files import read_json, write_json
 from endoexit.policy import threshold_policy
 from endoexit.runtime.backends.torch import supports_bf16
-from endoexit.runtime.session import served_provenance
+from endoexit.runtime.deciding import served_provenance
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 from tiny import save_photos
 from tiny import tiny_run as untrained_run
@@ -26,7 +27,7 @@ from tiny_project import endoexit
 @pytest.fixture(scope="module")
 def evaluated_once(tiny_run: Path, tmp_path_factory) -> Run:
     run = copy_run(tiny_run, tmp_path_factory.mktemp("evaluated") / "run")
-    evaluate_run(run, Options(timing=False, resamples=20, threshold=0.5))
+    evaluate_run(open_session(run, threshold=0.5), Options(timing=False, resamples=20))
     return run
 
 
@@ -81,7 +82,7 @@ def test_a_run_that_was_not_evaluated_names_the_command(run):
 
 
 def test_another_evaluation_can_be_shown(run, tmp_path):
-    evaluate_run(run, Options(role="val", timing=False, resamples=20, threshold=0.5))
+    evaluate_run(open_session(run, threshold=0.5), Options(role="val", timing=False, resamples=20))
     other = run.path / "evaluation-val.json"
     done = invoke("report", run.path, "--evaluation", other, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.exception

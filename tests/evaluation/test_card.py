@@ -13,6 +13,7 @@ from endoexit.evaluation.document import Estimate, Evaluation, PromiseShown
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
+from endoexit.runtime.session import open_session
 
 REAL = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "reading_evaluation.json"
 
@@ -25,7 +26,9 @@ def test_an_evaluation_fills_the_card_and_another_replaces_it(run: Run) -> None:
     before = (run.path / CARD).read_text(encoding="utf-8")
     assert "Not evaluated yet" in figures(before)
     for threshold in (0.0, 1.0):
-        found = evaluate_run(run, Options(threshold=threshold, timing=False, resamples=20))
+        found = evaluate_run(
+            open_session(run, threshold=threshold), Options(timing=False, resamples=20)
+        )
         card = (run.path / CARD).read_text(encoding="utf-8")
         assert figures(card).strip() == card_figures(found).strip()
         assert figures(card).count("Adaptive: ") == 1
@@ -39,7 +42,7 @@ def test_an_evaluation_fills_the_card_and_another_replaces_it(run: Run) -> None:
 
 def test_only_the_test_role_of_the_runs_own_manifest_counts(run: Run) -> None:
     before = (run.path / CARD).read_text(encoding="utf-8")
-    evaluate_run(run, Options(role="val", timing=False, resamples=20))
+    evaluate_run(open_session(run), Options(role="val", timing=False, resamples=20))
     assert (run.path / CARD).read_text(encoding="utf-8") == before
 
 

@@ -19,7 +19,6 @@ from endoexit.errors import (
 )
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.fitting import calibrate_run
-from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.export import export as exporting
 from endoexit.export import requirements
@@ -29,6 +28,7 @@ from endoexit.models.hifuse.branches import shift_mask
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.goals import make_goal
+from endoexit.runtime.session import Session, open_session
 from evaluation_runs import copy_run
 from tiny import SIDE, tiny_model
 from tiny import tiny_run as run_without_images
@@ -58,7 +58,7 @@ def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
     cost = NetworkSpec(run.config.model, 3, config.preprocessing.size, config.overrides).complexity
     assert tuple(exit_.macs for exit_ in config.exits) == cost.macs
     labels = run.manifest().cohort("calibrate").labels
-    logits = collect_logits(run, "calibrate").logits
+    logits = open_session(run).logits("calibrate").logits
     before = (logits.argmax(axis=-1) == labels).mean(axis=1)
     assert [exit_.accuracy_before for exit_ in config.exits] == pytest.approx(before)
     assert set(config.policies) == set(map(str, config.computes))
@@ -89,11 +89,11 @@ def test_int8_stages_are_smaller(bundles):
 def test_a_bundle_is_evaluated_with_a_manifest(bundles):
     bundle, run = bundles.make("openvino", "f32"), bundles.run
     with pytest.raises(RunError, match="name one with --manifest"):
-        evaluate_run(bundle)
+        evaluate_run(open_session(bundle))
     before = files_of(bundle.path)
     manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
-    found = evaluate_run(bundle, Options(rounds=2, resamples=20), manifest=manifest)
-    of_run = evaluate_run(run, Options(timing=False, resamples=20))
+    found = evaluate_run(open_session(bundle, manifest=manifest), Options(rounds=2, resamples=20))
+    of_run = evaluate_run(open_session(run), Options(timing=False, resamples=20))
     assert [row.scores.accuracy.value for row in found.rows[:4]] == [
         row.scores.accuracy.value for row in of_run.rows[:4]
     ]
@@ -110,19 +110,22 @@ def test_an_evaluation_of_a_bundle_goes_where_it_is_asked_to(bundles, tmp_path):
     before = files_of(bundle.path.parent)
     manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
     out = tmp_path / "out"
-    options = Options(timing=False, resamples=20, out=out)
-    found = evaluate_run(bundle, options, twin=bundle, manifest=manifest)
+    options = Options(timing=False, resamples=20)
+    sessions = [open_session(bundle, manifest=manifest, out=out) for _ in range(2)]
+    found = evaluate_run(sessions[0], options, twin=sessions[1])
     assert files_of(bundle.path.parent) == before
     assert Evaluation.read(out / "evaluation.json") == found
     assert (out / found.run.logits).is_file()
     assert found.twin.logits == found.run.logits
     with pytest.raises(UsageError, match="lies in the bundle"):
-        evaluate_run(bundle, Options(timing=False, out=bundle.path), manifest=manifest)
+        evaluate_run(
+            open_session(bundle, out=bundle.path, manifest=manifest), Options(timing=False)
+        )
 
 
 def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
-    calibrate_run(run, make_goal(guarantee=["disagreement<=0.6"], delta=0.2))
-    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    calibrate_run(open_session(run), make_goal(guarantee=["disagreement<=0.6"], delta=0.2))
+    exported = export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))
     (policy,) = exported.policies.values()
     (promise,) = policy.promises
     assert (str(promise.risk), promise.delta) == ("disagreement<=0.6", 0.2)
@@ -137,15 +140,15 @@ def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_pat
     other.write_text("\n".join(lines) + "\n")
     try:
         manifest = read_manifest(other, classes=run.classes)
-        calibrate_run(run, make_goal(**GOAL), manifest=manifest)
+        calibrate_run(open_session(run, manifest=manifest), make_goal(**GOAL))
         with pytest.raises(
             PolicyError, match=rf"found on the images of another manifest.* than {run.path}.*"
             rf"--manifest, or run `endoexit calibrate {run.path} --manifest"
         ):  # fmt: skip
-            export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+            export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
         assert not (tmp_path / "bundle").exists()
         options = ExportOptions("torch", accept_drop=True)
-        exported = export_run(run, tmp_path / "bundle", options, manifest=manifest)
+        exported = export_run(open_session(run, manifest=manifest), tmp_path / "bundle", options)
     finally:
         other.unlink()
     (policy,) = exported.policies.values()
@@ -153,42 +156,46 @@ def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_pat
 
 
 def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, tmp_path):
-    evaluate_run(run, Options(role="val", rounds=2, resamples=20))
-    calibrate_run(run, make_goal(max_ms=1e6))
-    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32", threads=1))
+    evaluate_run(open_session(run), Options(role="val", rounds=2, resamples=20))
+    calibrate_run(open_session(run), make_goal(max_ms=1e6))
+    exported = export_run(
+        open_session(run, threads=1), tmp_path / "bundle", ExportOptions("openvino", "f32")
+    )
     (policy,) = exported.policies.values()
     assert policy.costs.unit == "ms"
     assert policy.costs.source.startswith("measured at export: openvino-f32, 1 threads")
 
 
 def test_a_loss_of_more_than_a_point_must_be_accepted(run, tmp_path, monkeypatch):
-    real = exporting.collect_logits
+    real = Session.logits
 
-    def worse(source, *arguments, **options):
-        found = real(source, *arguments, **options)
-        if source is not run:
+    def worse(session, role):
+        found = real(session, role)
+        if session.source is not run:
             found.logits[1] = -found.logits[1]  # exit 2 answers something else
         return found
 
-    monkeypatch.setattr(exporting, "collect_logits", worse)
+    monkeypatch.setattr(Session, "logits", worse)
     options = ExportOptions("torch", "f32")
     with pytest.raises(ModelError, match=r"exit 2 is right on .*--accept-drop"):
-        export_run(run, tmp_path / "bundle", options)
+        export_run(open_session(run), tmp_path / "bundle", options)
     assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing is left behind"
-    accepted = export_run(run, tmp_path / "bundle", ExportOptions("torch", accept_drop=True))
+    accepted = export_run(
+        open_session(run), tmp_path / "bundle", ExportOptions("torch", accept_drop=True)
+    )
     second = accepted.bundle.config.exits[1]
     assert second.accuracy < second.accuracy_before - 0.01
 
 
 def test_imported_weights_are_exported_without_policy_and_accuracy(tmp_path):
     run = run_without_images(tmp_path / "run")
-    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    exported = export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))
     assert exported.policies == {}
     assert exported.bundle.config.exits[0].accuracy is None
     assert "accuracy at this precision is unknown" in exported.without
     assert "every image will go to the last exit" in exported.without
     with pytest.raises(RunError, match="int8 needs images of the role train"):
-        export_run(run, tmp_path / "int8", ExportOptions("openvino", "int8"))
+        export_run(open_session(run), tmp_path / "int8", ExportOptions("openvino", "int8"))
 
 
 def test_a_policy_without_images_is_refused(tmp_path):
@@ -196,13 +203,13 @@ def test_a_policy_without_images_is_refused(tmp_path):
     policy = fixed_exit(4, 1)
     policy.write(run.path / "policy.json")
     with pytest.raises(PolicyError, match="does not say what was asked for"):
-        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
 
 
 def test_a_folder_that_cannot_be_written_is_named(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EndoexitError, match=r"cannot write .*file/bundle: .*another folder"):
-        export_run(run, tmp_path / "file" / "bundle", ExportOptions("torch"))
+        export_run(open_session(run), tmp_path / "file" / "bundle", ExportOptions("torch"))
 
 
 def test_a_fault_of_the_work_is_not_called_a_folder_that_cannot_be_written(
@@ -213,23 +220,23 @@ def test_a_fault_of_the_work_is_not_called_a_folder_that_cannot_be_written(
 
     monkeypatch.setattr(exporting, "write_stages", broken)
     with pytest.raises(OSError, match="a library that cannot be loaded"):
-        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
     assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing is left behind"
 
 
 def test_threads_without_times_to_measure_are_refused(run, tmp_path):
     with pytest.raises(UsageError, match=r"--threads is for measuring times.*leave it out"):
-        export_run(run, tmp_path / "bundle", ExportOptions("torch", threads=1))
+        export_run(open_session(run, threads=1), tmp_path / "bundle", ExportOptions("torch"))
     (run.path / "policy.json").unlink()
     with pytest.raises(UsageError, match=rf"and {run.path} has none"):
-        export_run(run, tmp_path / "bundle", ExportOptions("torch", threads=1))
+        export_run(open_session(run, threads=1), tmp_path / "bundle", ExportOptions("torch"))
 
 
 def test_a_folder_with_content_is_left_alone(run, tmp_path):
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="exists already: name a new folder"):
-        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
     assert (tmp_path / "bundle" / "notes.txt").read_text() == "mine"
 
 
@@ -238,7 +245,7 @@ def test_images_that_are_gone_are_named(run, tmp_path):
     document = json.loads(sidecar.read_text())
     sidecar.write_text(json.dumps(document | {"root": str(tmp_path / "gone")}))
     with pytest.raises(DataError, match="gone"):
-        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
 
 
 @pytest.mark.parametrize(
@@ -250,19 +257,19 @@ def test_images_that_are_gone_are_named(run, tmp_path):
 )
 def test_a_precision_that_a_backend_lacks(run, tmp_path, backend, precision, words):
     with pytest.raises(UsageError, match=words):
-        export_run(run, tmp_path / "bundle", ExportOptions(backend, precision))
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions(backend, precision))
 
 
 def test_what_is_not_installed_is_named_with_its_extra(run, tmp_path, monkeypatch):
     monkeypatch.setitem(requirements.EXPORTERS, "int8", (("nobody_has_this",), "int8"))
     with pytest.raises(UsageError, match=r"needs nobody_has_this: pip install 'endoexit\[int8\]'"):
-        export_run(run, tmp_path / "bundle", ExportOptions("openvino", "int8"))
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "int8"))
 
 
 def test_bf16_is_not_exported_where_the_processor_lacks_it(run, tmp_path, monkeypatch):
     monkeypatch.setattr(requirements, "has_bf16", lambda backend: False)
     with pytest.raises(UsageError, match="does not compute in bf16"):
-        export_run(run, tmp_path / "bundle", ExportOptions("openvino", "bf16"))
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "bf16"))
     (precision,) = requirements.computed_precisions("openvino", "int8")
     assert str(precision) == "openvino-int8+f32"
 

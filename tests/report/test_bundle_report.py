@@ -9,10 +9,11 @@ from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import read_manifest
 from endoexit.errors import RunError
 from endoexit.evaluation.study import Options, evaluate_run
-from endoexit.report.explain import explain, open_explainable
+from endoexit.report.explain import explain
 from endoexit.report.material import Absent
 from endoexit.report.opening import open_material
 from endoexit.report.write import write_report
+from endoexit.runtime.session import open_session
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
@@ -24,7 +25,7 @@ def bundle(request, bundles, tmp_path):
     shutil.copytree(bundles.make(backend, "f32").path, tmp_path / "bundle")
     copied = open_bundle(tmp_path / "bundle")
     manifest = read_manifest(bundles.run.path / MANIFEST, classes=bundles.run.classes)
-    evaluate_run(copied, Options(timing=False, resamples=20), manifest=manifest)
+    evaluate_run(open_session(copied, manifest=manifest), Options(timing=False, resamples=20))
     return copied
 
 
@@ -60,8 +61,8 @@ def test_a_bundle_without_evaluation_names_the_command(bundle):
 
 def test_a_bundle_answers_single_images_without_attention(bundle, bundles, tmp_path):
     paths = list(bundles.run.manifest().cohort("test").images)
-    found = explain(open_explainable(bundle.path), paths, tmp_path / "out")
-    beside = explain(open_explainable(bundles.run.path), paths, tmp_path / "beside")
+    found = explain(open_session(bundle.path, out=tmp_path / "out"), paths)
+    beside = explain(open_session(bundles.run.path, out=tmp_path / "beside"), paths)
     for card, other in zip(found.cards, beside.cards, strict=True):
         assert card.title == other.title
         assert card.probabilities == pytest.approx(other.probabilities, abs=1e-3)

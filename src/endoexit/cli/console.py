@@ -96,6 +96,10 @@ class Output:
                     + shlex.quote(str(folder))
                 )
 
+    def warn_without_policy(self, folder: Path) -> None:
+        """Warn of a network with several exits of which only the last one answers."""
+        self.warn(f"{folder} has no exit policy, so no image exits early: try --threshold 0.9.")
+
     def document(self, value: Any) -> None:
         """Print the JSON document, if one was asked for."""
         if self.as_json:

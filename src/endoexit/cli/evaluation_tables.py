@@ -198,8 +198,8 @@ def _facts(found: "Evaluation") -> Iterator[str]:
         f"Intervals of accuracy: {found.resamples} draws of whole groups ({groups} groups); "
         "exact where all are right or wrong."
     )
-    if found.adaptive:
-        yield f"Adaptive rule: {found.adaptive.origin}; its MACs and time are means."
+    means = "; MACs and time of the adaptive rule are means" if found.adaptive else ""
+    yield f"Decided by: {found.decided_by}{means}."
     if found.twin:
         yield f"Twin: {found.twin.model}, last exit; trained on the same manifest."
     if found.timing:

@@ -21,8 +21,9 @@ def card_figures(found: Evaluation) -> str:
         *(_row(row) for row in found.rows if row.kind != "twin"),
         "",
     ]
+    means = "; GMACs and ms of the adaptive rule are means" if found.adaptive else ""
+    lines += [f"Decided by: {found.decided_by}{means}.", ""]
     if found.adaptive is not None:
-        lines += [f"Adaptive: {found.adaptive.origin}; GMACs and ms are means.", ""]
         lines += _promises(found.adaptive, found.role)
     if found.timing is not None:
         timing = found.timing

@@ -10,6 +10,7 @@ from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
+from endoexit.runtime.deciding import NO_POLICY
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -267,7 +268,8 @@ class Evaluation(Record):
         twin: what stands beside it, if anything.
         images: the cohort.
         rows: the table, in the order of the paper's: twin, exits, adaptive rule.
-        adaptive: None for a network with one exit.
+        adaptive: None where every image goes to the last exit: of a network with one exit, or
+            without policy and threshold.
         timing: None when times were not measured.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -291,6 +293,13 @@ class Evaluation(Record):
     left_out: str
     caution: str | None
     versions: dict[str, str]
+
+    @property
+    def decided_by(self) -> str:
+        """Rule that decides where images exit, and where it comes from, in words."""
+        if self.adaptive is not None:
+            return self.adaptive.origin
+        return NO_POLICY if sum(row.kind == "exit" for row in self.rows) > 1 else "the only exit"
 
     @property
     def times_fall(self) -> bool:

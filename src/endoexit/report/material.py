@@ -84,7 +84,7 @@ class Material:
         source: Run or bundle that was evaluated.
         evaluation: its figures.
         evaluation_file: where they stand.
-        policy: as evaluated, temperatures included; None for a network with one exit.
+        policy: as evaluated, temperatures included; None where every image goes to the last exit.
         policy_changed: whether the folder's policy is no longer the evaluated one.
         logits: (M, N, C) of all exits on the evaluated images.
         history: of the training.
@@ -129,7 +129,7 @@ class Material:
 
     @property
     def answers(self) -> str:
-        """Name of the row that answers in use: "adaptive", or "final" with one exit."""
+        """Name of the row that answers in use: "adaptive", or "final" without a policy."""
         return "final" if self.evaluation.adaptive is None else "adaptive"
 
     @property
