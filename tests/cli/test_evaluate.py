@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import CARD
 from endoexit.cli.evaluation_tables import _notes
 from endoexit.cli.main import app
 from endoexit.errors import DataError, RunError, UsageError
@@ -34,7 +35,9 @@ def invoke(*arguments: object):
 
 def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
     twin = untrained_twin(run, run.path.parent / "twin")
-    done = endoexit("evaluate", run.path, "--against", twin.path, "--threads", 1)
+    done = endoexit(
+        "evaluate", run.path, "--against", twin.path, "--threads", 1, "--threshold", 0.9
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no progress bar in a pipe
     lines = done.stdout.splitlines()
@@ -47,7 +50,7 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
         assert significant(row.time.ms) in line
     assert [line for line in table if line[:1] == ["adaptive"]]
     assert "…" not in done.stdout  # nothing cut off at 80 columns
-    assert "Adaptive rule: largest probability of at least 0.9" in done.stdout
+    assert "Decided by: largest probability of 0.9 or more, as asked for; MACs" in done.stdout
     assert "threads: 1" in done.stdout
     for name in ("oracle", "random"):
         other = getattr(found.adaptive, name)
@@ -57,6 +60,16 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
     shares = " ".join(f"{100 * share:.1f}" for share in found.adaptive.shares)
     assert f"all {shares}" in [" ".join(line.split()) for line in lines]
     assert f"Written: {run.path / 'evaluation.json'}" in lines
+
+
+def test_without_a_policy_the_table_says_that_the_last_exit_answers(run):
+    done = invoke(run.path, "--no-timing")
+    assert done.exit_code == 0
+    assert "Decided by: the last exit, as there is no policy." in done.stdout
+    assert f"warning: {run.path} has no exit policy, so no image exits early" in done.stderr
+    assert "adaptive" not in done.stdout.partition("Scores")[0]
+    card = (run.path / CARD).read_text(encoding="utf-8")
+    assert "Decided by: the last exit, as there is no policy." in card
 
 
 def test_times_that_fall_are_told(run):

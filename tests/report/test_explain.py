@@ -134,4 +134,4 @@ def test_no_page_is_written_into_a_bundle(bundles, tmp_path):
 def test_a_run_without_weights_is_refused(run):
     run.weights_path.unlink()
     with pytest.raises(RunError, match="endoexit train --resume"):
-        open_session(run.path)
+        assert open_session(run.path).engine

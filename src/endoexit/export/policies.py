@@ -25,12 +25,12 @@ class RunPolicy:
     """What a run's policy was asked for.
 
     Attributes:
-        run: whose it is.
+        source: Run that has it.
         request: its goal and its rules.
         unit: of the costs that it was found with.
     """
 
-    run: Source
+    source: Source
     request: Request
     unit: str
 
@@ -45,7 +45,7 @@ class RunPolicy:
             DataError: images that are needed are missing, or took part in training.
         """
         if bundle.manifest.has("certify"):
-            require_unseen(self.run, bundle.manifest.cohort("certify"))
+            require_unseen(self.source, bundle.manifest.cohort("certify"))
         costs = _times(bundle) if self.unit == "ms" else None
         options = CalibrationOptions(self.request.rules)
         return find_run_policy(bundle, self.request.goal, options, costs=costs).policy
@@ -64,11 +64,11 @@ def _times(bundle: Session) -> Costs:
     )
 
 
-def read_run_policy(run: Source, manifest: Manifest | None) -> RunPolicy | None:
+def read_run_policy(source: Source, manifest: Manifest | None) -> RunPolicy | None:
     """Return what is needed to find a run's policy again; None for a run without one.
 
     Args:
-        run: with weights.
+        source: run with weights.
         manifest: of the images that are at hand.
 
     Raises:
@@ -76,7 +76,7 @@ def read_run_policy(run: Source, manifest: Manifest | None) -> RunPolicy | None:
             other images: what it promises would then be about those.
         RunError: there are no images.
     """
-    file = run.path / POLICY
+    file = source.path / POLICY
     if not file.is_file():
         return None
     policy = ExitPolicy.read(file)
@@ -86,11 +86,11 @@ def read_run_policy(run: Source, manifest: Manifest | None) -> RunPolicy | None:
             "precision: run `endoexit calibrate` again, or remove it."
         )
     served = policy.provenance
-    if served is not None and served.weights_sha256 != run.weights_sha256:
+    if served is not None and served.weights_sha256 != source.weights_sha256:
         raise PolicyError(f"{file} was fitted for other weights: run `endoexit calibrate` again.")
     if manifest is None:
         raise RunError(
-            f"{run.path} has a policy, which must be found again at this precision, but no list "
+            f"{source.path} has a policy, which must be found again at this precision, but no list "
             "of images: name one with --manifest."
         )
     fitted = None if served is None else served.manifest_sha256
@@ -98,9 +98,10 @@ def read_run_policy(run: Source, manifest: Manifest | None) -> RunPolicy | None:
         raise PolicyError(
             f"{file} was found on the images of another manifest (SHA-256 {fitted[:12]}) than "
             f"{manifest.path} ({manifest.sha256[:12]}): name that one with --manifest, or run "
-            f"`endoexit calibrate {run.path} --manifest {manifest.path}` with the same goal first."
+            f"`endoexit calibrate {source.path} --manifest {manifest.path}` with the same goal "
+            "first."
         )
-    return RunPolicy(run, policy.request, _unit(policy, policy.request))
+    return RunPolicy(source, policy.request, _unit(policy, policy.request))
 
 
 def _unit(policy: ExitPolicy, request: Request) -> str:
