@@ -177,11 +177,12 @@ def write_page(result: dict[str, Any]) -> None:
                     significant(second / first),
                 ]
             )
-    header = ["beside", "work", "fair share", *POLICIES, "ratio"]
+    header = ["other work", "what is timed", "fair share", *POLICIES, "ratio"]
     source = (
         f"`{NETWORK}`, {SIZE}×{SIZE}, eager PyTorch, {result['threads']} threads on "
         f"{result['cores']} cores of {result['machine']['processor']}. Medians; both settings took "
-        "turns. The fair share is the shorter time on the idle machine, times the threads for each core. "
+        "turns. The fair share is the shorter time on the idle machine, times the threads for each "
+        "core. "
         f"Made by `{result['command']}`."
     )
     replace_between(PAGE, "busy", f"{markdown_table(header, rows)}\n\n{source}")
