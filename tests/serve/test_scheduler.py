@@ -10,7 +10,7 @@ from table_backend import POLICIES, PREPROCESSING, TableBackend, numbered, same
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.runtime.engine import Engine
-from endoexit.serve.scheduler import Scheduler, DeadlineError
+from endoexit.serve.scheduler import DeadlineError, Scheduler
 
 IMAGES = 60
 EXITS = 3
