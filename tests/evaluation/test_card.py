@@ -31,7 +31,7 @@ def test_an_evaluation_fills_the_card_and_another_replaces_it(run: Run) -> None:
         )
         card = (run.path / CARD).read_text(encoding="utf-8")
         assert figures(card).strip() == card_figures(found).strip()
-        assert figures(card).count("Adaptive: ") == 1
+        assert figures(card).count("Decided by: ") == 1
         assert f"largest probability of at least {threshold:g}" in figures(card)
         accuracy = found.row("final").scores.accuracy
         assert f"| final | {100 * accuracy.value:.1f} [" in figures(card)

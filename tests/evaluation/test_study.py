@@ -145,7 +145,7 @@ def test_each_consequence_of_an_evaluation_happens_once(run, monkeypatch):
 def test_times_stand_in_the_rows(run):
     twin = untrained_twin(run, run.path.parent / "twin")
     found = evaluate_run(
-        open_session(run, threads=1),
+        open_session(run, threads=1, threshold=0.5),
         Options(rounds=2, resamples=200),
         twin=open_session(twin, threads=1),
     )

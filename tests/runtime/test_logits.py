@@ -16,6 +16,13 @@ from endoexit.errors import DataError, ModelError, RunError, UsageError
 from endoexit.files import read_json
 from endoexit.models.weights import save_weights
 from endoexit.runtime.session import open_session
+from evaluation_runs import copy_run
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A copy of the tiny run: tests may change it."""
+    return copy_run(tiny_run, tmp_path / "run")
 
 
 def spoil(run: Run, change) -> Run:
