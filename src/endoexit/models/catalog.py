@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from endoexit.errors import UsageError, unknown_name
+from endoexit.models import backbones
 from endoexit.models.hifuse import network as hifuse
 from endoexit.models.staged import StagedClassifier
 
@@ -19,19 +20,28 @@ class Family:
     Attributes:
         settings: Class of their settings, with a method `replaced(changes)` that refuses what
             it does not know.
-        build: From settings and a number of classes to a network with fresh weights.
+        build: From settings, a number of classes and the side of the images in pixels to a
+            network with fresh weights.
         twin: Settings that take the early exits away; None where no such network exists.
         names: Settings of each network that has a name.
     """
 
     settings: type
-    build: Callable[[Any, int], StagedClassifier]
+    build: Callable[[Any, int, int], StagedClassifier]
     twin: Mapping[str, Any] | None
     names: Mapping[str, Any]
 
 
 FAMILIES: dict[str, Family] = {
-    "hifuse": Family(hifuse.HiFuseConfig, hifuse.HiFuse, {"exits": ()}, hifuse.NAMES),
+    "efficientnet_lite": Family(
+        backbones.BackboneConfig, backbones.build, {"exits": backbones.NONE}, backbones.NAMES
+    ),
+    "hifuse": Family(
+        hifuse.HiFuseConfig,
+        lambda settings, classes, _: hifuse.HiFuse(settings, classes),
+        {"exits": ()},
+        hifuse.NAMES,
+    ),
 }
 
 
@@ -66,12 +76,16 @@ def model_config(name: str, **overrides: Any) -> Any:
     return FAMILIES[family_of(name)].names[name].replaced(overrides)
 
 
-def create_model(name: str, num_classes: int, **overrides: Any) -> StagedClassifier:
+def create_model(
+    name: str, num_classes: int, *, size: int = 224, **overrides: Any
+) -> StagedClassifier:
     """Return a freshly initialised network.
 
     Args:
         name: a name of the catalog, see `list_models`.
         num_classes: at least 2.
+        size: Side in pixels of the images that places of exits are chosen for; a network that
+            computes on any size still does.
         overrides: settings to change.
 
     Raises:
@@ -80,7 +94,7 @@ def create_model(name: str, num_classes: int, **overrides: Any) -> StagedClassif
     settings = model_config(name, **overrides)
     if num_classes < 2:
         raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
-    return FAMILIES[family_of(name)].build(settings, num_classes)
+    return FAMILIES[family_of(name)].build(settings, num_classes, size)
 
 
 def single_exit_twin(name: str) -> str:

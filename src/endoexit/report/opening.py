@@ -245,6 +245,7 @@ def _facts(run: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
         ("preprocessing", found.run.preprocessing),
         ("evaluation, SHA-256", sha256_file(file)),
         ("seed of the training", str(config.seed)),
+        *(config.starting_weights.lines() if config.starting_weights else ()),
         *_origin(run),
         ("precision of the answers", found.run.precision),
         ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),
