@@ -27,13 +27,16 @@ def train(
     *,
     model: Annotated[
         str | None,
-        typer.Option(help=f"Network; see `endoexit models`.  [default: {MODEL}]"),
+        typer.Option(
+            help="Network: a name of `endoexit models`, timm:NAME, or path/to/file.py:function.  "
+            f"[default: {MODEL}]"
+        ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Starting weights: pip:lite0, pip:lite1 or pip:lite2, or a file "
-            "(.safetensors, .pth).  [default: fresh ones]"
+            help="Starting weights: pip:lite0, pip:lite1, pip:lite2, a file (.safetensors, .pth), "
+            "or timm, which fetches those of timm:NAME.  [default: fresh ones]"
         ),
     ] = None,
     exits: Annotated[
@@ -138,7 +141,7 @@ def train(
         settings = read_recipe(recipe, change or ()).with_model(
             {name: value for name, value in shape.items() if value is not None}
         )
-        path = out or Path("runs") / f"{model}-{Path(recipe).stem}-seed{seed}"
+        path = out or Path("runs") / f"{_short(model)}-{Path(recipe).stem}-seed{seed}"
         if is_helper_process():  # the first process made the folder before it started this one
             run = resume_run(path)
         else:
@@ -165,6 +168,11 @@ def train(
         output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip
+
+
+def _short(model: str) -> str:
+    """Return the name of a network as it can be in the name of a folder."""
+    return Path(model).name.replace(".py:", "-").replace(":", "-")
 
 
 @contextlib.contextmanager

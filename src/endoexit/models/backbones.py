@@ -1,29 +1,25 @@
 """Networks that are cut behind their layers: their settings, and how they are built."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from endoexit.errors import UsageError, unknown_name
+from endoexit.models import timm_networks, user_networks
 from endoexit.models.cut import uncut, with_exits
-from endoexit.models.efficientnet_lite import EfficientNetLite
+from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
 from endoexit.models.exit_heads import head_settings
 from endoexit.models.placement import read_exits
 from endoexit.models.pretrained import Loaded, load_backbone
 from endoexit.models.staged import StagedClassifier
 
 NONE = "none"  # of `exits`: the network whole
+SIDE = 224  # of ImageNet's images
 
 
-def _lite(variant: int) -> Callable[[int], nn.Module]:
-    return lambda classes: EfficientNetLite(variant, classes)
-
-
-MAKERS: dict[str, Callable[[int], nn.Module]] = {
-    f"efficientnet_lite{variant}": _lite(variant) for variant in (0, 1, 2)
-}
+VARIANTS = {f"efficientnet_lite{variant}": variant for variant in SCALINGS}
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class BackboneConfig:
         head: Name of the exit head; see `endoexit.models.exit_heads.HEADS`.
         head_settings: Settings of the exit head.
         dropout: Dropout before the last layer of the network and of heads that have one.
+        code_sha256: SHA-256 of the file of a user's network; None where it is not known yet.
     """
 
     network: str
@@ -44,6 +41,7 @@ class BackboneConfig:
     head: str = "conv"
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     dropout: float = 0.2
+    code_sha256: str | None = None
 
     def __post_init__(self) -> None:
         exits: Any = self.exits
@@ -68,21 +66,64 @@ class BackboneConfig:
         return replace(self, **changes)
 
 
-NAMES = {name: BackboneConfig(name) for name in MAKERS}
+NAMES = {name: BackboneConfig(name) for name in VARIANTS}
 
 
-def layers_of_exits(config: BackboneConfig, num_classes: int, size: int) -> tuple[str, ...]:
-    """Return the names of the layers behind which a network is cut.
+def of_timm(name: str) -> BackboneConfig | None:
+    """Return the settings of a network of timm; None for other names."""
+    return BackboneConfig(name) if name.startswith(timm_networks.PREFIX) else None
+
+
+def of_file(name: str) -> BackboneConfig | None:
+    """Return the settings of a network that a user's file makes; None for other names."""
+    return BackboneConfig(name) if user_networks.is_one(name) else None
+
+
+def side(config: BackboneConfig) -> int:
+    """Return the side in pixels of the images that a network is meant for, 224 if unknown."""
+    if config.network.startswith(timm_networks.PREFIX):
+        return timm_networks.side(config.network.removeprefix(timm_networks.PREFIX))
+    variant = VARIANTS.get(config.network)
+    return SIDE if variant is None else SCALINGS[variant].side
+
+
+def make_module(
+    config: BackboneConfig, num_classes: int, size: int, *, pretrained: bool = False
+) -> nn.Module:
+    """Return the whole network, not cut.
 
     Args:
         config: The network's settings.
         num_classes: Number of classes C.
-        size: Side in pixels of its images, on which `auto` depends.
+        size: Side in pixels of its images.
+        pretrained: Whether timm fetches the weights, for a network of timm.
 
     Raises:
-        UsageError: A group that does not exist, or no place for an exit.
+        UsageError: No such network, or it cannot be made for images of this size.
+        ModelError: The file of a user's network was changed, or weights cannot be fetched.
     """
-    return _layers(config, MAKERS[config.network](num_classes), size)
+    name = config.network
+    if name.startswith(timm_networks.PREFIX):
+        own = name.removeprefix(timm_networks.PREFIX)
+        return timm_networks.make(own, num_classes, size, pretrained=pretrained)
+    if user_networks.is_one(name):
+        return user_networks.make(name, num_classes, config.code_sha256)
+    return EfficientNetLite(VARIANTS[name], num_classes)
+
+
+def settled(config: BackboneConfig, num_classes: int, size: int) -> BackboneConfig:
+    """Return settings that say the same wherever and whenever they are read.
+
+    Exits are named by layers; a user's file has its whole path and its SHA-256.
+
+    Raises:
+        UsageError: A group that does not exist, no place for an exit, or no such file.
+    """
+    if user_networks.is_one(config.network):
+        code = user_networks.code_sha256(config.network)
+        config = replace(config, network=user_networks.absolute(config.network), code_sha256=code)
+    module = make_module(config, num_classes, size)
+    return replace(config, exits=",".join(_layers(config, module, size)) or NONE)
 
 
 def _layers(config: BackboneConfig, module: nn.Module, size: int) -> tuple[str, ...]:
@@ -96,11 +137,11 @@ def build(config: BackboneConfig, num_classes: int, size: int) -> StagedClassifi
         UsageError: Unknown layers or head, or images of this size do not fit.
         ModelError: The network cannot be cut there.
     """
-    return _cut(config, MAKERS[config.network](num_classes), num_classes, size)
+    return _cut(config, make_module(config, num_classes, size), num_classes, size)
 
 
 def build_from(
-    config: BackboneConfig, num_classes: int, size: int, tensors: Mapping[str, Tensor]
+    config: BackboneConfig, num_classes: int, size: int, tensors: Mapping[str, Tensor] | None
 ) -> tuple[StagedClassifier, Loaded]:
     """Return the network with weights of the whole network, its exits fresh.
 
@@ -108,14 +149,19 @@ def build_from(
         config: The network's settings.
         num_classes: Number of classes C; a last layer of another number stays fresh.
         size: Side in pixels of its images.
-        tensors: Weights by the names of the whole network.
+        tensors: Weights by the names of the whole network; None for those that timm fetches.
 
     Raises:
         UsageError: See `build`.
         ModelError: The weights are of another network.
     """
-    module = MAKERS[config.network](num_classes)
-    loaded = load_backbone(module, tensors, optional=last_layer(module, num_classes))
+    module = make_module(config, num_classes, size, pretrained=tensors is None)
+    last = last_layer(module, num_classes)
+    if tensors is None:
+        new = tuple(name for name in module.state_dict() if name.startswith(last))
+        loaded = Loaded(len(module.state_dict()) - len(new), (), new)
+    else:
+        loaded = load_backbone(module, tensors, optional=last)
     return _cut(config, module, num_classes, size), loaded
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from endoexit.models.backbones import NONE, BackboneConfig, layers_of_exits
+from endoexit.models.backbones import BackboneConfig, settled
 from endoexit.models.catalog import (
     FAMILIES,
     create_model,
@@ -57,7 +57,9 @@ class NetworkSpec:
             return self.build()
 
     def settled(self) -> "NetworkSpec":
-        """Return the network with its exits by names of layers, in place of `auto` or numbers.
+        """Return the same network with settings that do not depend on where they are read.
+
+        Exits are named by layers, in place of `auto` or numbers.
 
         Raises:
             UsageError, ModelError: The network cannot be cut there.
@@ -66,8 +68,11 @@ class NetworkSpec:
         if not isinstance(config, BackboneConfig):
             return self
         with torch.device("meta"):
-            layers = layers_of_exits(config, self.classes, self.size)
-        return replace(self, settings=self.settings | {"exits": ",".join(layers) or NONE})
+            sure = settled(config, self.classes, self.size)
+        settings = self.settings | {"exits": sure.exits}
+        if sure.code_sha256 is not None:
+            settings["code_sha256"] = sure.code_sha256
+        return replace(self, name=sure.network, settings=settings)
 
     @cached_property
     def complexity(self) -> Complexity:

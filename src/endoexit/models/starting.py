@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from endoexit.errors import ModelError, UsageError
 from endoexit.files import sha256_file
+from endoexit.models import timm_networks
 from endoexit.models.backbones import BackboneConfig, build_from
 from endoexit.models.catalog import model_config
 from endoexit.models.origin import Origin
@@ -32,18 +33,18 @@ class Start:
 
     Attributes:
         origin: Where they come from.
-        tensors: Tensors by the names of the network.
+        tensors: Tensors by the names of the network; None for those that timm fetches.
     """
 
     origin: Origin
-    tensors: Mapping[str, Tensor] = field(repr=False)
+    tensors: Mapping[str, Tensor] | None = field(repr=False)
 
 
 def read_start(source: str, spec: NetworkSpec) -> Start:
     """Read starting weights for a network.
 
     Args:
-        source: `pip:lite0` and the like, or a file (.safetensors, .pth, .pt).
+        source: `pip:lite0` and the like, `timm`, or a file (.safetensors, .pth, .pt).
         spec: The network.
 
     Raises:
@@ -59,9 +60,20 @@ def read_start(source: str, spec: NetworkSpec) -> Start:
         origin = _described(known, source, known.sha256)
         stated = origin.replaced(origin=known.origin, licence=known.licence)
         return Start(stated, read_weights(source))
+    timm = spec.name.startswith(timm_networks.PREFIX)
+    own = spec.name.removeprefix(timm_networks.PREFIX)
+    if source == timm_networks.HUB:
+        if not timm:
+            raise UsageError(
+                f"--weights timm is for networks of timm, not {spec.name}: take --model "
+                f"timm:NAME, or name a file of weights."
+            )
+        return Start(timm_networks.origin(own, source), None)
     tensors = read_weights(source)
-    same = next((p for p in PACKAGED.values() if p.network == spec.name), None)
     sha256 = sha256_file(Path(source))
+    if timm:
+        return Start(timm_networks.origin(own, source, sha256), tensors)
+    same = next((p for p in PACKAGED.values() if p.network == spec.name), None)
     origin = Origin(source=source, sha256=sha256)
     return Start(_described(same, source, sha256) if same else origin, tensors)
 
@@ -96,11 +108,12 @@ def start_from(spec: NetworkSpec, start: Start) -> tuple[StagedClassifier, Origi
         UsageError: The network cannot be built.
     """
     config = model_config(spec.name, **spec.settings)
-    if isinstance(config, BackboneConfig) and not _is_staged(start.tensors):
-        model, loaded = build_from(config, spec.classes, spec.size, start.tensors)
+    tensors = start.tensors
+    if isinstance(config, BackboneConfig) and (tensors is None or not _is_staged(tensors)):
+        model, loaded = build_from(config, spec.classes, spec.size, tensors)
     else:
         model = spec.build()
-        loaded = _load_staged(model, start.tensors)
+        loaded = _load_staged(model, tensors or {})
     return model, start.origin.replaced(
         read=loaded.read, left_out=loaded.left_out, fresh=loaded.fresh
     )

@@ -47,7 +47,7 @@ class ExitTraining(lightning.LightningModule):
         self.recipe = recipe
         self.seed = seed
         self.loss = MultiExitLoss(recipe.loss, model.num_stages)
-        self.augment = Augment(recipe.augment, {recipe.image.size, recipe.image.early_size})
+        self.augment = Augment(recipe.augment, recipe.image.sides)
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), False)
         self.train_loss = MeanMetric()

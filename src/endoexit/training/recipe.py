@@ -13,6 +13,7 @@ from endoexit.documents import Record
 from endoexit.errors import UsageError, unknown_name
 from endoexit.files import refuse_lfs_pointer
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.refusals import MIN_SIDE
 from endoexit.models.origin import Interpolation, Origin
 
 MAX_BYTES = 1 << 20
@@ -41,15 +42,20 @@ class ImageSettings(Record):
             weights, which is bilinear where there are none.
     """
 
-    size: int = Field(224, ge=32, le=1024)
-    canvas: int = Field(256, ge=32, le=2048)
+    size: int = Field(224, ge=MIN_SIDE, le=1024)
+    canvas: int = Field(256, ge=MIN_SIDE, le=2048)
     resize: Literal["stretch", "shorter-side"] = "stretch"
     crop_ratio: float = Field(1.0, gt=0, le=1)
-    early_size: int = Field(96, ge=32, le=1024)
+    early_size: int = Field(96, ge=MIN_SIDE, le=1024)
     early_share: float = Field(0.0, ge=0, lt=1)
     mean: tuple[float, float, float] | None = None
     std: tuple[Positive, Positive, Positive] | None = None
     interpolation: Interpolation | None = None
+
+    @property
+    def sides(self) -> set[int]:
+        """Sides of all training crops."""
+        return {self.size, self.early_size} if self.early_share else {self.size}
 
     def crop_size(self, epoch: int, epochs: int) -> int:
         """Return the side of the training crops in an epoch, counted from 0."""

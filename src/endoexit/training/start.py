@@ -11,7 +11,7 @@ from endoexit.data.manifest import Manifest, read_manifest, sidecar_path, write_
 from endoexit.errors import DataError, UsageError, unknown_name
 from endoexit.files import make_folder, read_json
 from endoexit.machine import describe_machine, library_versions
-from endoexit.models import NetworkSpec, StagedClassifier
+from endoexit.models import NetworkSpec, StagedClassifier, user_networks
 from endoexit.models.catalog import FAMILIES, family_of
 from endoexit.models.starting import check_origin, read_start, start_from
 from endoexit.training.module import ExitTraining
@@ -34,7 +34,7 @@ def create_run(
     Args:
         path: of the folder; it must not exist, or be empty.
         manifest_path: of the images.
-        model: name in the catalog.
+        model: name in the catalog; naming a file with a network lets its code run.
         recipe: how it is trained.
         seed: of initialisation, order and augmentation.
         root: what the manifest's paths are relative to; None for what it says itself.
@@ -49,6 +49,8 @@ def create_run(
     """
     manifest = read_manifest(manifest_path, root)
     _check_roles(manifest)
+    if user_networks.is_one(model):
+        user_networks.allow(model)
     create_model_cheaply(model, len(manifest.classes), recipe)
     spec = network_of(model, len(manifest.classes), recipe).settled()
     origin = None if weights is None else start_from(spec, read_start(weights, spec))[1]
@@ -57,7 +59,7 @@ def create_run(
     make_folder(path)
     copied = _copy_manifest(manifest, path / MANIFEST)
     config = RunConfig(
-        model=model,
+        model=spec.name,
         overrides=spec.settings,
         classes=manifest.classes,
         preprocessing=recipe.image.preprocessing(origin),
@@ -94,7 +96,8 @@ def create_model_cheaply(model: str, num_classes: int, recipe: Recipe) -> None:
         UsageError: they do not.
     """
     network = network_of(model, num_classes, recipe).build_blank()
-    network.check_size(recipe.image.early_size, recipe.image.early_size)
+    for side in recipe.image.sides:
+        network.check_size(side, side)
     ExitTraining(network, recipe, recipe.image.preprocessing(), 0)
 
 
