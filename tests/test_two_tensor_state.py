@@ -1,4 +1,4 @@
-"""A network whose state is a vector and a map, of other names than HiFuse's, through every command."""
+"""A network whose state is a vector and a map, of other names than HiFuse's, in every command."""
 
 import csv
 import json
