@@ -2,6 +2,7 @@
 
 import math
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def exit_attention(model: StagedClassifier, images: Tensor) -> list[ExitAttentio
             state, _ = stage(state)
             looks = stage.attention(state)  # type: ignore[operator]
         if looks is not None:
-            kind = getattr(stage.head, "attention_kind", "attention")
+            kind: Any = getattr(stage.head, "attention_kind", "attention")
             found.append(ExitAttention(looks.float().numpy(), kind))
         else:
             cam = grad_cam(stage.head, state)  # type: ignore[arg-type]
