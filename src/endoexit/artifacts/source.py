@@ -9,6 +9,7 @@ from pydantic import Field
 from endoexit.data.manifest import Manifest
 from endoexit.documents import Record
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.models.origin import Origin
 from endoexit.models.state import StateSpec
 from endoexit.precision import BackendName, Precision
 
@@ -35,6 +36,7 @@ class SourceConfig(Record):
         overrides: Settings of the network that differ from the catalog's.
         classes: Class names in the order of the logits.
         preprocessing: Way from an image to the network's input.
+        starting_weights: Origin of the weights that the training began with; None for fresh ones.
         seed: Random seed of initialisation, order and augmentation.
         manifest_sha256: SHA-256 of the manifest that the network was trained with.
         command: Command line that made the folder.
@@ -46,6 +48,7 @@ class SourceConfig(Record):
     overrides: dict[str, Any] = Field(default_factory=dict)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
+    starting_weights: Origin | None = None
     seed: int = 0
     manifest_sha256: str | None = None
     command: str = ""
