@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from servers import Server, post, terminate
 
 from tiny_project import endoexit
 
@@ -86,6 +87,14 @@ def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
     for command in commands:
         done = endoexit(*command, env=environment, cwd=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
+    server = Server(tmp_path / "openvino", "--threshold", "0.9", env=environment)
+    try:
+        with server.ready().client() as client:
+            assert post(client, image.read_bytes()).status_code == 200
+            assert client.get("/").status_code == 200
+        assert terminate(server) == 0
+    finally:
+        server.close()
     assert not log.exists(), log.read_text()
     # ONNX Runtime calls out in native code, which no hook sees; it would leave an identifier.
     left = [path for path in home.rglob("*") if path.is_file()]

@@ -18,6 +18,7 @@ GROUPS = (
     "calibrate",
     "export",
     "predict",
+    "serve",
     "bench",
     "report",
     "explain",
