@@ -61,7 +61,7 @@ def tab(browser, server, request):
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto(server.url)
     tab.wait_for_selector("#health.ready")
-    tab.wait_for_function("document.querySelectorAll('#shares tbody tr').length === 4")
+    tab.wait_for_function("() => document.querySelectorAll('#shares tbody tr').length === 4")
     yield tab
     seen = tab.evaluate(ACCESSIBLE)
     tab.close()
@@ -146,7 +146,7 @@ def test_it_works_by_keyboard(tab, folder):
     assert {"files", "folder"} <= set(seen)
     tab.focus("#files")
     with tab.expect_file_chooser() as chooser:
-        tab.keyboard.press("Enter")
+        tab.keyboard.press("Space")
     chooser.value.set_files([folder / "0.png"])
     answered(tab, 1)
     tab.focus(".look")

@@ -66,6 +66,7 @@ async def running(logits, stage_s=0.0, **limits):
     service.worker = Worker(scheduler, service.die)
     service.use(Model("table", Opened(source, engine, "a table"), scheduler, None))
     service.state = "ready"
+    await service.decoders.decode(png(np.zeros((8, 8, 3), np.uint8)), engine.preprocessing)
     backend.stage_s = stage_s
     try:
         yield service, backend
@@ -143,10 +144,10 @@ def test_at_the_deadline_the_last_finished_exit_answers_though_a_stage_runs():
 
     async def work():
         loop = asyncio.get_running_loop()
-        async with running(logits, stage_s=0.4) as (service, _):
+        async with running(logits, stage_s=1) as (service, _):
             begin = loop.time()
-            (result,) = await answers(service, contents, seconds=0.6)
-            assert loop.time() - begin < 0.75  # not when stage 2 ends
+            (result,) = await answers(service, contents, seconds=1.5)
+            assert loop.time() - begin < 1.9  # not when stage 2 ends
             assert (result.deadline, result.exit) == ("cut", 1)
             assert balance(service)["cut"] == 1
 
@@ -213,9 +214,10 @@ def test_stopping_answers_all_with_what_is_known():
     contents, logits = images_that_exit_at([3, 3])
 
     async def work():
-        async with running(logits, stage_s=0.3) as (service, _):
+        async with running(logits, stage_s=0.5) as (service, _):
             asking = asyncio.create_task(answers(service, contents))
-            await asyncio.sleep(0.5)
+            while not any(service.worker.counts[1:]):
+                await asyncio.sleep(0.01)
             service.closed = True
             service.worker.let_go()
             results = await asking

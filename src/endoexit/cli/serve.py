@@ -71,6 +71,9 @@ def serve(
     models: Annotated[
         Path | None, typer.Option(help="Folder of the models that /v1/reload may open.")
     ] = None,
+    audit_log: Annotated[
+        Path | None, typer.Option(help="File that gets a line of JSON for each request.")
+    ] = None,
     attention: Annotated[
         Path | None,
         typer.Option(help="Run of the same weights, for what an exit looked at."),
@@ -98,7 +101,7 @@ def serve(
         "drain_delay_s": drain_delay_s, "token_file": token_file, "insecure": insecure or None,
         "hosts": tuple(allow_host) if allow_host else None, "tls_cert": tls_cert,
         "tls_key": tls_key, "cors": tuple(cors) if cors else None, "models": models,
-        "attention": attention,
+        "attention": attention, "audit_log": audit_log,
     }  # fmt: skip
     limits = {"images_inside": images_inside, "deadline_ms": deadline_ms}
     settings = read_settings(config, _given(given) | {"limits": _given(limits)})

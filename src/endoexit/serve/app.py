@@ -112,20 +112,24 @@ def _add_predict(app: FastAPI, service: Service) -> None:
                 return Response(status_code=499)  # to no one
             raise
         identifier = request.state.identifier
+        request.state.audit |= {"images": len(contents), "weights": model.identity["weights"]}
         if NDJSON in request.headers.get("accept", ""):
             every = query_of(request, openapi.QUERY).get("exits") == "all"
             events = service.answers(model, contents, slot, deadline, every_exit=every)
-            lines = _lines(service, slot, events, model, identifier)
+            lines = _lines(request, service, slot, events, model)
             return StreamingResponse(lines, media_type=NDJSON)
         results = await _unless_gone(request, _collect(service, model, contents, slot, deadline))
         if results is None:
             return Response(status_code=499)
+        _note(request, *results)
         return _one_or_many(results, model, identifier)
 
 
 async def _checked(service: Service, request: Request) -> tuple[float, str]:
     """Return the deadline of a request and whoever sent it."""
     client = client_of(request, service.tokens, "predict")
+    name = client if service.tokens is not None else None  # of the token: an address is nobody's
+    request.state.audit = {"client": name, "images": 0, "exits": [], "statuses": []}
     query = query_of(request, openapi.QUERY)
     if query.get("exits", "all") != "all":
         raise Problem("query.unknown")
@@ -174,16 +178,27 @@ def _one_or_many(results: list[Result], model: Model, identifier: str) -> Respon
     return Response(document.model_dump_json(), media_type="application/json")
 
 
+def _note(request: Request, *results: Result | ExitAnswer) -> None:
+    """Note for the audit log what became of images."""
+    for result in results:
+        if isinstance(result, Answered):
+            request.state.audit["exits"].append(result.exit)
+            request.state.audit["statuses"].append(result.deadline)
+        elif isinstance(result, NotAnswered):
+            request.state.audit["statuses"].append(result.error.code)
+
+
 async def _lines(
+    request: Request,
     service: Service,
     slot: Slot,
     events: AsyncGenerator[Result | ExitAnswer, None],
     model: Model,
-    identifier: str,
 ) -> AsyncIterator[bytes]:
-    of_all = {"request": identifier, "weights": model.identity["weights"]}
+    of_all = {"request": request.state.identifier, "weights": model.identity["weights"]}
     try:
         async for event in events:
+            _note(request, event)
             yield json.dumps(event.model_dump(mode="json") | of_all).encode() + b"\n"
     finally:
         await events.aclose()

@@ -1,5 +1,6 @@
 """What surrounds every request: its identifier, its host, headers of safety, its metrics."""
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -69,20 +70,28 @@ class Frame:
             check_host(Headers(scope=scope), self._service.settings)
             await self._app(scope, receive, send_on)
         except Problem as problem:
-            await _answer(problem, send_on)
+            await _answer(problem, identifier, send_on)
         except Exception:
             log.exception("a request failed: %s", identifier)
             if started:
                 raise
-            await _answer(Problem("failed"), send_on)
+            await _answer(Problem("failed"), identifier, send_on)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             metrics.requests.labels(route, str(status)).inc()
+            self._note(scope, route, status)
             metrics.request_seconds.labels(route).observe(time.monotonic() - begin)
 
+    def _note(self, scope: Message, route: str, status: int) -> None:
+        """Write a request of the API to the audit log."""
+        audit, state = self._service.audit, scope["state"]
+        if audit is not None and route.startswith("/v1/"):
+            fields = {"request": state["identifier"], "route": route, "status": status}
+            audit.write(fields | state.get("audit", {}))
 
-async def _answer(problem: Problem, send: Send) -> None:
-    body = problem.body()
+
+async def _answer(problem: Problem, identifier: str, send: Send) -> None:
+    body = json.dumps(problem.document() | {"request": identifier}).encode()
     headers = problem.headers() | {"content-length": str(len(body))}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": encoded})

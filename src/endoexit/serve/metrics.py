@@ -59,6 +59,7 @@ class Metrics:
         self.heartbeat = Gauge(
             "engine_heartbeat_seconds", "Seconds since the engine last turned.", **kept
         )
+        self.audit_lost = Counter("audit_lost", "Lines of the audit log that are lost.", **kept)
         self.reloads = Counter("reloads", "Changes of the model, by result.", ["result"], **kept)
         self.draining = Gauge("draining", "Whether the service is about to end.", **kept)
         self.shift = Gauge(

@@ -57,8 +57,10 @@ class Reloads:
         return await self.open(folder / name)
 
     async def again(self) -> None:
-        """Read tokens and the model again from where they were; a failure changes nothing."""
+        """Open the audit log, the tokens and the model again; a failure changes nothing."""
         try:
+            if self._service.audit is not None:
+                self._service.audit.reopen()
             self._service.read_tokens()
             await self.open(self._service.source)
         except (EndoexitError, Problem) as error:

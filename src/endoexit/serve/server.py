@@ -72,6 +72,11 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(lambda: self._begin(self._drain()))
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listeners and the connections that wait for a request."""
+        self._service.closed = True
+        await super().shutdown(sockets)
+
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
@@ -83,7 +88,6 @@ class Server(uvicorn.Server):
         log.info("draining")
         await asyncio.sleep(settings.drain_delay_s)
         self.should_exit = True  # listeners close; connections end with their answers
-        self._service.closed = True
         await asyncio.sleep(settings.drain_s)
         if self._service.worker is not None:
             self._service.worker.let_go()

@@ -11,6 +11,7 @@ from endoexit.errors import EndoexitError
 from endoexit.runtime.engine import Prediction
 from endoexit.serve.answers import Answered, ExitAnswer, Result, answered, exit_answer, not_answered
 from endoexit.serve.attention import Attention, open_attention
+from endoexit.serve.audit import AuditLog
 from endoexit.serve.decoders import Decoders
 from endoexit.serve.drift import ExitShift
 from endoexit.serve.gate import Gate, Rate, Slot
@@ -48,7 +49,7 @@ class Service:
         settings: Settings of the service.
 
     Raises:
-        UsageError: The tokens cannot be used.
+        UsageError: The tokens or the audit log cannot be used.
     """
 
     def __init__(self, source: Path, settings: Settings) -> None:
@@ -67,6 +68,8 @@ class Service:
         self.attention: Attention | None = None
         self.shift = ExitShift(None, 1, settings.drift_images, settings.drift_p_value)
         self.read_tokens()
+        log_file = settings.audit_log
+        self.audit = None if log_file is None else AuditLog(log_file, self.metrics)
 
     def read_tokens(self) -> None:
         """Read the file of tokens, at the start and again when it changed."""
@@ -118,6 +121,8 @@ class Service:
         if self.worker is not None:
             await self.worker.close()
         await self.decoders.close()
+        if self.audit is not None:
+            self.audit.close()
 
     @property
     def is_hung(self) -> bool:

@@ -100,6 +100,7 @@ class Settings(Asked):
         drain_delay_s: Seconds after SIGTERM in which requests are still accepted.
         models: Folder in which `/v1/reload` finds other runs and bundles, by name.
         attention: Run, or bundle in PyTorch, with the same weights, that says where it looks.
+        audit_log: File that gets a line for each request.
         drift_images: Number of the last answers whose exits are compared with calibration.
         drift_p_value: Chance under which a shift of exits counts as one.
         limits: Limits of requests.
@@ -122,6 +123,7 @@ class Settings(Asked):
     drain_delay_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     models: Path | None = None
     attention: Path | None = None
+    audit_log: Path | None = None
     drift_images: Annotated[int, Field(ge=50)] = 1000
     drift_p_value: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     limits: Limits = Field(default_factory=Limits)
@@ -175,14 +177,13 @@ def read_settings(config: Path | None, given: dict[str, Any]) -> Settings:
     Raises:
         UsageError: The file cannot be read, or a name or a value does not fit.
     """
-    values = {} if config is None else _read(config)
-    limits = _named(values.get("limits") or {}, Limits, "limit")
-    limits |= given.get("limits", {})
+    values: Any = {} if config is None else _read(config)
     values = _named(values, Settings, "setting")
+    limits = _named(values.get("limits") or {}, Limits, "limit") | given.get("limits", {})
     return Settings.model_validate(values | given | {"limits": limits})
 
 
-def _read(config: Path) -> dict[str, Any]:
+def _read(config: Path) -> Any:
     try:
         values = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
