@@ -74,6 +74,9 @@ def serve(
     audit_log: Annotated[
         Path | None, typer.Option(help="File that gets a line of JSON for each request.")
     ] = None,
+    otlp: Annotated[
+        str | None, typer.Option(metavar="URL", help="Collector of traces, for OTLP over HTTP.")
+    ] = None,
     attention: Annotated[
         Path | None,
         typer.Option(help="Run of the same weights, for what an exit looked at."),
@@ -101,7 +104,7 @@ def serve(
         "drain_delay_s": drain_delay_s, "token_file": token_file, "insecure": insecure or None,
         "hosts": tuple(allow_host) if allow_host else None, "tls_cert": tls_cert,
         "tls_key": tls_key, "cors": tuple(cors) if cors else None, "models": models,
-        "attention": attention, "audit_log": audit_log,
+        "attention": attention, "audit_log": audit_log, "otlp": otlp,
     }  # fmt: skip
     limits = {"images_inside": images_inside, "deadline_ms": deadline_ms}
     settings = read_settings(config, _given(given) | {"limits": _given(limits)})

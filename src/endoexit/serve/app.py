@@ -23,6 +23,7 @@ from endoexit.serve.page import add_page
 from endoexit.serve.problems import Problem
 from endoexit.serve.reload import Reloads
 from endoexit.serve.service import Service
+from endoexit.serve.tracing import RequestTrace
 
 NDJSON = "application/x-ndjson"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -103,6 +104,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         kind, options = media_type(request.headers.get("content-type"))
         seconds = deadline - asyncio.get_running_loop().time()
         slot = service.gate.enter(client, length_of(request.headers), seconds)
+        trace = _begin_trace(service, request)
         try:
             contents = await _contents(service, request, kind, options)
         except BaseException as error:
@@ -111,14 +113,17 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             if isinstance(error, GoneError):
                 return Response(status_code=499)  # to no one
             raise
+        if trace is not None:
+            trace.received(request.state.begin, len(contents))
         identifier = request.state.identifier
         request.state.audit |= {"images": len(contents), "weights": model.identity["weights"]}
-        if NDJSON in request.headers.get("accept", ""):
-            every = query_of(request, openapi.QUERY).get("exits") == "all"
-            events = service.answers(model, contents, slot, deadline, every_exit=every)
+        as_lines = NDJSON in request.headers.get("accept", "")
+        every = as_lines and query_of(request, openapi.QUERY).get("exits") == "all"
+        events = service.answers(model, contents, slot, deadline, every_exit=every, trace=trace)
+        if as_lines:
             lines = _lines(request, service, slot, events, model)
             return StreamingResponse(lines, media_type=NDJSON)
-        results = await _unless_gone(request, _collect(service, model, contents, slot, deadline))
+        results = await _unless_gone(request, _collect(service, slot, events))
         if results is None:
             return Response(status_code=499)
         _note(request, *results)
@@ -145,14 +150,23 @@ async def _contents(
     return images_of(await read_body(request.receive, limits), kind, options, limits)
 
 
+def _begin_trace(service: Service, request: Request) -> RequestTrace | None:
+    if service.tracing is None:
+        return None
+    above = request.headers.get("traceparent")
+    request.state.trace = service.tracing.request(above, request.state.begin)
+    trace: RequestTrace = request.state.trace
+    return trace
+
+
 async def _collect(
-    service: Service, model: Model, contents: list[bytes], slot: Slot, deadline: float
+    service: Service, slot: Slot, events: AsyncGenerator[Result | ExitAnswer, None]
 ) -> list[Result]:
     try:
-        events = service.answers(model, contents, slot, deadline)
         results = [one async for one in events if isinstance(one, Answered | NotAnswered)]
         return sorted(results, key=lambda result: result.index)
     finally:
+        await events.aclose()
         service.gate.close(slot)
 
 

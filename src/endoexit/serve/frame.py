@@ -80,6 +80,8 @@ class Frame:
             route = getattr(scope.get("route"), "path", "none")
             metrics.requests.labels(route, str(status)).inc()
             self._note(scope, route, status)
+            if "trace" in scope["state"]:
+                scope["state"]["trace"].end(status)
             metrics.request_seconds.labels(route).observe(time.monotonic() - begin)
 
     def _note(self, scope: Message, route: str, status: int) -> None:

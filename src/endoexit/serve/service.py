@@ -21,6 +21,7 @@ from endoexit.serve.problems import Problem
 from endoexit.serve.scheduler import DeadlineError, Outcome
 from endoexit.serve.settings import Settings
 from endoexit.serve.tokens import Tokens, read_tokens
+from endoexit.serve.tracing import RequestTrace, Tracing
 from endoexit.serve.worker import Journey, Worker
 
 State = Literal["starting", "ready", "draining", "failed"]
@@ -39,6 +40,7 @@ class _Image:
     content: bytes
     deadline: float
     on_exit: Callable[[Prediction], None] | None
+    trace: RequestTrace | None
 
 
 class Service:
@@ -49,7 +51,7 @@ class Service:
         settings: Settings of the service.
 
     Raises:
-        UsageError: The tokens or the audit log cannot be used.
+        UsageError: The tokens or the audit log cannot be used, or a library is missing.
     """
 
     def __init__(self, source: Path, settings: Settings) -> None:
@@ -70,6 +72,7 @@ class Service:
         self.read_tokens()
         log_file = settings.audit_log
         self.audit = None if log_file is None else AuditLog(log_file, self.metrics)
+        self.tracing = None if settings.otlp is None else Tracing(settings.otlp)
 
     def read_tokens(self) -> None:
         """Read the file of tokens, at the start and again when it changed."""
@@ -123,6 +126,8 @@ class Service:
         await self.decoders.close()
         if self.audit is not None:
             self.audit.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
 
     @property
     def is_hung(self) -> bool:
@@ -151,6 +156,7 @@ class Service:
         deadline: float,
         *,
         every_exit: bool = False,
+        trace: RequestTrace | None = None,
     ) -> AsyncGenerator[Result | ExitAnswer, None]:
         """Yield the answers for the images of a request, each as soon as it is known.
 
@@ -163,6 +169,7 @@ class Service:
             slot: Place of the request.
             deadline: Time of the event loop at which all must be answered.
             every_exit: Whether to yield what each exit says, too.
+            trace: Trace of the request.
         """
         events: asyncio.Queue[Result | ExitAnswer] = asyncio.Queue()
 
@@ -172,7 +179,7 @@ class Service:
             return lambda seen: events.put_nowait(exit_answer(model, index, seen))
 
         async def one(index: int, content: bytes) -> None:
-            image = _Image(model, index, content, deadline, on_exit(index))
+            image = _Image(model, index, content, deadline, on_exit(index), trace)
             try:
                 if index:
                     await _until(deadline, self.gate.more(slot))
@@ -228,6 +235,8 @@ class Service:
         inside_s = loop.time() - begin
         self.metrics.queue_seconds.observe(inside_s)
         prediction, cut = self._outcome(journey)
+        if image.trace is not None:
+            image.trace.image((begin - decode_s, begin), journey.marks, prediction.exit)
         return answered(
             image.model, image.index, prediction, cut=cut, decode_s=decode_s, inside_s=inside_s
         )

@@ -101,6 +101,7 @@ class Settings(Asked):
         models: Folder in which `/v1/reload` finds other runs and bundles, by name.
         attention: Run, or bundle in PyTorch, with the same weights, that says where it looks.
         audit_log: File that gets a line for each request.
+        otlp: Address of a collector of traces, for OTLP over HTTP.
         drift_images: Number of the last answers whose exits are compared with calibration.
         drift_p_value: Chance under which a shift of exits counts as one.
         limits: Limits of requests.
@@ -124,6 +125,7 @@ class Settings(Asked):
     models: Path | None = None
     attention: Path | None = None
     audit_log: Path | None = None
+    otlp: Annotated[str, Field(pattern=r"^https?://")] | None = None
     drift_images: Annotated[int, Field(ge=50)] = 1000
     drift_p_value: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     limits: Limits = Field(default_factory=Limits)

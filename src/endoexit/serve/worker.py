@@ -18,17 +18,24 @@ class Journey:
 
     Args:
         on_exit: Called, in the event loop, with the answer of each exit that it passes.
+
+    Attributes:
+        end: Outcome of the image, when it is no longer inside.
+        last: Answer of the last exit that it passed.
+        marks: Times at which its exits answered.
     """
 
     def __init__(self, on_exit: Callable[[Prediction], None] | None = None) -> None:
         self.end: asyncio.Future[Outcome[Journey]] = asyncio.get_running_loop().create_future()
         self.last: Prediction | None = None
+        self.marks: list[float] = []
         self._on_exit = on_exit
 
     def take(self, outcome: "Outcome[Journey]") -> None:
         """Note what happened to the image."""
         if self.end.done():  # its request has ended before
             return
+        self.marks.append(time.monotonic())
         if outcome.is_last:
             self.end.set_result(outcome)
             return
