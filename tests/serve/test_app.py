@@ -218,9 +218,10 @@ def test_no_name_path_or_header_is_told_to_anyone(server, client, served_run):
 
 
 def test_half_of_the_clients_hang_up(server, client):
-    def hang_up(_):
+    def hang_up(number):
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            connection.sendall(head(len(PHOTOS[0])) + PHOTOS[0])
+            more = "Accept: application/x-ndjson\r\n" * (number % 2)
+            connection.sendall(head(len(PHOTOS[0]), more=more) + PHOTOS[0])
 
     with ThreadPoolExecutor(8) as pool:
         gone = pool.map(hang_up, range(40))

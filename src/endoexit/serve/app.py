@@ -11,13 +11,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from endoexit import __version__
 from endoexit.serve import openapi
 from endoexit.serve.access import client_of, deadline_of, length_of, query_of
 from endoexit.serve.answers import Answered, ExitAnswer, NotAnswered, Predicted, Result
 from endoexit.serve.bodies import GoneError, images_of, media_type, read_body, until_gone
-from endoexit.serve.gate import Slot
 from endoexit.serve.model import RESEARCH_USE, Model
 from endoexit.serve.page import add_page
 from endoexit.serve.problems import Problem
@@ -120,10 +120,17 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         as_lines = NDJSON in request.headers.get("accept", "")
         every = as_lines and query_of(request, openapi.QUERY).get("exits") == "all"
         events = service.answers(model, contents, slot, deadline, every_exit=every, trace=trace)
+
+        async def close() -> None:
+            await events.aclose()
+            service.gate.close(slot)
+
         if as_lines:
-            lines = _lines(request, service, slot, events, model)
-            return StreamingResponse(lines, media_type=NDJSON)
-        results = await _unless_gone(request, _collect(service, slot, events))
+            return _Lines(_lines(request, events, model), close)
+        try:
+            results = await _unless_gone(request, _collect(events))
+        finally:
+            await close()
         if results is None:
             return Response(status_code=499)
         _note(request, *results)
@@ -159,15 +166,9 @@ def _begin_trace(service: Service, request: Request) -> RequestTrace | None:
     return trace
 
 
-async def _collect(
-    service: Service, slot: Slot, events: AsyncGenerator[Result | ExitAnswer, None]
-) -> list[Result]:
-    try:
-        results = [one async for one in events if isinstance(one, Answered | NotAnswered)]
-        return sorted(results, key=lambda result: result.index)
-    finally:
-        await events.aclose()
-        service.gate.close(slot)
+async def _collect(events: AsyncGenerator[Result | ExitAnswer, None]) -> list[Result]:
+    results = [one async for one in events if isinstance(one, Answered | NotAnswered)]
+    return sorted(results, key=lambda result: result.index)
 
 
 async def _unless_gone(request: Request, work: Awaitable[list[Result]]) -> list[Result] | None:
@@ -202,21 +203,28 @@ def _note(request: Request, *results: Result | ExitAnswer) -> None:
             request.state.audit["statuses"].append(result.error.code)
 
 
+class _Lines(StreamingResponse):
+    """Answers as lines; `close` is called in the end, even if not one line was sent."""
+
+    def __init__(self, lines: AsyncIterator[bytes], close: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(lines, media_type=NDJSON)
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._close()
+
+
 async def _lines(
-    request: Request,
-    service: Service,
-    slot: Slot,
-    events: AsyncGenerator[Result | ExitAnswer, None],
-    model: Model,
+    request: Request, events: AsyncGenerator[Result | ExitAnswer, None], model: Model
 ) -> AsyncIterator[bytes]:
     of_all = {"request": request.state.identifier, "weights": model.identity["weights"]}
-    try:
-        async for event in events:
-            _note(request, event)
-            yield json.dumps(event.model_dump(mode="json") | of_all).encode() + b"\n"
-    finally:
-        await events.aclose()
-        service.gate.close(slot)
+    async for event in events:
+        _note(request, event)
+        yield json.dumps(event.model_dump(mode="json") | of_all).encode() + b"\n"
 
 
 def _add_reload(app: FastAPI, service: Service, reloads: Reloads) -> None:
