@@ -54,6 +54,7 @@ def own_images(phantom: Path, folder: Path) -> None:
 def kvasirs(phantom: Path, folder: Path) -> None:
     """Kvasir and the labelled part of HyperKvasir with its folds, as their authors publish them."""
     shutil.copytree(phantom, folder / "kvasir-dataset", copy_function=os.link)
+    shutil.make_archive(str(folder / "kvasir-dataset"), "zip", folder, "kvasir-dataset")
     tract = folder / "labeled-images" / "lower-gi-tract" / "pathological-findings"
     rows = ["file-name;class-name;split-index"]
     for number, path in enumerate(sorted(phantom.glob("*/*.jpg"))):

@@ -28,6 +28,7 @@ WITH_TORCH = (
     "report.attention",
     "export",
     "bench",
+    "reproduction",
 )
 TORCH = {"torch", "lightning", "kornia", "torchmetrics", "safetensors.torch", "thop"}
 UNPICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

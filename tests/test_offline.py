@@ -1,4 +1,4 @@
-"""No command opens a connection to another machine, and none leaves an identifier behind."""
+"""No command but `data` opens a connection to another machine; none leaves an identifier behind."""
 
 import os
 import shutil
@@ -82,6 +82,7 @@ def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
         ("export", run, "--backend", "onnx", "--out", tmp_path / "onnx"),
         ("predict", tmp_path / "openvino", image),
         ("predict", tmp_path / "onnx", image),
+        ("compare", run, run),
     ]  # fmt: skip
     for command in commands:
         done = endoexit(*command, env=environment, cwd=tmp_path)
