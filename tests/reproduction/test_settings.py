@@ -6,6 +6,7 @@ from endoexit.datasets.layouts import recognise
 from endoexit.errors import RunError, UsageError
 from endoexit.reproduction.settings import SHARES, Settings, both_networks, fingerprint
 from endoexit.training.recipe import read_recipe
+from endoexit.training.start import network_of
 from kvasir_folders import kvasir_files, write
 
 
@@ -45,6 +46,15 @@ def test_a_changed_folder_has_another_fingerprint(tmp_path):
     assert fingerprint(recognise(write(files, tmp_path / "d"))) == before
     files[next(iter(files))] += b"x"
     assert fingerprint(recognise(write(files, tmp_path / "d"))) != before
+
+
+def test_settings_take_the_exits_away_where_no_name_does():
+    both = both_networks("efficientnet_lite0", read_recipe("fine-tune"), "pip:lite0")
+    early, baseline = both["early"], both["baseline"]
+    assert baseline.label == "efficientnet_lite0-without-exits"
+    assert baseline.weights == early.weights == "pip:lite0"
+    exits = [network_of(each.model, 5, each.training).num_exits for each in (early, baseline)]
+    assert exits[0] > exits[1] == 1
 
 
 def test_a_network_without_early_exits_is_refused():

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from endoexit.reproduction.settings import Settings, SplitName
 
 
+MODEL = "ee_hifuse_small"
+FINE_TUNE, FINE_TUNED, WEIGHTS = "fine-tune", "efficientnet_lite0", "pip:lite0"
+
+
 def kvasir(
     directory: Annotated[
         Path, typer.Argument(help="Folder of Kvasir or HyperKvasir, unpacked.", metavar="DIR")
@@ -29,10 +33,21 @@ def kvasir(
         Path, typer.Option(help="Folder for everything that it makes; again to continue.")
     ] = Path("reproduction"),
     model: Annotated[
-        str, typer.Option(help="Network with early exits; a smaller one for a trial.")
-    ] = "ee_hifuse_small",
+        str | None,
+        typer.Option(
+            help=f"Network with early exits; a smaller one for a trial.  [default: {MODEL}, with "
+            f"fine-tune {FINE_TUNED}]"
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Starting weights, as of `train`.  [default: fresh ones, with fine-tune "
+            f"{WEIGHTS}]"
+        ),
+    ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Recipe: paper, another one, or a YAML file.")
+        str, typer.Option(help="Recipe: paper, fine-tune, another one, or a YAML file.")
     ] = "paper",
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of each training.  [default: the recipe's]")
@@ -92,6 +107,7 @@ def kvasir(
     settings = _settings(
         recognised,
         model=model,
+        weights=weights,
         recipe=recipe,
         changes=[*(change or ()), *([] if epochs is None else [f"epochs={epochs}"])],
         seed=seed,
@@ -150,7 +166,8 @@ def _recognise(output: Output, directory: Path, exclude: "Sequence[str]") -> "Re
 def _settings(
     recognised: "Recognised",
     *,
-    model: str,
+    model: str | None,
+    weights: str | None,
     recipe: str,
     changes: "Sequence[str]",
     seed: int,
@@ -161,6 +178,9 @@ def _settings(
     from endoexit.reproduction.settings import Settings, both_networks, fingerprint
     from endoexit.training.recipe import read_recipe
 
+    if recipe == FINE_TUNE and model is None:
+        model, weights = FINE_TUNED, weights or WEIGHTS
+    both = both_networks(model or MODEL, read_recipe(recipe, changes), weights)
     return Settings(
         data=str(recognised.listing.root),
         images_sha256=fingerprint(recognised),
@@ -169,7 +189,7 @@ def _settings(
         near_bits=near_bits,
         splits=tuple(splits),
         exclude=tuple(exclude),
-        **both_networks(model, read_recipe(recipe, changes)),
+        **both,
     )
 
 

@@ -13,7 +13,7 @@ from endoexit.models.spec import NetworkSpec
 from endoexit.reproduction.settings import Network
 from endoexit.training.losses import MultiExitLoss
 from endoexit.training.recipe import Recipe
-from endoexit.training.start import resolve_precision
+from endoexit.training.start import network_of, resolve_precision
 
 STEPS = 2
 FEW = 8  # images in a step that is timed on a CPU: its time is that of the images
@@ -63,7 +63,7 @@ def measure_pace(network: Network, classes: int, accelerator: str, threads: int 
         threads: CPU threads; None for all usable cores.
     """
     recipe = network.training
-    spec = NetworkSpec(network.model, classes, recipe.image.size, recipe.model)
+    spec = network_of(network.model, classes, recipe)
     on_gpu = accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     before = torch.get_num_threads()
@@ -73,11 +73,7 @@ def measure_pace(network: Network, classes: int, accelerator: str, threads: int 
         seconds = _time_steps(spec, recipe, device, accelerator, count)
     finally:
         torch.set_num_threads(before)
-    name = (
-        torch.cuda.get_device_name()
-        if on_gpu
-        else f"CPU, {counted(threads or usable_cores(), 'thread')}"
-    )
+    cpu = f"CPU, {counted(threads or usable_cores(), 'thread')}"
     return Pace(
         network=network.label,
         seconds=seconds / count,

@@ -1,5 +1,6 @@
 """What a reproduction was asked for, kept in its folder: a later call continues the same one."""
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -30,11 +31,13 @@ class Network(Record):
         model: Name in the catalog.
         label: Name of its run folder, and in tables.
         training: Recipe, with the settings of the network.
+        weights: Starting weights; None for fresh ones.
     """
 
     model: str
     label: str
     training: Recipe
+    weights: str | None
 
 
 class Settings(Record):
@@ -104,7 +107,7 @@ class Settings(Record):
         return parse_record(cls, read_json(path, RunError), path, RunError, newest=1, remedy=remedy)
 
 
-def both_networks(model: str, training: Recipe) -> dict[str, Network]:
+def both_networks(model: str, training: Recipe, weights: str | None = None) -> dict[str, Network]:
     """Return a network with early exits and its baseline, as fields of `Settings`.
 
     Where the catalog has no name for the network without early exits, its settings take them away.
@@ -113,20 +116,21 @@ def both_networks(model: str, training: Recipe) -> dict[str, Network]:
         UsageError: There is no such network, or it has no early exits.
     """
     family = FAMILIES[family_of(model)]
-    early = Network(model=model, label=model, training=training)
+    early = Network(model=model, label=_label(model), training=training, weights=weights)
     try:
         name = single_exit_twin(model)
     except UsageError:
         if family.twin is None:
             raise
-        alone = training.replaced(model=training.model | dict(family.twin))
-        label = f"{model}-without-exits"
-        return {"early": early, "baseline": Network(model=model, label=label, training=alone)}
+        alone = early.replaced(
+            label=f"{early.label}-without-exits", training=training.with_model(dict(family.twin))
+        )
+        return {"early": early, "baseline": alone}
     if name == model:
         raise UsageError(
             f"{model} has no early exits: name the network that has them, such as ee_{model}."
         )
-    return {"early": early, "baseline": Network(model=name, label=name, training=training)}
+    return {"early": early, "baseline": early.replaced(model=name, label=_label(name))}
 
 
 def fingerprint(recognised: Recognised) -> str:
@@ -135,6 +139,11 @@ def fingerprint(recognised: Recognised) -> str:
     lines = (f"{file.path}\t{(root / file.path).stat().st_size}\n" for file in
              recognised.listing.files)  # fmt: skip
     return sha256_bytes("".join(lines).encode())
+
+
+def _label(model: str) -> str:
+    """Return the name of a network as the name of a folder: `timm:resnet18` has a colon."""
+    return re.sub(r"[^\w.-]+", "-", model)
 
 
 def _short(value: object) -> str:

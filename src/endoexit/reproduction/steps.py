@@ -135,6 +135,7 @@ def train(place: Place, settings: Settings, name: SplitName, network: Network) -
             network.training,
             seed=settings.seed,
             root=None,
+            weights=network.weights,
             accelerator=place.machine.accelerator,
         )
     roles = run.manifest().counts()

@@ -18,7 +18,6 @@ from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.files import read_json, write_json, write_text
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models.hifuse.table3 import count_by_paper
-from endoexit.models.spec import NetworkSpec
 from endoexit.reproduction import steps
 from endoexit.reproduction.document import FILE, AuditFacts, Counts, Results, SplitResults
 from endoexit.reproduction.forecast import Pace, Work, forecast_lines, measure_pace
@@ -26,6 +25,7 @@ from endoexit.reproduction.settings import WORDS, Settings, SplitName
 from endoexit.reproduction.splits import Leak, measure_leak
 from endoexit.reproduction.steps import Place
 from endoexit.reproduction.table import markdown
+from endoexit.training.start import network_of
 
 PACES, PAGE = "paces.json", "results.md"
 
@@ -187,7 +187,7 @@ def _counts(settings: Settings, classes: int) -> tuple[Counts, ...]:
     counts = []
     for network in settings.networks:
         size = network.training.image.size
-        spec = NetworkSpec(network.model, classes, size, network.training.model)
+        spec = network_of(network.model, classes, network.training)
         if spec.family != "hifuse":
             return ()
         cost = count_by_paper(spec.build_blank(), size)

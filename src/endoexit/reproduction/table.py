@@ -87,7 +87,8 @@ def sentences(results: Results) -> Iterator[str]:
     yield (
         f"Ours: {settings.early.label} and {settings.baseline.label} at {recipe.image.size}×"
         f"{recipe.image.size}, recipe {Path(settings.recipe).stem}, "
-        f"{counted(recipe.epochs, 'epoch')}, seed {settings.seed}. The paper's: HiFuse-Small at 224×224, 100 epochs, Kvasir version 1."
+        f"{counted(recipe.epochs, 'epoch')}, seed {settings.seed}. The paper's: HiFuse-Small at "
+        "224×224, 100 epochs, Kvasir version 1."
     )
     for split in results.splits:
         yield _split_sentence(split)
