@@ -91,6 +91,7 @@ def _time_steps(
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 3, spec.size, spec.size, generator=generator).to(device)
+    images = images.contiguous(memory_format=torch.channels_last)  # as training has them
     labels = torch.arange(count, device=device) % spec.classes
     precision = resolve_precision(recipe.precision, accelerator)
     kind = torch.bfloat16 if precision.startswith("bf16") else torch.float16
