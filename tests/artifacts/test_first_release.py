@@ -5,7 +5,6 @@ width 4, a run with its policy and evaluation, two bundles, and the rows that it
 """
 
 import csv
-import os
 import shutil
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def release(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: object) -> str:
-    done = endoexit(*arguments, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = endoexit(*arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

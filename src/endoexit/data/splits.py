@@ -1,53 +1,21 @@
 """From a folder of images to a manifest in which nothing leaks from one role into another."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from endoexit.data.crossing import Crossing
 from endoexit.data.facts import BrokenFile, ImageFacts
 from endoexit.data.folders import Listing
 from endoexit.data.grouping import GroupRules, Pool, gather
+from endoexit.data.leaks import Leak, measure_leak, parts_by_group
 from endoexit.data.roles import assign_roles
 from endoexit.data.rows import ROLES, Row
 from endoexit.errors import DataError, UsageError, counted
 
 Leaks = Literal["refuse", "drop", "accept"]
-
-
-@dataclass(frozen=True, eq=False)
-class Leak:
-    """How much of someone's own split leaks.
-
-    Attributes:
-        threshold: bits up to which two images are near-copies.
-        crossing: near-copies between the folders.
-        groups: how many groups lie in more than one folder.
-        images: how many images those groups hold.
-    """
-
-    threshold: int
-    crossing: Crossing
-    groups: int
-    images: int
-
-    def __str__(self) -> str:
-        """Return the size of the leak in words."""
-        ways = []
-        for earlier, later in self.crossing.ways():
-            near = self.crossing.within(later, earlier, self.threshold)
-            same = self.crossing.within(later, earlier, 0)
-            total = self.crossing.size(later)
-            ways.append(
-                f"{near} of {counted(total, 'image')} of {later} ({100 * near / total:.1f} %) "
-                f"with a near-copy ({self.threshold} bits) in {earlier}, {same} of them the same "
-                "hash"
-            )
-        across = f"{counted(self.groups, 'group')} ({self.images} images) in more than one folder"
-        return "; ".join([across, *ways])
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +127,8 @@ def split_by_folders(
     _check_classes(Counter(file.label for file in listing.files), listing)
     _check_folders(listing, train_shares)
     pool = gather(listing, rules, advance)
-    parts = _parts_by_group(pool)
-    leak = _leak(pool, parts, rules.threshold)
+    parts = parts_by_group(pool)
+    leak = measure_leak(pool, parts, rules.threshold)
     if leak and leaks == "refuse":
         raise DataError(
             f"the folders of {listing.root} leak: {leak}. Leave the earlier copies out with "
@@ -231,21 +199,6 @@ def _check_folders(listing: Listing, train_shares: Mapping[str, float] | None) -
             f"the role {twice[0]!r} is a folder of {listing.root} and in --roles too: with "
             "--from-folders, --roles divides the folder train alone; take it out of --roles."
         )
-
-
-def _parts_by_group(pool: Pool) -> dict[str, set[str]]:
-    parts: defaultdict[str, set[str]] = defaultdict(set)
-    for image, group in zip(pool.images, pool.groups, strict=True):
-        parts[group].add(image.file.part)
-    return dict(parts)
-
-
-def _leak(pool: Pool, parts: Mapping[str, set[str]], threshold: int) -> Leak | None:
-    across = {group for group, found in parts.items() if len(found) > 1}
-    if not across:
-        return None
-    images = sum(group in across for group in pool.groups)
-    return Leak(threshold, pool.parts, len(across), images)
 
 
 def _content(image: ImageFacts) -> Hashable:
