@@ -32,7 +32,7 @@ def test_a_document_that_is_none_is_refused(tmp_path, content, message):
 
 
 def test_a_misspelt_row_is_answered_by_the_nearest(run):
-    found = evaluate_run(run, Options(**QUICK))
+    found = evaluate_run(run, Options(timing=False, resamples=20))
     with pytest.raises(UsageError, match="unknown row 'adaptiv': did you mean 'adaptive'"):
         found.row("adaptiv")
 
