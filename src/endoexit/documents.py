@@ -101,7 +101,7 @@ def parse_record(
         remedy: Sentence that says what mends it.
 
     Raises:
-        EndoexitError: Of the class `error`: it is of a newer format, or does not fit; the first
+        EndoexitError: The class is `error`. It is of a newer format, or does not fit; the first
             place is named.
     """
     version = _number_of_format(document)

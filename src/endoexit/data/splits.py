@@ -23,12 +23,12 @@ class Split:
     """A split, ready to be written as a manifest.
 
     Attributes:
-        rows: the images, in the order of the folder.
-        broken: files that cannot be used.
-        mixed: paths left out for their contradicting labels.
-        copies: paths left out as identical to one that stays.
-        leaking: paths left out for a near-copy in a later role.
-        leak: of someone's own folders; None where there was none.
+        rows: The images, in the order of the folder.
+        broken: Files that cannot be used.
+        mixed: Paths without a place, because their labels contradict each other.
+        copies: Paths of files that are identical to one that stays.
+        leaking: Paths of images with a near-copy in a later role.
+        leak: Leak of the user's folders; None where there was none.
     """
 
     rows: tuple[Row, ...]
@@ -74,15 +74,15 @@ def split_by_groups(
     """Give each group of images one role, balanced over classes.
 
     Args:
-        listing: the labelled files.
-        shares: of the roles, adding up to 1.
-        rules: what belongs together.
-        seed: the same seed and images give the same split on every file system.
-        advance: called with 1 after each file.
+        listing: The labelled files.
+        shares: Share of each role; they add up to 1.
+        rules: Rules for what belongs together.
+        seed: Random seed. The same seed and images give the same split on every file system.
+        advance: Function that is called with 1 after each file.
 
     Raises:
-        DataError: there are too few classes, images or groups, or the rules refuse.
-        UsageError: the threshold is out of range.
+        DataError: There are too few classes, images or groups, or the rules refuse.
+        UsageError: The threshold is out of range.
     """
     _check_classes(Counter(file.label for file in listing.files), listing)
     pool = gather(listing, rules, advance)
@@ -110,19 +110,19 @@ def split_by_folders(
     """Take the roles from folders named train, val, test (and their other spellings).
 
     Args:
-        listing: the labelled files.
-        rules: what belongs together.
-        leaks: what to do when a group lies in several folders: `refuse`; `drop` its
+        listing: The labelled files.
+        rules: Rules for what belongs together.
+        leaks: Treatment of a group that is in several folders: `refuse`; `drop` its
             images from all but the last role (test before val before train); or
             `accept`, which cuts the group at the folders.
-        train_shares: roles to divide the images of `train` into, by groups.
-        seed: of that division.
-        advance: called with 1 after each file.
+        train_shares: Roles to divide the images of `train` into, by groups.
+        seed: Random seed of that division.
+        advance: Function that is called with 1 after each file.
 
     Raises:
-        DataError: the folders leak and that is refused; there are no two such
+        DataError: The folders leak and that is refused; there are no two such
             folders, or images outside of them; or as in `split_by_groups`.
-        UsageError: a role is both a folder and a share of train.
+        UsageError: A role is both a folder and a share of train.
     """
     _check_classes(Counter(file.label for file in listing.files), listing)
     _check_folders(listing, train_shares)

@@ -66,14 +66,14 @@ def cache_images(
 
     Args:
         images: The images.
-        preprocessing: what is done to each; mean and standard deviation play no part.
-        directory: the cache folder, by default `cache_directory()`.
-        advance: called with a number of images done; the numbers add up to len(images).
-        skip_broken: report broken images in `errors` in place of raising.
+        preprocessing: Preprocessing of each; mean and standard deviation play no part.
+        directory: The cache folder, by default `cache_directory()`.
+        advance: Function that is called with numbers of images done; they add up to len(images).
+        skip_broken: Report broken images in `errors` in place of raising.
 
     Raises:
-        DataError: there are no images, or files are broken; the message names all of them.
-        EndoexitError: the cache cannot be written.
+        DataError: There are no images, or files are broken; the message names all of them.
+        EndoexitError: The cache cannot be written.
     """
     if not images:
         raise DataError("there are no images to cache: name at least one file.")

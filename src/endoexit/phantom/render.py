@@ -80,19 +80,19 @@ def render_phantom(
     same pictures.
 
     Args:
-        directory: where to; made if it does not exist.
-        images_per_class: number of images in each of the eight classes.
-        size: side of the square images in pixels, 32 to 1024.
-        seed: random seed of everything.
-        advance: called with a number of images done.
+        directory: Folder to write; made if it does not exist.
+        images_per_class: Number of images in each of the eight classes.
+        size: Side of the square images in pixels, 32 to 1024.
+        seed: Random seed of everything.
+        advance: Function that is called with a number of images done.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: an argument is out of range.
-        DataError: the folder holds something else, or a phantom of other settings.
-        EndoexitError: it cannot be written.
+        UsageError: An argument is out of range.
+        DataError: The folder holds something else, or a phantom of other settings.
+        EndoexitError: It cannot be written.
     """
     if images_per_class < 1 or not 32 <= size <= 1024 or seed < 0:
         raise UsageError(
