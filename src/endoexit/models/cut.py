@@ -229,7 +229,7 @@ def _assemble(
 
 
 def _exit_map(part: Part, values: dict[str, Any], needed: set[str], name: str) -> str:
-    """Return the value that the exit reads: the last one of the part that goes on."""
+    """Return the value that the exit reads: the last one of the part that continues."""
     tensors = [n for n in part.gives if isinstance(values.get(n), Tensor) and n in needed]
     if not tensors:
         raise UsageError(f"nothing that {name} computes is used behind it: cut elsewhere.")

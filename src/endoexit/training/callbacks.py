@@ -45,7 +45,7 @@ class KeepRun(Callback):
         return {"history": self.history, "best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.history = state_dict["history"]
         self.best = state_dict["best"]
         self.best_epoch = state_dict["best_epoch"]

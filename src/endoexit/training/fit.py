@@ -160,7 +160,7 @@ def _telling_a_full_disk(run: Run) -> Iterator[None]:
         if not is_full(error):
             raise
         raise WriteError(
-            f"cannot write {run.path}: {error.strerror}. Free space and go on with this run."
+            f"cannot write {run.path}: {error.strerror}. Free space and continue this run."
         ) from error
     finally:
         threading.excepthook = hook
@@ -208,7 +208,7 @@ def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> 
     except (MisconfigurationException, ValueError) as error:
         raise UsageError(
             f"--accelerator {machine.accelerator} --devices {machine.devices} --strategy "
-            f"{machine.strategy} cannot be used here: {error} Choose others, and go on with: "
+            f"{machine.strategy} cannot be used here: {error} Choose others, and continue with: "
             f"endoexit train --resume {run.path}"
         ) from error
 

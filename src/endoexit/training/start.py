@@ -83,7 +83,7 @@ def _check_free(path: Path) -> None:
         return
     if (path / CONFIG).is_file():
         raise UsageError(
-            f"{path} exists already: choose another --out, or go on with an interrupted training: "
+            f"{path} exists already: choose another --out, or continue an interrupted training: "
             f"endoexit train --resume {path}"
         )
     manifest = {MANIFEST, sidecar_path(Path(MANIFEST)).name}
