@@ -44,7 +44,7 @@ def with_exits(
     Raises:
         UsageError: No layer of that name (the nearest are named), layers out of order, a stage
             without work, or images that the network cannot take.
-        ModelError: The network cannot be traced; names the operation that stood in the way.
+        ModelError: The network cannot be traced; names the operation that was in the way.
     """
     names = list(at)
     _check_names(module, names)

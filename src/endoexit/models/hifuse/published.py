@@ -53,10 +53,10 @@ class PublishedReport:
     """What `load_published_hifuse` did.
 
     Attributes:
-        loaded: number of tensors that were read.
-        left_out: names in the state dict that belong to layers which the
+        loaded: Number of tensors that were read.
+        left_out: Names in the state dict that belong to layers which the
             published code builds and never runs.
-        not_in_published: tensors of the model that keep their values (the exit heads).
+        not_in_published: Tensors of the model that keep their values (the exit heads).
     """
 
     loaded: int
@@ -104,11 +104,11 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
     """Read a state dict of the published HiFuse code into `model`.
 
     Args:
-        model: a HiFuse network, with or without early exits.
-        state_dict: name to tensor, in the published code's names.
+        model: A HiFuse network, with or without early exits.
+        state_dict: Tensors by the names of the published code.
 
     Raises:
-        ModelError: a tensor is missing, unknown or of another shape; all are
+        ModelError: A tensor is missing, unknown or of another shape; all are
             named, and the model is left as it was.
     """
     prefixes = {}
