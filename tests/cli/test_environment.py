@@ -49,15 +49,14 @@ def test_threads_wait_passively_unless_the_user_says_otherwise(start, of_user, e
     assert done.stdout == f"policy {expected}\n", done.stderr
 
 
-@pytest.mark.parametrize("value", ["", "none"])
-def test_a_rank_that_is_no_number_is_forgotten_before_libraries_read_it(value):
+def test_a_rank_that_is_no_number_is_forgotten_before_libraries_read_it():
     names = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
     code = (
         "from endoexit.cli.environment import prepare_environment\nprepare_environment()\n"
         "import lightning.pytorch, torchmetrics, os\n"
         f"print(sorted(set({names}) & set(os.environ)))"
     )
-    done = python(code, **dict.fromkeys(names[:3], value), JSM_NAMESPACE_RANK="2")
+    done = python(code, RANK="", LOCAL_RANK="none", SLURM_PROCID="", JSM_NAMESPACE_RANK="2")
     assert done.stdout == "['JSM_NAMESPACE_RANK']\n", done.stderr
 
 
