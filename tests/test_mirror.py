@@ -16,9 +16,10 @@ ELSEWHERE = {
     "evaluation/rows.py": ("evaluation/test_study.py", "needs a whole evaluation"),
     "export/stages.py": ("export/test_export.py", "looks into the bundles that hold the stages"),
     "images/shelf.py": ("images/test_cache.py", "asks for lists as users of the cache do"),
-    "models/catalog.py": ("models/test_staged.py", "goes through every network of the catalog"),
     "models/graph.py": ("models/test_cut.py", "cuts networks of every kind by their graphs"),
     "models/published.py": ("models/msdnet/test_published.py", "reads weights of a family"),
+    "models/timm_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
+    "models/user_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
     "runtime/backends/base.py": ("runtime/test_engine.py", "drives an engine with a backend of its"
                                  " own; the module is a protocol"),
     "runtime/backends/onnx.py": ("runtime/backends/test_openvino.py", "tests all backends of "

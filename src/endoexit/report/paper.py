@@ -4,6 +4,7 @@ Nguyen, Phan, Pham: Early Exit Based on Deep Learning Model for Polyp Colonoscop
 Classification. JTE, 2025, doi:10.54644/jte.2025.1721. Kvasir v1, 8 classes, Xeon W-2133.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -36,6 +37,11 @@ def _points() -> tuple[PaperPoint, ...]:
         PaperPoint(name, right - accuracy, time / seconds, work / operations)
         for name, right, time, work in rows
     )
+
+
+def is_papers(model: str) -> bool:
+    """Tell whether a network of the catalog is one of the paper's, or HiFuse without exits."""
+    return re.fullmatch(r"(ee_)?hifuse_\w+", model) is not None
 
 
 PAPER = _points()
