@@ -170,8 +170,8 @@ class Trunk(nn.Module):
     Args:
         module: Part of the graph.
         takes: Index in the state before of each value that it takes.
-        gives: For each tensor of the next state, whether the part made it, and its index there
-            or in the state before.
+        gives: Origin of each tensor of the next state: whether the part made it, and its index
+            there or in the state before.
     """
 
     def __init__(

@@ -20,13 +20,13 @@ METRICS = "metrics.csv"
 class KeepRun(Callback):
     """After each epoch: one row of `metrics.csv`, one line, and the weights if they are better.
 
-    It must stand before a weight-averaging callback, so that the weights which
+    It must come before a weight-averaging callback, so that the weights which
     were validated are those that are kept.
 
     Args:
-        path: the run folder.
-        has_val: without a val role the last epoch's weights are kept.
-        averaging: the weight-averaging callback, if there is one.
+        path: The run folder.
+        has_val: Whether there is a val role. Without one the weights of the last epoch are kept.
+        averaging: The weight-averaging callback, if there is one.
     """
 
     def __init__(
