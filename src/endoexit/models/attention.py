@@ -1,19 +1,21 @@
 """Where a network looks: spatial attention of its exit heads, Grad-CAM for those without."""
 
-from typing import Literal
+import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from endoexit.models.exit_heads import AsMap
 from endoexit.models.staged import StagedClassifier, State
 
 Maps = NDArray[np.float32]
-Kind = Literal["cbam", "grad-cam"]
+
+MOST_CLASS_TOKENS = 2
 
 
-def exit_attention(model: StagedClassifier, images: Tensor) -> list[tuple[Maps, Kind]]:
+def exit_attention(model: StagedClassifier, images: Tensor) -> list[tuple[Maps, str]]:
     """Return what each exit of a network looks at.
 
     A head that has spatial attention tells it itself. Other heads get Grad-CAM of their answer.
@@ -23,18 +25,18 @@ def exit_attention(model: StagedClassifier, images: Tensor) -> list[tuple[Maps, 
         images: Batch (B, 3, H, W), normalised.
 
     Returns:
-        For each exit its maps, float32 (B, h, w), at least 0, and their kind: "cbam" for the
-        product of the spatial attention of the head's CBAM blocks, "grad-cam" for the evidence
-        for the exit's answer where there are none.
+        For each exit its maps, float32 (B, h, w), at least 0, and their kind: that of the head's
+        attention, or "grad-cam" for the evidence for the exit's answer where there is none.
     """
-    looked: list[tuple[Maps, Kind]] = []
+    looked: list[tuple[Maps, str]] = []
     state: State = (images,)
     for stage in model.stages:
         with torch.no_grad():
             state, _ = stage(state)
             looks = stage.attention(state)  # type: ignore[operator]
         if looks is not None:
-            looked.append((looks.float().numpy(), "cbam"))
+            kind = str(getattr(stage.head, "attention_kind", "attention"))
+            looked.append((looks.float().numpy(), kind))
         else:
             cam = grad_cam(stage.head, state)  # type: ignore[arg-type]
             looked.append((cam.float().numpy(), "grad-cam"))
@@ -46,7 +48,8 @@ def grad_cam(head: nn.Module, state: State) -> Tensor:
 
     The map is ReLU(Σ_c w_c A_c), A the channels of the last map of the state that the answer
     depends on and w_c the mean over positions of the gradient of the largest logit with respect
-    to A_c. Without such a map it is one zero: the head looks at no position.
+    to A_c. Tokens of a square grid are a map; a class token before them is none of its positions.
+    Without such a map it is one zero: the head looks at no position.
 
     Args:
         head: Exit head, which turns a state into logits (B, C).
@@ -56,7 +59,7 @@ def grad_cam(head: nn.Module, state: State) -> Tensor:
         Maps (B, h, w).
     """
     inputs = tuple(tensor.detach().requires_grad_() for tensor in state)
-    maps = [tensor for tensor in inputs if tensor.ndim == 4]
+    maps = [tensor for tensor in inputs if _as_map(tensor) is not None]
     gradients: tuple[Tensor | None, ...] = ()
     if maps:
         with torch.enable_grad():
@@ -64,6 +67,24 @@ def grad_cam(head: nn.Module, state: State) -> Tensor:
             gradients = torch.autograd.grad(largest, maps, allow_unused=True)
     for seen, gradient in zip(reversed(maps), reversed(gradients), strict=True):
         if gradient is not None:
-            weights = gradient.mean(dim=(2, 3), keepdim=True)
-            return (weights * seen.detach()).sum(dim=1).relu()
+            slopes, values = _as_map(gradient), _as_map(seen.detach())
+            assert slopes is not None  # noqa: S101  (it has the shape of a map)
+            assert values is not None  # noqa: S101
+            weights = slopes.mean(dim=(2, 3), keepdim=True)
+            return (weights * values).sum(dim=1).relu()
     return torch.zeros(len(state[0]), 1, 1)
+
+
+def _as_map(tensor: Tensor) -> Tensor | None:
+    """Return a tensor of a state as (B, C, H, W); None where it has no positions of an image."""
+    if tensor.ndim == 3:
+        count = tensor.shape[1]
+        first = count - math.isqrt(count) ** 2  # tokens before the grid: of the class, registers
+        if first > MOST_CLASS_TOKENS or count == first:
+            return None
+        tensor = tensor[:, first:]
+    elif tensor.ndim != 4:
+        return None
+    shape = tuple(tensor.shape[1:])
+    result: Tensor = AsMap(shape)(tensor)
+    return result

@@ -1,6 +1,7 @@
 """The network of a run or a bundle, asked where it looks."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,10 +34,11 @@ class TorchNetwork:
     def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
         """Return what each exit looks at; see `Network`."""
         looks = [exit_attention(self.model, batch) for batch in self._batches(images)]
-        return [
-            ExitAttention(np.concatenate([maps for maps, _ in exits]), exits[0][1])
-            for exits in zip(*looks, strict=True)
-        ]
+        exits = []
+        for parts in zip(*looks, strict=True):
+            kind: Any = parts[0][1]
+            exits.append(ExitAttention(np.concatenate([maps for maps, _ in parts]), kind))
+        return exits
 
     def _batches(self, images: NDArray[np.uint8]) -> list[Tensor]:
         preprocessing = self._run.config.preprocessing
