@@ -18,8 +18,7 @@ from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
-from endoexit.runtime.deciding import served_provenance
-from endoexit.runtime.session import open_session
+from endoexit.runtime.session import open_session, served_provenance
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
 
@@ -33,11 +32,17 @@ def invoke(*arguments: object):
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
-def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
+@pytest.fixture(scope="module")
+def timed(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A copy of the tiny run that was evaluated beside a twin, with times; what was printed."""
+    run = copy_run(tiny_run, tmp_path_factory.mktemp("timed") / "run")
     twin = untrained_twin(run, run.path.parent / "twin")
-    done = endoexit(
-        "evaluate", run.path, "--against", twin.path, "--threads", 1, "--threshold", 0.9
-    )
+    return run, endoexit("evaluate", run.path, "--against", twin.path, "--threads", 1,
+                         "--threshold", 0.9)  # fmt: skip
+
+
+def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
+    run, done = timed
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no progress bar in a pipe
     lines = done.stdout.splitlines()
@@ -72,9 +77,8 @@ def test_without_a_policy_the_table_says_that_the_last_exit_answers(run):
     assert "Decided by: the last exit, as there is no policy." in card
 
 
-def test_times_that_fall_are_told(run):
-    assert endoexit("evaluate", run.path, "--threads", 1).returncode == 0
-    found = Evaluation.read(run.path / "evaluation.json")
+def test_times_that_fall_are_told(timed):
+    found = Evaluation.read(timed[0].path / "evaluation.json")
 
     def told(*times: float) -> tuple[bool, str]:
         ms = iter(times)

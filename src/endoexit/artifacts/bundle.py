@@ -138,6 +138,11 @@ class Bundle:
         names = sorted(name for name in self.config.files if name.startswith(f"{STAGES}/"))
         return sha256_bytes("".join(self.config.files[name] for name in names).encode())
 
+    @property
+    def run_weights_sha256(self) -> str:
+        """SHA-256 of the weights file of its run."""
+        return self.config.run_weights_sha256
+
     @cached_property
     def complexity(self) -> "Complexity":
         """True parameters and multiply-adds of each exit, as the document has them."""

@@ -109,7 +109,7 @@ class Run:
         if not path.is_file():
             raise RunError(
                 f"{self.path} has no {WEIGHTS}: its training did not complete an epoch. "
-                f"Go on with: endoexit train --resume {self.path}"
+                f"Continue with: endoexit train --resume {self.path}"
             )
         refuse_lfs_pointer(path, RunError)
         return path
@@ -118,6 +118,11 @@ class Run:
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file, by which logits and policies are keyed."""
         return sha256_file(self.weights_path)
+
+    @property
+    def run_weights_sha256(self) -> str:
+        """SHA-256 of the weights file."""
+        return self.weights_sha256
 
     @cached_property
     def complexity(self) -> "Complexity":

@@ -135,6 +135,10 @@ class Source(Protocol):
         """Identity of the weights, by which logits and policies are keyed."""
 
     @property
+    def run_weights_sha256(self) -> str:
+        """Hash of the weights file of the run that it is, or was exported from."""
+
+    @property
     def complexity(self) -> "Complexity":
         """True parameters and multiply-adds of each exit."""
 

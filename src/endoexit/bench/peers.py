@@ -24,9 +24,10 @@ from endoexit.models.catalog import list_models
 from endoexit.models.state import state_of_shapes
 from endoexit.policy import fixed_exit
 from endoexit.precision import BackendName, FloatFormat, Precision
+from endoexit.runtime.backends.base import Backend
 from endoexit.runtime.backends.choice import has_bf16, open_exported
 from endoexit.runtime.backends.torch import TorchBackend
-from endoexit.runtime.engine import Backend, Engine
+from endoexit.runtime.engine import Engine
 
 RANDOM_WEIGHTS = "Peers have random weights, which take the same time as trained ones."
 _MODULES: dict[BackendName, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""`endoexit predict`: answers for images, each leaving at its exit."""
+"""`endoexit predict`: answers for images, which exit where the policy decides."""
 
 import contextlib
 import sys
@@ -139,7 +139,7 @@ def predict(
 
 @dataclass
 class _Tally:
-    """What is said at the end: how many images, how many failed, who left where."""
+    """What is said at the end: how many images, how many failed, where images exit."""
 
     images: int = 0
     failed: int = 0

@@ -15,9 +15,10 @@ from endoexit.errors import ModelError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.precision import Device, FloatFormat, Precision
 from endoexit.progress import Track, silent
+from endoexit.runtime.backends.base import Backend
 from endoexit.runtime.backends.choice import computed_in, open_backend
 from endoexit.runtime.deciding import Decider, decide
-from endoexit.runtime.engine import Backend, Engine
+from endoexit.runtime.engine import Engine
 from endoexit.runtime.exits import AnswerAll, all_exits
 
 if TYPE_CHECKING:

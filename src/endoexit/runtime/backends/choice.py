@@ -5,7 +5,7 @@ import importlib.util
 from endoexit.artifacts.source import Source, StageFiles
 from endoexit.errors import UsageError
 from endoexit.precision import BackendName, Device, FloatFormat, Precision
-from endoexit.runtime.engine import Backend
+from endoexit.runtime.backends.base import Backend
 
 MODULES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from endoexit.artifacts.source import StageFiles
 from endoexit.errors import RunError
 from endoexit.precision import Precision
-from endoexit.runtime.engine import Rows
+from endoexit.runtime.backends.base import Rows
 from endoexit.runtime.threads import check_threads
 
 Array = npt.NDArray[Any]
