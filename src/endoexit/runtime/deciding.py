@@ -1,4 +1,4 @@
-"""Who decides where images exit: a threshold that the user gave, a policy, or nobody."""
+"""What decides where images exit: a threshold that the user gave, a policy, or neither."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class Decider:
 def decide(
     source: Source, precision: Precision, exits: int, threshold: float | None = None
 ) -> Decider:
-    """Return who decides where images exit. All commands follow this one rule.
+    """Return what decides where images exit. All commands follow this one rule.
 
     A threshold that the user gives goes before the policy of the source. Without either, every
     image goes to the last exit.

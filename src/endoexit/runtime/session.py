@@ -80,11 +80,11 @@ class Session:
 
     @cached_property
     def decider(self) -> Decider:
-        """Who decides where images exit; see `decide`."""
+        """What decides where images exit; see `decide`."""
         return self.decide(self.backend.num_stages)
 
     def decide(self, exits: int) -> Decider:
-        """Return who decides where images exit, where the number of exits is known already."""
+        """Return what decides where images exit, where the number of exits is known already."""
         return decide(self.source, self.precision, exits, self.threshold)
 
     @property
