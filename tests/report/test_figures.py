@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from endoexit.evaluation.document import Estimate, Interval
 from endoexit.evaluation.figures import percent_with_interval, significant
 from endoexit.policy import softmax
 from endoexit.policy.document import FrontPoint
@@ -16,8 +15,8 @@ from endoexit.report.paper import PAPER
 from endoexit.report.reliability import bins_of, measure_reliability
 from endoexit.report.style import exit_style
 from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
-from endoexit.report.words import elided, points, score
-from report_material import estimate, make_logits, make_material
+from endoexit.report.words import elided, in_print
+from report_material import make_logits, make_material
 
 
 def test_bins_hold_what_the_calibration_error_is_made_of():
@@ -134,7 +133,5 @@ def test_names_keep_both_ends():
 
 
 def test_a_negative_difference_has_a_minus_not_a_hyphen():
-    assert points(estimate(-0.021)).startswith("−2.1 [")
-    below = Estimate(value=-0.072, interval=Interval(low=-0.3, high=0.1, method="made up"))
-    assert score(below) == "−0.072 [−0.300, 0.100]"
-    assert points(Estimate(value=-0.0002)) == "+0.0"
+    assert in_print("-2.1 [-4.0, +0.3]") == "−2.1 [−4.0, +0.3]"
+    assert in_print("grade-2 <= 0.1, 5-6 ms, e-05") == "grade-2 ≤ 0.1, 5-6 ms, e-05"

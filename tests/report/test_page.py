@@ -19,7 +19,6 @@ from endoexit.report.material import Absent, History
 from endoexit.report.page import picture_address, report_page, with_code
 from endoexit.report.sections import policy_rule
 from endoexit.report.style import SVG_LIMIT, draw
-from endoexit.report.tables import exit_table, score_table
 from endoexit.report.tradeoff import tradeoff
 from report_material import estimate, make_logits, make_material
 
@@ -264,15 +263,6 @@ def test_the_goal_of_the_policy_is_told_in_words():
     assert f"{sentence} ms." in words
     assert "<=" not in words
     assert "Nothing was proven of this policy" in words
-
-
-def test_only_what_is_a_mean_is_called_so():
-    material = make_material()
-    assert [row[0] for row in score_table(material).rows][-1] == "policy"
-    exits = exit_table(material)
-    assert exits.rows[-1][0] == "policy (mean)"
-    assert "it is the mean of the exits’ medians, weighed by the images" in exits.caption
-    assert "medians" not in exit_table(make_material(timed=False)).caption
 
 
 def test_one_exit_no_times_and_a_class_without_images():

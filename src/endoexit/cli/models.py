@@ -1,5 +1,6 @@
 """`endoexit models`: the catalog and what each exit of each network costs."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -22,10 +23,12 @@ def models(
 
     Example: `endoexit models --size 128 --classes 5`
     """
-    from endoexit.cli.tables import compact_table, five_characters, paragraph
+    from endoexit.cli.tables import paragraph, terminal_table
+    from endoexit.evaluation.figures import significant
     from endoexit.models import list_models
     from endoexit.models.cost import LEFT_OUT
     from endoexit.models.spec import NetworkSpec
+    from endoexit.tables import Column, Table
 
     names = list_models()
     counted = {}
@@ -34,19 +37,20 @@ def models(
             counted[name] = NetworkSpec(name, classes, size).complexity
             bar.advance()
 
-    def cells(values: tuple[int, ...], unit: float) -> str:
-        return "  ".join(five_characters(value / unit) for value in values)
+    def in_columns(unit: float) -> Callable[[tuple[int, ...]], str]:
+        return lambda values: " ".join(f"{significant(value / unit):>6}" for value in values)
 
-    table = compact_table(
+    table = Table(
         f"Networks at {size}×{size}, {classes} classes",
-        ("name", "parameters (M), exit 1 … M", "multiply-adds (G)"),
         (
-            (name, cells(cost.parameters, 1e6), cells(cost.macs, 1e9))
-            for name, cost in counted.items()
+            Column("name"),
+            Column("parameters (M), exit 1 … M", form=in_columns(1e6)),
+            Column("multiply-adds (G)", form=in_columns(1e9)),
         ),
+        tuple((name, cost.parameters, cost.macs) for name, cost in counted.items()),
     )
     output = Output(as_json)
-    output.say(table, paragraph(LEFT_OUT))
+    output.say(terminal_table(table), paragraph(LEFT_OUT))
     output.document(
         {
             "size": size,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from endoexit.audit.summary import AuditSummary, read_audit
 from endoexit.errors import DataError, counted
+from endoexit.evaluation.figures import percent
 from endoexit.report.material import Absent
-from endoexit.report.words import percent
 
 AUDIT = "audit.json"
 

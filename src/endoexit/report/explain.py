@@ -8,6 +8,7 @@ import numpy as np
 
 from endoexit.artifacts.bundle import open_source
 from endoexit.errors import ImageError, UsageError
+from endoexit.evaluation.figures import probability
 from endoexit.files import replacing, write_text
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
@@ -19,10 +20,10 @@ from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.material import Absent, Network
 from endoexit.report.opening import network_of
 from endoexit.report.page import render
-from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
 from endoexit.runtime.exits import AnswerAll, all_exits
 from endoexit.runtime.session import choose_policy, open_backend
+from endoexit.tables import Column, Table
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -220,12 +221,9 @@ def _probabilities(source: Explainable, card: Card) -> Table:
     shown = sorted(order.tolist())
     left_out = len(source.classes) - len(shown)
     more = f"; {left_out} less probable classes left out" if left_out else ""
-    exits = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
+    exits = (source.exit_name(number) for number in range(1, source.exits + 1))
     return Table(
         f"Probability of each class at each exit{more}",
-        ("class", *exits),
-        tuple(
-            (source.classes[index], *(f"{value:.3f}" for value in card.probabilities[:, index]))
-            for index in shown
-        ),
+        (Column("class"), *(Column(name, form=probability) for name in exits)),
+        tuple((source.classes[index], *card.probabilities[:, index]) for index in shown),
     )

@@ -10,6 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from endoexit import __version__
+from endoexit.evaluation.figures import probability
+from endoexit.evaluation.tables import (
+    class_table,
+    difference_table,
+    exit_table,
+    promise_table,
+    reference_table,
+    score_table,
+    share_table,
+)
 from endoexit.images.reference import ImageRef
 from endoexit.progress import Track, silent
 from endoexit.report.audit import audit_facts
@@ -39,20 +49,10 @@ from endoexit.report.sections import (
 )
 from endoexit.report.shares import exit_shares
 from endoexit.report.style import SVG_LIMIT, Picture
-from endoexit.report.tables import (
-    class_table,
-    exit_table,
-    mask_table,
-    promise_table,
-    reference_table,
-    reliability_table,
-    role_table,
-    score_table,
-    share_table,
-)
+from endoexit.report.tables import mask_table, reliability_table, role_table
 from endoexit.report.tradeoff import tradeoff
 from endoexit.report.training import training_curves
-from endoexit.report.words import some
+from endoexit.report.words import in_print, some
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -128,13 +128,14 @@ def report_page(
         cautions=list(cautions(material)),
         policy_rule=policy_rule(material),
         tables={
-            "exits": exit_table(material),
-            "scores": score_table(material),
-            "references": reference_table(material),
-            "promises": promise_table(material),
-            "shares": share_table(material),
+            "exits": exit_table(evaluation),
+            "scores": score_table(evaluation),
+            "differences": difference_table(evaluation),
+            "references": reference_table(evaluation),
+            "promises": promise_table(evaluation),
+            "shares": share_table(evaluation),
             "reliability": reliability_table(exits, scaled=why_not_scaled is None),
-            "classes": class_table(material),
+            "classes": class_table(evaluation),
             "roles": role_table(material),
             "masks": None if isinstance(study, Absent) else mask_table(study),
         },
@@ -243,6 +244,8 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["address"] = picture_address
     environment.filters["code"] = with_code
+    environment.filters["in_print"] = in_print
+    environment.filters["probability"] = probability
     common: Mapping[str, Any] = {
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704  (ours)
         "version": __version__,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from endoexit.evaluation.figures import significant
 from endoexit.evaluation.intervals import exact_interval
 from endoexit.policy import softmax
 from endoexit.policy.temperature import CALIBRATION_BINS, negative_log_likelihood, ranking_auroc
@@ -133,12 +134,13 @@ def reliability_diagrams(material: Material, exits: list[ExitReliability]) -> li
 
 
 def _diagram(material: Material, found: ExitReliability) -> Picture:
-    style = exit_style(found.number)
-    alt = f"Reliability of {found.name}: ECE {found.before.ece:.3f} at temperature 1"
-    caption = f"ECE {found.before.ece:.3f}"
+    style, before = exit_style(found.number), significant(found.before.ece)
+    alt = f"Reliability of {found.name}: ECE {before} at temperature 1"
+    caption = f"ECE {before}"
     if found.after is not None and found.temperature is not None:
-        alt += f", {found.after.ece:.3f} at the fitted temperature {found.temperature:.2f}"
-        caption += f" before, {found.after.ece:.3f} after T = {found.temperature:.2f}"
+        after, temperature = significant(found.after.ece), significant(found.temperature)
+        alt += f", {after} at the fitted temperature {temperature}"
+        caption += f" before, {after} after T = {temperature}"
     shown = found.after or found.before
     top = int(np.argmax(shown.counts))
     alt += (

@@ -2,9 +2,10 @@
 
 from matplotlib.figure import Figure
 
+from endoexit.evaluation.figures import percent
 from endoexit.report.material import Material
 from endoexit.report.style import INK, Picture, draw, exit_style
-from endoexit.report.words import elided, percent
+from endoexit.report.words import elided
 
 _ROW, _NAME = 0.27, 26  # inches of a bar; characters of a class name beside it
 _SAID = 9  # bars that the alternative text tells

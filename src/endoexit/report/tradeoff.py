@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from endoexit.errors import counted
 from endoexit.evaluation.document import Evaluation, Row
-from endoexit.evaluation.figures import percent_with_interval, significant
+from endoexit.evaluation.figures import percent, percent_with_interval, significant
 from endoexit.report.labels import Label, place_labels
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER
@@ -21,7 +21,6 @@ from endoexit.report.style import (
     exit_style,
     percent_axis,
 )
-from endoexit.report.words import percent
 
 _LABEL_ROOM = 4.0  # points of accuracy above and below the marks
 
