@@ -169,10 +169,10 @@ def test_a_promise_is_kept_or_violated_with_or_without_doubt(real, kept, low, sa
 
 
 def test_a_promise_about_no_image_is_worded_one_way(real):
-    observed = Estimate(value=None, reason="no image is of class 'polyp'")
+    observed = Estimate(value=None, reason="no image of class 'polyp'")
     table = promise_table(promised(real, None, observed, "polyp"))
     assert table.cells()[0][1] == verdict(None) == "nothing seen"
-    assert table.notes[1] == ("missed[polyp]: nothing seen, because no image is of class 'polyp'.")
+    assert table.notes[1] == ("missed[polyp]: nothing seen (no image of class 'polyp').")
     assert promise_table(real) is None
 
 

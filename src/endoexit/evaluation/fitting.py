@@ -32,14 +32,14 @@ class CalibrationOptions:
     """How a policy is found.
 
     Attributes:
-        rules: which policies are tried.
-        cost: what leaving at an exit costs: true multiply-adds, or the milliseconds that an
+        rules: Policies that are tried.
+        cost: Cost of an image that exits at an exit: true multiply-adds, or the milliseconds that an
             evaluation measured on this machine. None takes what the goal is about, and
             multiply-adds where it is about neither.
-        precision: that the network computes in, now and when the policy is used.
-        device: that computes the logits.
-        cache: folder of decoded images; by default the user's.
-        out: folder to keep logits in; by default see `endoexit.artifacts.bundle.results_folder`.
+        precision: Floats that the network computes in, now and when the policy is used.
+        device: Device that computes the logits.
+        cache: Folder of decoded images; by default the user's.
+        out: Folder to keep logits in; by default see `endoexit.artifacts.bundle.results_folder`.
     """
 
     rules: RuleOptions = DEFAULT_RULE
@@ -58,8 +58,8 @@ class Calibrated:
     """A policy that was written.
 
     Attributes:
-        result: the policy and how it came about.
-        path: its file.
+        result: Policy and how it came about.
+        path: File of the policy.
     """
 
     result: PolicyResult
@@ -96,12 +96,12 @@ def find_run_policy(
     certify. The policy can serve only these weights, preprocessing, classes and precision.
 
     Args:
-        run: with weights.
-        goal: see `endoexit.policy.goals.make_goal`.
-        options: see `CalibrationOptions`.
-        manifest: in place of the run's own.
-        costs: of its exits, where they are known; else see `exit_costs`.
-        track: shows progress.
+        run: Run or bundle with weights.
+        goal: See `endoexit.policy.goals.make_goal`.
+        options: See `CalibrationOptions`.
+        manifest: Manifest in place of the run's own.
+        costs: Costs of its exits, where they are known; else see `exit_costs`.
+        track: What shows progress.
 
     Raises:
         RunError: the run has no weights or no manifest.
@@ -144,13 +144,13 @@ def _logits(
 
 
 def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAULTS) -> Costs:
-    """Return what leaving at each exit of a run costs.
+    """Return what an image costs that exits at each exit of a run.
 
     Args:
-        run: with weights.
-        unit: multiply-adds are counted; milliseconds are those of the newest evaluation in the
+        run: Run with weights.
+        unit: Unit: multiply-adds are counted; milliseconds are those of the newest evaluation in the
             run that measured these weights at this precision on this machine.
-        options: for the precision.
+        options: Options, for the precision.
 
     Raises:
         PolicyError: no such evaluation.
@@ -190,8 +190,8 @@ def measured_costs(times: Sequence[float], source: str) -> Costs:
     do not (isotonic regression), and the source says so.
 
     Args:
-        times: (M,) milliseconds.
-        source: how and where they were measured.
+        times: Milliseconds (M,).
+        source: How and where they were measured.
     """
     rising = isotonic_regression(times).x
     if not np.array_equal(rising, times):

@@ -303,7 +303,7 @@ def _about_promises(adaptive: Adaptive, role: str) -> Iterator[str]:
     yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {unit}."
     for shown in adaptive.promises:
         if shown.kept is None:
-            yield f"{shown.promise.risk.label}: {verdict(None)}, because {shown.observed.reason}."
+            yield f"{shown.promise.risk.label}: {verdict(None)} ({shown.observed.reason})."
         elif not shown.kept:
             yield _violation(shown, role)
 
