@@ -33,7 +33,7 @@ class CalibrationOptions:
 
     Attributes:
         rules: Policies that are tried.
-        cost: Cost of an image that exits at an exit: true multiply-adds, or the milliseconds that an
+        cost: Cost of an image at each exit: true multiply-adds, or the milliseconds that an
             evaluation measured on this machine. None takes what the goal is about, and
             multiply-adds where it is about neither.
         precision: Floats that the network computes in, now and when the policy is used.
@@ -148,8 +148,8 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
 
     Args:
         run: Run with weights.
-        unit: Unit: multiply-adds are counted; milliseconds are those of the newest evaluation in the
-            run that measured these weights at this precision on this machine.
+        unit: Unit of the costs. Multiply-adds are counted; milliseconds are those of the newest
+            evaluation in the run that measured these weights at this precision on this machine.
         options: Options, for the precision.
 
     Raises:

@@ -18,7 +18,7 @@ class TorchNetwork:
     """The network of a run, or of a bundle in PyTorch; its weights are loaded when first asked.
 
     Args:
-        run: with weights.
+        run: Run with weights.
     """
 
     def __init__(self, run: Source) -> None:
@@ -51,8 +51,8 @@ def exit_attention(model: StagedClassifier, images: Tensor) -> list[ExitAttentio
     A head that has spatial attention tells it itself. Other heads get Grad-CAM of their answer.
 
     Args:
-        model: in evaluation mode.
-        images: (B, 3, H, W), normalised.
+        model: Network in evaluation mode.
+        images: Images (B, 3, H, W), normalised.
     """
     found = []
     state: State = (images,)
@@ -76,8 +76,8 @@ def grad_cam(head: nn.Module, state: State) -> Tensor:
     to A_c. Without such a map it is one zero: the head looks at no position.
 
     Args:
-        head: turns a state into logits (B, C).
-        state: its input.
+        head: Exit head, which turns a state into logits (B, C).
+        state: Input of the head.
 
     Returns:
         Shape (B, h, w).

@@ -1,4 +1,4 @@
-"""The audit of the images that a report is about: finding it, and saying what it found."""
+"""The audit of the images that a report is about: where it is, and its findings in words."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,12 @@ AUDIT = "audit.json"
 
 
 def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditSummary | Absent:
-    """Return the audit that was named; else the one in a folder or beside it, of the same images.
+    """Return the audit that was named; else the one of the same images in a folder or next to it.
 
     Args:
-        folder: the run or the bundle.
-        root: of the images.
-        named: by the user.
+        folder: Run or bundle.
+        root: Folder of the images.
+        named: File that the user named; None for none.
 
     Raises:
         DataError: the one that was named is not there, or is not one.
@@ -36,8 +36,8 @@ def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditSu
         if Path(found.root).resolve() == root:
             return found
     return Absent(
-        f"No audit of these images was found beside the run{damaged}. Make one with `endoexit "
-        "audit FOLDER`, and give it to the report with --audit."
+        f"There is no audit of these images in the run or next to it{damaged}. Make one with "
+        "`endoexit audit FOLDER`, and give it to the report with --audit."
     )
 
 

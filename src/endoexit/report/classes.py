@@ -97,7 +97,7 @@ def _largest_confusions(counts: np.ndarray, names: tuple[str, ...], most: int = 
 
 
 def class_figures(material: Material) -> list[Picture]:
-    """Draw sensitivity and specificity of each class: policy beside final exit."""
+    """Draw sensitivity and specificity of each class: policy next to final exit."""
     return [
         _class_figure(material, "sensitivity", "share of the class that is named"),
         _class_figure(material, "specificity", "share of all others that is not taken for it"),

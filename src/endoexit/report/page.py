@@ -62,9 +62,9 @@ class Page:
     """A page and the figures in it.
 
     Attributes:
-        html: self-contained.
-        pictures: its figures.
-        notes: what is missing on it, and why.
+        html: HTML of the page, which needs no other file.
+        pictures: Figures of the page.
+        notes: What is missing on it, and why.
     """
 
     html: str
@@ -78,10 +78,11 @@ def report_page(
     """Make the report.
 
     Args:
-        material: what there is to show.
-        masks: folder of masks of the finding; by default `masks` in or beside the images' folder.
-        out: the folder of the page, for the command that makes it; None for the one in the run.
-        track: shows progress.
+        material: What there is to show.
+        masks: Folder of masks of the finding; by default `masks` in or next to the folder of the
+            images.
+        out: Folder of the page, for the command that makes it; None for the one in the run.
+        track: What shows progress.
 
     Raises:
         DataError: the folder of masks is not there.
@@ -188,8 +189,8 @@ def _subject(material: Material, choice: Choice) -> Subject:
         probabilities = exit_probabilities(material.policy, one)[:, 0]
     name = evaluation.images.paths[choice.index]
     truth = evaluation.images.labels[choice.index]
-    left_at = evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits)
-    title = f"{choice.kind}, at {material.exit_name(left_at)}"
+    taken = evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits)
+    title = f"{choice.kind}, at {material.exit_name(taken)}"
     if choice.kind == ERROR:
         answer = evaluation.row(material.answers).predicted[choice.index]
         title = f"{evaluation.classes[truth]}, taken for {evaluation.classes[answer]}"
@@ -201,7 +202,7 @@ def _subject(material: Material, choice: Choice) -> Subject:
         title=title,
         image=image,
         truth=truth,
-        left_at=left_at,
+        exit=taken,
         probabilities=probabilities,
         predicted=predicted,
     )
@@ -225,7 +226,7 @@ def picture_address(picture: Picture) -> str:
 
 
 def with_code(text: str) -> Markup:
-    """Return text with what stands between backticks as code; everything is escaped."""
+    """Return text with the parts between backticks as code; everything is escaped."""
     parts = [escape(part) for part in text.split("`")]
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else part

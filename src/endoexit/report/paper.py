@@ -1,4 +1,4 @@
-"""The measurements of the exit paper's Table 3, to stand beside one's own.
+"""The measurements of the exit paper's Table 3, to be compared with one's measurements.
 
 Nguyen, Phan, Pham: Early Exit Based on Deep Learning Model for Polyp Colonoscopy Image
 Classification. JTE, 2025, doi:10.54644/jte.2025.1721. Kvasir v1, 8 classes, Xeon W-2133.
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PaperPoint:
-    """One row of the table beside its first, HiFuse.
+    """One row of the table, relative to its first, HiFuse.
 
     Attributes:
-        name: of the row.
-        gain: its accuracy minus HiFuse's.
-        time: its time as a share of HiFuse's.
-        operations: its "FLOPs" as a share of HiFuse's.
+        name: Name of the row.
+        gain: Accuracy minus that of HiFuse.
+        time: Time as a share of that of HiFuse.
+        operations: "FLOPs" as a share of those of HiFuse.
     """
 
     name: str

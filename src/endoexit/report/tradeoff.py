@@ -30,9 +30,9 @@ class Cost:
     """What leaving costs: measured time, or multiply-adds where there is none to be trusted.
 
     Attributes:
-        timed: whether it is a time.
-        unit: for people.
-        label: of the axis.
+        timed: Whether it is a time.
+        unit: Unit, for people.
+        label: Label of the axis.
     """
 
     timed: bool
@@ -86,7 +86,7 @@ def paper_marks(evaluation: Evaluation, cost: Cost) -> list[Mark]:
     """Return the paper's exits, scaled to the network without exits here.
 
     Costs are multiples of the baseline's, accuracies its own plus the paper's differences. The
-    baseline is the twin; without one, the final exit stands in, as the paper's final exit does.
+    baseline is the twin; without one it is the final exit, and so is that of the paper.
     """
     base = evaluation.rows[0] if evaluation.twin else evaluation.row("final")
     paper = [(point.time if cost.timed else point.operations, point.gain) for point in PAPER]
@@ -112,7 +112,7 @@ def tradeoff(material: Material) -> Picture:
            "where they were found. " if front else "")
         + ("The hollow star is the same policy there. " if chosen else "")
         + f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
-        f"their gain over it, put beside {base} here. The paper’s images and classes are others."
+        f"their gain over it, relative to {base} here. The paper’s images and classes are others."
     )  # fmt: skip
     parts = [
         f"{row.name} {percent_with_interval(row.scores.accuracy)} % at "
