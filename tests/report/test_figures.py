@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from endoexit.evaluation.figures import percent_with_interval, significant
+from endoexit.evaluation.tables import row_name
 from endoexit.policy import softmax
 from endoexit.policy.document import FrontPoint
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.temperature import expected_calibration_error, negative_log_likelihood
 from endoexit.report.classes import confusion_matrix
-from endoexit.report.paper import PAPER
+from endoexit.report.paper import PAPER, is_of_the_paper
 from endoexit.report.reliability import bins_of, measure_reliability
 from endoexit.report.style import exit_style
 from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
@@ -62,6 +63,16 @@ def test_the_papers_final_exit_lies_on_ours_without_a_twin():
     assert mark.accuracy == pytest.approx(100 * final.scores.accuracy.value)
 
 
+def test_the_papers_points_are_drawn_on_request_and_for_its_networks():
+    material = make_material()
+    assert "paper" not in tradeoff(material).caption
+    asked = tradeoff(replace(material, paper=True))
+    assert "Grey diamonds: the exits of the paper’s Table 3" in asked.caption
+    assert asked.png != tradeoff(material).png
+    assert is_of_the_paper("ee_hifuse_nano")
+    assert not is_of_the_paper("a network of someone else")
+
+
 def rule_of(threshold):
     return ThresholdRule(kind="max_probability", thresholds=(threshold,) * 3)
 
@@ -104,7 +115,7 @@ def test_the_alternative_text_tells_the_figures():
     picture = tradeoff(material)
     for row in material.evaluation.rows:
         value = percent_with_interval(row.scores.accuracy)
-        assert f"{row.name} {value} % at {significant(row.time.ms)} ms" in picture.alt
+        assert f"{row_name(row)} {value} % at {significant(row.time.ms)} ms" in picture.alt
     confusion = confusion_matrix(material, material.evaluation.row("exit 1"))
     counts = np.array(material.evaluation.row("exit 1").scores.confusion)
     assert f"{counts.trace()} of 60 images are right" in confusion.alt

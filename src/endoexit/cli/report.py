@@ -39,12 +39,19 @@ def report(
         Path | None,
         typer.Option(help="What the audit wrote.  [default: audit.json in the run or its folder]"),
     ] = None,
+    paper: Annotated[
+        bool | None,
+        typer.Option(
+            "--paper/--no-paper",
+            help="Draw the exit paper's measurements too.  [default: for its networks]",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what an evaluation found: one page with all figures, and these as PNG and SVG.
+    """Show an evaluation as one page with all figures, and write these as PNG and SVG.
 
-    The page needs no network and no other file. It holds some of the images, so the terms of
-    the images are its own.
+    The page needs no network and no other file. It holds some of the images, so their terms
+    hold for it too.
 
     Example: `endoexit report runs/nano --out nano-report`
     """
@@ -54,12 +61,12 @@ def report(
     output = Output(as_json)
     folder = report_folder(run, out)
     output.warn_if_unfinished(run)
-    material = open_material(run, evaluation=evaluation, images=images, audit=audit)
+    material = open_material(run, evaluation=evaluation, images=images, audit=audit, paper=paper)
     written = write_report(material, folder, masks=masks, track=progress)
     for note in written.notes:
         output.say(f"Not on the page: {note}")
     count = len(written.figures) // 2
-    output.say(f"Written: {written.page}, and {count} figures beside it as PNG and SVG.")
+    output.say(f"Written: {written.page}, and {count} figures next to it as PNG and SVG.")
     output.document(
         {
             "report": str(written.page),

@@ -87,10 +87,15 @@ def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
     return _line(words)
 
 
-def report_command(path: Path, named: Mapping[str, Path | None]) -> str:
-    """Return the command that makes a report again, with the options that were named."""
-    given = {option: str(value) for option, value in named.items() if value is not None}
-    return _line(["report", str(path), *_options(given)])
+def report_command(path: Path, named: Mapping[str, Path | bool | None]) -> str:
+    """Return the command that makes a report again, with the options that were given."""
+    words = ["report", str(path)]
+    for option, value in named.items():
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            words += [f"--{option}", str(value)]
+    return _line(words)
 
 
 def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:

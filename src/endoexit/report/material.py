@@ -97,7 +97,8 @@ class Material:
         network: Network that shows where it looks; it is loaded when it is asked.
         facts: Names and values of what the results came from, for the provenance.
         steps: Commands that led to the evaluation, in order.
-        named: Options of `endoexit report` by which files were named, and these files.
+        named: Options of `endoexit report` that were given, and their values.
+        paper: Whether the measurements of the exit paper are drawn as well.
     """
 
     path: Path
@@ -114,7 +115,8 @@ class Material:
     network: Network | Absent
     facts: Sequence[tuple[str, str]]
     steps: Sequence[Step]
-    named: Mapping[str, Path | None] = field(default_factory=dict)
+    named: Mapping[str, Path | bool | None] = field(default_factory=dict)
+    paper: bool = False
 
     @property
     def num_exits(self) -> int:

@@ -22,6 +22,7 @@ from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
+from endoexit.report.paper import is_of_the_paper
 from endoexit.runtime.session import policy_file
 
 EVALUATION, METRICS = "evaluation.json", "metrics.csv"
@@ -33,6 +34,7 @@ def open_material(
     evaluation: Path | None = None,
     images: Path | None = None,
     audit: Path | None = None,
+    paper: bool | None = None,
 ) -> Material:
     """Gather what a run or a bundle holds for a report.
 
@@ -47,6 +49,8 @@ def open_material(
             the run's manifest names.
         audit: Document of `endoexit audit`; by default `audit.json` in the run or next to it, if
             it is about the same images.
+        paper: Whether the measurements of the exit paper are drawn as well; by default for
+            networks of its family.
 
     Raises:
         RunError: it is neither, was not evaluated, or its weights are no longer those evaluated.
@@ -73,7 +77,8 @@ def open_material(
         network=network_of(run),
         facts=_facts(run, file, found),
         steps=steps(run, found, file, policy),
-        named={"evaluation": evaluation, "images": images, "audit": audit},
+        named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
+        paper=is_of_the_paper(run.config.model) if paper is None else paper,
     )
 
 

@@ -6,6 +6,8 @@ Classification. JTE, 2025, doi:10.54644/jte.2025.1721. Kvasir v1, 8 classes, Xeo
 
 from dataclasses import dataclass
 
+from endoexit.models.catalog import family_of, list_models
+
 
 @dataclass(frozen=True)
 class PaperPoint:
@@ -39,3 +41,9 @@ def _points() -> tuple[PaperPoint, ...]:
 
 
 PAPER = _points()
+_FAMILY = "hifuse"
+
+
+def is_of_the_paper(network: str) -> bool:
+    """Tell whether a network of the catalog is of the family that the paper measured."""
+    return network in list_models() and family_of(network) == _FAMILY

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from endoexit.errors import counted
 from endoexit.evaluation.document import Evaluation, Row
 from endoexit.evaluation.figures import percent, percent_with_interval, significant
+from endoexit.evaluation.tables import row_name
 from endoexit.report.labels import Label, place_labels
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER
@@ -102,7 +103,8 @@ def tradeoff(material: Material) -> Picture:
     """Draw accuracy against cost."""
     evaluation = material.evaluation
     cost = cost_of(evaluation)
-    front, paper = front_marks(material, cost), paper_marks(evaluation, cost)
+    front = front_marks(material, cost)
+    paper = paper_marks(evaluation, cost) if material.paper else []
     chosen = next((mark for mark in front if mark.chosen), None)
     base = "the twin" if evaluation.twin else "the final exit"
     caption = (
@@ -111,11 +113,12 @@ def tradeoff(material: Material) -> Picture:
         + ("Small dots: the policies of the front, with their accuracy on the calibrate images, "
            "where they were found. " if front else "")
         + ("The hollow star is the same policy there. " if chosen else "")
-        + f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
-        f"their gain over it, relative to {base} here. The paper’s images and classes are others."
-    )  # fmt: skip
+        + (f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
+           f"their gain over it, relative to {base} here. The paper’s images and classes are "
+           "others." if paper else "")
+    ).strip()  # fmt: skip
     parts = [
-        f"{row.name} {percent_with_interval(row.scores.accuracy)} % at "
+        f"{row_name(row)} {percent_with_interval(row.scores.accuracy)} % at "
         f"{significant(cost.of(row))} {cost.unit}"
         for row in evaluation.rows
     ]
@@ -136,10 +139,12 @@ def tradeoff(material: Material) -> Picture:
         axes = figure.subplots()
         if front:
             _front(axes, front, chosen)
-        axes.plot(
-            [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D", color="none",
-            markeredgecolor=QUIET, markersize=5, label="exits of the paper, scaled", zorder=1.5,
-        )  # fmt: skip
+        if paper:
+            axes.plot(
+                [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D",
+                color="none", markeredgecolor=QUIET, markersize=5, zorder=1.5,
+                label="exits of the paper, scaled",
+            )  # fmt: skip
         labels = [_point(axes, row, cost) for row in evaluation.rows]
         axes.set_xlim(left=0)
         axes.margins(x=0.08)
@@ -193,7 +198,6 @@ def _point(axes: Axes, row: Row, cost: Cost) -> Label:
         if marker == "x" else 0.6, elinewidth=1.1, capsize=2.5,
         zorder=3 if row.kind == "exit" else 4,
     )  # fmt: skip
-    name = {"adaptive": "policy"}.get(row.kind, row.name)
     return Label(
-        f"{name}\n{percent(accuracy.value)}", x, y, low, high, size, row.kind == "adaptive"
+        f"{row_name(row)}\n{percent(accuracy.value)}", x, y, low, high, size, row.kind == "adaptive"
     )
