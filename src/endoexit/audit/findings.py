@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from endoexit.audit.shortcuts import Shortcut, find_shortcuts
 from endoexit.data.crossing import Crossing
-from endoexit.data.duplicates import Groups, Pairs, check_threshold, near_pairs
+from endoexit.data.duplicates import DEFAULT_NEAR_BITS, Groups, Pairs, check_threshold, near_pairs
 from endoexit.data.facts import BrokenFile, ImageFacts, hashes, look_into
 from endoexit.data.folders import Listing
 from endoexit.data.matching import FOLD_COLUMNS, Column, read_column
 from endoexit.errors import DataError, counted
 
-DEFAULT_THRESHOLD = 15
 LISTED_PAIRS = 1000
 
 
@@ -127,7 +126,7 @@ class Audit:
 def audit_images(
     listing: Listing,
     *,
-    threshold: int = DEFAULT_THRESHOLD,
+    threshold: int = DEFAULT_NEAR_BITS,
     folds: Path | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Audit:

@@ -117,7 +117,7 @@ def choose_near_bits(near_bits: int | None, threshold: int | None) -> int:
     Raises:
         UsageError: Both are given, or the number is out of range.
     """
-    from endoexit.data.duplicates import check_threshold
+    from endoexit.data.duplicates import DEFAULT_NEAR_BITS, check_threshold
     from endoexit.errors import UsageError
 
     if threshold is not None:
@@ -125,7 +125,7 @@ def choose_near_bits(near_bits: int | None, threshold: int | None) -> int:
             raise UsageError("--threshold is the old name of --near-bits: give --near-bits alone.")
         print("note: --threshold is called --near-bits here, and will go away.", file=sys.stderr)
     given = threshold if near_bits is None else near_bits
-    bits = 15 if given is None else given
+    bits = DEFAULT_NEAR_BITS if given is None else given
     check_threshold(bits)
     return bits
 

@@ -1,7 +1,7 @@
 """`endoexit split`: a manifest in which a group of images has one role."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,15 +14,16 @@ from endoexit.cli.console import (
     choose_near_bits,
     progress,
 )
-from endoexit.errors import UsageError, counted
+from endoexit.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rich.table import Table
 
+    from endoexit.data.folder_split import FolderSplit, SplitOptions
     from endoexit.data.manifest import Manifest
-    from endoexit.data.splits import Leaks, Split
+    from endoexit.data.splits import Split
 
 _NAMED = 5  # so many files are named on the screen; all of them are in the sidecar
 
@@ -100,86 +101,59 @@ def split(
     Example: `endoexit split kvasir --roles train=.7,val=.1,test=.2 --out kvasir.csv`
     """
     bits = choose_near_bits(near_bits, threshold)
-    options = {
-        "roles": roles, "seed": seed, "near_bits": bits, "levels": levels,
-        "groups": str(groups) if groups else None, "group_column": group_column,
-        "merge_groups": merge_groups, "mixed": mixed, "from_folders": from_folders,
-        "drop_leaks": drop_leaks, "accept_leak": accept_leak, "exclude": exclude or [],
-    }  # fmt: skip
-    _check_options(options)
-    terms = _terms(licence=licence, source=source)
-    from endoexit.data.folders import list_images
-    from endoexit.data.grouping import GroupRules
-    from endoexit.data.manifest import write_manifest
-    from endoexit.data.matching import GROUP_COLUMNS, read_column
-    from endoexit.data.roles import DEFAULT_ROLES, parse_roles
-    from endoexit.data.splits import split_by_folders, split_by_groups
+    from endoexit.data.folder_split import SplitOptions, split_folder
 
+    options = SplitOptions(
+        roles=roles,
+        seed=seed,
+        near_bits=bits,
+        levels=levels,
+        groups=groups,
+        group_column=group_column,
+        merge_groups=merge_groups,
+        mixed=mixed,
+        from_folders=from_folders,
+        drop_leaks=drop_leaks,
+        accept_leak=accept_leak,
+        exclude=tuple(exclude or ()),
+        licence=licence,
+        source=source,
+    )
     output = Output(as_json)
-    asked = roles if roles or from_folders else DEFAULT_ROLES
-    shares = parse_roles(asked) if asked else None
-    listing = list_images(directory, exclude or (), levels)
-    names = (group_column,) if group_column else GROUP_COLUMNS
-    column = read_column(groups, listing.files, names) if groups else None
-    rules = GroupRules(bits, column, merge_groups, mixed)
-    with progress("Reading images", len(listing.files)) as bar:
-        if from_folders:
-            leaks: Leaks = "drop" if drop_leaks else "accept" if accept_leak else "refuse"
-            made = split_by_folders(
-                listing, rules, leaks=leaks, train_shares=shares, seed=seed, advance=bar.advance
-            )
-        else:
-            made = split_by_groups(listing, shares or {}, rules, seed=seed, advance=bar.advance)
+    made = split_folder(directory, out, options, track=progress)
+    _show(output, made, options)
+    document = {
+        "manifest": str(out),
+        "sha256": made.manifest.sha256,
+        "counts": made.manifest.counts(),
+    }
+    output.document({**document, **made.facts})
+
+
+def _show(output: Output, made: "FolderSplit", options: "SplitOptions") -> None:
+    listing, division, path = made.listing, made.split, made.manifest.path
     for note in listing.notes:
         output.warn(note)
-    if made.leak:
-        output.warn(f"the folders of {listing.root} leak: {made.leak}.")
-    facts = {
-        "made_by": "endoexit split", "options": options, "seed": seed, "roles": shares,
-        "threshold_bits": bits,
-        "levels": listing.levels, **terms, **made.facts(),
-    }  # fmt: skip
-    manifest = write_manifest(out, made.rows, listing.root, facts)
+    if division.leak:
+        output.warn(f"the folders of {listing.root} leak: {division.leak}.")
     output.say(
-        f"{listing.root}: {len(made.rows)} of {counted(len(listing.files), 'file')}, "
+        f"{listing.root}: {len(division.rows)} of {counted(len(listing.files), 'file')}, "
         f"classes: {len(listing.classes)}",
-        *_left_out(made),
+        *_left_out(division),
     )
-    if mixed == "keep" and column is None and made.mixed_groups():
-        output.say(f"Kept together: {counted(made.mixed_groups(), 'group')} with different labels.")
-    output.say(_role_table(manifest, made, None if from_folders else shares))
-    for role, counts in manifest.counts().items():
+    several = division.mixed_groups()
+    if options.mixed == "keep" and options.groups is None and several:
+        output.say(f"Kept together: {counted(several, 'group')} with different labels.")
+    shares = None if options.from_folders else options.shares
+    output.say(_role_table(made.manifest, division, shares))
+    for role, counts in made.manifest.counts().items():
         for label in (name for name, count in counts.items() if count == 0):
             output.warn(f"{role} has no image of {label!r}.")
     output.say(
-        f"Written: {out} ({counted(len(made.rows), 'image')}) and {out}.json (how it was made).",
-        f"Next: endoexit train {out}",
+        f"Written: {path} ({counted(len(division.rows), 'image')}) and {path}.json (how it was "
+        "made).",
+        f"Next: endoexit train {path}",
     )
-    found = {"manifest": str(out), "sha256": manifest.sha256, "counts": manifest.counts()}
-    output.document({**found, **facts})
-
-
-def _check_options(options: "Mapping[str, Any]") -> None:
-    """Refuse options that would have no effect or contradict each other."""
-    for option, needed in (
-        ("group_column", "groups"),
-        ("merge_groups", "groups"),
-        ("drop_leaks", "from_folders"),
-        ("accept_leak", "from_folders"),
-    ):
-        if options[option] and not options[needed]:
-            one, other = (name.replace("_", "-") for name in (option, needed))
-            raise UsageError(f"--{one} says how to use --{other}: give --{other} too.")
-    if options["drop_leaks"] and options["accept_leak"]:
-        raise UsageError("--drop-leaks and --accept-leak exclude each other: choose one.")
-
-
-def _terms(**texts: str | None) -> dict[str, str]:
-    """Return what was said of the images' terms."""
-    for name, text in texts.items():
-        if text is not None and not text.strip():
-            raise UsageError(f"--{name} is empty: write a text, or leave it out.")
-    return {name: text.strip() for name, text in texts.items() if text is not None}
 
 
 def _left_out(made: "Split") -> "Iterator[str]":

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from endoexit.errors import UsageError
 
 HASH_BITS = 256
+DEFAULT_NEAR_BITS = 15
 MAX_THRESHOLD = 64
 _SIDE = 16
 _BLOCK = 1024

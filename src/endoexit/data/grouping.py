@@ -11,7 +11,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from endoexit.data.crossing import Crossing
-from endoexit.data.duplicates import Groups, check_threshold, near_pairs
+from endoexit.data.duplicates import DEFAULT_NEAR_BITS, Groups, check_threshold, near_pairs
 from endoexit.data.facts import BrokenFile, ImageFacts, hashes, look_into
 from endoexit.data.folders import Listing
 from endoexit.data.matching import Column
@@ -34,7 +34,7 @@ class GroupRules:
             different labels `keep` keeps none.
     """
 
-    threshold: int = 15
+    threshold: int = DEFAULT_NEAR_BITS
     column: Column | None = None
     merge: bool = False
     mixed: Mixed = "drop"
