@@ -121,7 +121,7 @@ def test_what_was_calibrated_at_a_precision_is_explained_at_it(tmp_path):
         assert "this processor does not compute in bf16" in str(done.exception)
         return
     assert done.exit_code == 0, done.exception
-    assert "and 5 pictures beside it." in done.stdout
+    assert "and 5 pictures next to it." in done.stdout
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_a_bundle_without_attention_has_one_picture_of_an_image(bundles, tmp_pat
     bundle = bundles.make("openvino", "f32").path
     done = invoke("explain", bundle, photo, "--out", tmp_path / "out", "--precision", "f32")
     assert done.exit_code == 0, done.exception
-    assert "and 1 picture beside it." in done.stdout
+    assert "and 1 picture next to it." in done.stdout
 
 
 def test_explaining_needs_a_run(tmp_path):

@@ -123,7 +123,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tiny_manifest, tmp_path, ther
         process.send_signal(signal.SIGINT)
         *_, last = process.stderr.read().splitlines()
     assert process.returncode == 130
-    assert last == kept.format(run) + f" Go on with: endoexit train --resume '{run}'"
+    assert last == kept.format(run) + f" Continue with: endoexit train --resume '{run}'"
 
 
 @pytest.mark.slow

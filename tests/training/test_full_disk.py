@@ -43,7 +43,7 @@ def test_a_training_says_what_is_full_and_goes_on_later(tiny_run, tiny_manifest,
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     *_, kept, error = done.stderr.splitlines()
-    assert kept.endswith(f"Go on with: endoexit train --resume {run}")
+    assert kept.endswith(f"Continue with: endoexit train --resume {run}")
     assert error == (
         f"error: cannot write {run / name}: File too large. Nothing was changed; free space or "
         "choose another folder and run again."

@@ -42,7 +42,7 @@ def write_training_card(
 
 
 def _terms(manifest: Manifest) -> str:
-    """Return under which terms the images stand, and so the weights."""
+    """Return the terms of the images, which hold for the weights too."""
     if is_phantom(manifest.root):
         return (
             "**These images are synthetic**: a phantom rendered by endoexit, of no patient. They "
@@ -55,7 +55,7 @@ def _terms(manifest: Manifest) -> str:
     if licence:
         return f"{come_from}Terms of the images: {licence}\nThey hold for the weights as well."
     return (
-        f"{come_from}The manifest does not say under which terms the images stand. Check them "
+        f"{come_from}The manifest does not give the terms of the images. Check them "
         "where the images\ncome from before you pass on the weights: they hold for the weights as "
         "well."
     )

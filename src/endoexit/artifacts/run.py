@@ -106,7 +106,7 @@ class Run:
         if not path.is_file():
             raise RunError(
                 f"{self.path} has no {WEIGHTS}: its training did not complete an epoch. "
-                f"Go on with: endoexit train --resume {self.path}"
+                f"Continue with: endoexit train --resume {self.path}"
             )
         refuse_lfs_pointer(path, RunError)
         return path
@@ -142,7 +142,7 @@ class Run:
         """
         path = self.path / MANIFEST
         if not path.is_file():
-            raise RunError(f"{self.path} has no {MANIFEST}; give a manifest of your own instead.")
+            raise RunError(f"{self.path} has no {MANIFEST}; give one with --manifest.")
         manifest = read_manifest(path, classes=self.classes)
         if self.config.manifest_sha256 not in (None, manifest.sha256):
             raise RunError(

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _group() -> None:
-    """Keep `table3` a command of its own, although it is the only one."""
+    """Keep `table3` a separate command, although it is the only one."""
 
 
 def table3(*, as_json: JsonOption = False) -> None:

@@ -150,12 +150,12 @@ def _telling_how_to_go_on(run: "Run") -> "Iterator[None]":
             else f"stopped before an epoch was complete; {run.path} keeps the settings."
         )
         folder = shlex.quote(str(run.path))
-        print(f"{kept} Go on with: endoexit train --resume {folder}", file=sys.stderr)
+        print(f"{kept} Continue with: endoexit train --resume {folder}", file=sys.stderr)
         raise
 
 
 def _next_command(run: "Run") -> str:
-    """Return what follows: a policy where there are exits to leave at and images to find it on."""
+    """Return what follows: a policy where there are several exits, and images to find it on."""
     if run.config.network.num_exits > 1 and run.manifest().has("calibrate"):
         return f"endoexit calibrate {run.path} --max-accuracy-drop 0.01"
     return f"endoexit evaluate {run.path}"

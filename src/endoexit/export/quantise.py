@@ -26,10 +26,10 @@ def calibration_images(
     """Return normalised images (N, 3, S, S) of the train role, N at most `IMAGES`.
 
     Args:
-        manifest: with a train role.
-        preprocessing: of the network.
-        cache: folder of decoded images; by default the user's.
-        seed: of the choice.
+        manifest: Manifest with a train role.
+        preprocessing: Preprocessing of the network.
+        cache: Folder of decoded images; by default the user's.
+        seed: Random seed of the choice.
 
     Raises:
         DataError: no image has the role, or images cannot be read.
@@ -47,9 +47,9 @@ class States:
     into memory.
 
     Args:
-        images: (N, 3, S, S).
-        before: the stages before, in order, each from arrays to arrays.
-        names: of the stage's inputs.
+        images: Images (N, 3, S, S).
+        before: Stages before, in order, each from arrays to arrays.
+        names: Names of the stage's inputs.
     """
 
     def __init__(self, images: NDArray[np.float32], before: list[Stage], names: list[str]) -> None:
@@ -73,8 +73,8 @@ def quantise(model: Any, states: States) -> Any:
     show; what suffers most (softmax, normalisations) stays in floating point.
 
     Args:
-        model: an `openvino.Model`, or an `onnx.ModelProto`.
-        states: what it is fed.
+        model: Graph: `openvino.Model` or `onnx.ModelProto`.
+        states: States that it is fed.
     """
     import nncf  # noqa: PLC0415  (an extra, slow to import)
 

@@ -37,13 +37,13 @@ def write_stages(
     """Write the stages of a run; return what each hands on.
 
     Args:
-        run: with weights.
-        folder: of the stages.
-        backend: what will run them.
+        run: Run with weights.
+        folder: Folder of the stages.
+        backend: What will run them.
         int8: quantise them, on images of the role train.
-        manifest: of the images; needed for int8.
-        cache: folder of decoded images; by default the user's.
-        track: shows progress.
+        manifest: Manifest of the images; needed for int8.
+        cache: Folder of decoded images; by default the user's.
+        track: What shows progress.
 
     Raises:
         RunError: int8 without a manifest.

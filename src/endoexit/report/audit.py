@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from endoexit.audit.summary import AuditSummary, read_audit
+from endoexit.audit.document import AuditDocument
 from endoexit.errors import DataError, counted
 from endoexit.evaluation.figures import percent
 from endoexit.report.material import Absent
@@ -11,7 +11,7 @@ from endoexit.report.material import Absent
 AUDIT = "audit.json"
 
 
-def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditSummary | Absent:
+def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditDocument | Absent:
     """Return the audit that was named; else the one of the same images in a folder or next to it.
 
     Args:
@@ -23,13 +23,13 @@ def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditSu
         DataError: the one that was named is not there, or is not one.
     """
     if named is not None:
-        return read_audit(named)
+        return AuditDocument.read(named)
     damaged = ""
     for file in (folder / AUDIT, folder.resolve().parent / AUDIT):
         if not file.exists():
             continue
         try:
-            found = read_audit(file)
+            found = AuditDocument.read(file)
         except DataError as error:
             damaged = damaged or f" ({error})"
             continue
@@ -41,7 +41,7 @@ def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditSu
     )
 
 
-def audit_facts(audit: AuditSummary) -> Iterator[str]:
+def audit_facts(audit: AuditDocument) -> Iterator[str]:
     """Yield what an audit found, a sentence a finding."""
     files, same, near = audit.files, audit.exact_copies, audit.near_copies
     yield (

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.audit.summary import AuditSummary
+from endoexit.audit.document import AuditDocument
 from endoexit.evaluation.document import Evaluation
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.phantom.render import is_phantom
@@ -110,7 +110,7 @@ class Material:
     logits: NDArray[np.float32] | Absent
     history: History | Absent
     split: dict[str, Any] | Absent
-    audit: AuditSummary | Absent
+    audit: AuditDocument | Absent
     images: Path | Absent
     network: Network | Absent
     facts: Sequence[tuple[str, str]]
