@@ -75,7 +75,7 @@ def test_a_pipe_gets_csv_in_the_order_of_the_paths(run, photos):
 
 def test_without_policy_and_threshold_the_last_exit_answers_and_a_warning_says_so(run, photos):
     result = predict(run, photos / "0.png")
-    assert "has no exit policy, so all images exit last: try --threshold" in result.stderr
+    assert "has no exit policy, so all images use the last exit: try --threshold" in result.stderr
     assert next(csv.DictReader(io.StringIO(result.stdout)))["exit"] == "4"
 
 

@@ -45,7 +45,7 @@ DEADLINE = (
 )
 LITTLE = 0.2  # share of all cores' time that other work may take: alternating evens that out
 BUSY = (
-    "Other work took {:.0%} of this machine when the benchmark began. The threads of some "
+    "Other work held {:.0%} of this machine when the benchmark began. The threads of some "
     "contenders then wait for each other and those of others do not: do not rely on these ratios, "
     "and measure again on a quiet machine, or with fewer --threads."
 )

@@ -253,7 +253,7 @@ class Subject(Record):
 
 FALLING = (
     "A later exit was measured to be quicker than an earlier one, which cannot be: the machine was "
-    "busy. Do not rely on the times and ratios here, and measure again on a quiet machine."
+    "busy. Trust no time and no ratio here, and measure again when it is quiet."
 )
 
 
