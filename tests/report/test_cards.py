@@ -83,12 +83,8 @@ def test_views_tell_where_each_exit_looks(tmp_path: Path):
 
 def test_one_missing_image_does_not_shift_the_others(tmp_path: Path):
     photos = save_photos(tmp_path / "photos", 2)
-    images = [
-        ImageRef(photos / "0.png"),
-        ImageRef(tmp_path / "gone.png"),
-        ImageRef(photos / "1.png"),
-    ]
-    first, gone, last = cards(Looking()).make([subject(image) for image in images])
+    paths = photos / "0.png", tmp_path / "gone.png", photos / "1.png"
+    first, gone, last = cards(Looking()).make([subject(ImageRef(path)) for path in paths])
     assert not gone.views
     assert len(first.views) == len(last.views) == 3
     assert first.views[0].jpeg != last.views[0].jpeg

@@ -1,7 +1,7 @@
 """Tables that only the report has."""
 
 from endoexit.evaluation.document import Estimate
-from endoexit.report.masks import ExitMasks, MaskStudy
+from endoexit.report.masks import InMask, MaskStudy
 from endoexit.report.reliability import measure_reliability
 from endoexit.report.tables import mask_table, reliability_table, role_table
 from report_material import estimate, make_material
@@ -40,7 +40,7 @@ def test_roles_are_counted_by_class_and_by_group():
 
 
 def test_attention_inside_the_masks_is_in_percent_and_points():
-    found = ExitMasks(
+    found = InMask(
         name="exit 1", kind="grad-cam", inside=estimate(0.5), area=Estimate(value=0.25),
         gain=estimate(0.25), images=7,
     )  # fmt: skip
