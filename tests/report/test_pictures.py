@@ -35,7 +35,7 @@ def test_a_stretched_image_is_shown_at_its_own_proportions(wide):
 
 
 def test_of_a_cropped_image_the_square_is_shown(wide):
-    found = open_photograph(wide, Preprocessing(size=32, resize="crop"))
+    found = open_photograph(wide, Preprocessing(size=32, resize="shorter-side"))
     assert found.shown.shape == (SIDE, SIDE, 3)
 
 
