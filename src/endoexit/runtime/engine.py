@@ -231,10 +231,15 @@ class Engine:
         return Batch(list(tickets), state, np.empty(columns, np.int64), np.empty(columns))
 
     def step(self, batch: Batch[Ticket]) -> StageResult[Ticket]:
-        """Run the next stage on a batch, in place, and ask the policy which images exit."""
+        """Run the next stage on a batch, in place, and ask the policy which images exit.
+
+        Raises:
+            Exception: Whatever the stage or the policy raises. The batch is then as it was before.
+        """
         before = batch.passed
-        batch.state, logits, spent = self._timed_run(before + 1, batch.state, len(batch))
+        state, logits, spent = self._timed_run(before + 1, batch.state, len(batch))
         exiting = self.policy.leaves(before + 1, logits, batch.labels[:, :before])
+        batch.state = state
         batch.labels[:, before] = logits.argmax(axis=1)
         batch.stage_ms[:, before] = spent / len(batch)
         batch.passed = before + 1
