@@ -13,8 +13,8 @@ from endoexit.errors import DataError
 
 
 @pytest.fixture
-def file(folder: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "out" / "audit.json"
+def file(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("out") / "audit.json"  # outside the folder that is audited
     write_audit(audit_images(list_images(folder), threshold=15), path)
     return path
 
