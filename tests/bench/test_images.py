@@ -4,7 +4,7 @@ import pytest
 
 from endoexit.bench.images import PER_CLASS, load_images
 from endoexit.errors import DataError
-from endoexit.phantom.findings import CLASSES
+from endoexit.phantom.render import CLASSES
 from endoexit.progress import silent
 from tiny import PREPROCESSING, SIDE, save_photos
 

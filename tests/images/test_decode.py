@@ -469,14 +469,33 @@ def test_fingerprint_covers_all_fields_and_geometry_only_the_pixels() -> None:
         Preprocessing(size=128),
         Preprocessing(resize="shorter-side"),
         Preprocessing(crop_ratio=0.875),
+        Preprocessing(interpolation="bicubic"),
         Preprocessing(mean=(0.4, 0.5, 0.5)),
         Preprocessing(std=(0.4, 0.5, 0.5)),
     ]
-    assert set(Preprocessing.model_fields) == {"size", "resize", "crop_ratio", "mean", "std"}
-    assert len({each.fingerprint() for each in [base, *variants]}) == 6
-    assert [each.geometry() == base.geometry() for each in variants] == [False] * 3 + [True] * 2
+    fields = {"size", "resize", "crop_ratio", "mean", "std", "interpolation"}
+    assert set(Preprocessing.model_fields) == fields
+    assert len({each.fingerprint() for each in [base, *variants]}) == 7
+    assert [each.geometry() == base.geometry() for each in variants] == [False] * 4 + [True] * 2
     again = Preprocessing.model_validate_json(base.model_dump_json())
     assert again.fingerprint() == base.fingerprint()
+
+
+def test_fingerprints_of_the_first_release_still_hold() -> None:
+    # Of the default settings, as version 0.1 wrote them into caches, logits and policies.
+    assert Preprocessing().fingerprint()[:16] == "382b54ceb22ea4b7"
+    assert Preprocessing().geometry()[:16] == "732b6b42198165d3"
+
+
+def test_the_interpolation_is_the_one_named() -> None:
+    edge = np.zeros((64, 64, 3), np.uint8)
+    edge[:, 32:] = 200
+    soft, sharp = (
+        Preprocessing(size=48, interpolation=name).apply(edge) for name in ("bilinear", "bicubic")
+    )
+    assert soft.max() == 200
+    assert sharp.max() > 200  # a cubic overshoots at an edge
+    assert Preprocessing(interpolation="bicubic").canvas(96).interpolation == "bicubic"
 
 
 def test_fingerprint_covers_the_algorithm(monkeypatch: pytest.MonkeyPatch) -> None:

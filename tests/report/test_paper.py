@@ -1,6 +1,6 @@
 """The paper's measurements are those of its Table 3, and belong to its networks."""
 
-from endoexit.report.paper import PAPER, is_of_the_paper
+from endoexit.report.paper import PAPER, is_papers
 
 
 def test_the_papers_points_are_its_table():
@@ -10,6 +10,6 @@ def test_the_papers_points_are_its_table():
 
 
 def test_the_papers_networks_are_those_of_its_family():
-    assert is_of_the_paper("ee_hifuse_nano")
-    assert is_of_the_paper("hifuse_small")
-    assert not is_of_the_paper("a network of someone else")
+    assert is_papers("ee_hifuse_nano")
+    assert is_papers("hifuse_small")
+    assert not is_papers("a network of someone else")

@@ -1,11 +1,19 @@
 """`endoexit models`: the catalog and what each exit of each network costs."""
 
-from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from endoexit.cli.console import JsonOption, Output, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from endoexit.models.cost import Complexity
+    from endoexit.tables import Table
+
+WIDE = 4  # exits that have their numbers in one line
+NARROW = 3  # numbers in a line of a network with more exits
 
 
 def register(app: typer.Typer) -> None:
@@ -15,50 +23,126 @@ def register(app: typer.Typer) -> None:
 
 def models(
     *,
-    size: Annotated[int, typer.Option(help="Side of the square image, in pixels.")] = 224,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            help="Side of the square image, in pixels, for all networks that take it.  "
+            "[default: the side that each network is meant for]",
+        ),
+    ] = None,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 8,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="List the networks of this family alone, such as msdnet.  Repeatable."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the networks with the true parameters and multiply-adds of each exit.
+    """List the networks by family, with true parameters and multiply-adds of each exit.
 
     Example: `endoexit models --size 128 --classes 5`
     """
     from endoexit.cli.tables import paragraph, terminal_table
-    from endoexit.evaluation.figures import significant
+    from endoexit.errors import unknown_name
     from endoexit.models import list_models
+    from endoexit.models.catalog import FAMILIES, family_of, meant_for
     from endoexit.models.cost import LEFT_OUT
-    from endoexit.models.spec import NetworkSpec
-    from endoexit.tables import Column, Table
 
-    names = list_models()
+    for wanted in family or ():
+        if wanted not in FAMILIES:
+            raise unknown_name("family", wanted, FAMILIES)
+    shown = {key: row for key, row in FAMILIES.items() if not family or key in family}
+    names = [name for name in list_models() if family_of(name) in shown]
     counted = {}
     with progress("Counting", len(names)) as bar:
         for name in names:
-            counted[name] = NetworkSpec(name, classes, size).complexity
+            counted[name] = _count(name, classes, size)
             bar.advance()
-
-    def in_columns(unit: float) -> Callable[[tuple[int, ...]], str]:
-        return lambda values: " ".join(f"{significant(value / unit):>6}" for value in values)
-
-    table = Table(
-        f"Networks at {size}×{size}, {classes} classes",
-        (
-            Column("name"),
-            Column("parameters (M), exit 1 … M", form=in_columns(1e6)),
-            Column("multiply-adds (G)", form=in_columns(1e9)),
-        ),
-        tuple((name, cost.parameters, cost.macs) for name, cost in counted.items()),
-    )
     output = Output(as_json)
-    output.say(terminal_table(table), paragraph(LEFT_OUT))
+    for key, row in shown.items():
+        networks = {name: counted[name] for name in names if family_of(name) == key}
+        if not networks:  # of names that the catalog cannot list
+            output.say(paragraph(f"{row.title}.\n"))
+            continue
+        sides = sorted({meant_for(name) for name in networks})
+        meant = f"meant for {' or '.join(map(str, sides))} pixels; takes {row.sizes}"
+        table = _table(row.title, f"{meant}; {classes} classes", networks)
+        output.say(terminal_table(table))
+    output.say(paragraph(LEFT_OUT))
     output.document(
         {
             "size": size,
             "classes": classes,
             "left_out": LEFT_OUT,
             "models": [
-                {"name": name, "parameters": cost.parameters, "macs": cost.macs}
+                {
+                    "name": name,
+                    "family": family_of(name),
+                    "meant_for": meant_for(name),
+                    "size": cost.size,
+                    "parameters": cost.parameters,
+                    "macs": cost.macs,
+                }
                 for name, cost in counted.items()
             ],
         }
+    )
+
+
+def _count(name: str, classes: int, size: int | None) -> "Complexity":
+    """Count a network at a size, or at the one that it is meant for where it does not take it."""
+    from endoexit.errors import UsageError
+    from endoexit.models.catalog import meant_for
+    from endoexit.models.spec import NetworkSpec
+
+    own = NetworkSpec(name, classes, meant_for(name))
+    if size is None:
+        return own.complexity
+    try:
+        return NetworkSpec(name, classes, size).complexity
+    except UsageError:
+        return own.complexity
+
+
+def _table(title: str, sizes: str, networks: "dict[str, Complexity]") -> "Table":
+    from endoexit.evaluation.figures import significant
+    from endoexit.tables import Column, Table
+
+    largest = max(cost.macs[-1] for cost in networks.values())
+    unit, letter = (1e9, "G") if largest >= 1e8 else (1e6, "M")
+    exits = max(len(cost.macs) for cost in networks.values())
+    step = exits if exits <= WIDE else NARROW
+
+    def in_lines(unit: float, rows: "list[tuple[int, ...]]") -> "Callable[[tuple[int, ...]], str]":
+        """Return what writes the numbers of a network in lines, below those of the others."""
+
+        def lines(values: tuple[int, ...]) -> list[list[str]]:
+            numbers = [significant(value / unit) for value in values]
+            return [numbers[first : first + step] for first in range(0, len(numbers), step)]
+
+        widths = [0] * step  # from the right, where all lines end
+        for line in (line for values in rows for line in lines(values)):
+            for place, number in enumerate(reversed(line)):
+                widths[place] = max(widths[place], len(number))
+
+        def aligned(line: list[str]) -> str:
+            places = zip(line, reversed(widths[: len(line)]), strict=True)
+            return "  ".join(number.rjust(width) for number, width in places)
+
+        return lambda values: "\n".join(map(aligned, lines(values)))
+
+    costs = networks.values()
+    parameters = in_lines(1e6, [cost.parameters for cost in costs])
+    macs = in_lines(unit, [cost.macs for cost in costs])
+    return Table.of(
+        f"{title}\n{sizes}",
+        {
+            Column("name"): lambda item: item[0],
+            Column("at", form=str): lambda item: item[1].size,
+            Column(
+                "parameters (M), exit 1 … M", "", parameters, "parameters (M),\nexit 1 … M"
+            ): lambda item: item[1].parameters,
+            Column(f"multiply-adds ({letter})", form=macs): lambda item: item[1].macs,
+        },
+        networks.items(),
     )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from endoexit.artifacts.run import Run
 
-MODEL, RECIPE = "ee_hifuse_nano", "small-data"
+MODEL = "ee_hifuse_nano"
+RECIPE, RECIPE_WITH_WEIGHTS = "small-data", "fine-tune"
 
 
 def train(
@@ -26,12 +27,34 @@ def train(
     *,
     model: Annotated[
         str | None,
-        typer.Option(help=f"Network; see `endoexit models`.  [default: {MODEL}]"),
+        typer.Option(
+            help="Network: a name of `endoexit models`, timm:NAME, or path/to/file.py:function.  "
+            f"[default: {MODEL}]"
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Starting weights: pip:lite0, pip:lite1, pip:lite2, a file (.safetensors, .pth), "
+            "or timm, which fetches those of timm:NAME.  [default: fresh ones]"
+        ),
+    ] = None,
+    exits: Annotated[
+        str | None,
+        typer.Option(
+            help="Layers with an exit behind them: auto, numbers of groups such as 3,5,6, names, "
+            "or none; not for HiFuse.  [default: auto]"
+        ),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="Exit head, such as conv or linear; not for HiFuse.  [default: conv]"),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"Recipe that comes with the package, or a YAML file.  [default: {RECIPE}]"
+            help="Recipe that comes with the package, or a YAML file.  "
+            f"[default: {RECIPE}, with --weights {RECIPE_WITH_WEIGHTS}]"
         ),
     ] = None,
     out: Annotated[
@@ -77,13 +100,14 @@ def train(
     --devices starts the further processes itself: start the command once, also in a job of a
     cluster.
 
-    Example: `endoexit train manifest.csv --model ee_hifuse_nano --recipe small-data --seed 0`
+    Example: `endoexit train manifest.csv --model efficientnet_lite0 --weights pip:lite0`
     """
     if (manifest is None) == (resume is None):
         raise UsageError("give a MANIFEST to start a training, or --resume RUN to continue one.")
     if resume is not None:
-        fixed = {"--model": model, "--recipe": recipe, "--out": out, "--root": root,
-                 "--seed": seed, "--set": change or None}  # fmt: skip
+        fixed = {"--model": model, "--weights": weights, "--exits": exits, "--head": head,
+                 "--recipe": recipe, "--out": out, "--root": root, "--seed": seed,
+                 "--set": change or None}  # fmt: skip
         given = [name for name, value in fixed.items() if value is not None]
         if given:
             raise UsageError(
@@ -111,14 +135,25 @@ def train(
         run = resume_run(resume)
     else:
         assert manifest is not None  # noqa: S101  (one of the two is given)
-        model, recipe, seed = model or MODEL, recipe or RECIPE, seed or 0
-        settings = read_recipe(recipe, change or ())
-        path = out or Path("runs") / f"{model}-{Path(recipe).stem}-seed{seed}"
+        model, seed = model or MODEL, seed or 0
+        recipe = recipe or (RECIPE if weights is None else RECIPE_WITH_WEIGHTS)
+        shape = {"exits": exits, "head": head}
+        settings = read_recipe(recipe, change or ()).with_model(
+            {name: value for name, value in shape.items() if value is not None}
+        )
+        path = out or Path("runs") / f"{_short(model)}-{Path(recipe).stem}-seed{seed}"
         if is_helper_process():  # the first process made the folder before it started this one
             run = resume_run(path)
         else:
             run = create_run(
-                path, manifest, model, settings, seed=seed, root=root, accelerator=accelerator
+                path,
+                manifest,
+                model,
+                settings,
+                seed=seed,
+                root=root,
+                weights=weights,
+                accelerator=accelerator,
             )
     if is_helper_process():  # the first process says what there is to say
         fit(run, where)
@@ -133,6 +168,11 @@ def train(
         output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip
+
+
+def _short(model: str) -> str:
+    """Return the name of a network as it can be in the name of a folder."""
+    return Path(model).name.replace(".py:", "-").replace(":", "-")
 
 
 @contextlib.contextmanager

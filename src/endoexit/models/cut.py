@@ -48,17 +48,31 @@ def with_exits(
     """
     names = list(at)
     _check_names(module, names)
-    _fit_classes(module, num_classes, size)
-    traced = trace(module, names)
-    values = dry_run(traced, size)
-    ends = _ends(traced, names)
-    last = _last_map(traced, values, ends[-1])
-    parts = split(traced, [*ends, last])
 
     def new_head(shape: tuple[int, ...]) -> nn.Module:
         return make_head(head, shape, num_classes, head_settings)
 
-    return _assemble(parts, values, names, num_classes, new_head)
+    return _cut(module, names, num_classes, size, new_head)
+
+
+def uncut(module: nn.Module, num_classes: int, size: int = 224) -> StagedClassifier:
+    """Return a network as one stage without early exits; see `with_exits`."""
+    return _cut(module, [], num_classes, size, lambda _: nn.Identity())
+
+
+def _cut(
+    module: nn.Module,
+    names: list[str],
+    num_classes: int,
+    size: int,
+    new_head: Callable[[tuple[int, ...]], nn.Module],
+) -> StagedClassifier:
+    _fit_classes(module, num_classes, size)
+    traced = trace(module, names)
+    values = dry_run(traced, size)
+    ends = _ends(traced, names)
+    last = _last_map(traced, values, ends[-1] if ends else -1)
+    return _assemble(split(traced, [*ends, last]), values, names, num_classes, new_head)
 
 
 def _check_names(module: nn.Module, names: list[str]) -> None:
@@ -184,6 +198,12 @@ class FinalHead(nn.Module):
     def __init__(self, module: nn.Module, takes: tuple[int, ...]) -> None:
         super().__init__()
         self.module, self.takes = module, takes
+
+    @property
+    def classifier(self) -> nn.Module:
+        """Its last linear layer, or all of it where it has none: what other classes change."""
+        linear = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
+        return linear[-1] if linear else self
 
     def forward(self, state: State) -> Tensor:
         """Return logits (B, classes)."""

@@ -71,6 +71,8 @@ class CbamHead(nn.Module):
         reduction: of their channel attention (16).
     """
 
+    attention_kind = "cbam"
+
     def __init__(self, channels: int, num_classes: int, *, blocks: int, reduction: int) -> None:
         super().__init__()
         self.attention = nn.Sequential(*(Cbam(channels, reduction) for _ in range(blocks)))

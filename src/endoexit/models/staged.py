@@ -32,7 +32,8 @@ class Stage(nn.Module):
     def attention(self, state: State) -> Tensor | None:
         """Return where this stage's exit looks, (B, H, W); None if its head does not tell.
 
-        A head tells it by a method `attention_map(state)`.
+        A head tells it by a method `attention_map(state)`; its attribute `attention_kind` names
+        what that is, "attention" where it has none.
 
         Args:
             state: what this stage returned.

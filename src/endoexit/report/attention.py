@@ -1,6 +1,8 @@
 """Where a network looks: spatial attention of its exit heads, Grad-CAM for those without."""
 
+import math
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,10 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from endoexit.artifacts.bundle import Source
+from endoexit.models.exit_heads import AsMap
 from endoexit.models.staged import StagedClassifier, State
 from endoexit.report.material import ExitAttention
 
 BATCH_SIZE = 8
+MOST_CLASS_TOKENS = 2
 
 
 class TorchNetwork:
@@ -61,7 +65,8 @@ def exit_attention(model: StagedClassifier, images: Tensor) -> list[ExitAttentio
             state, _ = stage(state)
             looks = stage.attention(state)  # type: ignore[operator]
         if looks is not None:
-            found.append(ExitAttention(looks.float().numpy(), "cbam"))
+            kind: Any = getattr(stage.head, "attention_kind", "attention")
+            found.append(ExitAttention(looks.float().numpy(), kind))
         else:
             cam = grad_cam(stage.head, state)  # type: ignore[arg-type]
             found.append(ExitAttention(cam.float().numpy(), "grad-cam"))
@@ -73,7 +78,8 @@ def grad_cam(head: nn.Module, state: State) -> Tensor:
 
     The map is ReLU(Σ_c w_c A_c), A the channels of the last map of the state that the answer
     depends on and w_c the mean over positions of the gradient of the largest logit with respect
-    to A_c. Without such a map it is one zero: the head looks at no position.
+    to A_c. Tokens of a square grid are a map; a class token before them is none of its positions.
+    Without such a map it is one zero: the head looks at no position.
 
     Args:
         head: Exit head, which turns a state into logits (B, C).
@@ -83,7 +89,7 @@ def grad_cam(head: nn.Module, state: State) -> Tensor:
         Shape (B, h, w).
     """
     inputs = tuple(tensor.detach().requires_grad_() for tensor in state)
-    maps = [tensor for tensor in inputs if tensor.ndim == 4]
+    maps = [tensor for tensor in inputs if _as_map(tensor) is not None]
     gradients: tuple[Tensor | None, ...] = ()
     if maps:
         with torch.enable_grad():
@@ -91,6 +97,24 @@ def grad_cam(head: nn.Module, state: State) -> Tensor:
             gradients = torch.autograd.grad(largest, maps, allow_unused=True)
     for seen, gradient in zip(reversed(maps), reversed(gradients), strict=True):
         if gradient is not None:
-            weights = gradient.mean(dim=(2, 3), keepdim=True)
-            return (weights * seen.detach()).sum(dim=1).relu()
+            slopes, values = _as_map(gradient), _as_map(seen.detach())
+            assert slopes is not None  # noqa: S101  (it has the shape of a map)
+            assert values is not None  # noqa: S101
+            weights = slopes.mean(dim=(2, 3), keepdim=True)
+            return (weights * values).sum(dim=1).relu()
     return torch.zeros(len(state[0]), 1, 1)
+
+
+def _as_map(tensor: Tensor) -> Tensor | None:
+    """Return a tensor of a state as (B, C, H, W); None where it has no positions of an image."""
+    if tensor.ndim == 3:
+        count = tensor.shape[1]
+        first = count - math.isqrt(count) ** 2  # tokens before the grid: of the class, registers
+        if first > MOST_CLASS_TOKENS or count == first:
+            return None
+        tensor = tensor[:, first:]
+    elif tensor.ndim != 4:
+        return None
+    shape = tuple(tensor.shape[1:])
+    result: Tensor = AsMap(shape)(tensor)
+    return result

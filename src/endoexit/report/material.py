@@ -14,6 +14,8 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
 
+AttentionKind = Literal["cbam", "attention", "grad-cam"]
+
 
 @dataclass(frozen=True)
 class Absent:
@@ -33,11 +35,12 @@ class ExitAttention:
     Attributes:
         maps: Maps (B, h, w), float32, at least 0, one for each image.
         kind: "cbam" for the product of the spatial attention of the head's CBAM blocks;
-            "grad-cam" for the evidence for the exit's answer where there are none.
+            "attention" for what another head tells of itself; "grad-cam" for the evidence for the
+            exit's answer where the head tells nothing.
     """
 
     maps: NDArray[np.float32]
-    kind: Literal["cbam", "grad-cam"]
+    kind: AttentionKind
 
 
 class Network(Protocol):

@@ -22,7 +22,7 @@ from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
-from endoexit.report.paper import is_of_the_paper
+from endoexit.report.paper import is_papers
 from endoexit.runtime.session import policy_file
 
 EVALUATION, METRICS = "evaluation.json", "metrics.csv"
@@ -78,7 +78,7 @@ def open_material(
         facts=_facts(run, file, found),
         steps=steps(run, found, file, policy),
         named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
-        paper=is_of_the_paper(run.config.model) if paper is None else paper,
+        paper=is_papers(run.config.model) if paper is None else paper,
     )
 
 
@@ -252,6 +252,7 @@ def _facts(run: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
         ("preprocessing", found.run.preprocessing),
         ("evaluation, SHA-256", sha256_file(file)),
         ("seed of the training", str(config.seed)),
+        *(config.starting_weights.lines() if config.starting_weights else ()),
         *_origin(run),
         ("precision of the answers", found.run.precision),
         ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),

@@ -20,20 +20,16 @@ class Augment(nn.Module):
     def __init__(self, settings: AugmentSettings, sizes: set[int]) -> None:
         super().__init__()
         s = settings
-        self.crops = nn.ModuleDict(
-            {
-                str(size): kornia.RandomResizedCrop(
-                    (size, size), scale=s.crop_scale, ratio=(3 / 4, 4 / 3), cropping_mode="resample"
-                )
-                for size in sorted(sizes)
-            }
-        )
+        self.crops = nn.ModuleDict({str(size): _crop(size, s) for size in sorted(sizes)})
         steps: list[Any] = []
         if s.horizontal_flip:
             steps.append(kornia.RandomHorizontalFlip(p=s.horizontal_flip))
         if s.vertical_flip:
             steps.append(kornia.RandomVerticalFlip(p=s.vertical_flip))
-        if s.rotation:
+        if s.scale is not None or s.shift:
+            shift = (s.shift, s.shift) if s.shift else None
+            steps.append(kornia.RandomAffine(s.rotation, shift, s.scale, p=1.0))
+        elif s.rotation:
             steps.append(kornia.RandomRotation(s.rotation, p=1.0))
         if s.brightness or s.contrast or s.saturation or s.hue:
             steps.append(kornia.ColorJiggle(s.brightness, s.contrast, s.saturation, s.hue, p=0.8))
@@ -46,6 +42,16 @@ class Augment(nn.Module):
         """Map float images in [0, 1], (B, 3, canvas, canvas), to (B, 3, size, size)."""
         result: Tensor = self.steps(self.crops[str(size)](images))
         return result.clamp(0, 1)
+
+
+def _crop(size: int, settings: AugmentSettings) -> nn.Module:
+    if settings.crop_scale == (1.0, 1.0):  # of the canvas as it is, which needs no other ratio
+        whole: nn.Module = kornia.Resize((size, size), antialias=True)
+        return whole
+    crop: nn.Module = kornia.RandomResizedCrop(
+        (size, size), scale=settings.crop_scale, ratio=(3 / 4, 4 / 3), cropping_mode="resample"
+    )
+    return crop
 
 
 def mixup(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor]:

@@ -40,6 +40,7 @@ from endoexit.training.processes import (
     threads_of_each,
 )
 from endoexit.training.recipe import Recipe, validate_recipe
+from endoexit.training.start import initial_model
 
 Advance = Callable[[int], None]
 LAST = Path("checkpoints") / "last.safetensors"
@@ -91,15 +92,16 @@ def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run
 def _fit(run: Run, machine: Machine, advance: Advance) -> Run:
     recipe = validate_recipe(run.config.recipe, str(run.path / "config.json"))
     manifest = run.manifest()
+    last = run.path / LAST
     torch.manual_seed(run.config.seed)
-    module = ExitTraining(run.create_model(), recipe, run.config.preprocessing, run.config.seed)
+    model = run.create_model() if last.is_file() else initial_model(run)
+    module = ExitTraining(model, recipe, run.config.preprocessing, run.config.seed)
     averaging = EMAWeightAveraging(decay=recipe.weight_average) if recipe.weight_average else None
     keep = KeepRun(run.path, has_val=manifest.has("val"), averaging=averaging)
     trainer = _make_trainer(run, recipe, machine, keep)
     loaders = _make_loaders(
         run, manifest, recipe, machine, world=trainer.world_size, advance=advance
     )
-    last = run.path / LAST
     with _quiet():
         try:
             trainer.fit(module, *loaders, ckpt_path=last if last.is_file() else None)

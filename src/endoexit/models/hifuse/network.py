@@ -1,11 +1,12 @@
 """HiFuse (Huo et al. 2024) as a staged classifier, with or without early exits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from endoexit.errors import UsageError, unknown_name
 from endoexit.models.heads import CbamHead, FinalClassifier
@@ -19,9 +20,11 @@ from endoexit.models.hifuse.branches import (
 )
 from endoexit.models.hifuse.fusion import FusionBlock
 from endoexit.models.staged import Stage, StagedClassifier, State
+from endoexit.models.weights import PublishedReport
 
 SCALES = 4
 STRIDE = 32  # 4 in the stem, then 2 between scales: the maps of both branches must agree
+SIDE = 224  # of the images of both papers
 EXITS = (1, 2, 3)  # the paper's: behind the first three fusion blocks
 
 
@@ -214,6 +217,14 @@ class HiFuse(StagedClassifier):
         self.config = config
         _initialise(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def load_published(self, state_dict: Mapping[str, Tensor]) -> PublishedReport:
+        """Read the weights of the published HiFuse code, exits apart; see there."""
+        from endoexit.models.hifuse.published import (  # noqa: PLC0415  (it knows this class)
+            load_published_hifuse,
+        )
+
+        return load_published_hifuse(self, state_dict)
 
     def scales(self) -> list[Scale]:
         """Return the four scales in order, whatever stage they are in."""
