@@ -139,9 +139,7 @@ def _table(title: str, sizes: str, networks: "dict[str, Complexity]") -> "Table"
         {
             Column("name"): lambda item: item[0],
             Column("at", form=str): lambda item: item[1].size,
-            Column(
-                "parameters (M), exit 1 … M", "", parameters, "parameters (M),\nexit 1 … M"
-            ): lambda item: item[1].parameters,
+            Column("parameters (M),\nexit 1 … M", form=parameters): lambda item: item[1].parameters,
             Column(f"multiply-adds ({letter})", form=macs): lambda item: item[1].macs,
         },
         networks.items(),
