@@ -43,6 +43,7 @@ SHORTER = {
     ),
     "demo": ("--epochs", "1", "--images", "15"),
 }  # fmt: skip
+FEW = 16  # images that int8 is fitted on
 COLUMNS = "80"
 ALIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -150,6 +151,7 @@ class Sandbox:
             mock.patch.dict(os.environ, COLUMNS=COLUMNS),
             mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
             mock.patch.object(os, "getloadavg", create=True, return_value=(0.0, 0.0, 0.0)),
+            mock.patch("endoexit.export.quantise.IMAGES", FEW),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):

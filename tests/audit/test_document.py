@@ -49,3 +49,17 @@ def test_what_is_no_audit_is_refused_with_a_remedy(file: Path, tmp_path: Path) -
         AuditDocument.read(file)
     with pytest.raises(DataError):
         AuditDocument.read(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"is not valid JSON"),
+        ("[]", r"damaged at 'the top', or of another version.* Name an audit.json of `endoexit"),
+        ('{"root": "x"}', r"damaged at 'endoexit'"),
+    ],
+)
+def test_what_is_none_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "audit.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        AuditDocument.read(tmp_path / "audit.json")

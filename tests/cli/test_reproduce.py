@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from endoexit.cli.main import app
 from endoexit.errors import ModelError
+from endoexit.models import list_models
+from endoexit.models.catalog import FAMILIES
 from endoexit.models.hifuse import table3
 
 runner = CliRunner()
@@ -61,20 +63,28 @@ def test_models_lists_its_families_within_eighty_columns():
     table = result.stderr
     assert "…" not in table.replace("exit 1 … M", "")
     assert max(len(line) for line in table.splitlines()) <= 80
+    assert all(f" {name} " in table for name in by_name)  # no name is broken
     assert "meant for 28 or 32 pixels; takes that alone; 5 classes" in table
     assert "such as timm:resnet18" in table
 
 
-@pytest.mark.parametrize(
-    ("family", "longest"), [("hifuse", "ee_hifuse_small_dw"), ("msdnet", "phuong_lampert_msdnet")]
-)
-def test_networks_of_many_exits_fit_as_well(monkeypatch, family, longest):
-    monkeypatch.setattr("endoexit.models.list_models", lambda: [longest])
-    result = models("--family", family, "--size", "64")
-    table = result.stderr or result.stdout
-    assert f"{longest} " in table
-    assert "…" not in table.replace("exit 1 … M", "")
+def test_names_and_numbers_of_many_exits_fit_as_well(monkeypatch):
+    family = FAMILIES["msdnet"]
+    names = {name: family.names[name] for name in ("phuong_lampert_msdnet", "msdnet_cifar10_10")}
+    monkeypatch.setitem(FAMILIES, "msdnet", dataclasses.replace(family, names=names))
+    table = models("--family", "msdnet", "--size", "64").stdout
+    assert all(f" {name} " in table for name in names)
     assert max(len(line) for line in table.splitlines()) <= 80
+
+
+def test_without_a_family_the_names_are_listed_and_nothing_is_counted(monkeypatch):
+    monkeypatch.setattr("endoexit.models.spec.NetworkSpec", None)
+    result = models("--json")
+    names = {entry["name"] for entry in json.loads(result.stdout)["models"]}
+    assert names == set(list_models())
+    assert all(name in result.stderr for name in names)
+    assert "endoexit models --family NAME" in result.stderr
+    assert max(len(line) for line in result.stderr.splitlines()) <= 80
 
 
 def test_a_network_is_counted_at_the_size_that_was_asked_for():
@@ -87,6 +97,7 @@ def test_a_network_is_counted_at_the_size_that_was_asked_for():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--size", "64"], "--size is for counting: name a family with --family"),
         (["--classes", "1", "--family", "rdi"], "num_classes must be at least 2, got 1"),
         (["--family", "msdnt"], "unknown family 'msdnt': did you mean 'msdnet'?"),
     ],

@@ -285,7 +285,7 @@ class AuditDocument(_Part):
         """Read an `audit.json`.
 
         Raises:
-            DataError: it is missing, cannot be read, or is not what `endoexit audit` writes.
+            DataError: It is missing, cannot be read, or is not what `endoexit audit` writes.
         """
         remedy = "Name an audit.json of `endoexit audit`, or make it again."
         try:

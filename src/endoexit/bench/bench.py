@@ -90,8 +90,8 @@ def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark
         track: What shows progress.
 
     Raises:
-        UsageError: no such peer, one that is not installed, or too few rounds.
-        EndoexitError: see `endoexit.runtime.session.open_engine` and
+        UsageError: No such peer, one that is not installed, or too few rounds.
+        EndoexitError: See `endoexit.runtime.session.open_engine` and
             `endoexit.bench.images.load_images`.
     """
     if options.rounds < 2:

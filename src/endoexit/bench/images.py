@@ -45,8 +45,8 @@ def load_images(paths: Sequence[str], preprocessing: Preprocessing, track: Track
         track: What shows progress.
 
     Raises:
-        DataError: a folder without images.
-        ImageError: one of them cannot be read.
+        DataError: A folder without images.
+        ImageError: One of them cannot be read.
     """
     if not paths:
         return _rendered(preprocessing, track)

@@ -41,7 +41,7 @@ def measure_memory(
         batches: Sizes of a full batch.
 
     Raises:
-        EndoexitError: the process failed; its last line is told.
+        EndoexitError: The process failed; its last line is told.
     """
     return {batch: _peak_of_child(path, precision, threads, batch) for batch in batches}
 

@@ -24,8 +24,9 @@ from endoexit.models.catalog import list_models
 from endoexit.models.state import state_of_shapes
 from endoexit.policy import fixed_exit
 from endoexit.precision import BackendName, FloatFormat, Precision
+from endoexit.runtime.backends.base import Backend
 from endoexit.runtime.backends.torch import TorchBackend
-from endoexit.runtime.engine import Backend, Engine
+from endoexit.runtime.engine import Engine
 from endoexit.runtime.session import has_bf16
 
 RANDOM_WEIGHTS = "Peers have random weights, which take the same time as trained ones."
@@ -66,7 +67,7 @@ class Network:
             whole: Without early exits, in one stage.
 
         Raises:
-            UsageError: images of this size do not fit.
+            UsageError: Images of this size do not fit.
         """
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
@@ -121,7 +122,7 @@ def choose_peers(against: Sequence[str], kind: BackendName) -> list[str]:
         kind: Backend of the subject.
 
     Raises:
-        UsageError: there is no such peer (the nearest is named), it is not installed, this
+        UsageError: There is no such peer (the nearest is named), it is not installed, this
             processor cannot compute it, or "none" is given with others.
     """
     asked = [name.strip() for entry in against for name in entry.split(",") if name.strip()]
@@ -173,7 +174,7 @@ def open_peer(
         folder: Folder for its files, which must stay while it is used.
 
     Raises:
-        UsageError: this processor or this machine cannot have it.
+        UsageError: This processor or this machine cannot have it.
     """
     if name in PEERS:
         way = PEERS[name]

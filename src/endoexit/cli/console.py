@@ -133,7 +133,7 @@ def choose_near_bits(near_bits: int | None, threshold: int | None) -> int:
 class Progress:
     """A bar on stderr that shows on a terminal only; `advance()` counts one item.
 
-    It goes away when all items are done, because what follows may draw another bar.
+    It goes away when all items are done, as what follows may draw another bar.
     """
 
     def __init__(self, bar: Any, task: Any) -> None:

@@ -1,15 +1,19 @@
 """What `evaluation.json` holds: typed, without NaN, enough to redraw every table and figure."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
+
+NEWEST = 2
+FIRST: Final = "endoexit-evaluation-1"
+CURRENT: Final = "endoexit-evaluation-2"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -261,7 +265,8 @@ class Evaluation(Record):
     """The document `evaluation.json`.
 
     Attributes:
-        format: Name and version of the document.
+        format: Version of the document. The first release wrote the first one, in which the
+            content of the images has no hash and a policy has the form of that release.
         role: Role of the images.
         classes: Names of the classes, in the order of the logits.
         manifest_sha256: SHA-256 of the manifest that gave the role.
@@ -278,7 +283,7 @@ class Evaluation(Record):
         versions: Versions of the libraries.
     """
 
-    format: Literal["endoexit-evaluation-1"] = "endoexit-evaluation-1"
+    format: Literal["endoexit-evaluation-2"] = CURRENT
     role: str
     classes: tuple[str, ...]
     manifest_sha256: str
@@ -294,6 +299,14 @@ class Evaluation(Record):
     caution: str | None
     versions: dict[str, str]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_first_format(cls, document: Any) -> Any:
+        """Read what the first release wrote: the policy inside reads its older form itself."""
+        if isinstance(document, dict) and document.get("format") == FIRST:
+            return document | {"format": CURRENT}
+        return document
+
     @property
     def times_fall(self) -> bool:
         """Whether a later exit was measured to be quicker than an earlier one; see `FALLING`."""
@@ -304,7 +317,7 @@ class Evaluation(Record):
         """Return the row of this name, such as "exit 1", "final", "adaptive" or "twin".
 
         Raises:
-            UsageError: there is none.
+            UsageError: There is none.
         """
         rows = {row.name: row for row in self.rows}
         if name not in rows:
@@ -320,7 +333,8 @@ class Evaluation(Record):
         """Read an `evaluation.json`.
 
         Raises:
-            RunError: it is missing, not JSON, or not such a document.
+            RunError: It is missing, not JSON, or not such a document.
         """
         remedy = "Make it again with `endoexit evaluate`."
-        return parse_record(cls, read_json(path, RunError), path, RunError, remedy=remedy)
+        document = read_json(path, RunError)
+        return parse_record(cls, document, path, RunError, newest=NEWEST, remedy=remedy)

@@ -104,10 +104,10 @@ def find_run_policy(
         track: What shows progress.
 
     Raises:
-        RunError: the run has no weights or no manifest.
-        DataError: no image has the role, images cannot be read, or they took part in training.
-        PolicyError: no policy meets the goal, certify is too small, or costs are missing.
-        UsageError: an option that does not fit, or a class that does not exist.
+        RunError: The run has no weights or no manifest.
+        DataError: No image has the role, images cannot be read, or they took part in training.
+        PolicyError: No policy meets the goal, certify is too small, or costs are missing.
+        UsageError: An option that does not fit, or a class that does not exist.
     """
     costs = costs or exit_costs(run, options.cost or ("ms" if goal.about_time else "macs"), options)
     manifest = manifest or run.manifest()
@@ -153,7 +153,7 @@ def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAUL
         options: Options, for the precision.
 
     Raises:
-        PolicyError: no such evaluation.
+        PolicyError: No such evaluation.
     """
     config = run.config
     if unit == "macs":
@@ -211,7 +211,7 @@ def require_unseen(run: Source, cohort: Cohort) -> None:
     with it by content. A run without a manifest (imported weights), or a bundle, cannot be checked.
 
     Raises:
-        DataError: names an image and counts them.
+        DataError: Names an image and counts them.
     """
     try:
         own = run.manifest()

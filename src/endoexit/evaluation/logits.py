@@ -88,10 +88,10 @@ def collect_logits(
         track: What shows progress.
 
     Raises:
-        RunError: the run has no weights or no manifest.
-        DataError: no image has the role, or images cannot be read.
-        UsageError: bf16 on a processor without it, no GPU, or a manifest of other classes.
-        ModelError: the network gives values that are not finite.
+        RunError: The run has no weights or no manifest.
+        DataError: No image has the role, or images cannot be read.
+        UsageError: Bf16 on a processor without it, no GPU, or a manifest of other classes.
+        ModelError: The network gives values that are not finite.
     """
     manifest = manifest or run.manifest()
     if manifest.classes != run.classes:

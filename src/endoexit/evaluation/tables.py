@@ -327,7 +327,7 @@ def temperature_table(title: str, exits: Iterable[tuple[Any, ...]]) -> Table:
 
     Args:
         title: Cohort and temperatures, in words.
-        exits: For each exit its name and its temperature; then, each before and after it, mean
+        exits: Name and temperature of each exit; then, each before and after it, mean
             negative log likelihood, ECE and the AUROC of sureness.
     """
     columns = (

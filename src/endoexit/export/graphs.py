@@ -27,8 +27,8 @@ class Graph(nn.Module):
     """One computation with tensors in and a flat tuple of tensors out.
 
     Args:
-        compute: What computes tensors from a state.
-        owner: Network whose parameters it uses.
+        compute: Function from a state to tensors.
+        owner: The network whose parameters it uses.
     """
 
     def __init__(self, compute: Callable[[State], tuple[Tensor, ...]], owner: nn.Module) -> None:
@@ -47,9 +47,9 @@ class StageGraph:
 
     Attributes:
         number: Number of the stage, from 1.
-        graph: takes the state before, returns the state after and the logits; the last stage
-            returns the logits only.
-        example: State before it, for two images.
+        graph: Module that takes the state before and returns the state after and the logits;
+            the last stage returns the logits only.
+        example: A state before it, for two images.
         names: Names of the tensors that it takes.
         shapes: Shapes of the tensors that it hands on, without the batch.
     """
@@ -155,12 +155,12 @@ def _turn_back(state: State, turned: Turned) -> State:
 def write_openvino(
     graph: Graph, example: State, path: Path, names: Sequence[str] = (IMAGES,)
 ) -> None:
-    """Write a graph as `path` (.xml) with its weights next to it (.bin), in f32.
+    """Write a graph as `path` (.xml) with its weights in a second file (.bin), in f32.
 
     Args:
-        graph: Graph in evaluation mode.
+        graph: Module in evaluation mode.
         example: Tensors of two images, on the CPU.
-        path: Path that ends in .xml.
+        path: File to write; its name ends in .xml.
         names: Names of the tensors that it takes.
     """
     import openvino as ov  # noqa: PLC0415  (an extra)
@@ -196,9 +196,9 @@ def write_onnx(graph: Graph, example: State, path: Path, names: Sequence[str] = 
     """Write a graph as an ONNX file, weights included, in f32.
 
     Args:
-        graph: Graph in evaluation mode.
+        graph: Module in evaluation mode.
         example: Tensors of two images, on the CPU.
-        path: Path that ends in .onnx.
+        path: File to write; its name ends in .onnx.
         names: Names of the tensors that it takes.
     """
     with torch.no_grad():

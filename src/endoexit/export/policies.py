@@ -61,8 +61,8 @@ class RunPolicy:
             track: What shows progress.
 
         Raises:
-            PolicyError: no policy meets the goal at this precision.
-            DataError: images that are needed are missing, or took part in training.
+            PolicyError: No policy meets the goal at this precision.
+            DataError: Images that are needed are missing, or took part in training.
         """
         if self.manifest.has("certify"):
             require_unseen(self.run, self.manifest.cohort("certify"))
@@ -111,9 +111,9 @@ def read_run_policy(run: Run, manifest: Manifest | None) -> RunPolicy | None:
         manifest: Manifest of the images that are at hand.
 
     Raises:
-        PolicyError: it does not say what was asked for, or was found for other weights or on
+        PolicyError: It does not say what was asked for, or was found for other weights or on
             other images: what it promises would then be about those.
-        RunError: there are no images.
+        RunError: There are no images.
     """
     file = run.path / POLICY
     if not file.is_file():

@@ -26,13 +26,13 @@ def calibration_images(
     """Return normalised images (N, 3, S, S) of the train role, N at most `IMAGES`.
 
     Args:
-        manifest: Manifest with a train role.
+        manifest: Manifest with images of the role train.
         preprocessing: Preprocessing of the network.
         cache: Folder of decoded images; by default the user's.
         seed: Random seed of the choice.
 
     Raises:
-        DataError: no image has the role, or images cannot be read.
+        DataError: No image has the role, or images cannot be read.
     """
     images = manifest.cohort("train").images
     chosen = np.random.default_rng(seed).permutation(len(images))[:IMAGES]
@@ -47,9 +47,9 @@ class States:
     into memory.
 
     Args:
-        images: Images (N, 3, S, S).
-        before: Stages before, in order, each from arrays to arrays.
-        names: Names of the stage's inputs.
+        images: (N, 3, S, S).
+        before: The stages before, in order, each from arrays to arrays.
+        names: Names of the inputs of the stage.
     """
 
     def __init__(self, images: NDArray[np.float32], before: list[Stage], names: list[str]) -> None:
@@ -73,7 +73,7 @@ def quantise(model: Any, states: States) -> Any:
     show; what suffers most (softmax, normalisations) stays in floating point.
 
     Args:
-        model: Graph: `openvino.Model` or `onnx.ModelProto`.
+        model: An `openvino.Model`, or an `onnx.ModelProto`.
         states: States that it is fed.
     """
     import nncf  # noqa: PLC0415  (an extra, slow to import)

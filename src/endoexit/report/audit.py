@@ -20,7 +20,7 @@ def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditDo
         named: File that the user named; None for none.
 
     Raises:
-        DataError: the one that was named is not there, or is not one.
+        DataError: The one that was named is not there, or is not one.
     """
     if named is not None:
         return AuditDocument.read(named)

@@ -93,10 +93,10 @@ def open_explainable(
             f32.
 
     Raises:
-        RunError: it is neither, or has no weights.
-        PolicyError: its policy was fitted for other weights or another precision, or the
+        RunError: It is neither, or has no weights.
+        PolicyError: Its policy was fitted for other weights or another precision, or the
             threshold is out of range.
-        UsageError: a precision that cannot be had here.
+        UsageError: A precision that cannot be had here.
     """
     source = open_source(path)
     backend = open_backend(source, precision)
@@ -126,8 +126,8 @@ def explain(
         track: What shows progress.
 
     Raises:
-        UsageError: more images than a page holds.
-        EndoexitError: a file cannot be written.
+        UsageError: More images than a page holds.
+        EndoexitError: A file cannot be written.
     """
     if len(images) > MOST:
         raise UsageError(

@@ -59,7 +59,7 @@ def find_masks(folder: Path | None, root: Path | Absent, images: Sequence[str]) 
         images: Images that were evaluated, relative to the root.
 
     Raises:
-        DataError: a folder was named and is not there.
+        DataError: A folder was named and is not there.
     """
     if folder is not None and not folder.is_dir():
         raise DataError(f"there is no folder {folder}: name the folder of the masks.")
@@ -102,7 +102,7 @@ def read_mask(path: Path, preprocessing: Preprocessing, like: ImageRef) -> Mask:
     """Return a mask (S, S), cut and scaled as the image it belongs to.
 
     Raises:
-        ImageError: it cannot be read, or is of another size than its image.
+        ImageError: It cannot be read, or is of another size than its image.
     """
     mask, image = read_image(path), read_image(like.path, frame=like.frame)
     if mask.shape != image.shape:

@@ -53,8 +53,8 @@ def open_material(
             networks of its family.
 
     Raises:
-        RunError: it is neither, was not evaluated, or its weights are no longer those evaluated.
-        DataError: a folder or an audit that was named is not there, or is not one.
+        RunError: It is neither, was not evaluated, or its weights are no longer those evaluated.
+        DataError: A folder or an audit that was named is not there, or is not one.
     """
     run = open_source(path)
     file = evaluation or results_folder(path) / EVALUATION

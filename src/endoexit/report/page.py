@@ -85,7 +85,7 @@ def report_page(
         track: What shows progress.
 
     Raises:
-        DataError: the folder of masks is not there.
+        DataError: The folder of masks is not there.
     """
     command = report_command(material.path, {**material.named, "masks": masks, "out": out})
     outlines = find_masks(masks, material.images, material.evaluation.images.paths)

@@ -41,7 +41,7 @@ def open_photograph(image: ImageRef, preprocessing: Preprocessing) -> Photograph
     of a cropped one the square is shown.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: It cannot be read.
     """
     seen = preprocessing.load(image)
     shown = Image.fromarray(seen)

@@ -35,7 +35,7 @@ def report_folder(path: Path, out: Path | None = None) -> Path:
         out: Folder that was asked for, if any.
 
     Raises:
-        UsageError: a folder in the bundle was asked for.
+        UsageError: A folder in the bundle was asked for.
     """
     return results_folder(path) / FOLDER if out is None else results_folder(path, out)
 
@@ -52,8 +52,8 @@ def write_report(
         track: What shows progress.
 
     Raises:
-        DataError: the folder of masks is not there.
-        EndoexitError: a file cannot be written.
+        DataError: The folder of masks is not there.
+        EndoexitError: A file cannot be written.
     """
     elsewhere = None if out == report_folder(material.path) else out
     page = report_page(material, masks=masks, out=elsewhere, track=track)
