@@ -1,14 +1,14 @@
 """What is measured: its exits and its policy as works."""
 
-import numpy as np
 import pytest
 
 from endoexit.artifacts import bundle as bundles
 from endoexit.artifacts.run import open_run
+from endoexit.bench.images import load_images
 from endoexit.bench.subject import FINAL, exit_works, exits_taken, open_subject, policy_works
 from endoexit.policy import fixed_exit
 from endoexit.progress import silent
-from tiny import SIDE, tiny_run
+from tiny import PREPROCESSING, save_photos, tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,9 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def images():
-    return np.random.default_rng(0).integers(0, 256, (12, SIDE, SIDE, 3), dtype=np.uint8)
+def images(tmp_path_factory):
+    photos = save_photos(tmp_path_factory.mktemp("photos"), count=6)
+    return load_images((str(photos),), PREPROCESSING, silent).images
 
 
 def test_what_is_measured_is_opened_once(run, monkeypatch):
@@ -31,7 +32,7 @@ def test_what_is_measured_is_opened_once(run, monkeypatch):
 
 
 def test_each_work_of_an_exit_sends_all_images_there(run, images):
-    subject = open_subject(run.path, threads=1, threshold=0.6)
+    subject = open_subject(run.path, threads=1, threshold=0.75)
     assert subject.exits == ["exit 1", "exit 2", "exit 3", FINAL]
     works = exit_works(subject, images)
     assert list(works) == subject.exits
@@ -41,7 +42,7 @@ def test_each_work_of_an_exit_sends_all_images_there(run, images):
 
 
 def test_each_work_of_the_policy_has_the_images_that_exit_there(run, images):
-    subject = open_subject(run.path, threads=1, threshold=0.6)
+    subject = open_subject(run.path, threads=1, threshold=0.75)
     assert subject.adaptive
     exits = exits_taken(subject, images, silent)
     assert len(set(exits.tolist())) > 1
