@@ -10,7 +10,7 @@ from endoexit.cli.console import JsonOption, Output
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from endoexit.evaluation.comparison import Comparison
+    from endoexit.evaluation.comparison import Comparison, RowPair
     from endoexit.evaluation.document import Evaluation
     from endoexit.tables import Table
 
@@ -88,7 +88,7 @@ def _accuracy_table(name: str, comparison: "Comparison") -> "Table":
     return Table.of(
         f"Accuracy {f'on {name}, ' if name else ''}{comparison.common} images in both",
         {
-            Column("row"): lambda row: row.name,
+            Column("row"): _name,
             Column("A %\n[95 % CI]", form=percent_with_interval): lambda row: row.first,
             Column("B %\n[95 % CI]", form=percent_with_interval): lambda row: row.second,
             Column("B minus A, points\n[95 % CI]", form=points_with_interval): (
@@ -101,6 +101,10 @@ def _accuracy_table(name: str, comparison: "Comparison") -> "Table":
         },
         comparison.rows,
     )
+
+
+def _name(row: "RowPair") -> str:
+    return "policy" if row.name == "adaptive" else row.name
 
 
 def _cost_table(comparison: "Comparison") -> "Table":
@@ -126,7 +130,7 @@ def _cost_table(comparison: "Comparison") -> "Table":
             Column("\nB / A", form=significant),
         ),
         tuple(
-            (row.name, *row.macs, ratio(row.macs), *row.ms, ratio(row.ms))
+            (_name(row), *row.macs, ratio(row.macs), *row.ms, ratio(row.ms))
             for row in comparison.rows
         ),
     )

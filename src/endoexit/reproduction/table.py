@@ -122,4 +122,5 @@ def markdown(results: Results) -> str:
 
 
 def _label(name: str, results: Results) -> str:
-    return f"{results.settings.baseline.label} (no early exits)" if name == "twin" else name
+    baseline = f"{results.settings.baseline.label} (no early exits)"
+    return {"twin": baseline, "adaptive": "policy"}.get(name, name)
