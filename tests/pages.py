@@ -42,6 +42,11 @@ SHORTER = {
         "--set", "model.heads=[1, 2, 4, 8]", "--set", "model.depths=[1, 1, 1, 1]",
     ),
     "demo": ("--epochs", "1", "--images", "15"),
+    "reproduce": (
+        "--threads", "1", "--set", "image.size=32", "--set", "image.canvas=40",
+        "--set", "image.early_size=32", "--set", "model.width=16",
+        "--set", "model.heads=[1, 2, 4, 8]", "--set", "model.depths=[1, 1, 1, 1]",
+    ),
 }  # fmt: skip
 FEW = 16  # images that int8 is fitted on
 COLUMNS = "80"

@@ -61,6 +61,7 @@ def kvasirs(phantom: Path, folder: Path) -> None:
         copy = folder / "kvasir-dataset" / path.relative_to(phantom)
         copy.parent.mkdir(parents=True, exist_ok=True)
         os.link(path, copy)
+    shutil.make_archive(str(folder / "kvasir-dataset"), "zip", folder, "kvasir-dataset")
     tract = folder / "labeled-images" / "lower-gi-tract" / "pathological-findings"
     rows = ["file-name;class-name;split-index"]
     for number, path in enumerate(chosen):

@@ -10,6 +10,7 @@ ELSEWHERE = {
     "__main__.py": ("cli/test_main.py", "starts it as a process next to the script"),
     "api.py": ("test_public.py", "tests all public names together"),
     "progress.py": ("cli/test_console.py", "its only implementations are bars"),
+    "cli/compare.py": ("cli/test_kvasir.py", "compares the results of a reproduction"),
     "cli/demo.py": ("test_docs.py", "runs it, as a page that a reader follows"),
     "cli/evaluation_tables.py": ("cli/test_evaluate.py", "reads the tables that are printed"),
     "evaluation/adaptive.py": ("evaluation/test_study.py", "needs a whole evaluation"),
@@ -20,6 +21,10 @@ ELSEWHERE = {
     "models/published.py": ("models/msdnet/test_published.py", "reads weights of a family"),
     "models/timm_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
     "models/user_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
+    "reproduction/document.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
+    "reproduction/steps.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
+    "reproduction/study.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
+    "reproduction/table.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
     "runtime/backends/base.py": ("runtime/test_engine.py", "drives an engine with a backend of its"
                                  " own; the module is a protocol"),
     "runtime/backends/onnx.py": ("runtime/backends/test_openvino.py", "tests all backends of "

@@ -1,4 +1,4 @@
-"""No command opens a connection to another machine, and none leaves an identifier behind."""
+"""No command but `data` opens a connection to another machine; none leaves an identifier behind."""
 
 import json
 import os
@@ -105,6 +105,7 @@ def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
         ("predict", tmp_path / "onnx", image),
         ("bench", run, "--images", image, "--against", "onnx", "--rounds", "2"),
         ("models",),
+        ("compare", run, run),
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", RUN], input=json.dumps([[*map(str, words)] for words in commands]),

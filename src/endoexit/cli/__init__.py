@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import typer
 
 GROUPS = (
+    "data",
     "audit",
     "split",
     "train",
@@ -22,6 +23,7 @@ GROUPS = (
     "report",
     "explain",
     "models",
+    "compare",
     "reproduce",
     "demo",
 )
