@@ -1,4 +1,4 @@
-"""One benchmark, start to end: a run or a bundle beside its peers."""
+"""One benchmark, start to end: a run or a bundle compared with its peers."""
 
 import tempfile
 from collections import Counter
@@ -18,7 +18,7 @@ from endoexit.bench.subject import (
     POLICY,
     exit_names,
     exit_works,
-    leaving_exits,
+    exits_taken,
     policy_works,
 )
 from endoexit.bench.throughput import measure_throughput
@@ -36,19 +36,19 @@ INCLUDES = (
     "contender takes its turn, once off the clock and once on it"
 )
 DEADLINE = (
-    "The policy has a deadline ({:g} ms), so the clock of this machine decides who leaves where: "
+    "The policy has a deadline ({:g} ms), so the clock of this machine decides where images exit: "
     "no images a second are measured under it"
 )
-LITTLE = 0.2  # of all cores' time in others' hands: turns even that out
+LITTLE = 0.2  # share of all cores' time that other work may take: alternating evens that out
 BUSY = (
-    "Other work held {:.0%} of this machine when the benchmark began. Threads of one contender "
-    "then wait for each other, of another not: take no ratio from here, and measure again when "
-    "the machine is quiet, or with fewer --threads."
+    "Other work held {:.0%} of this machine when the benchmark began. The threads of some "
+    "contenders then wait for each other and those of others do not: do not rely on these ratios, "
+    "and measure again on a quiet machine, or with fewer --threads."
 )
-ENERGY = "Energy is not measured: processors here do not tell it."
+ENERGY = "Energy is not measured: the processor does not report it."
 SYNTHETIC = (
-    "The images are SYNTHETIC: times per exit hold for any image, but who leaves where under the "
-    "policy, and so its time, means nothing. Name real ones with --images."
+    "The images are SYNTHETIC: the times of the exits hold for any image, but where images exit "
+    "under the policy, and so its time, means nothing. Name real ones with --images."
 )
 UNCUT_INT8 = "The uncut graphs of an int8 bundle are not quantised: they compute in its floats."
 
@@ -120,12 +120,12 @@ class _Work:
 
     def measure(self) -> Benchmark:
         subject, images = self.subject, self.images.images
-        exits = leaving_exits(subject, images, self.subject.track)
+        exits = exits_taken(subject, images, self.subject.track)
         counts = dict(sorted(Counter(exits.tolist()).items()))
         product = matrix_product(subject.precision.products, subject.backend.threads)
         works: dict[str, Work] = exit_works(subject, images)
         if subject.adaptive:
-            works |= {_leaving(k): work for k, work in policy_works(subject, images, exits).items()}
+            works |= {_exiting(k): work for k, work in policy_works(subject, images, exits).items()}
         for peer in self.peers:
             works[peer.name] = Contender(peer.engine, images).answer
         if product is not None:
@@ -157,7 +157,7 @@ class _Work:
         precision = str(self.subject.precision)
         lines = []
         for name in exit_names(self.subject):
-            what = f"all images leave at {name if name != FINAL else 'the final exit'}"
+            what = f"all images exit at {name if name != FINAL else 'the final exit'}"
             lines.append(self._line(name, "exit", what, precision, reference))
         if self.subject.adaptive:
             by_exit = self._by_exit(counts)
@@ -167,7 +167,7 @@ class _Work:
                 Line(
                     name=POLICY,
                     kind="policy",
-                    what="each image leaves where the policy lets it",
+                    what="each image exits where the policy accepts the answer",
                     precision=precision,
                     p50_ms=middle,
                     p95_ms=high,
@@ -204,7 +204,7 @@ class _Work:
         return found
 
     def _by_exit(self, counts: dict[int, int]) -> dict[int, list[float]]:
-        return {number: self.times[_leaving(number)] for number in counts}
+        return {number: self.times[_exiting(number)] for number in counts}
 
     def _limits(self, product: MatrixProduct | None) -> Product | None:
         if product is None:
@@ -256,8 +256,8 @@ class _Work:
         return [*notes, ENERGY]
 
 
-def _leaving(number: int) -> str:
-    return f"{POLICY}, leaving at exit {number}"
+def _exiting(number: int) -> str:
+    return f"{POLICY}, exit {number}"
 
 
 def _multiplying(product: MatrixProduct) -> Work:

@@ -30,8 +30,8 @@ def measure_memory(
 ) -> dict[int, float]:
     """Return the peak memory in MiB of a process that predicts in batches, by their size.
 
-    All images go to the final exit. Each size has a process of its own: what a process keeps of
-    other batches would count as well.
+    All images go to the final exit. Each size has a separate process, because what a process keeps
+    of other batches would count as well.
 
     Args:
         path: a run or a bundle.
@@ -40,7 +40,7 @@ def measure_memory(
         batches: sizes of a full batch.
 
     Raises:
-        EndoexitError: the process failed; its last line is told.
+        EndoexitError: The process failed; its last line is told.
     """
     return {batch: _peak_of_child(path, precision, threads, batch) for batch in batches}
 

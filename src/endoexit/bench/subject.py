@@ -20,7 +20,7 @@ def exit_names(session: Session) -> list[str]:
 
 
 def exit_works(session: Session, images: Images) -> dict[str, Work]:
-    """Return works by the name of the exit that all images leave at."""
+    """Return works by the name of the exit that all images use."""
     engine, last = session.engine, session.backend.num_stages
     return {
         name: Contender(
@@ -30,10 +30,10 @@ def exit_works(session: Session, images: Images) -> dict[str, Work]:
     }
 
 
-def leaving_exits(session: Session, images: Images, track: Track) -> NDArray[np.int64]:
-    """Return where each image leaves under the policy, (N,), 1 to M, one image at a time."""
+def exits_taken(session: Session, images: Images, track: Track) -> NDArray[np.int64]:
+    """Return the exit of each image under the policy, (N,), 1 to M, one image at a time."""
     found = []
-    with track("who leaves where", len(images)) as bar:
+    with track("finding exits", len(images)) as bar:
         for row in range(len(images)):
             found += [answer.exit for answer in session.engine.predict(images[row : row + 1])]
             bar.advance()
@@ -41,12 +41,12 @@ def leaving_exits(session: Session, images: Images, track: Track) -> NDArray[np.
 
 
 def policy_works(session: Session, images: Images, exits: NDArray[np.int64]) -> dict[int, Work]:
-    """Return, for each exit that the policy uses, a work on the images that leave there.
+    """Return, for each exit that the policy uses, a work on the images that exit there.
 
     Args:
         session: with a policy.
         images: uint8 (N, S, S, 3).
-        exits: (N,) see `leaving_exits`.
+        exits: (N,) see `exits_taken`.
     """
     return {
         number: Contender(session.engine, images[exits == number]).answer

@@ -29,8 +29,8 @@ class CalibrationOptions:
     """How a policy is found.
 
     Attributes:
-        rules: which policies are tried.
-        cost: what leaving at an exit costs: true multiply-adds, or the milliseconds that an
+        rules: Policies that are tried.
+        cost: Cost of an image at each exit: true multiply-adds, or the milliseconds that an
             evaluation measured on this machine. None takes what the goal is about, and
             multiply-adds where it is about neither.
     """
@@ -47,8 +47,8 @@ class Calibrated:
     """A policy that was written.
 
     Attributes:
-        result: the policy and how it came about.
-        path: its file.
+        result: Policy and how it came about.
+        path: File of the policy.
     """
 
     result: PolicyResult
@@ -84,10 +84,10 @@ def find_run_policy(
         costs: of its exits, where they are known; else see `exit_costs`.
 
     Raises:
-        RunError: the run has no weights or no manifest.
-        DataError: no image has the role, images cannot be read, or they took part in training.
-        PolicyError: no policy meets the goal, certify is too small, or costs are missing.
-        UsageError: an option that does not fit, or a class that does not exist.
+        RunError: The run has no weights or no manifest.
+        DataError: No image has the role, images cannot be read, or they took part in training.
+        PolicyError: No policy meets the goal, certify is too small, or costs are missing.
+        UsageError: An option that does not fit, or a class that does not exist.
     """
     costs = costs or exit_costs(session, options.cost or ("ms" if goal.about_time else "macs"))
     source, manifest = session.source, session.manifest
@@ -116,7 +116,7 @@ def exit_costs(session: Session, unit: CostUnit) -> Costs:
             run that measured these weights at this precision on this machine.
 
     Raises:
-        PolicyError: no such evaluation.
+        PolicyError: No such evaluation.
     """
     source = session.source
     if unit == "macs":
@@ -152,8 +152,8 @@ def measured_costs(times: Sequence[float], source: str) -> Costs:
     do not (isotonic regression), and the source says so.
 
     Args:
-        times: (M,) milliseconds.
-        source: how and where they were measured.
+        times: Milliseconds (M,).
+        source: How and where they were measured.
     """
     rising = isotonic_regression(times).x
     if not np.array_equal(rising, times):
@@ -173,7 +173,7 @@ def require_unseen(source: Source, cohort: Cohort) -> None:
     with it by content. A run without a manifest (imported weights), or a bundle, cannot be checked.
 
     Raises:
-        DataError: names an image and counts them.
+        DataError: Names an image and counts them.
     """
     try:
         own = source.manifest()

@@ -1,4 +1,4 @@
-"""Measured time of one image at each exit, and under the adaptive rule."""
+"""Measured time of one image at each exit, and under the policy."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,15 +31,15 @@ class Contender:
     """One thing whose time is measured.
 
     Attributes:
-        engine: what answers.
-        images: uint8 (n, S, S, 3), n at least 1, taken in turn.
+        engine: What answers.
+        images: Images, uint8 (n, S, S, 3), n at least 1, taken one after the other.
     """
 
     engine: Engine
     images: Images
 
     def answer(self, turn: int) -> list[Prediction]:
-        """Return the answer for the image whose turn it is."""
+        """Return the answer for the image of a turn."""
         row = turn % len(self.images)
         return self.engine.predict(np.ascontiguousarray(self.images[row : row + 1]))
 
@@ -49,10 +49,10 @@ class Measured:
     """The times of one network.
 
     Attributes:
-        exits: (M,) of all images leaving at exit k.
-        adaptive: under the adaptive rule; None without one.
-        twin: of the twin; None without one.
-        timing: how they were measured.
+        exits: Times (M,) if all images exit at exit k.
+        adaptive: Time under the policy; None without one.
+        twin: Time of the twin; None without one.
+        timing: How they were measured.
     """
 
     exits: tuple[Time, ...]
@@ -70,10 +70,10 @@ def measure_run(
     twin: tuple[Session, Images] | None = None,
     rounds: int = ROUNDS,
 ) -> Measured:
-    """Measure every exit, the adaptive rule, and a twin, all in turn on the same machine.
+    """Measure every exit, the policy, and a twin, alternately on the same machine.
 
-    The time of the adaptive rule is the mean over the cohort: for each exit that is taken, the
-    median over images that leave there, weighed by their share.
+    The time of the policy is the mean over the cohort: for each exit that is taken, the
+    median over images that exit there, weighed by their share.
 
     Args:
         session: the network.
@@ -122,7 +122,7 @@ def measure_run(
 def answers_by_the_clock(session: Session, images: Images, policy: ExitPolicy) -> list[Prediction]:
     """Return the answers to images under a policy with a deadline.
 
-    The images go through the engine one by one: on another machine they leave elsewhere.
+    The images go through the engine one by one: on another machine they may exit elsewhere.
 
     Args:
         session: the network.

@@ -81,10 +81,10 @@ def evaluate_run(
             last exit is a line of the table.
 
     Raises:
-        RunError: a run has no weights or no manifest.
-        DataError: no image has the role, or images cannot be read.
-        UsageError: an option that does not fit, or a twin of other classes or another manifest.
-        PolicyError: a threshold out of range, or a policy that was fitted for something else.
+        RunError: A run has no weights or no manifest.
+        DataError: No image has the role, or images cannot be read.
+        UsageError: An option that does not fit, or a twin of other classes or another manifest.
+        PolicyError: A threshold out of range, or a policy that was fitted for something else.
     """
     source, role = session.source, options.role
     path = evaluation_path(session, role)

@@ -47,9 +47,9 @@ class Exported:
     """A bundle that was made.
 
     Attributes:
-        bundle: in its folder.
-        policies: the policy for each precision that the bundle computes in.
-        without: why there is no policy, or no accuracy; empty when nothing is missing.
+        bundle: Bundle, in its folder.
+        policies: Policy for each precision that the bundle computes in.
+        without: Reason why there is no policy, or no accuracy; empty when nothing is missing.
     """
 
     bundle: Bundle
@@ -70,12 +70,12 @@ def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
         options: see `ExportOptions`.
 
     Raises:
-        UsageError: a precision that the backend or this processor does not have, something that
+        UsageError: A precision that the backend or this processor does not have, something that
             is not installed, a folder with content, or threads where no times are measured.
-        EndoexitError: the folder cannot be written.
-        ModelError: an exit loses more than one point of accuracy.
+        EndoexitError: The folder cannot be written.
+        ModelError: An exit loses more than one point of accuracy.
         RunError, DataError: the run has no weights, or images that are needed are missing.
-        PolicyError: no policy meets the goal at this precision, or the run's was found on the
+        PolicyError: No policy meets the goal at this precision, or the run's was found on the
             images of another manifest.
     """
     require_export(options.backend, options.precision)

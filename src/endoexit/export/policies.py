@@ -41,8 +41,8 @@ class RunPolicy:
             bundle: at this precision, with the images that the policy is found on.
 
         Raises:
-            PolicyError: no policy meets the goal at this precision.
-            DataError: images that are needed are missing, or took part in training.
+            PolicyError: No policy meets the goal at this precision.
+            DataError: Images that are needed are missing, or took part in training.
         """
         if bundle.manifest.has("certify"):
             require_unseen(self.source, bundle.manifest.cohort("certify"))
@@ -72,9 +72,9 @@ def read_run_policy(source: Source, manifest: Manifest | None) -> RunPolicy | No
         manifest: of the images that are at hand.
 
     Raises:
-        PolicyError: it does not say what was asked for, or was found for other weights or on
+        PolicyError: It does not say what was asked for, or was found for other weights or on
             other images: what it promises would then be about those.
-        RunError: there are no images.
+        RunError: There are no images.
     """
     file = source.path / POLICY
     if not file.is_file():

@@ -42,8 +42,8 @@ def write_stages(
         manifest: of the images; needed for int8.
 
     Raises:
-        RunError: int8 without a manifest.
-        DataError: no image has the role train, or images cannot be read.
+        RunError: Int8 without a manifest.
+        DataError: No image has the role train, or images cannot be read.
     """
     folder.mkdir(parents=True)
     model = session.source.load_model()

@@ -1,4 +1,4 @@
-"""Single images: what every exit says, and what it looked at."""
+"""Single images: what every exit answers, and what it looked at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from endoexit.errors import ImageError, UsageError
+from endoexit.evaluation.figures import probability
 from endoexit.files import replacing, write_text
 from endoexit.images.reference import ImageRef
 from endoexit.phantom.render import is_phantom
@@ -14,10 +15,10 @@ from endoexit.report.cards import Card, Cards, GalleryImage, exit_probabilities
 from endoexit.report.material import Absent
 from endoexit.report.opening import attention_of
 from endoexit.report.page import render
-from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
 from endoexit.runtime.exits import all_exits
 from endoexit.runtime.session import Session
+from endoexit.tables import Column, Table
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -30,10 +31,10 @@ class Explained:
     """A page on single images that was written.
 
     Attributes:
-        page: its file.
-        pictures: the pictures in it, as files.
-        cards: one for each image that could be read.
-        failed: path and reason of the others.
+        page: File of the page.
+        pictures: Files of its pictures.
+        cards: Cards, one for each image that could be read.
+        failed: Path and reason of the others.
     """
 
     page: Path
@@ -61,7 +62,7 @@ def explain(session: Session, images: Sequence[ImageRef]) -> Explained:
             "`endoexit predict` for answers without pictures."
         )
     out, attention, policy = session.results, attention_of(session.source), session.engine.policy
-    no_masks = Absent("Nobody outlined these images.")
+    no_masks = Absent("There are no outlines of these images.")
     maker = Cards(session.classes, _names(session), session.preprocessing, attention, no_masks)
     cards: list[Card] = []
     failed: list[tuple[str, str]] = []
@@ -118,7 +119,7 @@ def _entries(
             title=_title(session, exits[place], predicted[:, place].tolist()),
             image=image,
             truth=None,
-            left_at=exits[place],
+            exit=exits[place],
             probabilities=probabilities[:, place],
             predicted=predicted[:, place].tolist(),
         )
@@ -159,9 +160,6 @@ def _probabilities(session: Session, card: Card) -> Table:
     more = f"; {left_out} less probable classes left out" if left_out else ""
     return Table(
         f"Probability of each class at each exit{more}",
-        ("class", *_names(session)),
-        tuple(
-            (session.classes[index], *(f"{value:.3f}" for value in card.probabilities[:, index]))
-            for index in shown
-        ),
+        (Column("class"), *(Column(name, form=probability) for name in _names(session))),
+        tuple((session.classes[index], *card.probabilities[:, index]) for index in shown),
     )

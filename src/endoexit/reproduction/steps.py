@@ -8,8 +8,8 @@ from typing import Any
 
 from endoexit.artifacts.run import Run, open_run
 from endoexit.artifacts.source import CONFIG, EVALUATION, METRICS, POLICY
-from endoexit.audit.document import write_audit
 from endoexit.audit.findings import audit_images
+from endoexit.audit.recording import write_audit
 from endoexit.data.manifest import Manifest, read_manifest
 from endoexit.datasets.layouts import Recognised
 from endoexit.datasets.tables import OfficialFolds
