@@ -35,13 +35,13 @@ def test_no_saving_is_told_from_times_that_cannot_be():
     assert "G multiply-adds" in tradeoff(replace(material, evaluation=busy)).alt
 
 
-def test_a_network_with_one_exit_has_one_tile_and_no_origin():
+def test_a_network_with_one_exit_has_one_tile_and_no_policy():
     material = make_material(exits=1)
     (tile,) = headline(material)
     final = material.evaluation.row("final")
     assert tile.value == f"{100 * final.scores.accuracy.value:.1f} %"
     assert "10.0 ms, 1.00 G multiply-adds an image" in tile.detail
-    assert origin(material) == ""
+    assert origin(material) == "Every image is answered by the only exit."
 
 
 def test_a_policy_that_costs_more_is_not_called_a_saving():

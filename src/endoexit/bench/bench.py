@@ -71,15 +71,15 @@ class BenchOptions:
 
 
 def bench(subject: Session, options: BenchOptions) -> Benchmark:
-    """Measure a run or a bundle and its peers, in one process and in turn.
+    """Measure a run or a bundle and its peers, alternately in one process.
 
     Args:
-        subject: what is measured, with its threads and its threshold.
-        options: see `BenchOptions`.
+        subject: What is measured, with its threads and its threshold.
+        options: See `BenchOptions`.
 
     Raises:
-        UsageError: no such peer, one that is not installed, or too few rounds.
-        EndoexitError: see `endoexit.runtime.session.Session.engine` and
+        UsageError: No such peer, one that is not installed, or too few rounds.
+        EndoexitError: See `endoexit.runtime.session.Session.engine` and
             `endoexit.bench.images.load_images`.
     """
     if options.rounds < 2:

@@ -34,10 +34,10 @@ def measure_memory(
     of other batches would count as well.
 
     Args:
-        path: a run or a bundle.
-        precision: see `endoexit.runtime.backends.choice.computed_in`.
-        threads: of a stage.
-        batches: sizes of a full batch.
+        path: Run or bundle.
+        precision: See `endoexit.runtime.backends.choice.computed_in`.
+        threads: Number of threads of a stage.
+        batches: Sizes of a full batch.
 
     Raises:
         EndoexitError: The process failed; its last line is told.

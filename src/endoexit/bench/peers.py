@@ -50,7 +50,7 @@ def random_network(spec: NetworkSpec, *, whole: bool = False) -> StagedClassifie
         whole: Without early exits, in one stage.
 
     Raises:
-        UsageError: images of this size do not fit.
+        UsageError: Images of this size do not fit.
     """
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
@@ -156,9 +156,9 @@ def open_peer(
     """Build a peer.
 
     Args:
-        name: see `PEERS`, or of a network in the catalog, which computes as the subject does.
-        network: the subject's.
-        preprocessing: of its images.
+        name: Name in `PEERS`, or in the catalog: a network that computes as the subject does.
+        network: Network of the subject.
+        preprocessing: Preprocessing of its images.
         precision: What the subject computes in.
         threads: Number of threads of the peer.
         folder: Folder for its files, which must stay while it is used.

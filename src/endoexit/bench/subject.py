@@ -44,8 +44,8 @@ def policy_works(session: Session, images: Images, exits: NDArray[np.int64]) -> 
     """Return, for each exit that the policy uses, a work on the images that exit there.
 
     Args:
-        session: with a policy.
-        images: uint8 (N, S, S, 3).
+        session: Run or bundle with a policy.
+        images: Images, uint8 (N, S, S, 3).
         exits: (N,) see `exits_taken`.
     """
     return {

@@ -65,9 +65,9 @@ def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
     proven again on certify.
 
     Args:
-        session: a run with weights. Its threads are for times, where the policy is about them.
-        out: folder of the bundle; it must not exist, or be empty.
-        options: see `ExportOptions`.
+        session: Run with weights. Its threads are for times, where the policy is about them.
+        out: Folder of the bundle; it must not exist, or be empty.
+        options: See `ExportOptions`.
 
     Raises:
         UsageError: A precision that the backend or this processor does not have, something that

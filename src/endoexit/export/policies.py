@@ -26,8 +26,8 @@ class RunPolicy:
 
     Attributes:
         source: Run that has it.
-        request: its goal and its rules.
-        unit: of the costs that it was found with.
+        request: Goal and rules.
+        unit: Unit of the costs that it was found with.
     """
 
     source: Source
@@ -38,7 +38,7 @@ class RunPolicy:
         """Return the policy for the same goal at one of the precisions of a bundle.
 
         Args:
-            bundle: at this precision, with the images that the policy is found on.
+            bundle: Bundle at this precision, with the images that the policy is found on.
 
         Raises:
             PolicyError: No policy meets the goal at this precision.
@@ -68,8 +68,8 @@ def read_run_policy(source: Source, manifest: Manifest | None) -> RunPolicy | No
     """Return what is needed to find a run's policy again; None for a run without one.
 
     Args:
-        source: run with weights.
-        manifest: of the images that are at hand.
+        source: Run with weights.
+        manifest: Manifest of the images that are at hand.
 
     Raises:
         PolicyError: It does not say what was asked for, or was found for other weights or on

@@ -35,11 +35,11 @@ def write_stages(
     """Write the stages of a run; return what each hands on.
 
     Args:
-        session: a run with weights.
-        folder: of the stages.
-        backend: what will run them.
-        int8: quantise them, on images of the role train.
-        manifest: of the images; needed for int8.
+        session: Run with weights.
+        folder: Folder of the stages.
+        backend: What will run them.
+        int8: Whether to quantise them, on images of the role train.
+        manifest: Manifest of the images; needed for int8.
 
     Raises:
         RunError: Int8 without a manifest.

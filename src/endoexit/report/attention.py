@@ -20,7 +20,7 @@ class NetworkAttention:
     """What the exits of a network in PyTorch look at; its weights are loaded when first asked.
 
     Args:
-        source: with weights.
+        source: Run or bundle with weights.
     """
 
     def __init__(self, source: Source) -> None:

@@ -49,12 +49,12 @@ def explain(session: Session, images: Sequence[ImageRef]) -> Explained:
     Where the network looks is always computed in f32.
 
     Args:
-        session: the network; its policy decides which exit answers.
-        images: the images; one that cannot be read is named on the page, the others go on.
+        session: Network; its policy decides which exit answers.
+        images: Images; the page names those that cannot be read.
 
     Raises:
-        UsageError: more images than a page holds.
-        EndoexitError: a file cannot be written; the network or its policy cannot be used.
+        UsageError: More images than a page holds.
+        EndoexitError: A file cannot be written; the network or its policy cannot be used.
     """
     if len(images) > MOST:
         raise UsageError(
