@@ -12,7 +12,7 @@ from endoexit.policy.document import FrontPoint
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.temperature import expected_calibration_error, negative_log_likelihood
 from endoexit.report.classes import confusion_matrix
-from endoexit.report.paper import PAPER
+from endoexit.report.paper import PAPER, is_papers
 from endoexit.report.reliability import bins_of, measure_reliability
 from endoexit.report.style import exit_style
 from endoexit.report.tradeoff import cost_of, front_marks, paper_marks, tradeoff
@@ -61,6 +61,17 @@ def test_the_papers_final_exit_lies_on_ours_without_a_twin():
     mark = paper_marks(evaluation, cost_of(evaluation))[-1]
     assert mark.cost == pytest.approx(final.time.ms)
     assert mark.accuracy == pytest.approx(100 * final.scores.accuracy.value)
+
+
+def test_the_papers_points_are_for_its_networks_alone():
+    assert [is_papers(name) for name in ("hifuse_tiny", "ee_hifuse_nano")] == [True, True]
+    others = ("efficientnet_lite0", "timm:hifuse_x", "msdnet_imagenet_k4", "my/hifuse_a.py:make")
+    assert not any(map(is_papers, others))
+    with_paper, without = (tradeoff(make_material(paper=paper)) for paper in (True, False))
+    assert "exits of the paper’s Table 3" in with_paper.caption
+    assert "paper" not in without.caption
+    assert b"exits of the paper" in with_paper.svg
+    assert b"exits of the paper" not in without.svg
 
 
 def rule_of(threshold):

@@ -113,11 +113,11 @@ def _table(title: str, sizes: str, networks: "dict[str, Complexity]") -> "Table"
     def cells(values: tuple[int, ...], unit: float) -> str:
         numbers = [five_characters(value / unit) for value in values]
         lines = [numbers[i : i + step] for i in range(0, len(numbers), step)]
-        return "\n".join("  ".join(line) for line in lines)
+        return "\n".join(" ".join(line) for line in lines)
 
     return compact_table(
         f"{title}\n{sizes}",
-        ("name", "at", "parameters (M), exit 1 … M", f"multiply-adds ({letter})"),
+        ("name", "at", "parameters (M),\nexit 1 … M", f"multiply-adds ({letter})"),
         (
             (name, str(cost.size), cells(cost.parameters, 1e6), cells(cost.macs, unit))
             for name, cost in networks.items()

@@ -153,7 +153,8 @@ def tradeoff(material: Material) -> Picture:
         axes.set_xlabel(cost.label)
         axes.set_ylabel("accuracy (%)")
         percent_axis(axes)
-        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, columnspacing=1.2)
+        if front or paper:
+            figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, columnspacing=1.2)
         marks = [*paper, *([chosen] if chosen else [])]
         place_labels(
             figure, axes, labels, [(mark.cost, mark.accuracy) for mark in marks],
