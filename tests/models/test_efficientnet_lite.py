@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import timm_operators
+import timm_operators  # noqa: F401  (before what imports torchvision)
 from endoexit.models.cost import measure_complexity
 from endoexit.models.cut import with_exits
 from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
@@ -46,7 +46,6 @@ def test_padding_puts_the_odd_pixel_last_as_tensorflow_does(side):
 
 @pytest.mark.parametrize("variant", SCALINGS)
 def test_it_answers_as_timm_does(variant):
-    timm_operators.declare()
     timm = pytest.importorskip("timm", exc_type=ImportError)
     theirs = timm.create_model(f"tf_efficientnet_lite{variant}", num_classes=7).eval()
     ours = EfficientNetLite(variant, 7).eval()

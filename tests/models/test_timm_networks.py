@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-import timm_operators
+import timm_operators  # noqa: F401  (before what imports torchvision)
 from endoexit.errors import ModelError, UsageError
 from endoexit.evaluation.logits import collect_logits
 from endoexit.export.export import ExportOptions, export_run
@@ -15,7 +15,6 @@ from endoexit.training.fit import Machine, fit
 from endoexit.training.recipe import read_recipe
 from endoexit.training.start import create_run
 
-timm_operators.declare()
 timm = pytest.importorskip("timm", exc_type=ImportError)
 
 SMALL = {
