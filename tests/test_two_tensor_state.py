@@ -142,7 +142,9 @@ def test_it_is_shown_without_the_paper_and_without_cbam(run, tmp_path):
     assert "spatial attention (CBAM)" not in page
     assert "Grad-CAM" in page
     done("report", run.path, "--out", tmp_path / "asked", "--paper")
-    assert "exits of the paper" in (tmp_path / "asked" / "report.html").read_text()
+    asked = (tmp_path / "asked" / "report.html").read_text()
+    assert "exits of the paper" in asked
+    assert "--paper" in asked  # in the command that makes the page again
 
 
 def test_single_images_are_explained_by_grad_cam(run, tmp_path):

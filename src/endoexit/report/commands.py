@@ -87,10 +87,17 @@ def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
     return _line(words)
 
 
-def report_command(path: Path, named: Mapping[str, Path | None]) -> str:
-    """Return the command that makes a report again, with the options that were named."""
+def report_command(path: Path, named: Mapping[str, Path | None], paper: bool | None = None) -> str:
+    """Return the command that makes a report again, with the options that were named.
+
+    Args:
+        path: Folder of the run or the bundle.
+        named: Options by which files were named, and these files.
+        paper: Whether the paper's exits were asked for; None for what is usual.
+    """
     given = {option: str(value) for option, value in named.items() if value is not None}
-    return _line(["report", str(path), *_options(given)])
+    flags = {None: [], True: ["--paper"], False: ["--no-paper"]}[paper]
+    return _line(["report", str(path), *_options(given), *flags])
 
 
 def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:

@@ -20,6 +20,7 @@ from endoexit.report.gallery import ERROR, Choice, choose_images
 from endoexit.report.headline import headline, origin, title
 from endoexit.report.masks import Masks, find_masks, mask_figure, study_masks
 from endoexit.report.material import Absent, Material
+from endoexit.report.paper import is_papers
 from endoexit.report.pictures import data_uri
 from endoexit.report.provenance import provenance
 from endoexit.report.reliability import (
@@ -86,7 +87,9 @@ def report_page(
     Raises:
         DataError: the folder of masks is not there.
     """
-    command = report_command(material.path, {**material.named, "masks": masks, "out": out})
+    usual = material.paper == is_papers(material.evaluation.run.model)
+    named = {**material.named, "masks": masks, "out": out}
+    command = report_command(material.path, named, None if usual else material.paper)
     outlines = find_masks(masks, material.images, material.evaluation.images.paths)
     figures: dict[str, Sequence[Picture]] = {}
     with track("drawing figures", 8) as bar:
