@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from endoexit.artifacts.run import Run
 
-MODEL = "ee_hifuse_nano"
-RECIPE, RECIPE_WITH_WEIGHTS = "small-data", "fine-tune"
-
 
 def train(
     manifest: Annotated[
@@ -29,7 +26,7 @@ def train(
         str | None,
         typer.Option(
             help="Network: a name of `endoexit models`, timm:NAME, or path/to/file.py:function.  "
-            f"[default: {MODEL}]"
+            "[default: ee_hifuse_nano]"
         ),
     ] = None,
     weights: Annotated[
@@ -54,7 +51,7 @@ def train(
         str | None,
         typer.Option(
             help="Recipe that comes with the package, or a YAML file.  "
-            f"[default: {RECIPE}, with --weights {RECIPE_WITH_WEIGHTS}]"
+            "[default: small-data, with --weights fine-tune]"
         ),
     ] = None,
     out: Annotated[
@@ -116,11 +113,10 @@ def train(
             )
 
     from endoexit.machine import busy_warning
+    from endoexit.training.asked import TrainingRequest
     from endoexit.training.fit import Machine, fit
     from endoexit.training.fit import resume as resume_run
     from endoexit.training.processes import is_helper_process
-    from endoexit.training.recipe import read_recipe
-    from endoexit.training.start import create_run
 
     output = Output(as_json)
     where = Machine(
@@ -135,26 +131,20 @@ def train(
         run = resume_run(resume)
     else:
         assert manifest is not None  # noqa: S101  (one of the two is given)
-        model, seed = model or MODEL, seed or 0
-        recipe = recipe or (RECIPE if weights is None else RECIPE_WITH_WEIGHTS)
-        shape = {"exits": exits, "head": head}
-        settings = read_recipe(recipe, change or ()).with_model(
-            {name: value for name, value in shape.items() if value is not None}
+        request = TrainingRequest(
+            manifest=manifest,
+            model=model,
+            weights=weights,
+            exits=exits,
+            head=head,
+            recipe=recipe,
+            changes=tuple(change or ()),
+            out=out,
+            root=root,
+            seed=seed or 0,
         )
-        path = out or Path("runs") / f"{_short(model)}-{Path(recipe).stem}-seed{seed}"
-        if is_helper_process():  # the first process made the folder before it started this one
-            run = resume_run(path)
-        else:
-            run = create_run(
-                path,
-                manifest,
-                model,
-                settings,
-                seed=seed,
-                root=root,
-                weights=weights,
-                accelerator=accelerator,
-            )
+        # The first process made the folder before it started the others.
+        run = resume_run(request.path) if is_helper_process() else request.start(accelerator)
     if is_helper_process():  # the first process says what there is to say
         fit(run, where)
         return
@@ -168,11 +158,6 @@ def train(
         output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip
-
-
-def _short(model: str) -> str:
-    """Return the name of a network as it can be in the name of a folder."""
-    return Path(model).name.replace(".py:", "-").replace(":", "-")
 
 
 @contextlib.contextmanager
