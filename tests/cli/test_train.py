@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from endoexit.artifacts.run import Run, RunConfig, open_run
 from endoexit.cli.main import app
-from endoexit.cli.train import _next_command, _short
+from endoexit.cli.train import _next_command
 from endoexit.data.manifest import write_manifest
 from endoexit.data.rows import Row
 from endoexit.errors import EndoexitError
@@ -52,18 +52,6 @@ def test_what_does_not_fit_is_refused(
     assert isinstance(result.exception, EndoexitError)
     assert message in str(result.exception)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        ("efficientnet_lite0", "efficientnet_lite0"),
-        ("timm:resnet18", "timm-resnet18"),
-        ("code/mine.py:tiny", "mine-tiny"),
-    ],
-)
-def test_a_network_can_be_in_the_name_of_a_folder(model: str, name: str) -> None:
-    assert _short(model) == name
 
 
 @pytest.mark.parametrize(
