@@ -66,7 +66,7 @@ def test_a_run_keeps_path_and_hash_of_the_code(file, tiny_manifest, tmp_path, mo
     create_run(tmp_path / "run", tiny_manifest, "mine.py:tiny", recipe, seed=0, root=None)
     config = open_run(tmp_path / "run").config
     assert config.model == f"{file}:tiny"
-    assert config.overrides["exits"].split(",")[0].startswith("blocks.")
+    assert config.overrides["exits"].split(",")[-1].startswith("blocks.")
     model = config.network.build().eval()
     whole = user_networks.make(config.model, 3)
     assert model(torch.zeros(1, 3, 32, 32))[-1].shape == (1, 3)
