@@ -28,6 +28,7 @@ WITH_TORCH = (
     "report.attention",
     "export",
     "bench",
+    "reproduction",
 )
 TORCH = {"torch", "lightning", "kornia", "torchmetrics", "safetensors.torch", "thop"}
 UNPICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -321,4 +322,8 @@ def test_only_the_catalog_and_the_papers_reproduction_know_hifuse():
         for module, names in IMPORTS.items()
         if not module.startswith(hifuse) and any(found.name.startswith(hifuse) for found in names)
     }
-    assert known == {"endoexit.models.catalog", "endoexit.cli.reproduce"}
+    assert known == {
+        "endoexit.models.catalog",
+        "endoexit.cli.reproduce",
+        "endoexit.reproduction.study",
+    }

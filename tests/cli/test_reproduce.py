@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import pytest
 from typer.testing import CliRunner
 
 from endoexit.cli.main import app
@@ -42,56 +41,3 @@ def test_table3_fails_when_a_row_differs(monkeypatch):
     assert isinstance(result.exception, ModelError)
     assert str(result.exception) == "these rows differ from the paper's Table 3: exit 2."
     assert "8 of 10 numbers agree" in result.stdout
-
-
-def models(*options: str):
-    return runner.invoke(app, ["models", *options])
-
-
-def test_models_lists_its_families_within_eighty_columns():
-    families = [f"--family={name}" for name in ("branchynet", "bag_of_features", "timm")]
-    result = models("--size", "64", "--classes", "5", "--json", *families)
-    document = json.loads(result.stdout)
-    by_name = {entry["name"]: entry for entry in document["models"]}
-    assert list(by_name) == ["b_alexnet", "b_lenet", "b_resnet110", "bof_cifar10"]
-    lenet = by_name["b_lenet"]
-    assert (lenet["size"], lenet["meant_for"], lenet["family"]) == (28, 28, "branchynet")
-    assert len(lenet["macs"]) == len(lenet["parameters"]) == 2
-    assert "attention" in document["left_out"]
-    table = result.stderr
-    assert "…" not in table.replace("exit 1 … M", "")
-    assert max(len(line) for line in table.splitlines()) <= 80
-    assert "meant for 28 or 32 pixels; takes that alone; 5 classes" in table
-    assert "such as timm:resnet18" in table
-
-
-@pytest.mark.parametrize(
-    ("family", "longest"), [("hifuse", "ee_hifuse_small_dw"), ("msdnet", "phuong_lampert_msdnet")]
-)
-def test_networks_of_many_exits_fit_as_well(monkeypatch, family, longest):
-    monkeypatch.setattr("endoexit.models.list_models", lambda: [longest])
-    result = models("--family", family, "--size", "64")
-    table = result.stderr or result.stdout
-    assert f"{longest} " in table
-    assert "…" not in table.replace("exit 1 … M", "")
-    assert max(len(line) for line in table.splitlines()) <= 80
-
-
-def test_a_network_is_counted_at_the_size_that_was_asked_for():
-    cut = json.loads(models("--family=efficientnet_lite", "--size=96", "--json").stdout)["models"]
-    assert {entry["size"] for entry in cut} == {96}
-    assert [entry["meant_for"] for entry in cut] == [224, 240, 260]
-    assert all(len(entry["macs"]) == 4 for entry in cut)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--classes", "1", "--family", "rdi"], "num_classes must be at least 2, got 1"),
-        (["--family", "msdnt"], "unknown family 'msdnt': did you mean 'msdnet'?"),
-    ],
-)
-def test_models_refuses_what_no_network_can_take(options, message):
-    result = models(*options)
-    assert message in str(result.exception)
-    assert result.exception.exit_code == 2

@@ -109,7 +109,7 @@ class Run:
         if not path.is_file():
             raise RunError(
                 f"{self.path} has no {WEIGHTS}: its training did not complete an epoch. "
-                f"Go on with: endoexit train --resume {self.path}"
+                f"Continue with: endoexit train --resume {self.path}"
             )
         refuse_lfs_pointer(path, RunError)
         return path

@@ -1,6 +1,6 @@
-"""`endoexit models`: the catalog and what each exit of each network costs."""
+"""`endoexit models`: the catalog, and what each exit of a network costs."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     from endoexit.models.cost import Complexity
 
-WIDE = 4  # exits that have their numbers in one line
-NARROW = 3  # numbers in a line of a network with more exits
+WIDE = 5  # exits that have their numbers in one line
 
 
 def register(app: typer.Typer) -> None:
@@ -22,45 +21,76 @@ def register(app: typer.Typer) -> None:
 
 def models(
     *,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Count the networks of this family, such as msdnet.  Repeatable."),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
             min=8,
-            help="Side of the square image, in pixels, for all networks that take it.  "
-            "[default: the side that each network is meant for]",
+            help="With --family: side of the square image, in pixels, for all networks that take "
+            "it.  [default: the side that each network is meant for]",
         ),
     ] = None,
-    classes: Annotated[int, typer.Option(help="Number of classes.")] = 8,
-    family: Annotated[
-        list[str] | None,
-        typer.Option(help="List the networks of this family alone, such as msdnet.  Repeatable."),
+    classes: Annotated[
+        int | None, typer.Option(help="With --family: number of classes.  [default: 8]")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the networks by family, with true parameters and multiply-adds of each exit.
+    """List the networks by family; with --family, what each of their exits costs.
 
-    Example: `endoexit models --size 128 --classes 5`
+    Example: `endoexit models --family efficientnet_lite --size 128 --classes 5`
     """
-    from endoexit.cli.tables import paragraph
-    from endoexit.errors import unknown_name
-    from endoexit.models import list_models
-    from endoexit.models.catalog import FAMILIES, family_of, meant_for
-    from endoexit.models.cost import LEFT_OUT
+    from endoexit.errors import UsageError, unknown_name
+    from endoexit.models.catalog import FAMILIES
 
+    output = Output(as_json)
     for wanted in family or ():
         if wanted not in FAMILIES:
             raise unknown_name("family", wanted, FAMILIES)
-    shown = {key: row for key, row in FAMILIES.items() if not family or key in family}
-    names = [name for name in list_models() if family_of(name) in shown]
+    if family:
+        _count_families(output, family, 8 if classes is None else classes, size)
+        return
+    for option, value in (("--size", size), ("--classes", classes)):
+        if value is not None:
+            raise UsageError(f"{option} is for counting: name a family with --family.")
+    _list_families(output)
+
+
+def _list_families(output: Output) -> None:
+    from endoexit.cli.tables import paragraph
+    from endoexit.models.catalog import FAMILIES, meant_for
+
+    entries = []
+    for key, row in FAMILIES.items():
+        names = sorted(row.names)
+        if not names:  # of names that the catalog cannot list
+            output.say(paragraph(f"{row.title}.\n"))
+            continue
+        sides = sorted({meant_for(name) for name in names})
+        meant = f"meant for {' or '.join(map(str, sides))} pixels, takes {row.sizes}"
+        output.say(paragraph(f"{key}: {row.title}; {meant}"), paragraph(f"  {', '.join(names)}\n"))
+        entries += [{"name": name, "family": key, "meant_for": meant_for(name)} for name in names]
+    output.say(paragraph("What each exit costs: endoexit models --family NAME"))
+    output.document({"models": entries})
+
+
+def _count_families(output: Output, families: list[str], classes: int, size: int | None) -> None:
+    from endoexit.cli.tables import paragraph
+    from endoexit.models.catalog import FAMILIES, family_of, meant_for
+    from endoexit.models.cost import LEFT_OUT
+
+    shown = {key: FAMILIES[key] for key in FAMILIES if key in families}
+    names = [name for row in shown.values() for name in sorted(row.names)]
     counted = {}
     with progress("Counting", len(names)) as bar:
         for name in names:
             counted[name] = _count(name, classes, size)
             bar.advance()
-    output = Output(as_json)
     for key, row in shown.items():
         networks = {name: counted[name] for name in names if family_of(name) == key}
-        if not networks:  # of names that the catalog cannot list
+        if not networks:
             output.say(paragraph(f"{row.title}.\n"))
             continue
         sides = sorted({meant_for(name) for name in networks})
@@ -72,19 +102,22 @@ def models(
             "size": size,
             "classes": classes,
             "left_out": LEFT_OUT,
-            "models": [
-                {
-                    "name": name,
-                    "family": family_of(name),
-                    "meant_for": meant_for(name),
-                    "size": cost.size,
-                    "parameters": cost.parameters,
-                    "macs": cost.macs,
-                }
-                for name, cost in counted.items()
-            ],
+            "models": [_entry(name, cost) for name, cost in counted.items()],
         }
     )
+
+
+def _entry(name: str, cost: "Complexity") -> dict[str, Any]:
+    from endoexit.models.catalog import family_of, meant_for
+
+    return {
+        "name": name,
+        "family": family_of(name),
+        "meant_for": meant_for(name),
+        "size": cost.size,
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+    }
 
 
 def _count(name: str, classes: int, size: int | None) -> "Complexity":
@@ -107,19 +140,17 @@ def _table(title: str, sizes: str, networks: "dict[str, Complexity]") -> "Table"
 
     largest = max(cost.macs[-1] for cost in networks.values())
     unit, letter = (1e9, "G") if largest >= 1e8 else (1e6, "M")
-    exits = max(len(cost.macs) for cost in networks.values())
-    step = exits if exits <= WIDE else NARROW
 
-    def cells(values: tuple[int, ...], unit: float) -> str:
+    def cells(values: tuple[int, ...]) -> str:
         numbers = [five_characters(value / unit) for value in values]
-        lines = [numbers[i : i + step] for i in range(0, len(numbers), step)]
-        return "\n".join(" ".join(line) for line in lines)
+        lines = [numbers[i : i + WIDE] for i in range(0, len(numbers), WIDE)]
+        return "\n".join("  ".join(line) for line in lines)
 
     return compact_table(
         f"{title}\n{sizes}",
-        ("name", "at", "parameters (M),\nexit 1 … M", f"multiply-adds ({letter})"),
+        ("name", "at", "params (M)", f"multiply-adds ({letter}), exit 1 … M"),
         (
-            (name, str(cost.size), cells(cost.parameters, 1e6), cells(cost.macs, unit))
+            (name, str(cost.size), five_characters(cost.parameters[-1] / 1e6), cells(cost.macs))
             for name, cost in networks.items()
         ),
     )

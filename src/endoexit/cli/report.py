@@ -67,7 +67,7 @@ def report(
     for note in written.notes:
         output.say(f"Not on the page: {note}")
     count = len(written.figures) // 2
-    output.say(f"Written: {written.page}, and {count} figures beside it as PNG and SVG.")
+    output.say(f"Written: {written.page}, and {count} figures next to it as PNG and SVG.")
     output.document(
         {
             "report": str(written.page),

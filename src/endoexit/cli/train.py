@@ -177,7 +177,7 @@ def _telling_how_to_go_on(run: "Run") -> "Iterator[None]":
             else f"stopped before an epoch was complete; {run.path} keeps the settings."
         )
         folder = shlex.quote(str(run.path))
-        print(f"{kept} Go on with: endoexit train --resume {folder}", file=sys.stderr)
+        print(f"{kept} Continue with: endoexit train --resume {folder}", file=sys.stderr)
         raise
 
 

@@ -60,11 +60,11 @@ class Preprocessing(Record):
         """Read one image and return it as uint8 (size, size, 3).
 
         Args:
-            source: the image, or a file of which `frame` is read, or the content of such a file.
-            frame: number of the frame, from 0.
+            source: The image, or a file of which `frame` is read, or the content of such a file.
+            frame: Number of the frame, from 0.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: It cannot be read.
         """
         content: Path | bytes
         if isinstance(source, ImageRef):
@@ -82,7 +82,7 @@ class Preprocessing(Record):
         """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
 
         Raises:
-            ImageError: the array has another shape or type, or is too elongated.
+            ImageError: The array has another shape or type, or is too elongated.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ImageError(
@@ -112,7 +112,7 @@ class Preprocessing(Record):
         and their engines keep them, and nothing is copied to another order.
 
         Raises:
-            DataError: the batch has another shape or type.
+            DataError: The batch has another shape or type.
         """
         expected = (self.size, self.size, 3)
         if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[1:] != expected:

@@ -23,13 +23,14 @@ class Family:
         title: Words for a list of families: what they are, and who published them.
         settings: Class of their settings, with a method `replaced(changes)` that refuses what
             it does not know.
-        build: From settings, a number of classes and the side of the images in pixels to a
-            network with fresh weights.
+        build: Function from settings, a number of classes and the side of the images in pixels
+            to a network with fresh weights.
         twin: Settings that take the early exits away; None where no such network exists.
         names: Settings of each network that has a name.
-        side: From settings to the side in pixels of the images that a network is meant for.
+        side: Function from settings to the side in pixels that a network is meant for.
         sizes: Words for the sizes that the networks take.
-        of: From a name that is not in `names` to its settings; None for one of another family.
+        of: Function from a name that is not in `names` to its settings; None for one of another
+            family.
     """
 
     title: str
@@ -117,7 +118,7 @@ FAMILIES: dict[str, Family] = {
         backbones.of_timm,
     ),
     "file": Family(
-        "Networks of your own: path/to/file.py:function, called with the number of classes",
+        "Your networks: path/to/file.py:function, called with the number of classes",
         backbones.BackboneConfig,
         backbones.build,
         {"exits": backbones.NONE},
@@ -147,7 +148,7 @@ def family_of(name: str) -> str:
     """Return the name of the family that a network belongs to.
 
     Raises:
-        UsageError: no such network; the nearest one is named.
+        UsageError: No such network; the nearest one is named.
     """
     for family, row in FAMILIES.items():
         if name in row.names or row.of(name) is not None:
@@ -159,11 +160,11 @@ def model_config(name: str, **overrides: Any) -> Any:
     """Return a network's settings, an object of its family's class.
 
     Args:
-        name: a name of the catalog.
-        overrides: settings to change, such as `width=48`.
+        name: A name of the catalog.
+        overrides: Settings to change, such as `width=48`.
 
     Raises:
-        UsageError: no such name or setting (the nearest one is named), or a
+        UsageError: No such name or setting (the nearest one is named), or a
             value that does not fit.
     """
     family = FAMILIES[family_of(name)]
@@ -177,14 +178,14 @@ def create_model(
     """Return a freshly initialised network.
 
     Args:
-        name: a name of the catalog, see `list_models`.
-        num_classes: at least 2.
+        name: A name of the catalog, see `list_models`.
+        num_classes: At least 2.
         size: Side in pixels of the images that places of exits are chosen for; a network that
             computes on any size still does.
-        overrides: settings to change.
+        overrides: Settings to change.
 
     Raises:
-        UsageError: see `model_config`; or fewer than 2 classes.
+        UsageError: See `model_config`; or fewer than 2 classes.
     """
     settings = model_config(name, **overrides)
     if num_classes < 2:
@@ -196,7 +197,7 @@ def single_exit_twin(name: str) -> str:
     """Return the name of the same network without early exits (itself if it has none).
 
     Raises:
-        UsageError: no such network, or the catalog has no twin of it.
+        UsageError: No such network, or the catalog has no twin of it.
     """
     family = FAMILIES[family_of(name)]
     if family.twin is not None:

@@ -44,7 +44,7 @@ def with_exits(
     Raises:
         UsageError: No layer of that name (the nearest are named), layers out of order, a stage
             without work, or images that the network cannot take.
-        ModelError: The network cannot be traced; names the operation that stood in the way.
+        ModelError: The network cannot be traced; names the operation that was in the way.
     """
     names = list(at)
     _check_names(module, names)
@@ -167,8 +167,8 @@ class Trunk(nn.Module):
     Args:
         module: Part of the graph.
         takes: Index in the state before of each value that it takes.
-        gives: For each tensor of the next state, whether the part made it, and its index there
-            or in the state before.
+        gives: Origin of each tensor of the next state: whether the part made it, and its index
+            there or in the state before.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ def _assemble(
 
 
 def _exit_map(part: Part, values: dict[str, Any], needed: set[str], name: str) -> str:
-    """Return the value that the exit reads: the last one of the part that goes on."""
+    """Return the value that the exit reads: the last one of the part that continues."""
     tensors = [n for n in part.gives if isinstance(values.get(n), Tensor) and n in needed]
     if not tensors:
         raise UsageError(f"nothing that {name} computes is used behind it: cut elsewhere.")

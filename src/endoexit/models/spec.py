@@ -45,7 +45,7 @@ class NetworkSpec:
         """Return the network with fresh weights.
 
         Raises:
-            UsageError: unknown name or setting, or images of this size do not fit.
+            UsageError: Unknown name or setting, or images of this size do not fit.
         """
         model = create_model(self.name, self.classes, size=self.size, **self.settings)
         model.check_size(self.size, self.size)

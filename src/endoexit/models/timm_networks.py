@@ -40,7 +40,7 @@ def make(name: str, num_classes: int, size: int, *, pretrained: bool = False) ->
         pretrained: Whether timm fetches its weights.
 
     Raises:
-        UsageError: timm is not installed, has no such network (the nearest is named), or the
+        UsageError: Timm is not installed, has no such network (the nearest is named), or the
             network cannot be made for images of this size (SizeError).
         ModelError: The weights cannot be fetched.
     """

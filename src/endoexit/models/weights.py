@@ -17,10 +17,10 @@ class PublishedReport:
     """What `load_published` did.
 
     Attributes:
-        loaded: number of tensors that were read.
-        left_out: names in the state dict that belong to layers which the
+        loaded: Number of tensors that were read.
+        left_out: Names in the state dict that belong to layers which the
             published code builds and never runs.
-        not_in_published: tensors of the model that keep their values (the exit heads).
+        not_in_published: Tensors of the model that keep their values (the exit heads).
     """
 
     loaded: int
@@ -67,8 +67,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Read weights into `model`.
 
     Raises:
-        RunError: the file is missing or damaged.
-        ModelError: names or shapes differ; the first ones are listed.
+        RunError: The file is missing or damaged.
+        ModelError: Names or shapes differ; the first ones are listed.
     """
     path = Path(path)
     refuse_lfs_pointer(path, RunError)

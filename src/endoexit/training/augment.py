@@ -13,8 +13,8 @@ class Augment(nn.Module):
     """Crop, flip, turn, recolour and erase; each image of a batch in its own way.
 
     Args:
-        settings: of the recipe.
-        sizes: the sides that results can have, pixels.
+        settings: Settings of the recipe.
+        sizes: The sides that results can have, pixels.
     """
 
     def __init__(self, settings: AugmentSettings, sizes: set[int]) -> None:
@@ -59,8 +59,8 @@ def mixup(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor]
 
     Args:
         images: (B, 3, H, W).
-        target: probabilities, (B, classes).
-        alpha: one share λ ~ Beta(α, α) for the batch.
+        target: Probabilities, (B, classes).
+        alpha: One share λ ~ Beta(α, α) for the batch.
     """
     share = float(torch.distributions.Beta(alpha, alpha).sample())
     other = torch.randperm(len(images), device=images.device)

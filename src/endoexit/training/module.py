@@ -33,10 +33,10 @@ class ExitTraining(lightning.LightningModule):
     """Trains all exits of a staged classifier together.
 
     Args:
-        model: the network.
-        recipe: its training settings.
-        preprocessing: for the normalisation.
-        seed: of everything random.
+        model: The network.
+        recipe: Its training settings.
+        preprocessing: Preprocessing, for the normalisation.
+        seed: Random seed of all that is drawn.
     """
 
     def __init__(

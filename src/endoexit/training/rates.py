@@ -11,10 +11,10 @@ from endoexit.training.recipe import OptimizerSettings
 
 
 def trunk_layers(model: StagedClassifier) -> list[nn.Module]:
-    """Return the layers with parameters of their own that belong to no exit, from the input on.
+    """Return the layers with direct parameters that belong to no exit, from the input on.
 
     What a network that was cut computes behind its last map, its last layer apart, is not new
-    either: it belongs to the trunk.
+    either and belongs to the trunk.
     """
     layers: list[nn.Module] = []
     for stage in model.stages:

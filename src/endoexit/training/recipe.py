@@ -27,17 +27,17 @@ class ImageSettings(Record):
     """From file to network input.
 
     Attributes:
-        size: side of the network's input, pixels.
-        canvas: side of the square to which whole images are stretched before
+        size: Side of the network's input, pixels.
+        canvas: Side of the square to which whole images are stretched before
             training crops are taken from them.
-        resize: see `Preprocessing`; of evaluation and inference.
-        crop_ratio: see `Preprocessing`.
-        early_size: side of the training crops in the first `early_share` of the
+        resize: Crop of evaluation and inference; see `Preprocessing`.
+        crop_ratio: See `Preprocessing`.
+        early_size: Side of the training crops in the first `early_share` of the
             epochs (progressive resizing: cheaper, and a regulariser).
         early_share: 0 for none.
         mean: Means of the normalisation; null for those of the starting weights, which are 0.5
             where there are none.
-        std: Standard deviations of the normalisation; null likewise.
+        std: Standard deviations of the normalisation; null as for `mean`.
         interpolation: Interpolation that images are resized with; null for that of the starting
             weights, which is bilinear where there are none.
     """
@@ -83,16 +83,16 @@ class OptimizerSettings(Record):
     """AdamW; vectors and biases are not decayed.
 
     Attributes:
-        lr: peak learning rate.
+        lr: Peak learning rate.
         trunk_lr: Peak learning rate of everything but the exits; null for `lr`.
         layer_decay: Factor of the trunk's learning rate from one layer with weights to the one
             before it; 1 for the same rate everywhere.
         freeze_norm: Whether the trunk's batch normalisation keeps its weights and statistics.
-        weight_decay: decoupled.
-        warmup_epochs: linear warm-up from `warmup_start` × lr.
-        warmup_start: factor of lr at the first step.
-        final: factor of lr at the last step; cosine in between.
-        gradient_clip: largest gradient norm; null for none.
+        weight_decay: Decoupled weight decay.
+        warmup_epochs: Linear warm-up from `warmup_start` × lr.
+        warmup_start: Factor of lr at the first step.
+        final: Factor of lr at the last step; cosine in between.
+        gradient_clip: Largest gradient norm; null for none.
     """
 
     lr: float = Field(1e-3, gt=0)
@@ -110,19 +110,19 @@ class AugmentSettings(Record):
     """Random changes of training batches.
 
     Attributes:
-        crop_scale: smallest and largest share of the canvas that a crop covers; [1, 1] for the
+        crop_scale: Smallest and largest share of the canvas that a crop covers; [1, 1] for the
             whole canvas.
-        horizontal_flip: probability.
-        vertical_flip: probability.
-        rotation: largest angle, degrees.
+        horizontal_flip: Probability.
+        vertical_flip: Probability.
+        rotation: Largest angle, degrees.
         scale: Smallest and largest factor of magnification; null for none.
         shift: Largest shift across and down, as a share of the side.
-        brightness: largest relative change; likewise contrast and saturation.
-        contrast: see `brightness`.
-        saturation: see `brightness`.
-        hue: largest shift, in turns.
-        erase: probability of erasing a rectangle of 2-20 % of the image.
-        mixup: parameter α of the Beta(α, α) distribution of mixup; 0 for none.
+        brightness: Largest relative change of the brightness.
+        contrast: Largest relative change of the contrast.
+        saturation: Largest relative change of the saturation.
+        hue: Largest shift, in turns.
+        erase: Probability of erasing a rectangle of 2-20 % of the image.
+        mixup: Parameter α of the Beta(α, α) distribution of mixup; 0 for none.
     """
 
     crop_scale: tuple[Share, Share] = (0.08, 1.0)
@@ -150,8 +150,8 @@ class LossSettings(Record):
     """The training loss; the paper's is the plain sum over exits (Eq 14).
 
     Attributes:
-        exit_weights: one weight an exit, in their order; null for 1 each.
-        label_smoothing: of every exit's cross entropy.
+        exit_weights: Weight of each exit, in their order; null for 1 each.
+        label_smoothing: Label smoothing of the cross entropy of every exit.
         distillation: α of self-distillation from the final exit (Phuong &
             Lampert 2019); 0 for none. Without effect on a single exit.
     """
@@ -165,19 +165,19 @@ class Recipe(Record):
     """All settings of a training.
 
     Attributes:
-        epochs: at most so many.
-        batch_size: images a step and process.
-        model: settings of the network that differ from the catalog's.
+        epochs: Largest number of epochs.
+        batch_size: Number of images of a step in each process.
+        model: Settings of the network that differ from the catalog's.
         families: Settings that differ for all networks of a family, by its name in the catalog;
             `model` goes before them.
-        select: whose figures on the val role choose the best epoch: one exit's
+        select: Exit whose figures on the val role choose the best epoch: one exit's
             (a number, or "final") or their "mean" over the exits.
         select_by: "accuracy", or "loss" (cross entropy), which is less noisy
             where the val role is small.
-        patience: stop after so many epochs without a better one; null for never.
-        precision: of the arithmetic, in Lightning's terms; "auto" takes
+        patience: Number of epochs without a better one after which training stops; null for never.
+        precision: Precision of the arithmetic, in Lightning's terms; "auto" takes
             bfloat16 where the processor computes it in hardware.
-        weight_average: decay per step of the exponential average of the weights
+        weight_average: Decay per step of the exponential average of the weights
             that is evaluated and kept; 0 for none.
     """
 
@@ -211,11 +211,11 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Return a recipe.
 
     Args:
-        name: of a recipe that comes with the package, or the path of a YAML file.
-        changes: settings to change, such as "epochs=5" or "augment.mixup=0.2".
+        name: Name of a recipe that comes with the package, or the path of a YAML file.
+        changes: Settings to change, such as "epochs=5" or "augment.mixup=0.2".
 
     Raises:
-        UsageError: no such recipe, a misspelt key (the nearest one is named), or
+        UsageError: No such recipe, a misspelt key (the nearest one is named), or
             a value that does not fit.
     """
     document = _read(name)

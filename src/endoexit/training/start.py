@@ -32,20 +32,20 @@ def create_run(
     """Make the folder of a training that is about to start.
 
     Args:
-        path: of the folder; it must not exist, or be empty.
-        manifest_path: of the images.
-        model: name in the catalog; naming a file with a network lets its code run.
-        recipe: how it is trained.
-        seed: of initialisation, order and augmentation.
-        root: what the manifest's paths are relative to; None for what it says itself.
+        path: Path of the folder; it must not exist, or be empty.
+        manifest_path: File of the manifest.
+        model: Name in the catalog; naming a file with a network lets its code run.
+        recipe: Recipe of the training.
+        seed: Random seed of initialisation, order and augmentation.
+        root: Folder that the paths of the manifest are relative to; None for that of its sidecar.
         weights: Starting weights, such as `pip:lite0` or a file; None for fresh ones.
         accelerator: "auto", "cpu" or "gpu", for the precision "auto".
 
     Raises:
         ModelError: The starting weights are damaged or of another network.
-        UsageError: unknown model or setting, or the folder exists.
-        DataError: the manifest cannot be used for training.
-        EndoexitError: the folder cannot be written.
+        UsageError: Unknown model or setting, or the folder exists.
+        DataError: The manifest cannot be used for training.
+        EndoexitError: The folder cannot be written.
     """
     manifest = read_manifest(manifest_path, root)
     _check_roles(manifest)
@@ -93,7 +93,7 @@ def create_model_cheaply(model: str, num_classes: int, recipe: Recipe) -> None:
     """Check that the network, the image size and the loss fit each other, without weights.
 
     Raises:
-        UsageError: they do not.
+        UsageError: They do not.
     """
     network = network_of(model, num_classes, recipe).build_blank()
     for side in recipe.image.sides:
@@ -121,7 +121,7 @@ def _check_free(path: Path) -> None:
         return
     if (path / CONFIG).is_file():
         raise UsageError(
-            f"{path} exists already: choose another --out, or go on with an interrupted training: "
+            f"{path} exists already: choose another --out, or continue an interrupted training: "
             f"endoexit train --resume {path}"
         )
     manifest = {MANIFEST, sidecar_path(Path(MANIFEST)).name}

@@ -33,16 +33,16 @@ class HiFuseConfig:
     """What a HiFuse network is made of.
 
     Attributes:
-        width: channels at scale 1; doubled at each further scale.
-        depths: blocks of each branch at each scale.
-        heads: attention heads at each scale; each must divide its channels.
-        window: side of the attention windows.
-        depthwise: depthwise 3×3 convolution in the fusion (HiFuse's paper)
+        width: Channels at scale 1; doubled at each further scale.
+        depths: Blocks of each branch at each scale.
+        heads: Attention heads at each scale; each must divide its channels.
+        window: Side of the attention windows.
+        depthwise: Depthwise 3×3 convolution in the fusion (HiFuse's paper)
             instead of a dense one (its code, and the exit paper's table).
-        exits: the scales behind which an early exit stands; () for none.
+        exits: Scales behind which there is an early exit; () for none.
         exit_blocks: CBAM blocks of each exit head.
-        exit_reduction: reduction of their channel attention.
-        drop_path: stochastic depth of the deepest block; grows from 0 with depth.
+        exit_reduction: Reduction of their channel attention.
+        drop_path: Stochastic depth of the deepest block; grows from 0 with depth.
     """
 
     width: int = 96
@@ -186,8 +186,8 @@ class HiFuse(StagedClassifier):
     """HiFuse cut at its exits: M = len(config.exits) + 1 stages.
 
     Args:
-        config: the network's settings.
-        num_classes: at least 2.
+        config: The network's settings.
+        num_classes: At least 2.
     """
 
     state_names = ("local", "global", "fused")

@@ -88,11 +88,11 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
     """Read a state dict of the published HiFuse code into `model`.
 
     Args:
-        model: a HiFuse network, with or without early exits.
-        state_dict: name to tensor, in the published code's names.
+        model: A HiFuse network, with or without early exits.
+        state_dict: Tensors by the names of the published code.
 
     Raises:
-        ModelError: a tensor is missing, unknown or of another shape; all are
+        ModelError: A tensor is missing, unknown or of another shape; all are
             named, and the model is left as it was.
     """
     prefixes = {}
