@@ -114,7 +114,6 @@ def make_material(
             Step("endoexit train made-up.csv", "weights", trains=True),
             Step("endoexit evaluate runs/made-up", "evaluation.json, logits"),
         ),
-        paper=True,
     )
     return replace(material, **fields)
 

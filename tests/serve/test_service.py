@@ -228,7 +228,7 @@ def test_stopping_answers_all_with_what_is_known():
     asyncio.run(work())
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     plan=st.lists(
         st.tuples(

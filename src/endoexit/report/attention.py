@@ -20,7 +20,7 @@ class TorchNetwork:
     """The network of a run, or of a bundle in PyTorch; its weights are loaded when first asked.
 
     Args:
-        run: with weights.
+        run: Run with weights.
     """
 
     def __init__(self, run: Source) -> None:
