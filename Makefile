@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo serve test test-without-bf16 lint format docs real clean
+.PHONY: help setup demo serve test test-timm test-without-bf16 lint format docs real clean
 
 help:
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
 	@echo "make serve   set up, then serve the demo's model on this machine, with a page"
 	@echo "make test    set up, then run the tests"
+	@echo "make test-timm    set up, then the tests of networks of timm"
 	@echo "make test-without-bf16    the tests of precision, as on a processor without bf16"
 	@echo "make lint    set up, then ruff, the formatter check, mypy and codespell"
 	@echo "make format  set up, then format the code"
@@ -44,6 +45,12 @@ test: $(READY)
 # As on a processor without bf16. Tests that need bf16 say that they are skipped.
 test-without-bf16: $(READY)
 	ENDOEXIT_TEST_NO_BF16=1 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m precision $(PYTEST)
+
+# Beside the environment: with a torchvision in it, torchmetrics would import it and fail.
+TIMM := timm torchvision huggingface_hub hf-xet httpx2 httpcore2 truststore
+test-timm: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps --upgrade --target .venv/timm $(TIMM)
+	PYTHONPATH=.venv/timm OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/models/test_timm_networks.py tests/models/test_efficientnet_lite.py $(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -38,8 +38,9 @@ SKIPPED = {"make", "source"}
 SHORTER = {
     "train": (
         "--threads", "1", "--set", "epochs=2", "--set", "image.size=32", "--set", "image.canvas=40",
-        "--set", "image.early_size=32", "--set", "model.width=16",
-        "--set", "model.heads=[1, 2, 4, 8]", "--set", "model.depths=[1, 1, 1, 1]",
+        "--set", "image.early_size=32", "--set", "families.hifuse.width=16",
+        "--set", "families.hifuse.heads=[1, 2, 4, 8]",
+        "--set", "families.hifuse.depths=[1, 1, 1, 1]",
     ),
     "demo": ("--epochs", "1", "--images", "15"),
     "reproduce": (

@@ -1,7 +1,8 @@
 """The operators of torchvision, declared without code, so that timm can be imported.
 
-The torchvision that fits the CPU build of torch cannot load its own operators where it was built
-for another one. timm imports it, and none of the networks tested here runs an operator of it.
+A torchvision of another build cannot load its own operators beside the CPU build of torch. timm
+imports it, and so does torchmetrics where it is installed. None of the networks tested here runs an
+operator of it. Importing this file, before both, is enough.
 """
 
 import torch
@@ -12,10 +13,6 @@ _OPERATORS = (
     "_ps_roi_pool_backward", "deform_conv2d", "_deform_conv2d_backward",
 )  # fmt: skip
 _library = torch.library.Library("torchvision", "FRAGMENT")
-
-
-def declare() -> None:
-    """Declare what is missing; once is enough."""
-    for name in _OPERATORS:
-        if not hasattr(torch.ops.torchvision, name):
-            _library.define(f"{name}() -> ()")
+for _name in _OPERATORS:
+    if not hasattr(torch.ops.torchvision, _name):
+        _library.define(f"{_name}() -> ()")

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from endoexit.models.catalog import FAMILIES
 from endoexit.models.cost import measure_complexity
 from endoexit.models.spec import NetworkSpec
@@ -22,3 +24,26 @@ def test_a_size_that_fits_no_network_is_wrong_usage():
     done = endoexit("models", "--size", 7)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--size" in done.stderr
+
+
+@pytest.mark.parametrize("family", ["branchynet", "bag_of_features"])
+def test_a_table_fits_eighty_columns_and_names_other_sizes(family):
+    done = endoexit("models", "--family", family, "--size", 64, "--classes", 5)
+    assert done.returncode == 0, done.stderr
+    assert "…" not in done.stdout.replace("exit 1 … M", "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "takes that alone; 5 classes" in done.stdout
+
+
+def test_a_network_is_counted_at_the_size_that_was_asked_for():
+    done = endoexit("models", "--family=efficientnet_lite", "--size=96", "--json")
+    rows = json.loads(done.stdout)["models"]
+    assert {row["size"] for row in rows} == {96}
+    assert [row["meant_for"] for row in rows] == [224, 240, 260]
+    assert all(len(row["macs"]) == 4 for row in rows)
+
+
+def test_a_misspelt_family_is_answered_by_the_nearest():
+    done = endoexit("models", "--family", "msdnt")
+    assert done.returncode == 2
+    assert "did you mean 'msdnet'" in done.stderr

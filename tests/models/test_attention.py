@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from endoexit.models import create_model
 from endoexit.models.attention import exit_attention, grad_cam
 from endoexit.models.heads import FinalClassifier
+from endoexit.report.cards import KINDS
 from tiny import SIDE, tiny_model
 
 
@@ -35,6 +38,53 @@ def test_a_network_without_exits_gets_grad_cam(images):
     assert kind == "grad-cam"
     assert maps.shape == (3, SIDE // 32, SIDE // 32)
     assert (maps >= 0).all()
+
+
+def test_attention_of_another_head_is_not_called_cbam(images):
+    class Own(nn.Module):
+        def forward(self, state):
+            return state[-1].mean((2, 3))
+
+        def attention_map(self, state):
+            return state[-1].mean(1)
+
+    model = tiny_model()
+    model.stages[1].head = Own()
+    assert [kind for _, kind in exit_attention(model, images)] == [
+        "cbam", "attention", "cbam", "grad-cam"
+    ]  # fmt: skip
+    assert set(KINDS) == {"cbam", "attention", "grad-cam"}
+
+
+@pytest.mark.parametrize("head", ["conv", "cbam"])
+def test_heads_of_the_catalog_say_what_they_have(images, head):
+    torch.manual_seed(0)
+    model = create_model("efficientnet_lite0", 3, size=SIDE, exits="3,5", head=head).eval()
+    kinds = [kind for _, kind in exit_attention(model, images)]
+    assert kinds == [*(["cbam"] * 2 if head == "cbam" else ["grad-cam"] * 2), "grad-cam"]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_tokens_are_a_map_without_those_of_the_class(first):
+    """The evidence is in one place of the grid; tokens before the grid are none of it."""
+    tokens = torch.zeros(2, first + 9, 4)
+    tokens[:, first + 5] = 1.0  # row 1, column 2 of 3×3
+
+    def head(state):
+        return torch.stack([state[0].sum((1, 2)), -state[0].sum((1, 2))], 1)
+
+    found = grad_cam(head, (tokens,))
+    assert found.shape == (2, 3, 3)
+    assert found[0].argmax() == 5
+    assert (found > 0).sum() == 2
+
+
+def test_a_map_with_the_channels_last_is_turned():
+    features = torch.zeros(1, 3, 3, 8)
+    features[0, 0, 1] = 1.0
+    found = grad_cam(lambda state: state[0].sum((1, 2)), (features,))
+    assert found.shape == (1, 3, 3)
+    assert found[0].argmax() == 1
 
 
 def test_grad_cam_is_its_formula():

@@ -1,5 +1,7 @@
 """The catalog's networks that are cut: their settings, exits, heads and starting weights."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -78,6 +80,12 @@ def test_dropout_is_that_of_the_settings_in_heads_and_network():
 def test_settings_that_do_not_fit_are_refused(settings, message):
     with pytest.raises(UsageError, match=message):
         spec(**settings).build_blank()
+
+
+def test_without_timm_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not installed
+    with pytest.raises(UsageError, match=r"need timm: pip install 'endoexit\[timm\]'"):
+        NetworkSpec("timm:resnet18", 5, 64).build_blank()
 
 
 def test_settings_of_a_name_are_those_of_the_catalog():

@@ -1,11 +1,17 @@
 """The catalog: networks by family, each at the size that it is meant for."""
 
+import numpy as np
 import pytest
 import torch
 
 from endoexit.errors import UsageError
+from endoexit.evaluation.logits import collect_logits
+from endoexit.export.export import ExportOptions, export_run
 from endoexit.models import NetworkSpec, create_model, list_models
 from endoexit.models.catalog import FAMILIES, family_of, meant_for
+from endoexit.training.fit import Machine, fit
+from endoexit.training.recipe import read_recipe
+from endoexit.training.start import create_run
 
 PUBLISHED = {
     "msdnet": {"msdnet_imagenet_k4", "msdnet_imagenet_k6", "msdnet_imagenet_k7",
@@ -46,6 +52,29 @@ def test_lazy_msdnet_answers_alike_for_fewer_products():
     assert all(b <= a for a, b in zip(first, second, strict=True))
     assert second[0] < first[0]
     assert first[-1] == second[-1]
+
+
+SMALL = {
+    "msdnet_imagenet_k4": ["model.blocks=3", "model.base=2", "model.step=2", "model.width=8",
+                           "model.growth=4", "image.size=64", "image.canvas=64", "model.lazy=true"],
+    "b_alexnet": [], "rdi_mobilenetv2": [], "bof_cifar10": [],
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_a_published_network_is_trained_exported_and_answers(name, tiny_manifest, tmp_path):
+    recipe = read_recipe("small-data", ["epochs=1", "batch_size=8", "image.size=32",
+                                        "image.canvas=32", "image.early_share=0",
+                                        "precision=32-true", *SMALL[name]])  # fmt: skip
+    run = create_run(tmp_path / "run", tiny_manifest, name, recipe, seed=0, root=None)
+    run = fit(run, Machine(accelerator="cpu", threads=1))
+    bundle = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32")).bundle
+    manifest = run.manifest()
+    ours = collect_logits(run, "test", manifest=manifest).logits
+    theirs = collect_logits(bundle, "test", manifest=manifest, out=tmp_path / "logits").logits
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3 * max(1, np.abs(a).max()))
 
 
 def test_settings_are_checked():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import timm_operators  # noqa: F401  (before what imports torchvision)
 from endoexit.models.cost import measure_complexity
 from endoexit.models.cut import with_exits
 from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite

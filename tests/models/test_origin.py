@@ -22,4 +22,6 @@ def test_what_is_known_is_said():
         ("their images", "224×224 pixels, mean 0.485 0.456 0.406, deviation 0.25 0.5 1, bicubic"),
         ("read of them", "2 tensors; left out: classifier.weight"),
     ]
+    many = origin.replaced(left_out=tuple(f"layer{i}" for i in range(8)))
+    assert many.loaded().endswith("left out: layer0, layer1, layer2, layer3, layer4 and 3 more")
     assert origin.lines()[0] == ("starting weights", "pip:lite0, SHA-256 unknown")

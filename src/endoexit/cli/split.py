@@ -121,7 +121,7 @@ def split(
     )
     output = Output(as_json)
     made = split_folder(directory, out, options, track=progress)
-    _show(output, made, options)
+    _show(output, made, options, out)
     document = {
         "manifest": str(out),
         "sha256": made.manifest.sha256,
@@ -130,8 +130,8 @@ def split(
     output.document({**document, **made.facts})
 
 
-def _show(output: Output, made: "FolderSplit", options: "SplitOptions") -> None:
-    listing, division, path = made.listing, made.split, made.manifest.path
+def _show(output: Output, made: "FolderSplit", options: "SplitOptions", path: Path) -> None:
+    listing, division = made.listing, made.split
     for note in listing.notes:
         output.warn(note)
     if division.leak:

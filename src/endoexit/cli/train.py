@@ -150,6 +150,8 @@ def train(
         return
     total = sum(sum(counts.values()) for role, counts in run.manifest().counts().items()
                 if role in {"train", "val"})  # fmt: skip
+    if (origin := run.config.starting_weights) is not None:
+        output.say(f"Starting weights: {origin.source}, {origin.loaded()}")
     if (busy := busy_warning()) is not None:
         output.warn(busy)
     with _telling_how_to_go_on(run), progress("Decoding images", total) as bar:

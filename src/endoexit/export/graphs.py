@@ -61,6 +61,21 @@ class StageGraph:
     shapes: Shapes
 
 
+def simplified(model: StagedClassifier) -> StagedClassifier:
+    """Return a copy in which blocks that can be one convolution at inference are one (RepVGG).
+
+    Such blocks have a method `reparameterize` or `switch_to_deploy`, as those of timm do.
+    """
+    copied = copy.deepcopy(model)
+    for block in list(copied.modules()):
+        for name in ("reparameterize", "switch_to_deploy"):
+            merge = getattr(block, name, None)
+            if callable(merge):
+                merge()
+                break
+    return copied
+
+
 def example_images(size: int) -> State:
     """Return what a first stage, or an uncut graph, takes: images (B, S, S, 3)."""
     return (torch.zeros(EXAMPLES, size, size, 3),)

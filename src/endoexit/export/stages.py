@@ -13,6 +13,7 @@ from endoexit.export.graphs import (
     StageGraph,
     graph_state,
     save_openvino,
+    simplified,
     stage_graphs,
     write_onnx,
     write_openvino,
@@ -51,6 +52,7 @@ def write_stages(
     if backend == "torch":
         shutil.copyfile(session.source.path / WEIGHTS, folder / WEIGHTS)
         return find_state(model, size)
+    model = simplified(model)
     images = _images(session, manifest) if int8 else None
     state = graph_state(model, size)
     before: list[Stage] = []

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from endoexit.errors import UsageError, unknown_name
@@ -13,10 +14,11 @@ from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
 from endoexit.models.exit_heads import head_settings
 from endoexit.models.placement import read_exits
 from endoexit.models.pretrained import Loaded, load_backbone
-from endoexit.models.staged import StagedClassifier
+from endoexit.models.staged import SizeError, StagedClassifier
 
 NONE = "none"  # of `exits`: the network whole
 SIDE = 224  # of ImageNet's images
+TRIES = 12  # sides that are tried for one that a network takes
 
 
 VARIANTS = {f"efficientnet_lite{variant}": variant for variant in SCALINGS}
@@ -137,7 +139,33 @@ def build(config: BackboneConfig, num_classes: int, size: int) -> StagedClassifi
         UsageError: Unknown layers or head, or images of this size do not fit.
         ModelError: The network cannot be cut there.
     """
-    return _cut(config, make_module(config, num_classes, size), num_classes, size)
+    try:
+        return _cut(config, make_module(config, num_classes, size), num_classes, size)
+    except SizeError as error:
+        near = nearest_side(config, num_classes, size)
+        if near is None:
+            raise
+        raise SizeError(f"{error} The nearest that it takes is {near}.") from error
+
+
+def nearest_side(config: BackboneConfig, num_classes: int, size: int) -> int | None:
+    """Return the nearest side of images that a network takes, among a few; None if it takes none.
+
+    Args:
+        config: The network's settings.
+        num_classes: Number of classes C.
+        size: Side in pixels that it does not take.
+    """
+    sides = {side for step in (16, 32, 224) for side in range(step, 2 * size + 225, step)}
+    for side in sorted(sides, key=lambda side: abs(side - size))[:TRIES]:
+        try:
+            with torch.device("meta"), torch.no_grad():
+                module = make_module(config, num_classes, side).eval()
+                module(torch.zeros(2, 3, side, side))
+        except Exception:  # noqa: S112  (layers refuse sizes with errors of every kind)
+            continue
+        return side
+    return None
 
 
 def build_from(

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from endoexit.errors import ModelError, UsageError, unknown_name
 from endoexit.models.exit_heads import make_head
-from endoexit.models.graph import Part, blank_batch, dry_run, split, trace
+from endoexit.models.graph import Part, blank_batch, dry_run, refused_size, split, trace
 from endoexit.models.staged import Stage, StagedClassifier, State
 
 
@@ -95,10 +95,7 @@ def _fit_classes(module: nn.Module, num_classes: int, size: int) -> None:
         with torch.no_grad():
             answer = module.eval()(blank_batch(module, size))
     except Exception as error:
-        raise UsageError(
-            f"this network cannot take images of {size}×{size} pixels "
-            f"({str(error).splitlines()[0]}): choose the size that it was made for."
-        ) from error
+        raise refused_size(size, error) from error
     finally:
         module.train(was_training)
     if not isinstance(answer, Tensor) or answer.ndim != 2:

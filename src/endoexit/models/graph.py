@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.split_module import split_module
 
-from endoexit.errors import ModelError, UsageError
+from endoexit.errors import ModelError
+from endoexit.models.staged import SizeError
 
 BATCH = 2  # batch normalisation in training refuses one value a channel
 
@@ -118,11 +119,20 @@ def blank_batch(module: nn.Module, size: int) -> Tensor:
     return torch.zeros(BATCH, 3, size, size, device=device)
 
 
+def refused_size(size: int, error: Exception) -> SizeError:
+    """Return the error for images that a network's own layers refuse."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return SizeError(
+        f"this network cannot take images of {size}×{size} pixels ({first}): choose the size that "
+        "it was made for."
+    )
+
+
 def dry_run(traced: fx.GraphModule, size: int) -> dict[str, Any]:
     """Return what each node gives for black images of a size; tensors without data.
 
     Raises:
-        UsageError: The network cannot take images of this size.
+        SizeError: The network cannot take images of this size.
     """
     was_training = traced.training
     runner = _Values(traced.eval())
@@ -130,10 +140,7 @@ def dry_run(traced: fx.GraphModule, size: int) -> dict[str, Any]:
         with torch.no_grad():
             runner.run(blank_batch(traced, size))
     except Exception as error:  # layers refuse sizes with errors of every kind
-        raise UsageError(
-            f"this network cannot take images of {size}×{size} pixels "
-            f"({str(error).splitlines()[0]}): choose the size that it was made for."
-        ) from error
+        raise refused_size(size, error) from error
     finally:
         traced.train(was_training)
     return runner.values

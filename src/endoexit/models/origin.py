@@ -6,6 +6,7 @@ from pydantic import Field
 
 from endoexit.documents import Record
 
+SHOWN = 5  # tensors that are named
 Interpolation = Literal["bilinear", "bicubic"]
 _Positive = Annotated[float, Field(gt=0)]
 
@@ -55,11 +56,15 @@ class Origin(Record):
             images.append(self.interpolation)
         if images:
             facts.append(("their images", ", ".join(images)))
-        facts.append(("read of them", f"{self.read} tensors{self._left_out()}"))
+        facts.append(("read of them", self.loaded()))
         return facts
 
-    def _left_out(self) -> str:
-        return f"; left out: {', '.join(self.left_out)}" if self.left_out else ""
+    def loaded(self) -> str:
+        """Return how much of the weights the network took, such as "294 tensors"."""
+        if not self.left_out:
+            return f"{self.read} tensors"
+        more = f" and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else ""
+        return f"{self.read} tensors; left out: {', '.join(self.left_out[:SHOWN])}{more}"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

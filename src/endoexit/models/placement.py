@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from endoexit.errors import UsageError
-from endoexit.models.graph import blank_batch, trace
+from endoexit.models.graph import blank_batch, refused_size, trace
 
 SHARES = (0.25, 0.5, 0.75)  # of the multiply-adds, for `auto`
 REACH = 0.12  # how far from its share an exit may be
@@ -132,9 +132,13 @@ def places(module: nn.Module, size: int) -> list[Place]:
     runner = _Costs(traced)
     was_training = module.training
     traced.eval()
-    with torch.no_grad():
-        runner.run(blank_batch(traced, size))
-    module.train(was_training)
+    try:
+        with torch.no_grad():
+            runner.run(blank_batch(traced, size))
+    except Exception as error:  # layers refuse sizes with errors of every kind
+        raise refused_size(size, error) from error
+    finally:
+        module.train(was_training)
     nodes = list(traced.graph.nodes)
     position = {node: i for i, node in enumerate(nodes)}
     last_use = {node: max((position[user] for user in node.users), default=-1) for node in nodes}

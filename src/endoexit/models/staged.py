@@ -10,6 +10,10 @@ State = tuple[Tensor, ...]
 """What one stage hands to the next: tensors whose first dimension is the batch."""
 
 
+class SizeError(UsageError):
+    """Images of a size that a network cannot take."""
+
+
 class Stage(nn.Module):
     """One stage and its exit.
 
@@ -74,11 +78,11 @@ class StagedClassifier(nn.Module):
         return len(self.stages)
 
     def check_size(self, height: int, width: int) -> None:
-        """Raise UsageError if images of this size cannot pass through the network."""
+        """Raise SizeError if images of this size cannot pass through the network."""
         step = self.size_multiple
         if min(height, width) < step or height % step or width % step:
             near = max(step, round(min(height, width) / step) * step)
-            raise UsageError(
+            raise SizeError(
                 f"images of {height}×{width} pixels do not fit this network: height and width "
                 f"must be multiples of {step}; {near} is the nearest."
             )
@@ -120,10 +124,10 @@ class FixedSizeClassifier(StagedClassifier):
     """
 
     def check_size(self, height: int, width: int) -> None:
-        """Raise UsageError if images are of another size than the linear layers fix."""
+        """Raise SizeError if images are of another size than the linear layers fix."""
         side = self.size_multiple
         if (height, width) != (side, side):
-            raise UsageError(
+            raise SizeError(
                 f"images of {height}×{width} pixels do not fit this network: its linear layers "
                 f"take {side}×{side} alone. Set the size to {side}, or choose another network."
             )

@@ -10,6 +10,7 @@ from torch import nn
 
 from endoexit.errors import ModelError, UsageError, unknown_name
 from endoexit.models.origin import Origin
+from endoexit.models.staged import SizeError
 
 PREFIX = "timm:"
 HUB = "timm"  # of `--weights`: the weights that timm fetches for a network
@@ -40,7 +41,7 @@ def make(name: str, num_classes: int, size: int, *, pretrained: bool = False) ->
 
     Raises:
         UsageError: Timm is not installed, has no such network (the nearest is named), or the
-            network cannot be made for images of this size.
+            network cannot be made for images of this size (SizeError).
         ModelError: The weights cannot be fetched.
     """
     timm = _timm()
@@ -60,7 +61,7 @@ def make(name: str, num_classes: int, size: int, *, pretrained: bool = False) ->
                 f"timm cannot fetch the weights of {name} ({first}): connect to its hub, or name a "
                 "file with --weights FILE."
             ) from error
-        raise UsageError(
+        raise SizeError(
             f"timm cannot make {name} for images of {size}×{size} pixels ({first})."
         ) from error
     return module
