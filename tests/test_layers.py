@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from endoexit.machine import busy_warning
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "endoexit"
 MAP = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -239,15 +241,16 @@ def test_the_command_line_starts_light():
 
 
 def test_help_is_quick():
-    """CPU time, which other work on the machine lengthens less; the best of ten runs at most."""
+    """CPU time, which is longer where other work shares the cores; the best of five runs at most."""
     command = [str(Path(sys.executable).with_name(PACKAGE)), "--help"]
+    limit = HELP_SECONDS * (1.5 if busy_warning() else 1)
     seconds = [math.inf]
-    while len(seconds) <= 10 and min(seconds) >= HELP_SECONDS:
+    while len(seconds) <= 5 and min(seconds) >= limit:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, capture_output=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(seconds) < HELP_SECONDS
+    assert min(seconds) < limit
 
 
 def test_files_stay_small():
