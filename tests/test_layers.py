@@ -241,7 +241,7 @@ def test_the_command_line_starts_light():
 
 
 def test_help_is_quick():
-    """CPU time, which is longer where other work shares the cores; the best of five runs at most."""
+    """CPU time, which is longer where other work shares the cores; the best of five runs."""
     command = [str(Path(sys.executable).with_name(PACKAGE)), "--help"]
     limit = HELP_SECONDS * (1.5 if busy_warning() else 1)
     seconds = [math.inf]
