@@ -10,7 +10,7 @@ from endoexit.cli.main import app
 from endoexit.errors import PolicyError, RunError
 from endoexit.policy import threshold_policy
 from endoexit.runtime.backends.torch import supports_bf16
-from endoexit.runtime.session import served_provenance
+from endoexit.runtime.deciding import served_provenance
 from tiny import save_photos
 from tiny import tiny_run as untrained_run
 from tiny_project import endoexit
@@ -50,7 +50,7 @@ def test_what_was_calibrated_at_a_precision_is_explained_at_it(tmp_path):
     assert "precision 'torch-bf16', served 'torch-f32'" in str(refused.exception)
     done = invoke(*arguments, "--precision", "bf16")
     if not supports_bf16():
-        assert "this processor does not compute in bf16" in str(done.exception)
+        assert "bf16, which this processor does not" in str(done.exception)
         return
     assert done.exit_code == 0, done.exception
     assert "and 5 pictures next to it." in done.stdout
