@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from servers import Server, post, terminate
 
 # Watches each process from its start, those that a command starts too.
 WATCH = """
@@ -116,6 +117,14 @@ def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
     assert [text.split()[0] for text in printed] == [words[0] for words in commands]
     (document,) = (text.partition("\n")[2] for text in printed if "int8" in text)
     assert json.loads(document)["bundle"]["precision"] == "int8"  # NNCF prints nothing into it
+    server = Server(tmp_path / "openvino", "--threshold", "0.9", env=environment)
+    try:
+        with server.ready().client() as client:
+            assert post(client, image.read_bytes()).status_code == 200
+            assert client.get("/").status_code == 200
+        assert terminate(server) == 0
+    finally:
+        server.close()
     assert not log.exists(), log.read_text()
     # ONNX Runtime calls out in native code, which no hook sees; it would leave an identifier.
     left = [path for path in home.rglob("*") if path.is_file()]

@@ -2,18 +2,13 @@
 
 import pytest
 
-from endoexit.artifacts import bundle as bundles
-from endoexit.artifacts.run import open_run
 from endoexit.bench import bench as benchmark
 from endoexit.bench.bench import BenchOptions, bench
-from endoexit.bench.images import load_images
-from endoexit.bench.subject import open_subject
-from endoexit.errors import DataError, UsageError
+from endoexit.errors import UsageError
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import deadline_policy, threshold_policy
-from endoexit.progress import silent
-from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, save_photos, tiny_run
+from tiny import CLASSES, SETTINGS, SIDE, save_photos, tiny_run
 
 EXITS = ["exit 1", "exit 2", "exit 3", "final exit"]
 
@@ -55,15 +50,6 @@ def test_a_run_beside_a_smaller_network(run, photos):
     assert list(found.peak_memory_mib) == [1, 8, 32]
     assert any("Energy is not measured" in note for note in found.notes)
     assert any("random weights" in note for note in found.notes)
-
-
-def test_what_is_measured_is_opened_once(run, monkeypatch):
-    """Opening a bundle hashes all of it."""
-    opened = []
-    monkeypatch.setattr(bundles, "open_run", lambda path: opened.append(path) or open_run(path))
-    subject = open_subject(run.path, threads=1)
-    assert subject.source == run
-    assert opened == [run.path]
 
 
 @pytest.mark.slow
@@ -127,19 +113,3 @@ def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
 def test_one_round_cannot_spread(run):
     with pytest.raises(UsageError, match="at least 2 rounds"):
         bench(run.path, BenchOptions(rounds=1))
-
-
-def test_of_many_images_an_even_choice_is_taken(photos, monkeypatch):
-    monkeypatch.setattr("endoexit.bench.images.MOST", 3)
-    found = load_images((photos,), PREPROCESSING, silent)
-    assert found.words == f"3 images of 6, evenly over all, from {photos}"
-    everything = load_images((photos,), PREPROCESSING, silent)
-    assert found.images.shape == everything.images.shape == (3, SIDE, SIDE, 3)
-    monkeypatch.undo()
-    everything = load_images((photos,), PREPROCESSING, silent).images
-    assert (found.images == everything[[0, 2, 5]]).all()
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no images"):
-        load_images((str(tmp_path),), PREPROCESSING, silent)

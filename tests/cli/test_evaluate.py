@@ -7,13 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from endoexit.artifacts.run import Run
-from endoexit.cli.evaluation_tables import _notes
 from endoexit.cli.main import app
 from endoexit.errors import DataError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.figures import significant
 from endoexit.evaluation.fitting import exit_costs
 from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.evaluation.tables import exit_table, row_name
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
@@ -47,13 +47,12 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
     found = Evaluation.read(run.path / "evaluation.json")
     table = [line.split() for line in lines[:12]]
     for row in found.rows:
-        words = row.name.split()
+        words = row_name(row).split()
         line = next(cells for cells in table if cells[: len(words)] == words)
         assert f"{100 * row.scores.accuracy.value:.1f}" in line
         assert significant(row.time.ms) in line
-    assert [line for line in table if line[:1] == ["adaptive"]]
     assert "…" not in done.stdout  # nothing cut off at 80 columns
-    assert "Adaptive rule: largest probability of at least 0.9" in done.stdout
+    assert "Policy: largest probability of at least 0.9" in done.stdout
     assert "threads: 1" in done.stdout
     for name in ("oracle", "random"):
         other = getattr(found.adaptive, name)
@@ -75,16 +74,16 @@ def test_times_that_fall_are_told(timed):
             for row in found.rows
         ]
         changed = found.replaced(rows=tuple(rows))
-        return changed.times_fall, " ".join(_notes(changed))
+        return changed.times_fall, exit_table(changed).notes[-1]
 
-    assert told(1.0, 2.0, 2.0, 3.0) == (False, told(1.0, 2.0, 3.0, 4.0)[1])
+    assert told(1.0, 2.0, 2.0, 3.0) == (False, exit_table(found).notes[-1])
     falls, words = told(1.0, 30.0, 2.0, 40.0)
     assert falls
     assert "quicker than an earlier one, which cannot be" in words
 
 
 def promised(run: Run, tolerance: float) -> None:
-    """Everyone leaves at exit 1, and little may be lost by it."""
+    """All images exit at exit 1, and little may be lost by it."""
     promise = Promise(
         risk=Risk(name="accuracy_loss", tolerance=tolerance),
         delta=0.1,
@@ -141,7 +140,7 @@ def test_json_is_the_document_and_stands_alone_on_stdout(run):
     done = endoexit("evaluate", run.path, "--no-timing", "--threshold", 0.5, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((run.path / "evaluation.json").read_text())
-    assert "adaptive" in done.stderr
+    assert "Where images exit under the policy" in done.stderr
 
 
 def test_without_times_there_are_no_columns_for_them(run):

@@ -29,7 +29,7 @@ from endoexit.policy.goals import make_goal
 from tiny import SIDE, tiny_model
 from tiny import tiny_run as run_without_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
 
 def files_of(folder):
@@ -37,6 +37,7 @@ def files_of(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
 def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
     bundle = open_bundle(bundles.make(backend, precision).path)

@@ -14,7 +14,7 @@ from endoexit.policy import fixed_exit
 from endoexit.policy.goals import make_goal
 from tiny import tiny_run as run_without_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
 
 def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):

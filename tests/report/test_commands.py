@@ -158,6 +158,9 @@ def test_a_report_is_made_again_with_what_was_named():
     found = parsed(report_command(Path("my run"), named))
     assert (found["run"], found["out"], found["masks"]) == (Path("my run"), Path("o"), Path("m"))
     assert (found["evaluation"], found["audit"], found["images"]) == (Path("a b.json"), None, None)
+    assert found["paper"] is None
+    for asked in (True, False):
+        assert parsed(report_command(Path("run"), {"paper": asked}))["paper"] is asked
 
 
 def invoke(words):

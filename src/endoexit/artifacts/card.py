@@ -8,6 +8,7 @@ from endoexit.data.manifest import LICENCE, SOURCE, Manifest, sidecar_path
 from endoexit.errors import DataError
 from endoexit.files import read_json, write_text
 from endoexit.phantom.render import is_phantom
+from endoexit.tables import markdown_cell
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
@@ -22,7 +23,7 @@ def write_training_card(
     environment = Environment(  # noqa: S701  (Markdown, not HTML)
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    environment.filters["cell"] = table_cell
+    environment.filters["cell"] = markdown_cell
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=run.config,
         weights_sha256=run.weights_sha256,
@@ -41,7 +42,7 @@ def write_training_card(
 
 
 def _terms(manifest: Manifest) -> str:
-    """Return under which terms the images stand, and so the weights."""
+    """Return the terms of the images, which hold for the weights too."""
     if is_phantom(manifest.root):
         return (
             "**These images are synthetic**: a phantom rendered by endoexit, of no patient. They "
@@ -54,7 +55,7 @@ def _terms(manifest: Manifest) -> str:
     if licence:
         return f"{come_from}Terms of the images: {licence}\nThey hold for the weights as well."
     return (
-        f"{come_from}The manifest does not say under which terms the images stand. Check them "
+        f"{come_from}The manifest does not give the terms of the images. Check them "
         "where the images\ncome from before you pass on the weights: they hold for the weights as "
         "well."
     )
@@ -77,8 +78,3 @@ def put_figures(run: Run, text: str) -> None:
     _, end, after = rest.partition(END)
     if begin and end:
         write_text(path, f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
-
-
-def table_cell(text: str) -> str:
-    """Return text as it can stand in a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", r"\|")

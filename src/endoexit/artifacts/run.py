@@ -145,7 +145,7 @@ class Run:
         """
         path = self.path / MANIFEST
         if not path.is_file():
-            raise RunError(f"{self.path} has no {MANIFEST}; give a manifest of your own instead.")
+            raise RunError(f"{self.path} has no {MANIFEST}; give one with --manifest.")
         manifest = read_manifest(path, classes=self.classes)
         if self.config.manifest_sha256 not in (None, manifest.sha256):
             raise RunError(

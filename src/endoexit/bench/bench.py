@@ -1,4 +1,4 @@
-"""One benchmark, start to end: a run or a bundle beside its peers."""
+"""One benchmark, start to end: a run or a bundle compared with its peers."""
 
 import tempfile
 from collections import Counter
@@ -20,7 +20,7 @@ from endoexit.bench.subject import (
     POLICY,
     Subject,
     exit_works,
-    leaving_exits,
+    exits_taken,
     open_subject,
     policy_works,
 )
@@ -40,35 +40,36 @@ INCLUDES = (
     "contender takes its turn, once off the clock and once on it"
 )
 DEADLINE = (
-    "The policy has a deadline ({:g} ms), so the clock of this machine decides who leaves where: "
+    "The policy has a deadline ({:g} ms), so the clock of this machine decides where images exit: "
     "no images a second are measured under it"
 )
-LITTLE = 0.2  # of all cores' time in others' hands: turns even that out
+LITTLE = 0.2  # share of all cores' time that other work may take: alternating evens that out
 BUSY = (
-    "Other work held {:.0%} of this machine when the benchmark began. Threads of one contender "
-    "then wait for each other, of another not: take no ratio from here, and measure again when "
-    "the machine is quiet, or with fewer --threads."
+    "Other work held {:.0%} of this machine when the benchmark began. The threads of some "
+    "contenders then wait for each other and those of others do not: do not rely on these ratios, "
+    "and measure again on a quiet machine, or with fewer --threads."
 )
-ENERGY = "Energy is not measured: processors here do not tell it."
+ENERGY = "Energy is not measured: the processor does not report it."
 SYNTHETIC = (
-    "The images are SYNTHETIC: times per exit hold for any image, but who leaves where under the "
-    "policy, and so its time, means nothing. Name real ones with --images."
+    "The images are SYNTHETIC: the times of the exits hold for any image, but where images exit "
+    "under the policy, and so its time, means nothing. Name real ones with --images."
 )
 UNCUT_INT8 = "The uncut graphs of an int8 bundle are not quantised: they compute in its floats."
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """What is measured beside the subject, and how often.
+    """What is measured besides the subject, and how often.
 
     Attributes:
-        rounds: of the times of one image.
-        images: files, folders and globs; none for rendered images.
-        against: names of peers; see `endoexit.bench.peers.choose_peers`.
-        threads: of every contender, by default all cores that this process may use.
-        precision: see `endoexit.runtime.session.computed_in`.
-        threshold: of a policy in place of the subject's own.
-        command: the command line, for the record.
+        rounds: Number of times that one image is timed in each contender.
+        images: Files, folders and globs; none for rendered images.
+        against: Names of peers; see `endoexit.bench.peers.choose_peers`.
+        threads: Number of threads of every contender, by default all cores that this process may
+            use.
+        precision: See `endoexit.runtime.session.computed_in`.
+        threshold: Threshold of a policy in place of the subject's own.
+        command: Command line, for the record.
     """
 
     rounds: int
@@ -81,16 +82,16 @@ class BenchOptions:
 
 
 def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark:
-    """Measure a run or a bundle beside its peers, in one process and in turn.
+    """Measure a run or a bundle and its peers, alternately in one process.
 
     Args:
-        path: the folder.
-        options: see `BenchOptions`.
-        track: shows progress.
+        path: Folder of the run or the bundle.
+        options: See `BenchOptions`.
+        track: What shows progress.
 
     Raises:
-        UsageError: no such peer, one that is not installed, or too few rounds.
-        EndoexitError: see `endoexit.runtime.session.open_engine` and
+        UsageError: No such peer, one that is not installed, or too few rounds.
+        EndoexitError: See `endoexit.runtime.session.open_engine` and
             `endoexit.bench.images.load_images`.
     """
     if options.rounds < 2:
@@ -139,12 +140,12 @@ class _Work:
 
     def measure(self) -> Benchmark:
         subject, images = self.subject, self.images.images
-        exits = leaving_exits(subject, images, self.track)
+        exits = exits_taken(subject, images, self.track)
         counts = dict(sorted(Counter(exits.tolist()).items()))
         product = matrix_product(subject.precision.products, subject.engine.backend.threads)
         works: dict[str, Work] = exit_works(subject, images)
         if subject.adaptive:
-            works |= {_leaving(k): work for k, work in policy_works(subject, images, exits).items()}
+            works |= {_exiting(k): work for k, work in policy_works(subject, images, exits).items()}
         for peer in self.peers:
             works[peer.name] = Contender(peer.engine, images).answer
         if product is not None:
@@ -176,7 +177,7 @@ class _Work:
         precision = str(self.subject.precision)
         lines = []
         for name in self.subject.exits:
-            what = f"all images leave at {name if name != FINAL else 'the final exit'}"
+            what = f"all images exit at {name if name != FINAL else 'the final exit'}"
             lines.append(self._line(name, "exit", what, precision, reference))
         if self.subject.adaptive:
             by_exit = self._by_exit(counts)
@@ -186,7 +187,7 @@ class _Work:
                 Line(
                     name=POLICY,
                     kind="policy",
-                    what="each image leaves where the policy lets it",
+                    what="each image exits where the policy accepts the answer",
                     precision=precision,
                     p50_ms=middle,
                     p95_ms=high,
@@ -223,7 +224,7 @@ class _Work:
         return found
 
     def _by_exit(self, counts: dict[int, int]) -> dict[int, list[float]]:
-        return {number: self.times[_leaving(number)] for number in counts}
+        return {number: self.times[_exiting(number)] for number in counts}
 
     def _limits(self, product: MatrixProduct | None) -> Product | None:
         if product is None:
@@ -273,8 +274,8 @@ class _Work:
         return [*notes, ENERGY]
 
 
-def _leaving(number: int) -> str:
-    return f"{POLICY}, leaving at exit {number}"
+def _exiting(number: int) -> str:
+    return f"{POLICY}, exit {number}"
 
 
 def _multiplying(product: MatrixProduct) -> Work:

@@ -31,17 +31,17 @@ def measure_memory(
 ) -> dict[int, float]:
     """Return the peak memory in MiB of a process that predicts in batches, by their size.
 
-    All images go to the final exit. Each size has a process of its own: what a process keeps of
-    other batches would count as well.
+    All images go to the final exit. Each size has a separate process, because what a process keeps
+    of other batches would count as well.
 
     Args:
-        path: a run or a bundle.
-        precision: see `endoexit.runtime.session.computed_in`.
-        threads: of a stage.
-        batches: sizes of a full batch.
+        path: Run or bundle.
+        precision: See `endoexit.runtime.session.computed_in`.
+        threads: Number of threads of a stage.
+        batches: Sizes of a full batch.
 
     Raises:
-        EndoexitError: the process failed; its last line is told.
+        EndoexitError: The process failed; its last line is told.
     """
     return {batch: _peak_of_child(path, precision, threads, batch) for batch in batches}
 

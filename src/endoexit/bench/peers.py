@@ -1,4 +1,4 @@
-"""Peers: whole networks that leave nobody early, in one piece, by the name that users give them."""
+"""Peers: whole networks without early exits, in one piece, by the name that users give them."""
 
 import importlib.util
 import os
@@ -48,7 +48,7 @@ class Network:
 
     Attributes:
         spec: Which network.
-        preprocessing: of its images.
+        preprocessing: Preprocessing of its images.
     """
 
     spec: NetworkSpec
@@ -67,7 +67,7 @@ class Network:
             whole: Without early exits, in one stage.
 
         Raises:
-            UsageError: images of this size do not fit.
+            UsageError: Images of this size do not fit.
         """
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
@@ -101,9 +101,9 @@ class Peer:
     """One whole network.
 
     Attributes:
-        name: as it was asked for.
-        what: it is, in words.
-        engine: of one stage, so that it answers as the subject does.
+        name: Name that the user gave.
+        what: Description in words.
+        engine: Engine with one stage, so that it answers as the subject does.
     """
 
     name: str
@@ -114,16 +114,16 @@ class Peer:
 def choose_peers(against: Sequence[str], kind: BackendName) -> list[str]:
     """Return the names of all peers, in order, each once.
 
-    A subject that is cut into graphs is also compared with the uncut graphs of its own library.
+    A subject that is cut into graphs is also compared with the uncut graphs of the same library.
 
     Args:
-        against: names, also several with commas between; none for `DEFAULT` as far as they are
-            installed; "none" for no peer beside the uncut graphs.
-        kind: what the subject computes in.
+        against: Names, also several with commas between; none for `DEFAULT` as far as they are
+            installed; "none" for no peer besides the uncut graphs.
+        kind: Backend of the subject.
 
     Raises:
-        UsageError: there is no such peer (the nearest is named), it is not installed, this
-            processor cannot compute it, or "none" stands beside others.
+        UsageError: There is no such peer (the nearest is named), it is not installed, this
+            processor cannot compute it, or "none" is given with others.
     """
     asked = [name.strip() for entry in against for name in entry.split(",") if name.strip()]
     if not asked:
@@ -167,14 +167,14 @@ def open_peer(
     """Build a peer.
 
     Args:
-        name: see `PEERS`, or of a network in the catalog, which computes as the subject does.
-        network: the subject's.
+        name: Name in `PEERS`, or in the catalog: a network that computes as the subject does.
+        network: Network of the subject.
         precision: What the subject computes in.
-        threads: of the peer.
-        folder: for its files, which must stay while it is used.
+        threads: Number of threads of the peer.
+        folder: Folder for its files, which must stay while it is used.
 
     Raises:
-        UsageError: this processor or this machine cannot have it.
+        UsageError: This processor or this machine cannot have it.
     """
     if name in PEERS:
         way = PEERS[name]

@@ -24,9 +24,9 @@ class Subject:
     """An opened run or bundle.
 
     Attributes:
-        source: it.
-        engine: with its policy.
-        decided_by: the policy and its origin, in words.
+        source: Run or bundle.
+        engine: Engine with its policy.
+        decided_by: Policy and its origin, in words.
     """
 
     source: Source
@@ -68,7 +68,7 @@ def open_subject(
 
 
 def exit_works(subject: Subject, images: Images) -> dict[str, Work]:
-    """Return works by the name of the exit that all images leave at."""
+    """Return works by the name of the exit that all images use."""
     engine, last = subject.engine, subject.engine.backend.num_stages
     return {
         name: Contender(
@@ -78,10 +78,10 @@ def exit_works(subject: Subject, images: Images) -> dict[str, Work]:
     }
 
 
-def leaving_exits(subject: Subject, images: Images, track: Track) -> NDArray[np.int64]:
-    """Return where each image leaves under the policy, (N,), 1 to M, one image at a time."""
+def exits_taken(subject: Subject, images: Images, track: Track) -> NDArray[np.int64]:
+    """Return the exit (N,) of each image under the policy, 1 to M, one image at a time."""
     found = []
-    with track("who leaves where", len(images)) as bar:
+    with track("finding exits", len(images)) as bar:
         for row in range(len(images)):
             found += [answer.exit for answer in subject.engine.predict(images[row : row + 1])]
             bar.advance()
@@ -89,12 +89,12 @@ def leaving_exits(subject: Subject, images: Images, track: Track) -> NDArray[np.
 
 
 def policy_works(subject: Subject, images: Images, exits: NDArray[np.int64]) -> dict[int, Work]:
-    """Return, for each exit that the policy uses, a work on the images that leave there.
+    """Return, for each exit that the policy uses, a work on the images that exit there.
 
     Args:
-        subject: with a policy.
-        images: uint8 (N, S, S, 3).
-        exits: (N,) see `leaving_exits`.
+        subject: Subject with a policy.
+        images: Images, uint8 (N, S, S, 3).
+        exits: Exit (N,) of each image; see `exits_taken`.
     """
     return {
         number: Contender(subject.engine, images[exits == number]).answer

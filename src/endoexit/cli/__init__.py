@@ -19,6 +19,7 @@ GROUPS = (
     "calibrate",
     "export",
     "predict",
+    "serve",
     "bench",
     "report",
     "explain",

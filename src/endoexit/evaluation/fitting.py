@@ -32,14 +32,14 @@ class CalibrationOptions:
     """How a policy is found.
 
     Attributes:
-        rules: which policies are tried.
-        cost: what leaving at an exit costs: true multiply-adds, or the milliseconds that an
+        rules: Policies that are tried.
+        cost: Cost of an image at each exit: true multiply-adds, or the milliseconds that an
             evaluation measured on this machine. None takes what the goal is about, and
             multiply-adds where it is about neither.
-        precision: that the network computes in, now and when the policy is used.
-        device: that computes the logits.
-        cache: folder of decoded images; by default the user's.
-        out: folder to keep logits in; by default see `endoexit.artifacts.bundle.results_folder`.
+        precision: Floats that the network computes in, now and when the policy is used.
+        device: Device that computes the logits.
+        cache: Folder of decoded images; by default the user's.
+        out: Folder to keep logits in; by default see `endoexit.artifacts.bundle.results_folder`.
     """
 
     rules: RuleOptions = DEFAULT_RULE
@@ -58,8 +58,8 @@ class Calibrated:
     """A policy that was written.
 
     Attributes:
-        result: the policy and how it came about.
-        path: its file.
+        result: Policy and how it came about.
+        path: File of the policy.
     """
 
     result: PolicyResult
@@ -96,18 +96,18 @@ def find_run_policy(
     certify. The policy can serve only these weights, preprocessing, classes and precision.
 
     Args:
-        run: with weights.
-        goal: see `endoexit.policy.goals.make_goal`.
-        options: see `CalibrationOptions`.
-        manifest: in place of the run's own.
-        costs: of its exits, where they are known; else see `exit_costs`.
-        track: shows progress.
+        run: Run or bundle with weights.
+        goal: See `endoexit.policy.goals.make_goal`.
+        options: See `CalibrationOptions`.
+        manifest: Manifest in place of the run's own.
+        costs: Costs of its exits, where they are known; else see `exit_costs`.
+        track: What shows progress.
 
     Raises:
-        RunError: the run has no weights or no manifest.
-        DataError: no image has the role, images cannot be read, or they took part in training.
-        PolicyError: no policy meets the goal, certify is too small, or costs are missing.
-        UsageError: an option that does not fit, or a class that does not exist.
+        RunError: The run has no weights or no manifest.
+        DataError: No image has the role, images cannot be read, or they took part in training.
+        PolicyError: No policy meets the goal, certify is too small, or costs are missing.
+        UsageError: An option that does not fit, or a class that does not exist.
     """
     costs = costs or exit_costs(run, options.cost or ("ms" if goal.about_time else "macs"), options)
     manifest = manifest or run.manifest()
@@ -144,16 +144,16 @@ def _logits(
 
 
 def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAULTS) -> Costs:
-    """Return what leaving at each exit of a run costs.
+    """Return what an image costs that exits at each exit of a run.
 
     Args:
-        run: with weights.
-        unit: multiply-adds are counted; milliseconds are those of the newest evaluation in the
-            run that measured these weights at this precision on this machine.
-        options: for the precision.
+        run: Run with weights.
+        unit: Unit of the costs. Multiply-adds are counted; milliseconds are those of the newest
+            evaluation in the run that measured these weights at this precision on this machine.
+        options: Options, for the precision.
 
     Raises:
-        PolicyError: no such evaluation.
+        PolicyError: No such evaluation.
     """
     config = run.config
     if unit == "macs":
@@ -190,8 +190,8 @@ def measured_costs(times: Sequence[float], source: str) -> Costs:
     do not (isotonic regression), and the source says so.
 
     Args:
-        times: (M,) milliseconds.
-        source: how and where they were measured.
+        times: Milliseconds (M,).
+        source: How and where they were measured.
     """
     rising = isotonic_regression(times).x
     if not np.array_equal(rising, times):
@@ -211,7 +211,7 @@ def require_unseen(run: Source, cohort: Cohort) -> None:
     with it by content. A run without a manifest (imported weights), or a bundle, cannot be checked.
 
     Raises:
-        DataError: names an image and counts them.
+        DataError: Names an image and counts them.
     """
     try:
         own = run.manifest()

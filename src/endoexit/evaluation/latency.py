@@ -1,4 +1,4 @@
-"""Measured time of one image at each exit, and under the adaptive rule."""
+"""Measured time of one image at each exit, and under the policy."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,15 +33,15 @@ class Contender:
     """One thing whose time is measured.
 
     Attributes:
-        engine: what answers.
-        images: uint8 (n, S, S, 3), n at least 1, taken in turn.
+        engine: What answers.
+        images: Images, uint8 (n, S, S, 3), n at least 1, taken one after the other.
     """
 
     engine: Engine
     images: Images
 
     def answer(self, turn: int) -> list[Prediction]:
-        """Return the answer for the image whose turn it is."""
+        """Return the answer for the image of a turn."""
         row = turn % len(self.images)
         return self.engine.predict(np.ascontiguousarray(self.images[row : row + 1]))
 
@@ -51,10 +51,10 @@ class Measured:
     """The times of one network.
 
     Attributes:
-        exits: (M,) of all images leaving at exit k.
-        adaptive: under the adaptive rule; None without one.
-        twin: of the twin; None without one.
-        timing: how they were measured.
+        exits: Times (M,) if all images exit at exit k.
+        adaptive: Time under the policy; None without one.
+        twin: Time of the twin; None without one.
+        timing: How they were measured.
     """
 
     exits: tuple[Time, ...]
@@ -75,21 +75,21 @@ def measure_run(
     rounds: int = ROUNDS,
     track: Track = silent,
 ) -> Measured:
-    """Measure every exit, the adaptive rule, and a twin, all in turn on the same machine.
+    """Measure every exit, the policy, and a twin, alternately on the same machine.
 
-    The time of the adaptive rule is the mean over the cohort: for each exit that is taken, the
-    median over images that leave there, weighed by their share.
+    The time of the policy is the mean over the cohort: for each exit that is taken, the
+    median over images that exit there, weighed by their share.
 
     Args:
-        run: the network.
-        images: uint8 (N, S, S, 3), the cohort, preprocessed.
-        policy: the adaptive rule; None for none.
-        exits: (N,) where each image leaves under `policy`, 1 to M.
-        twin: another run, whose last exit is timed, and the cohort as it takes it.
-        precision: see `endoexit.runtime.session.computed_in`.
-        threads: of one stage, by default all cores that this process may use.
-        rounds: measurements of each contender, after the warm-up.
-        track: shows progress.
+        run: Network.
+        images: Cohort, uint8 (N, S, S, 3), preprocessed.
+        policy: Policy; None for none.
+        exits: Exit (N,) of each image under `policy`, 1 to M.
+        twin: Another run, whose last exit is timed, and the cohort preprocessed for it.
+        precision: See `endoexit.runtime.session.computed_in`.
+        threads: Number of threads of one stage, by default all cores that this process may use.
+        rounds: Number of measurements of each contender, after the warm-up.
+        track: What shows progress.
     """
     with keeping_threads():
         backend = open_backend(run, precision, threads)
@@ -139,15 +139,15 @@ def answers_by_the_clock(
 ) -> list[Prediction]:
     """Return the answers to images under a policy with a deadline.
 
-    The images go through the engine one by one: on another machine they leave elsewhere.
+    The images go through the engine one by one: on another machine they may exit elsewhere.
 
     Args:
-        run: the network.
-        images: uint8 (N, S, S, 3), preprocessed.
-        policy: with a deadline.
-        precision: see `endoexit.runtime.session.computed_in`.
-        threads: of one stage, by default all cores that this process may use.
-        track: shows progress.
+        run: Network.
+        images: Images, uint8 (N, S, S, 3), preprocessed.
+        policy: Policy with a deadline.
+        precision: See `endoexit.runtime.session.computed_in`.
+        threads: Number of threads of one stage, by default all cores that this process may use.
+        track: What shows progress.
     """
     answers = []
     with keeping_threads(), track("exits by the clock", len(images)) as bar:

@@ -33,15 +33,15 @@ class RoleLogits:
     """Logits of all exits on the images of one role.
 
     Attributes:
-        role: of the images.
-        logits: (M, N, C) float32, finite.
-        labels: (N,) int64 class indices.
-        groups: (N,) names of the groups.
-        paths: N paths relative to the root of the data.
+        role: Role of the images.
+        logits: Logits (M, N, C), float32, finite.
+        labels: Class indices (N,), int64.
+        groups: Names (N,) of the groups.
+        paths: N paths, relative to the root of the data.
         classes: C names, in the order of the logits.
         precision: What computed them.
         contents_sha256: Hash of the content of the images.
-        file: where they are kept.
+        file: File in which they are kept.
     """
 
     role: str
@@ -72,26 +72,26 @@ def collect_logits(
 ) -> RoleLogits:
     """Return the logits of every exit on every image of a role.
 
-    They are computed once and kept as `logits/<role>-<key>.npz` in the run, or beside the
+    They are computed once and kept as `logits/<role>-<key>.npz` in the run, or next to the
     bundle, with a `.json` that says what they are of. The key holds the weights, the
     preprocessing, the precision, the manifest and the content of the images: after a change of
     any of them they are computed again.
 
     Args:
-        run: a run with weights, or a bundle.
-        role: one of `endoexit.data.rows.ROLES`.
-        precision: see `endoexit.runtime.session.computed_in`.
+        run: Run with weights, or bundle.
+        role: One of `endoexit.data.rows.ROLES`.
+        precision: See `endoexit.runtime.session.computed_in`.
         device: "cpu", or "cuda" where there is a GPU.
-        manifest: in place of the run's own.
-        cache: folder of decoded images, by default the user's.
-        out: folder to keep them in, in place of `endoexit.artifacts.bundle.results_folder`.
-        track: shows progress.
+        manifest: Manifest in place of the run's own.
+        cache: Folder of decoded images, by default the user's.
+        out: Folder to keep them in, in place of `endoexit.artifacts.bundle.results_folder`.
+        track: What shows progress.
 
     Raises:
-        RunError: the run has no weights or no manifest.
-        DataError: no image has the role, or images cannot be read.
-        UsageError: bf16 on a processor without it, no GPU, or a manifest of other classes.
-        ModelError: the network gives values that are not finite.
+        RunError: The run has no weights or no manifest.
+        DataError: No image has the role, or images cannot be read.
+        UsageError: Bf16 on a processor without it, no GPU, or a manifest of other classes.
+        ModelError: The network gives values that are not finite.
     """
     manifest = manifest or run.manifest()
     if manifest.classes != run.classes:

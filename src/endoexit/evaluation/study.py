@@ -85,7 +85,7 @@ def evaluation_path(run: Source, role: str, manifest_sha256: str, out: Path | No
         out: the folder that was asked for; by default see `artifacts.bundle.results_folder`.
 
     Raises:
-        UsageError: a folder in a bundle.
+        UsageError: A folder in a bundle.
     """
     own = run.config.manifest_sha256 in {None, manifest_sha256}
     parts = [] if role == "test" else [role]
@@ -112,10 +112,10 @@ def evaluate_run(
         track: shows progress.
 
     Raises:
-        RunError: a run has no weights or no manifest.
-        DataError: no image has the role, or images cannot be read.
-        UsageError: an option that does not fit, or a twin of other classes or another manifest.
-        PolicyError: a threshold out of range, or a policy that was fitted for something else.
+        RunError: A run has no weights or no manifest.
+        DataError: No image has the role, or images cannot be read.
+        UsageError: An option that does not fit, or a twin of other classes or another manifest.
+        PolicyError: A threshold out of range, or a policy that was fitted for something else.
     """
     manifest = manifest or run.manifest()
     path = evaluation_path(run, options.role, manifest.sha256, options.out)

@@ -39,13 +39,13 @@ class ExportOptions:
     """How a run is exported.
 
     Attributes:
-        backend: what will run the stages.
-        precision: that they compute in.
-        accept_drop: export even if an exit loses more than one point of accuracy.
-        threads: of a stage when times are measured, for a policy about time; by default all
+        backend: What will run the stages.
+        precision: Precision that they compute in.
+        accept_drop: Whether to export even if an exit loses more than one point of accuracy.
+        threads: Threads of a stage when times are measured, for a policy about time; by default all
             usable cores.
-        cache: folder of decoded images; by default the user's.
-        command: the command line, for the record.
+        cache: Folder of decoded images; by default the user's.
+        command: Command line, for the record.
     """
 
     backend: BackendName = "openvino"
@@ -61,9 +61,9 @@ class Exported:
     """A bundle that was made.
 
     Attributes:
-        bundle: in its folder.
-        policies: the policy for each precision that the bundle computes in.
-        without: why there is no policy, or no accuracy; empty when nothing is missing.
+        bundle: Bundle, in its folder.
+        policies: Policy for each precision that the bundle computes in.
+        without: Reason why there is no policy, or no accuracy; empty when nothing is missing.
     """
 
     bundle: Bundle
@@ -86,19 +86,19 @@ def export_run(
     proven again on certify.
 
     Args:
-        run: with weights.
-        out: folder of the bundle; it must not exist, or be empty.
-        options: see `ExportOptions`.
-        manifest: in place of the run's own.
-        track: shows progress.
+        run: Run with weights.
+        out: Folder of the bundle; it must not exist, or be empty.
+        options: See `ExportOptions`.
+        manifest: Manifest in place of the run's own.
+        track: What shows progress.
 
     Raises:
-        UsageError: a precision that the backend or this processor does not have, something that
+        UsageError: A precision that the backend or this processor does not have, something that
             is not installed, a folder with content, or threads where no times are measured.
-        EndoexitError: the folder cannot be written.
-        ModelError: an exit loses more than one point of accuracy.
+        EndoexitError: The folder cannot be written.
+        ModelError: An exit loses more than one point of accuracy.
         RunError, DataError: the run has no weights, or images that are needed are missing.
-        PolicyError: no policy meets the goal at this precision, or the run's was found on the
+        PolicyError: No policy meets the goal at this precision, or the run's was found on the
             images of another manifest.
     """
     require_export(options.backend, options.precision)

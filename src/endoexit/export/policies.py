@@ -29,10 +29,10 @@ class RunPolicy:
     """What a run's policy was asked for, and the images that it is found on.
 
     Attributes:
-        run: whose it is.
-        request: its goal and its rules.
-        unit: of the costs that it was found with.
-        manifest: of the images.
+        run: Run that it belongs to.
+        request: Goal and rules.
+        unit: Unit of the costs that it was found with.
+        manifest: Manifest of the images.
     """
 
     run: Run
@@ -53,16 +53,16 @@ class RunPolicy:
         """Return the policy for the same goal at one of the precisions of a bundle.
 
         Args:
-            bundle: that it will serve.
+            bundle: Bundle that it will serve.
             precision: One of the bundle's.
-            threads: of a stage, where times are measured.
-            cache: folder of decoded images; by default the user's.
-            scratch: folder for logits.
-            track: shows progress.
+            threads: Threads of a stage, where times are measured.
+            cache: Folder of decoded images; by default the user's.
+            scratch: Folder for logits.
+            track: What shows progress.
 
         Raises:
-            PolicyError: no policy meets the goal at this precision.
-            DataError: images that are needed are missing, or took part in training.
+            PolicyError: No policy meets the goal at this precision.
+            DataError: Images that are needed are missing, or took part in training.
         """
         if self.manifest.has("certify"):
             require_unseen(self.run, self.manifest.cohort("certify"))
@@ -107,13 +107,13 @@ def read_run_policy(run: Run, manifest: Manifest | None) -> RunPolicy | None:
     """Return what is needed to find a run's policy again; None for a run without one.
 
     Args:
-        run: with weights.
-        manifest: of the images that are at hand.
+        run: Run with weights.
+        manifest: Manifest of the images that are at hand.
 
     Raises:
-        PolicyError: it does not say what was asked for, or was found for other weights or on
+        PolicyError: It does not say what was asked for, or was found for other weights or on
             other images: what it promises would then be about those.
-        RunError: there are no images.
+        RunError: There are no images.
     """
     file = run.path / POLICY
     if not file.is_file():

@@ -37,17 +37,17 @@ def write_stages(
     """Write the stages of a run; return what each hands on.
 
     Args:
-        run: with weights.
-        folder: of the stages.
-        backend: what will run them.
-        int8: quantise them, on images of the role train.
-        manifest: of the images; needed for int8.
-        cache: folder of decoded images; by default the user's.
-        track: shows progress.
+        run: Run with weights.
+        folder: Folder of the stages.
+        backend: What will run them.
+        int8: Whether they are quantised, on images of the role train.
+        manifest: Manifest of the images; needed for int8.
+        cache: Folder of decoded images; by default the user's.
+        track: What shows progress.
 
     Raises:
-        RunError: int8 without a manifest.
-        DataError: no image has the role train, or images cannot be read.
+        RunError: Int8 without a manifest.
+        DataError: No image has the role train, or images cannot be read.
     """
     folder.mkdir(parents=True)
     model = run.load_model()

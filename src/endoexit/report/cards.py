@@ -24,16 +24,16 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Answer:
-    """What one exit says.
+    """The answer of one exit.
 
     Attributes:
-        exit: name of the exit.
-        label: the class that it names.
-        probability: of that class.
-        of_truth: probability of the true class; None where it is not known.
-        right: whether it is right; None likewise.
-        used: the policy takes this answer; None where the clock decides.
-        ran: the policy lets the image come this far; None likewise.
+        exit: Name of the exit.
+        label: Class that it names.
+        probability: Probability of that class.
+        of_truth: Probability of the true class; None where that is not known.
+        right: Whether the answer is right; None where the true class is not known.
+        used: Whether the policy takes this answer; None where the clock decides.
+        ran: Whether the image continues to this exit; None where the clock decides.
     """
 
     exit: str
@@ -51,11 +51,11 @@ class View:
 
     Attributes:
         name: "image", or the exit whose look it is.
-        title: under the picture.
-        alt: what it shows, in numbers.
-        jpeg: its content.
-        width: in CSS pixels.
-        height: likewise.
+        title: Title under the picture.
+        alt: What the picture shows, in numbers.
+        jpeg: Content of the file.
+        width: Width in CSS pixels.
+        height: Height in CSS pixels.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Card:
     """One image of a gallery.
 
     Attributes:
-        name: of the image.
-        title: of the card.
-        answers: one for each exit.
-        probabilities: (M, C), of all classes.
-        views: the photograph, then what each exit looked at.
-        missing: why there are no views, or not all; empty otherwise.
+        name: Name of the image.
+        title: Title of the card.
+        answers: Answers, one for each exit.
+        probabilities: Probabilities (M, C) of all classes.
+        views: Photograph, then what each exit looked at.
+        missing: Reason why there are no views, or not all; empty otherwise.
     """
 
     name: str
@@ -102,20 +102,20 @@ class Subject:
     """One image that becomes a card.
 
     Attributes:
-        name: to be shown.
-        title: of its card.
+        name: Name to be shown.
+        title: Title of its card.
         image: The image; None where the folder of the images is not known.
-        truth: index of its class; None likewise.
-        left_at: the exit at which it leaves, 1 to M; None where the clock decides.
-        probabilities: (M, C), of all exits.
-        predicted: (M,) the classes that they name.
+        truth: Index of its class; None where that is not known.
+        exit: Exit of the image, 1 to M; None where the clock decides.
+        probabilities: Probabilities (M, C) at all exits.
+        predicted: Class indices (M,) that the exits answer.
     """
 
     name: str
     title: str
     image: ImageRef | None
     truth: int | None
-    left_at: int | None
+    exit: int | None
     probabilities: NDArray[np.float64]
     predicted: Sequence[int]
 
@@ -123,7 +123,7 @@ class Subject:
 def exit_probabilities(
     policy: ExitPolicy | None, logits: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return (M, N, C) of logits likewise, each exit at the temperature of the policy."""
+    """Return probabilities (M, N, C) of logits (M, N, C), at the temperatures of the policy."""
     if policy is None:
         return np.stack([softmax(one) for one in logits])
     return np.stack([policy.probabilities(k, one) for k, one in enumerate(logits, start=1)])
@@ -134,11 +134,11 @@ class Cards:
     """Makes cards.
 
     Attributes:
-        classes: names in the order of the probabilities.
-        exits: names of the exits.
-        preprocessing: from image to network input.
-        network: that is asked where it looks.
-        masks: of the finding, drawn as a line.
+        classes: Names in the order of the probabilities.
+        exits: Names of the exits.
+        preprocessing: Preprocessing from image to network input.
+        network: Network that shows where it looks.
+        masks: Masks of the finding, drawn as a line.
     """
 
     classes: tuple[str, ...]
@@ -182,7 +182,7 @@ class Cards:
             return Absent("The image cannot be read any more.")
 
     def _card(self, subject: Subject, views: tuple[View, ...], missing: str) -> Card:
-        left_at = subject.left_at
+        taken = subject.exit
         answers = tuple(
             Answer(
                 exit=name,
@@ -192,8 +192,8 @@ class Cards:
                 if subject.truth is None
                 else float(subject.probabilities[index, subject.truth]),
                 right=None if subject.truth is None else subject.predicted[index] == subject.truth,
-                used=None if left_at is None else index + 1 == left_at,
-                ran=None if left_at is None else index + 1 <= left_at,
+                used=None if taken is None else index + 1 == taken,
+                ran=None if taken is None else index + 1 <= taken,
             )
             for index, name in enumerate(self.exits)
         )

@@ -13,7 +13,7 @@ from endoexit.precision import Precision
 from endoexit.report.material import Step
 from endoexit.report.words import in_print
 
-MANIFEST, TWIN = "MANIFEST", "TWIN"  # stand for paths that nobody kept
+MANIFEST, TWIN = "MANIFEST", "TWIN"  # stand for paths that were not kept
 
 
 def steps(
@@ -22,10 +22,10 @@ def steps(
     """Return the commands from images to an evaluation, in order.
 
     Args:
-        source: that was evaluated.
-        evaluation: what was found.
-        file: where it stands.
-        policy: that was evaluated.
+        source: Run or bundle that was evaluated.
+        evaluation: Evaluation of it.
+        file: File of the evaluation.
+        policy: Policy that was evaluated.
     """
     made = []
     if source.config.command:
@@ -70,7 +70,7 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
 
 
 def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
-    """Return the command that finds a policy again; None where nobody kept what was asked for."""
+    """Return the command that finds a policy again; None where the request was not kept."""
     if policy.request is None:
         return None
     goal, rules = policy.request.goal, policy.request.rules
@@ -87,10 +87,15 @@ def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
     return _line(words)
 
 
-def report_command(path: Path, named: Mapping[str, Path | None]) -> str:
-    """Return the command that makes a report again, with the options that were named."""
-    given = {option: str(value) for option, value in named.items() if value is not None}
-    return _line(["report", str(path), *_options(given)])
+def report_command(path: Path, named: Mapping[str, Path | bool | None]) -> str:
+    """Return the command that makes a report again, with the options that were given."""
+    words = ["report", str(path)]
+    for option, value in named.items():
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            words += [f"--{option}", str(value)]
+    return _line(words)
 
 
 def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:
@@ -144,7 +149,7 @@ def _rules(rules: RuleOptions) -> list[str]:
 
 
 def _options(values: Mapping[str, float | str | tuple[str, ...]]) -> list[str]:
-    """Return names and values as options; one with several values stands several times."""
+    """Return names and values as options; one with several values is repeated."""
     words = []
     for name, value in values.items():
         for one in value if isinstance(value, tuple) else (value,):

@@ -1,4 +1,4 @@
-"""Single images: what every exit says, and what it looked at."""
+"""Single images: what every exit answers, and what it looked at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 
 from endoexit.artifacts.bundle import open_source
 from endoexit.errors import ImageError, UsageError
+from endoexit.evaluation.figures import probability
 from endoexit.files import replacing, write_text
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
@@ -19,10 +20,10 @@ from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
 from endoexit.report.material import Absent, Network
 from endoexit.report.opening import network_of
 from endoexit.report.page import render
-from endoexit.report.tables import Table
 from endoexit.report.words import by_the_clock
 from endoexit.runtime.exits import AnswerAll, all_exits
 from endoexit.runtime.session import choose_policy, open_backend
+from endoexit.tables import Column, Table
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
@@ -35,15 +36,16 @@ class Explainable:
     """A network that can be asked about single images, wherever it comes from.
 
     Attributes:
-        name: of its folder.
-        model: name of the network.
-        classes: names in the order of the logits.
+        name: Name of its folder.
+        model: Name of the network.
+        classes: Names in the order of the logits.
         exits: M.
-        preprocessing: from image to network input.
-        logits: of all exits, (M, B, C), from normalised images (B, 3, S, S).
-        network: says where it looks.
-        policy: decides which exit answers.
-        decided_by: the policy and its origin, in words.
+        preprocessing: Preprocessing from image to network input.
+        logits: What computes the logits (M, B, C) of all exits from normalised images
+            (B, 3, S, S).
+        network: Network that shows where it looks.
+        policy: Policy, which decides which exit answers.
+        decided_by: Policy and its origin, in words.
     """
 
     name: str
@@ -66,10 +68,10 @@ class Explained:
     """A page on single images that was written.
 
     Attributes:
-        page: its file.
-        pictures: the pictures in it, as files.
-        cards: one for each image that could be read.
-        failed: path and reason of the others.
+        page: File of the page.
+        pictures: Files of its pictures.
+        cards: Cards, one for each image that could be read.
+        failed: Path and reason of the others.
     """
 
     page: Path
@@ -84,16 +86,17 @@ def open_explainable(
     """Open a run or a bundle for questions about single images.
 
     Args:
-        path: the folder.
-        threshold: as in `endoexit.runtime.session.open_engine`.
-        precision: that the answers are computed in; see `endoexit.runtime.session.computed_in`.
-            Where the network looks is always computed in f32.
+        path: Folder of the run or bundle.
+        threshold: Threshold, as in `endoexit.runtime.session.open_engine`.
+        precision: Floats that the answers are computed in; see
+            `endoexit.runtime.session.computed_in`. Where the network looks is always computed in
+            f32.
 
     Raises:
-        RunError: it is neither, or has no weights.
-        PolicyError: its policy was fitted for other weights or another precision, or the
+        RunError: It is neither, or has no weights.
+        PolicyError: Its policy was fitted for other weights or another precision, or the
             threshold is out of range.
-        UsageError: a precision that cannot be had here.
+        UsageError: A precision that cannot be had here.
     """
     source = open_source(path)
     backend = open_backend(source, precision)
@@ -117,14 +120,14 @@ def explain(
     """Write `explain.html` on some images, and its pictures as files.
 
     Args:
-        source: see `open_explainable`.
-        images: the images; one that cannot be read is named on the page, the others go on.
-        out: the folder.
-        track: shows progress.
+        source: See `open_explainable`.
+        images: Images; the page names those that cannot be read.
+        out: Folder of the page.
+        track: What shows progress.
 
     Raises:
-        UsageError: more images than a page holds.
-        EndoexitError: a file cannot be written.
+        UsageError: More images than a page holds.
+        EndoexitError: A file cannot be written.
     """
     if len(images) > MOST:
         raise UsageError(
@@ -184,24 +187,24 @@ def _cards(
             title=_title(source, exits[place], predicted[:, place].tolist()),
             image=image,
             truth=None,
-            left_at=exits[place],
+            exit=exits[place],
             probabilities=probabilities[:, place],
             predicted=predicted[:, place].tolist(),
         )
         for place, image in enumerate(readable)
     ]
     names = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
-    no_masks = Absent("Nobody outlined these images.")
+    no_masks = Absent("There are no outlines of these images.")
     maker = Cards(source.classes, names, source.preprocessing, source.network, no_masks)
     return maker.make(subjects)
 
 
-def _title(source: Explainable, left_at: int | None, predicted: Sequence[int]) -> str:
-    if left_at is None:
+def _title(source: Explainable, taken: int | None, predicted: Sequence[int]) -> str:
+    if taken is None:
         names = " or ".join(dict.fromkeys(source.classes[label] for label in predicted))
         return f"{names}, up to the clock" if len(set(predicted)) > 1 else f"{names}, at every exit"
-    by = "the final exit" if left_at == source.exits else source.exit_name(left_at)
-    return f"{source.classes[predicted[left_at - 1]]}, answered by {by}"
+    by = "the final exit" if taken == source.exits else source.exit_name(taken)
+    return f"{source.classes[predicted[taken - 1]]}, answered by {by}"
 
 
 def _name(image: ImageRef) -> str:
@@ -220,12 +223,9 @@ def _probabilities(source: Explainable, card: Card) -> Table:
     shown = sorted(order.tolist())
     left_out = len(source.classes) - len(shown)
     more = f"; {left_out} less probable classes left out" if left_out else ""
-    exits = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
+    exits = (source.exit_name(number) for number in range(1, source.exits + 1))
     return Table(
         f"Probability of each class at each exit{more}",
-        ("class", *exits),
-        tuple(
-            (source.classes[index], *(f"{value:.3f}" for value in card.probabilities[:, index]))
-            for index in shown
-        ),
+        (Column("class"), *(Column(name, form=probability) for name in exits)),
+        tuple((source.classes[index], *card.probabilities[:, index]) for index in shown),
     )

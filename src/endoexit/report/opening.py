@@ -38,23 +38,23 @@ def open_material(
 ) -> Material:
     """Gather what a run or a bundle holds for a report.
 
-    What is missing beside the evaluation (images, weights, logits, audit) is left out with its
-    reason: the report says so and is made all the same.
+    Other than the evaluation, anything may be missing (images, weights, logits, audit): the report
+    says so and why.
 
     Args:
-        path: the folder.
-        evaluation: in place of its `evaluation.json` (of a bundle, the one beside it), such as
-            one of another role, with its logits in the same folder.
-        images: the folder that the paths of the evaluation are relative to; by default the one
-            that the run's manifest names.
-        audit: document of `endoexit audit`; by default `audit.json` in the run or beside it, if
+        path: Folder of the run or bundle.
+        evaluation: Evaluation in place of its `evaluation.json` (for a bundle, the one next to
+            it), such as one of another role, with its logits in the same folder.
+        images: Folder that the paths of the evaluation are relative to; by default the one that
+            the run's manifest names.
+        audit: Document of `endoexit audit`; by default `audit.json` in the run or next to it, if
             it is about the same images.
-        paper: Whether figures show the exits of the paper's Table 3; by default for the paper's
-            networks alone.
+        paper: Whether the measurements of the exit paper are drawn as well; by default for
+            networks of its family.
 
     Raises:
-        RunError: it is neither, was not evaluated, or its weights are no longer those evaluated.
-        DataError: a folder or an audit that was named is not there, or is not one.
+        RunError: It is neither, was not evaluated, or its weights are no longer those evaluated.
+        DataError: A folder or an audit that was named is not there, or is not one.
     """
     run = open_source(path)
     file = evaluation or results_folder(path) / EVALUATION
@@ -77,7 +77,7 @@ def open_material(
         network=network_of(run),
         facts=_facts(run, file, found),
         steps=steps(run, found, file, policy),
-        named={"evaluation": evaluation, "images": images, "audit": audit},
+        named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
         paper=is_papers(run.config.model) if paper is None else paper,
     )
 
@@ -85,7 +85,7 @@ def open_material(
 def _read_evaluation(run: Source, file: Path) -> Evaluation:
     if not file.is_file():
         raise RunError(
-            f"there is no {file}: a report shows what an evaluation found. Make one with: "
+            f"there is no {file}: a report shows an evaluation. Make one with: "
             f"{evaluate_remedy(run)}"
         )
     found = Evaluation.read(file)
@@ -161,12 +161,14 @@ def _history(run: Source) -> History | Absent:
 
 def _split(run: Source) -> dict[str, Any] | Absent:
     if isinstance(run, Bundle):
-        return Absent("A bundle holds no list of images, so it cannot say who had which role.")
+        return Absent(
+            "A bundle holds no list of images, so it cannot say which image had which role."
+        )
     file = sidecar_path(run.path / MANIFEST)
     if not file.is_file():
         return Absent(
-            "The run has no manifest of its own, so nobody can say here which images had which "
-            "role. `endoexit split` makes a manifest, `endoexit train` keeps it in the run."
+            "The run keeps no manifest, so it is not known here which images had which role. "
+            "`endoexit split` makes a manifest, `endoexit train` keeps it in the run."
         )
     try:
         document = read_json(file)
@@ -234,7 +236,7 @@ def network_of(run: Source) -> Network | Absent:
             "run that the bundle was exported from can."
         )
     if not run.has_weights:
-        return Absent("The weights are not in the run any more, so nobody can ask where it looks.")
+        return Absent("The weights are not in the run any more, so the network cannot be asked.")
     from endoexit.report.attention import TorchNetwork  # noqa: PLC0415  (torch is slow to import)
 
     return TorchNetwork(run)

@@ -113,7 +113,7 @@ def kept_apart(split: dict[str, Any] | Absent) -> str:
     """Return what is known of images that are alike but have different roles.
 
     Args:
-        split: the sidecar of the manifest.
+        split: Sidecar of the manifest.
     """
     facts = {} if isinstance(split, Absent) else split
     options = facts.get("options")

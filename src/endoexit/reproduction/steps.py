@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from endoexit.artifacts.run import CONFIG, Run, open_run
-from endoexit.audit.document import write_audit
 from endoexit.audit.findings import audit_images
+from endoexit.audit.recording import write_audit
 from endoexit.data.manifest import Manifest, read_manifest
 from endoexit.datasets.layouts import Recognised
 from endoexit.datasets.tables import OfficialFolds
