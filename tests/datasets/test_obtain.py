@@ -39,6 +39,7 @@ def test_an_archive_becomes_a_folder_with_its_facts(tmp_path, release, files):
     assert sum(document["images_by_class"].values()) == sum(p.endswith("jpg") for p in files)
     assert set(document["facts"]["classes"]) == {fact.name for fact in release.classes}
     assert document["archive"]["first_seen_now"] is True
+    assert len(obtained.notes) >= len(release.folds)  # which are to be fetched by hand
     assert obtain(release, tmp_path / "out", file=archive).already
 
 
@@ -49,8 +50,10 @@ def test_a_download_brings_the_folds_too(tmp_path):
             dataclasses.replace(table, urls=(server.url(f"/{table.name}"),))
             for table in HYPER.folds
         )
-        release = dataclasses.replace(HYPER, folds=folds)
-        obtained = obtain(release, tmp_path / "out", urls=[server.url("/h.zip")])
+        archive = dataclasses.replace(HYPER.archive, urls=(server.url("/h.zip"),))
+        obtained = obtain(
+            dataclasses.replace(HYPER, archive=archive, folds=folds), tmp_path / "out"
+        )
     splits = tmp_path / "out" / "official_splits"
     assert (splits / "2_fold_split.csv").read_bytes() == fold_file(files)
     assert any(note.startswith("without 5_fold_split.csv") for note in obtained.notes)

@@ -173,7 +173,7 @@ def _notes(
         here = len(release.classes) - len(missing)
         yield (
             f"{here} of {len(release.classes)} classes of {release.title}; missing: "
-            f"{', '.join(missing)}."
+            f"{some(missing)}."
         )
     if unknown:
         yield f"Left out, no class of {release.title}: {some(unknown)}."

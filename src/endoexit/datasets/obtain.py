@@ -77,7 +77,8 @@ def obtain(
         release: Release.
         out: Folder; made if necessary.
         file: Archive that the user has; None to download it.
-        urls: Addresses to download from in place of the authors'.
+        urls: Addresses to download the archive from in place of the authors'; the authors' folds
+            are not downloaded then.
         track: Shows progress.
 
     Raises:
@@ -102,8 +103,14 @@ def _obtain(
     members = _unpack(release, archive, folder, track)
     recognised = _recognised(release, folder, archive)
     notes = [*seen.notes, *recognised.notes, *label_notes(recognised)]
-    if file is None:
+    if file is None and not urls:
         notes += _get_folds(release, out, track)
+    else:
+        notes += [
+            f"without {table.name}, the authors' folds: they are at {table.urls[0]}, and belong "
+            f"into {out / SPLITS}."
+            for table in release.folds
+        ]
     document = _document(release, recognised, seen, source, members)
     write_json(record, document)
     return Obtained(release, folder, record, document, tuple(notes), already=False)
