@@ -22,7 +22,8 @@ _LONGEST = 1 << 20  # characters of one path; a longer one is no list of paths
 class Inputs:
     """The images that are meant, in the order of the arguments; iterate over it once.
 
-    A folder stands for the images in it and below, known by their suffix, in natural order.
+    A folder stands for the images in it and below, known by their suffix or, DICOM, by their
+    content, in natural order.
     A glob that the shell left alone (`'scans/**/*.jpg'`) stands for the images and folders that
     it matches. `-` reads a list of paths. Anything else is a file, whether it exists or not:
     reading it will tell. `clip.gif#12` is frame 12 of a file, unless a file has just that name.
@@ -107,7 +108,7 @@ class Inputs:
                 yield from self._file(path)
 
     def _file(self, path: Path) -> Iterator[ImageRef]:
-        if is_image(path.name):
+        if is_image(path):
             yield ImageRef(path)
         else:
             self.passed_over.add(str(path))
