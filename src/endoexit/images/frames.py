@@ -40,7 +40,7 @@ class FrameChoice:
         if kind == "every" and number.isascii() and number.isdecimal() and int(number):
             return cls(int(number))
         raise UsageError(
-            f"--frames {text!r} is unknown: write first, all, or every:N with a number from 1, such "
+            f"--frames {text!r} is unknown: write first, all, or every:N with N from 1, such "
             "as every:5."
         )
 
