@@ -67,7 +67,7 @@ def count_frames(path: Path) -> int:
             import tifffile  # noqa: PLC0415  takes a tenth of a second, and few data sets are TIFF
 
             with tifffile.TiffFile(io.BytesIO(data), is_ome=False, is_shaped=False) as tiff:
-                return len(tiff.pages)
+                return max(1, len(tiff.pages))
         with Image.open(io.BytesIO(data)) as image:
             return int(getattr(image, "n_frames", 1))
     except Exception:  # damaged files give errors of every kind; reading the first frame says which

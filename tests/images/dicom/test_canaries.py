@@ -60,7 +60,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / f"IM{seed}").write_bytes(content(_object(10 * number + seed)))
         (folder / "made.dcm").write_bytes((GOLDEN / MADE[number]).read_bytes())
         (folder / "cut.dcm").write_bytes((GOLDEN / MADE[number]).read_bytes()[:3000])
-        odd = _object(100 + number, SOPClassUID=f"{UID}.1", PhotometricInterpretation=CANARIES[0])
+        odd = _object(100 + number, SOPClassUID=f"{UID}.1", PhotometricInterpretation=CANARIES[9])
         (folder / "odd.dcm").write_bytes(content(odd))
         odd.SOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.1"
         (folder / "colours.dcm").write_bytes(content(odd))
