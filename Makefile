@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-without-bf16 lint format docs real clean
+.PHONY: help setup demo serve test test-without-bf16 lint format docs real clean
 
 help:
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
+	@echo "make serve   set up, then serve the demo's model on this machine, with a page"
 	@echo "make test    set up, then run the tests"
 	@echo "make test-without-bf16    the tests of precision, as on a processor without bf16"
 	@echo "make lint    set up, then ruff, the formatter check, mypy and codespell"
@@ -26,6 +27,15 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/endoexit demo --out demo
+
+# The bundle answers; the run says what each exit looked at.
+serve: demo/bundle
+	$(BIN)/endoexit serve demo/bundle --attention demo/run
+
+demo/bundle: $(READY)
+	test -f demo/run/policy.json || $(BIN)/endoexit demo --out demo
+	rm -rf demo/bundle
+	$(BIN)/endoexit export demo/run --out demo/bundle
 
 # One thread a worker: two workers share two cores without getting in each other's way.
 test: $(READY)

@@ -1,14 +1,14 @@
 """The paper's Table 3 on real images of its own family: does exit 2 beat the baseline?
 
     python benchmarks/paper_table3.py --data colonoscopy --seeds 0 1 2
-    python benchmarks/paper_table3.py --seeds 0 --minutes 9      (part of it; run again to go on)
+    python benchmarks/paper_table3.py --seeds 0 --minutes 9      (part of it; run again to continue)
 
-Trains `hifuse_small` and `ee_hifuse_small` (dense, 224×224) with the recipe `paper`, groups of
-near-copies kept together, and evaluates every exit. Needs a GPU: 100 epochs take about two days
-on 2 CPU cores. Runs go to runs/table3; what is finished is not done again. With --minutes, a
-training that is still going is stopped after so long and goes on from its last epoch next time.
-Writes benchmarks/results/table3_<data>.json and the logits of all roles and exits as
-benchmarks/results/table3_<data>_seed<seed>_<model>.npz.
+Runs `endoexit reproduce kvasir --split groups` for each seed: `hifuse_small` and `ee_hifuse_small`
+(dense, 224×224), recipe `paper`, near-copies kept together. All seeds have the same split. Needs a
+GPU: 100 epochs take about two days on 2 CPU cores. What is finished is not done again. With
+--minutes, a training that is still running is stopped after so long, and continues from its last
+epoch the next time. Writes benchmarks/results/table3_<data>_<recipe>.json, and the logits of all
+roles and exits as benchmarks/results/table3_<data>_<recipe>_seed<seed>_<network>.npz.
 """
 
 import argparse
@@ -22,40 +22,33 @@ from typing import Any
 import numpy as np
 
 from endoexit.artifacts.run import open_run
-from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits
-from endoexit.files import read_json, replacing, write_json
-from endoexit.machine import describe_machine, library_versions
-from real_split import make_manifest
+from endoexit.files import replacing, write_json
+from endoexit.report.paper import PRINTED
+from endoexit.reproduction.document import Results
+from real_split import data_folder
 from tables import RESULTS, ROOT
 
-BASELINE, EARLY, RECIPE = "hifuse_small", "ee_hifuse_small", "paper"
-ROWS = {"twin": "HiFuse (baseline)", "exit 1": "exit 1", "exit 2": "exit 2", "exit 3": "exit 3",
-        "final": "final"}  # fmt: skip
-PAPER = {"twin": 86.6, "exit 1": 82.8, "exit 2": 88.1, "exit 3": 87.1, "final": 88.1}
+SPLIT = "groups"
 
 
-def endoexit(*arguments: object, seconds: float | None = None) -> bool:
-    """Run one command of the package; False when the time ran out."""
-    line = [str(Path(sys.executable).with_name("endoexit")), *map(str, arguments)]
-    print("$ endoexit", *arguments, flush=True)
+def reproduce(arguments: argparse.Namespace, seed: int, folder: Path, until: float) -> bool:
+    """Run the command for one seed; False when the time ran out."""
+    line = [
+        "reproduce", "kvasir", str(data_folder() / arguments.data), "--out", str(folder),
+        "--split", SPLIT, "--model", arguments.model, "--recipe", arguments.recipe,
+        "--seed", str(seed), "--accelerator", arguments.accelerator,
+    ]  # fmt: skip
+    if arguments.epochs is not None:
+        line += ["--epochs", str(arguments.epochs)]
+    left = until - time.monotonic()
+    print("$ endoexit", *line, flush=True)
+    command = [str(Path(sys.executable).with_name("endoexit")), *line]
     try:
-        subprocess.run(line, check=True, timeout=seconds)
+        subprocess.run(command, check=True, timeout=left if left < float("inf") else None)
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def train(manifest: Path, model: str, seed: int, run: Path, until: float) -> bool:
-    """Train until the clock says stop; True when the training is complete."""
-    if (run / "config.json").is_file():
-        if open_run(run).is_complete:
-            return True
-        arguments: list[object] = ["--resume", run]
-    else:
-        arguments = [manifest, "--model", model, "--recipe", RECIPE, "--seed", seed, "--out", run]
-    left = until - time.monotonic()
-    return left > 0 and endoexit("train", *arguments, seconds=left)
 
 
 def keep_logits(run: Path, target: Path, device: str) -> None:
@@ -69,18 +62,19 @@ def keep_logits(run: Path, target: Path, device: str) -> None:
         np.savez_compressed(stream, **arrays)
 
 
-def summarise(data: str, seeds: list[int], folder: Path) -> dict[str, Any]:
+def summarise(results: dict[int, Results], command: str) -> dict[str, Any]:
     """Return the table of all seeds."""
-    found = {
-        seed: Evaluation.model_validate(read_json(folder / f"{EARLY}-seed{seed}/evaluation.json"))
-        for seed in seeds
-    }
+    first = next(iter(results.values()))
+    evaluations = [each.splits[0].evaluation for each in results.values()]
     rows = {}
-    for key, label in ROWS.items():
-        own = [evaluation.row(key) for evaluation in found.values()]
+    for paper in PRINTED:
+        own = [evaluation.row(paper.name) for evaluation in evaluations
+               if paper.name in {row.name for row in evaluation.rows}]  # fmt: skip
+        if not own:
+            continue
         accuracies = [100 * (row.scores.accuracy.value or 0.0) for row in own]
-        rows[label] = {
-            "paper_percent": PAPER[key],
+        rows[paper.name] = {
+            "paper_percent": round(100 * paper.accuracy, 1),
             "accuracy_percent": [round(value, 2) for value in accuracies],
             "mean_percent": round(statistics.fmean(accuracies), 2),
             "intervals": [row.scores.accuracy.model_dump(mode="json") for row in own],
@@ -91,15 +85,13 @@ def summarise(data: str, seeds: list[int], folder: Path) -> dict[str, Any]:
             "macs": own[0].macs,
         }
     return {
-        "command": f"python benchmarks/paper_table3.py --data {data} --seeds "
-        + " ".join(map(str, seeds)),
-        "recipe": RECIPE,
-        "seeds": seeds,
+        "command": command,
+        "recipe": first.settings.recipe,
+        "training": first.settings.early.training.model_dump(mode="json"),
+        "seeds": list(results),
         "rows": rows,
-        "exit_2_beats_the_baseline": rows["exit 2"]["mean_percent"]
-        > rows["HiFuse (baseline)"]["mean_percent"],
-        "machine": describe_machine(),
-        "versions": library_versions(),
+        "machine": first.machine,
+        "versions": first.versions,
     }
 
 
@@ -108,27 +100,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", choices=["colonoscopy", "otoscopy"], default="colonoscopy")
+    parser.add_argument("--data", choices=["colonoscopy"], default="colonoscopy")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--model", default="ee_hifuse_small")
+    parser.add_argument("--recipe", default="paper")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="gpu")
     arguments = parser.parse_args()
     until = time.monotonic() + 60 * arguments.minutes
-    folder = ROOT / "runs" / "table3" / arguments.data
-    manifest = folder / "manifest.csv"
-    make_manifest(arguments.data, manifest)
+    name = f"table3_{arguments.data}_{Path(arguments.recipe).stem}"
+    results = {}
     for seed in arguments.seeds:
-        for model in (BASELINE, EARLY):
-            run = folder / f"{model}-seed{seed}"
-            if not train(manifest, model, seed, run, until):
-                raise SystemExit(f"{run} is not complete: run the same command again to go on.")
-            name = f"table3_{arguments.data}_seed{seed}_{model}.npz"
-            keep_logits(run, RESULTS / name, arguments.device)
-        early, baseline = (folder / f"{model}-seed{seed}" for model in (EARLY, BASELINE))
-        endoexit("evaluate", early, "--against", baseline, "--device", arguments.device)
-    result = summarise(arguments.data, arguments.seeds, folder)
-    write_json(RESULTS / f"table3_{arguments.data}.json", result)
-    for label, row in result["rows"].items():
+        folder = ROOT / "runs" / name / f"seed{seed}"
+        if not reproduce(arguments, seed, folder, until):
+            raise SystemExit(f"{folder} is not complete: run the same command again to continue.")
+        results[seed] = Results.read(folder / "results.json")
+        device = "cuda" if arguments.accelerator == "gpu" else "cpu"
+        for run in sorted((folder / "runs" / SPLIT).iterdir()):
+            keep_logits(run, RESULTS / f"{name}_seed{seed}_{run.name}.npz", device)
+    command = "python benchmarks/paper_table3.py " + " ".join(sys.argv[1:])
+    summary = summarise(results, command)
+    write_json(RESULTS / f"{name}.json", summary)
+    for label, row in summary["rows"].items():
         print(
             f"{label:20} {row['mean_percent']:6.2f} %   (paper, Kvasir: {row['paper_percent']} %)"
         )

@@ -1,12 +1,12 @@
 """The study on real images: audit, split, train with and without exits, evaluate, report.
 
-    python benchmarks/real.py                     both data sets, everything
-    python benchmarks/real.py otoscopy            one of them
-    python benchmarks/real.py --only-report       write results and tables from finished runs
+    python benchmarks/real.py                           every study of benchmarks/real_studies.py
+    python benchmarks/real.py otoscopy_fine_tuned       one of them
+    python benchmarks/real.py --only-report             write results and tables from finished runs
 
-What is finished is not done again; an interrupted training goes on where it was. Results go to
-benchmarks/results/real_<data set>.json, the tables into README.md. Takes hours on
-2 cores; a result holds the minutes of its trainings.
+What is finished is not done again; an interrupted training continues where it stopped. Results go
+to benchmarks/results/real_<study>.json, the tables into README.md. Takes hours on 2 cores; a result
+holds the minutes of its trainings.
 """
 
 import argparse
@@ -22,20 +22,10 @@ from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
 from real_split import data_folder, make_manifest
+from real_studies import BITS, STUDIES, THRESHOLD, Study
 from tables import RESULTS, ROOT, markdown_table, replace_between
 
-MODEL, TWIN, RECIPE = "ee_hifuse_nano", "hifuse_nano", "small-data"
-SEEDS = {"colonoscopy": (0, 1), "otoscopy": (0, 1, 2)}
-# What fits into an hour of two cores; the recipe's own number is for half an hour of one.
-CHANGES = {"colonoscopy": ("--set", "epochs=72"), "otoscopy": ()}
-BITS = {"colonoscopy": 15, "otoscopy": 30}
 EXITS = ("exit 1", "exit 2", "exit 3", "final")
-# Plain prototypes of the same network on the same test images, one seed: what to be better than.
-PROTOTYPE = {
-    "colonoscopy": {"exit 1": 68.0, "exit 2": 78.4, "exit 3": 77.5, "final": 82.4, "twin": 82.4},
-    "otoscopy": {"exit 1": 94.4, "exit 2": 98.4, "exit 3": 96.8, "final": 94.4},
-}
-THRESHOLD = "0.9"
 
 
 def endoexit(*arguments: object) -> None:
@@ -45,17 +35,29 @@ def endoexit(*arguments: object) -> None:
     subprocess.run([str(Path(sys.executable).with_name(line[0])), *line[1:]], check=True)
 
 
-def train(name: str, manifest: Path, model: str, seed: int, path: Path, *threads: object) -> None:
-    """Train a run on a data set, go on with it, or leave it as it is."""
+def train(manifest: Path, what: Sequence[str], seed: int, path: Path, *threads: object) -> None:
+    """Train a run on a data set, continue it, or leave it as it is."""
     if not (path / "config.json").is_file():
-        endoexit("train", manifest, "--model", model, "--recipe", RECIPE, *CHANGES[name],
-                 "--seed", seed, "--out", path, *threads)  # fmt: skip
+        endoexit("train", manifest, *what, "--seed", seed, "--out", path, *threads)
     elif not open_run(path).is_complete:
         endoexit("train", "--resume", path, *threads)
 
 
-def study(name: str, folder: Path, threads: Sequence[object]) -> None:
-    """Audit, split, train and evaluate one data set."""
+def runs_of(study: Study, folder: Path) -> dict[int, tuple[Path, Path]]:
+    """Return the run with exits and the one without of every seed."""
+    with_exits, whole = (folder / study.data / name for name in study.folders)
+    return {
+        seed: (
+            with_exits.with_name(f"{with_exits.name}-seed{seed}"),
+            whole.with_name(f"{whole.name}-seed{seed}"),
+        )
+        for seed in study.seeds
+    }
+
+
+def carry_out(study: Study, folder: Path, threads: Sequence[object]) -> None:
+    """Audit, split, train and evaluate."""
+    name = study.data
     data, manifest = data_folder() / name, folder / f"{name}.csv"
     folds = ["--folds", data / "folds.csv"] if (data / "folds.csv").is_file() else []
     written = [
@@ -66,43 +68,53 @@ def study(name: str, folder: Path, threads: Sequence[object]) -> None:
     ]
     endoexit("audit", data, "--near-bits", BITS[name], *folds, *written)
     make_manifest(name, manifest)
-    for seed in SEEDS[name]:
-        run, twin = (folder / name / f"{model}-seed{seed}" for model in (MODEL, TWIN))
-        for model, path in ((MODEL, run), (TWIN, twin)):
-            train(name, manifest, model, seed, path, *threads)
-        endoexit("evaluate", run, "--threshold", THRESHOLD, "--against", twin)
+    for seed, (run, twin) in runs_of(study, folder).items():
+        for what, path in ((study.train, run), (study.twin, twin)):
+            train(manifest, what, seed, path, *threads)
+        if study.goal:
+            endoexit("calibrate", run, *study.goal)
+            endoexit("evaluate", run, "--against", twin)
+        else:
+            endoexit("evaluate", run, "--threshold", THRESHOLD, "--against", twin)
 
 
-def summarise(name: str, folder: Path) -> dict[str, Any]:
-    """Return what one data set showed, from the evaluations of the seeds that are finished."""
-    runs = {seed: folder / name / f"{MODEL}-seed{seed}" for seed in SEEDS[name]}
+def summarise(study: Study, folder: Path) -> dict[str, Any]:
+    """Return what a study showed, from the evaluations of the seeds that are finished."""
+    runs = {seed: run for seed, (run, _) in runs_of(study, folder).items()}
     runs = {seed: run for seed, run in runs.items() if (run / "evaluation.json").is_file()}
     if not runs:
-        raise SystemExit(f"no run in {folder / name} is evaluated: run benchmarks/real.py {name}")
+        raise SystemExit(
+            f"no run of {study.name} in {folder} is evaluated: run "
+            f"python benchmarks/real.py {study.name}"
+        )
     seeds = []
-    for seed, run in runs.items():
-        found = Evaluation.model_validate(read_json(run / "evaluation.json"))
+    evaluations = {
+        seed: Evaluation.model_validate(read_json(run / "evaluation.json"))
+        for seed, run in runs.items()
+    }
+    for seed, evaluation in evaluations.items():
         seeds.append(
             {
                 "seed": seed,
-                "training": training_facts(run),
+                "training": training_facts(runs[seed]),
                 "rows": {
                     row.name: row.model_dump(mode="json", exclude={"predicted", "confidence"})
-                    for row in found.rows
+                    for row in evaluation.rows
                 },
-                "shares": found.adaptive.shares if found.adaptive else None,
+                "shares": evaluation.adaptive.shares if evaluation.adaptive else None,
             }
         )
-    first = Evaluation.model_validate(read_json(next(iter(runs.values())) / "evaluation.json"))
+    first = next(iter(evaluations.values()))
     return {
-        "data": name,
-        "command": f"python benchmarks/real.py {name}",
-        "seeds_planned": len(SEEDS[name]),
+        "data": study.data,
+        "study": study.name,
+        "command": f"python benchmarks/real.py {study.name}",
+        "seeds_planned": len(study.seeds),
         "test_images": len(first.images.paths),
         "manifest_sha256": first.manifest_sha256,
-        "threshold": float(THRESHOLD),
+        "rule": study.rule,
         "timing": first.timing.model_dump(mode="json") if first.timing else None,
-        "prototype_percent": PROTOTYPE[name],
+        "prototype_percent": dict(study.prototype),
         "mean_accuracy_percent": {
             row: round(statistics.fmean(map(accuracy, rows_of(seeds, row))), 2)
             for row in (*EXITS, "twin", "adaptive")
@@ -142,23 +154,25 @@ def accuracy(row: dict[str, Any]) -> float:
 def report(names: Sequence[str], folder: Path) -> None:
     """Write the results and the README's tables."""
     for name in names:
-        write_json(RESULTS / f"real_{name}.json", summarise(name, folder))
+        write_json(RESULTS / f"real_{name}.json", summarise(STUDIES[name], folder))
     write_tables()
 
 
 def write_tables() -> None:
     """Write the README's tables from the results that are there."""
-    written = [path for n in SEEDS if (path := RESULTS / f"real_{n}.json").is_file()]
-    parts = [table(read_json(path)) for path in written]
+    parts = []
+    for study in STUDIES.values():
+        if (file := RESULTS / f"real_{study.name}.json").is_file():
+            parts.append(table(study, read_json(file)))
     replace_between(ROOT / "README.md", "real", "\n\n".join(parts))
     print("\n\n".join(parts))
 
 
-def table(result: dict[str, Any]) -> str:
-    """Return one data set's table in Markdown."""
+def table(study: Study, result: dict[str, Any]) -> str:
+    """Return the table of one study in Markdown."""
     seeds, mean = result["seeds"], result["mean_accuracy_percent"]
     names = {"twin": "the same network without early exits", **{e: e for e in EXITS},
-             "adaptive": f"adaptive (threshold {result['threshold']:g})"}  # fmt: skip
+             "adaptive": f"adaptive ({study.rule})"}  # fmt: skip
     rows = []
     for key, label in names.items():
         own = rows_of(seeds, key)
@@ -179,12 +193,12 @@ def table(result: dict[str, Any]) -> str:
     header = (f"{result['data']}, {result['test_images']} test images", "accuracy, mean, %",
               "of each seed", "plain prototype", "GMACs an image")  # fmt: skip
     facts = seeds[0]["training"]
+    size = facts["recipe"]["image"]["size"]
     planned = result["seeds_planned"]
     count = f"{len(seeds)} seeds" if len(seeds) == planned else f"{len(seeds)} of {planned} seeds"
     return markdown_table(header, rows) + (
-        f"\n\n`{MODEL}` at {facts['recipe']['image']['size']}×{facts['recipe']['image']['size']}, "
-        f"recipe `{RECIPE}`, {facts['epochs']} epochs, {count}, {facts['precision']}. "
-        f"Made by `{result['command']}`."
+        f"\n\n`{study.model}` at {size}×{size}, recipe `{study.recipe}`, {facts['epochs']} epochs, "
+        f"{count}, {facts['precision']}. Made by `{result['command']}`."
     )
 
 
@@ -193,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", choices=[*SEEDS, []], help="default: both")
+    parser.add_argument("names", nargs="*", choices=[*STUDIES, []], help="default: all")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "real")
     parser.add_argument("--threads", type=int, help="of each training; default: all cores")
     parser.add_argument("--only-report", action="store_true")
@@ -202,11 +216,11 @@ def main() -> None:
     if arguments.table_only:
         write_tables()
         return
-    names = arguments.names or list(SEEDS)
+    names = arguments.names or list(STUDIES)
     threads = ["--threads", arguments.threads] if arguments.threads else []
     if not arguments.only_report:
         for name in names:
-            study(name, arguments.runs, threads)
+            carry_out(STUDIES[name], arguments.runs, threads)
     report(names, arguments.runs)
 
 

@@ -43,7 +43,7 @@ def measure_preprocessing(folder: Path, rounds: int, track: Track) -> dict[str, 
     with track("timing readers", rounds) as bar:
         works = {name: reading(read) for name, read in readers.items()}
         times = take_turns(works, rounds, bar, untimed=1)
-    full = [readers["Pillow, full size"](data) for data in jpegs]
+    full = [readers["endoexit, full size"](data) for data in jpegs]
     differences = {
         name: [
             float(np.abs(read(data).astype(int) - whole.astype(int)).mean())
@@ -51,7 +51,7 @@ def measure_preprocessing(folder: Path, rounds: int, track: Track) -> dict[str, 
         ]
         for name, read in readers.items()
     }
-    own = "endoexit (Pillow, reduced size)"
+    own = "endoexit, reduced size"
     return {
         "image": f"{WIDE}×{HIGH}, JPEG of quality {QUALITY}, {len(jpegs)} rendered images",
         "kibibytes": round(statistics.mean(map(len, jpegs)) / 2**10),
@@ -90,8 +90,8 @@ def _jpegs(folder: Path) -> list[bytes]:
 def _readers(preprocessing: Preprocessing) -> dict[str, Reader]:
     """Return ways to the network's square, those of other libraries where they are installed."""
     readers: dict[str, Reader] = {
-        "endoexit (Pillow, reduced size)": preprocessing.load,
-        "Pillow, full size": lambda data: preprocessing.apply(read_image(data)),
+        "endoexit, reduced size": preprocessing.load,
+        "endoexit, full size": lambda data: preprocessing.apply(read_image(data)),
     }
     if importlib.util.find_spec("cv2") is not None:
         import cv2  # noqa: PLC0415

@@ -42,8 +42,9 @@ def prototype_splits() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the tests' decoded images out of the user's cache."""
+    """Keep the tests' decoded images and checksums out of the user's folders."""
     os.environ["ENDOEXIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session")

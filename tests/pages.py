@@ -42,7 +42,13 @@ SHORTER = {
         "--set", "model.heads=[1, 2, 4, 8]", "--set", "model.depths=[1, 1, 1, 1]",
     ),
     "demo": ("--epochs", "1", "--images", "15"),
+    "reproduce": (
+        "--threads", "1", "--set", "image.size=32", "--set", "image.canvas=40",
+        "--set", "image.early_size=32", "--set", "model.width=16",
+        "--set", "model.heads=[1, 2, 4, 8]", "--set", "model.depths=[1, 1, 1, 1]",
+    ),
 }  # fmt: skip
+FEW = 16  # images that int8 is fitted on
 COLUMNS = "80"
 ALIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -150,6 +156,7 @@ class Sandbox:
             mock.patch.dict(os.environ, COLUMNS=COLUMNS),
             mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
             mock.patch.object(os, "getloadavg", create=True, return_value=(0.0, 0.0, 0.0)),
+            mock.patch("endoexit.export.quantise.IMAGES", FEW),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):

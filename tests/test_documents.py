@@ -35,6 +35,18 @@ def test_a_newer_format_is_said_before_anything_else_is_looked_at():
     assert parse({"format_version": 2, "exits": []}, newest=2).format_version == 2
 
 
+@pytest.mark.parametrize("text", ["endoexit-evaluation-2", "x-2"])
+def test_a_newer_format_is_also_said_by_the_number_at_the_end_of_a_name(text):
+    with pytest.raises(RunError, match=r"made by a newer endoexit \(format 2, this one reads up"):
+        parse({"format": text})
+
+
+@pytest.mark.parametrize("text", ["endoexit-evaluation", 2, "2", None])
+def test_a_format_without_a_number_is_damage(text):
+    with pytest.raises(RunError, match="is damaged at 'exits'"):
+        parse({"format": text})
+
+
 @pytest.mark.parametrize(
     ("document", "place"),
     [

@@ -28,6 +28,7 @@ WITH_TORCH = (
     "report.attention",
     "export",
     "bench",
+    "reproduction",
 )
 TORCH = {"torch", "lightning", "kornia", "torchmetrics", "safetensors.torch", "thop"}
 UNPICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -312,3 +313,17 @@ def test_torch_is_found_behind_other_modules():
     }
     assert "torch" in started("endoexit.a", imports)
     assert "torch" not in started("endoexit.d", imports)
+
+
+def test_only_the_catalog_and_the_papers_reproduction_know_hifuse():
+    hifuse = "endoexit.models.hifuse"
+    known = {
+        module
+        for module, names in IMPORTS.items()
+        if not module.startswith(hifuse) and any(found.name.startswith(hifuse) for found in names)
+    }
+    assert known == {
+        "endoexit.models.catalog",
+        "endoexit.cli.reproduce",
+        "endoexit.reproduction.study",
+    }

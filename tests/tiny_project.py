@@ -1,15 +1,21 @@
 """A small project made in seconds: pictures, manifest, recipe, run; and the command line."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from endoexit.cli.main import main
 from endoexit.data.manifest import write_manifest
 from endoexit.data.rows import ROLES, Row
+from endoexit.evaluation.latency import keeping_threads
 
 RECIPE = """\
 epochs: 2
@@ -46,8 +52,33 @@ def write_recipe(folder: Path, text: str = RECIPE) -> Path:
     return path
 
 
-def endoexit(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own and return what it printed."""
+def endoexit(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line and return what it printed.
+
+    It runs in this process, which spares the seconds in which another one imports torch.
+    """
+    printed, notes = io.StringIO(), io.StringIO()
+    line = ["endoexit", *map(str, arguments)]
+    with (
+        contextlib.chdir(cwd or Path.cwd()),
+        mock.patch.object(sys, "argv", line),
+        mock.patch.dict(os.environ),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(notes),
+        keeping_threads(),
+        pytest.raises(SystemExit) as end,
+    ):
+        main()
+    return subprocess.CompletedProcess(
+        line, int(end.value.code or 0), printed.getvalue(), notes.getvalue()
+    )
+
+
+def endoexit_process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own and return what it printed.
+
+    For what only a real process has: its environment, its streams, its limits, its children.
+    """
     return subprocess.run(
         command(*arguments), check=False, capture_output=True, text=True, **options
     )
@@ -72,7 +103,7 @@ def train(manifest: Path, run: Path, *arguments: object, model: str = "ee_hifuse
     recipe = write_recipe(manifest.parent)
     done = endoexit(
         "train", manifest, "--model", model, "--recipe", recipe, "--out", run, "--threads", 1,
-        *arguments, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        *arguments,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return run

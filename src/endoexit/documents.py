@@ -1,5 +1,6 @@
 """What every JSON document has in common: its schema's base, its version, its first fault."""
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -27,8 +28,8 @@ class Record(BaseModel):
         pydantic's `model_copy(update=...)` checks nothing.
 
         Raises:
-            ValidationError: an unknown field, or a value that does not fit. Records that raise an
-                error of their own when they are made raise it here too.
+            ValidationError: A field is unknown, or a value does not fit. Records that raise a
+                particular error when they are made raise it here too.
         """
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).model_validate(fields | changes)
@@ -39,7 +40,7 @@ class Worded(Record):
 
     Attributes:
         fault: Class of the error.
-        remedy: What mends it: a sentence.
+        remedy: Sentence that says what mends it.
     """
 
     fault: ClassVar[type[EndoexitError]]
@@ -91,19 +92,20 @@ def parse_record(
     """Return what a JSON document holds.
 
     Args:
-        schema: what it must fit.
-        document: as read from JSON.
-        path: where it was read, for the message.
-        error: the class raised when it does not fit.
-        newest: the largest `format_version` that this version reads, where it has one.
-        remedy: what mends it: a sentence.
+        schema: Record that it must fit.
+        document: Document as read from JSON.
+        path: File that it was read from, for the message.
+        error: Class of the error that is raised when it does not fit.
+        newest: Largest number of a format that this version reads, where documents have one: in
+            `format_version`, or at the end of the text `format`.
+        remedy: Sentence that says what mends it.
 
     Raises:
-        EndoexitError: of the class `error`: it is of a newer format, or does not fit; the first
+        EndoexitError: The class is `error`. It is of a newer format, or does not fit; the first
             place is named.
     """
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if newest is not None and isinstance(version, int) and version > newest:
+    version = _number_of_format(document)
+    if newest is not None and version is not None and version > newest:
         raise error(
             f"{path} was made by a newer endoexit (format {version}, this one reads up to "
             f"{newest}): update endoexit. Otherwise: {remedy}"
@@ -117,3 +119,12 @@ def parse_record(
         ) from cause
     except EndoexitError as cause:  # a record inside it that words its faults itself
         raise error(f"{path} is damaged, or of another version: {cause} {remedy}") from cause
+
+
+def _number_of_format(document: Any) -> int | None:
+    if not isinstance(document, dict):
+        return None
+    version, text = document.get("format_version"), document.get("format")
+    if version is None and isinstance(text, str) and (number := re.search(r"-(\d{1,9})$", text)):
+        return int(number[1])
+    return version if isinstance(version, int) else None

@@ -8,7 +8,7 @@ class EndoexitError(Exception):
     """Base of all expected errors. The command line prints the message alone.
 
     Attributes:
-        exit_code: what the command line returns: 1 for work that failed.
+        exit_code: Exit code of the command line: 1 for work that failed.
     """
 
     exit_code = 1
@@ -29,7 +29,7 @@ class DataError(EndoexitError):
 
 
 class ImageError(DataError):
-    """One image cannot be read. Batches of work note it and go on with the rest.
+    """One image cannot be read. Batches of work note it and continue with the rest.
 
     Names of files may hold the names of patients. The text of the error names the image; whoever
     must not show names takes `fault` alone.
@@ -65,7 +65,7 @@ class RunError(EndoexitError):
 
 
 class TrainingError(EndoexitError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class PolicyError(EndoexitError):
@@ -76,9 +76,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a misspelt name, with the nearest known spelling.
 
     Args:
-        kind: what the name is of, such as "model".
-        name: what was asked for.
-        known: every name that exists.
+        kind: Kind of thing that the name is of, such as "model".
+        name: Name that was asked for.
+        known: Every name that exists.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -87,5 +87,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one: `1 file`, `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number with its noun, in the plural unless it is one: `1 file`, `2 classes`."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"

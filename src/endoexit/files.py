@@ -24,13 +24,13 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it over `path` on success.
+    """Yield a temporary path next to `path`; rename it over `path` on success.
 
     A crash, a kill or a full disk leaves the old file as it was. The temporary
     file is flushed to the disk before the rename.
 
     Raises:
-        WriteError: the file cannot be written (disk full, no permission). What else the block
+        WriteError: The file cannot be written (disk full, no permission). What else the block
             raises is not touched.
     """
     path = Path(path)
@@ -53,13 +53,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; rename it to `path` on success.
+    """Yield a temporary folder next to `path`; rename it to `path` on success.
 
     Args:
-        path: a folder that does not exist, or is empty.
+        path: A folder that does not exist, or is empty.
 
     Raises:
-        WriteError: the folder or a file in it cannot be written. What else the block raises is
+        WriteError: The folder or a file in it cannot be written. What else the block raises is
             not touched.
     """
     path = Path(path)
@@ -81,7 +81,7 @@ def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where it does not exist.
 
     Raises:
-        WriteError: it cannot be made.
+        WriteError: It cannot be made.
     """
     with _naming(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -92,8 +92,8 @@ def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
     """Turn what the system refuses into an error that names `path`.
 
     Args:
-        path: what was to be written.
-        only: leave alone what is neither about this file or folder nor about a full disk.
+        path: File or folder that was to be written.
+        only: File or folder; None for any. Errors about others pass, unless the disk is full.
     """
     try:
         yield
@@ -107,7 +107,7 @@ def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
 
 
 def why_refused(path: Path, error: OSError) -> str:
-    """Return why the system does not let a path be written: what stands in its way, by name."""
+    """Return why the system does not let a path be written: what is in its way, by name."""
     above = next((part for part in path.parents if os.access(part, os.F_OK)), None)
     if above is not None and not above.is_dir():
         return f"{above} is a file, not a folder"
@@ -185,7 +185,7 @@ def csv_line(values: Iterable[object]) -> str:
     """Return one line of a CSV, with its line end; any reader of CSV gives the values back.
 
     Python's own writer leaves a carriage return without quotes in some of its versions, and then
-    nobody reads the line again. Here whatever might be taken for something else is quoted.
+    no program reads the line again. Here whatever might be taken for something else is quoted.
 
     Args:
         values: Values of the fields; None becomes an empty field.
@@ -235,8 +235,8 @@ def read_json(path: Path, error: type[EndoexitError] = EndoexitError) -> Any:
     """Read a JSON document.
 
     Args:
-        path: the file.
-        error: the class raised when it is missing or not JSON.
+        path: The file.
+        error: Class of the error raised when it is missing or not JSON.
     """
     refuse_lfs_pointer(path, error)
     try:

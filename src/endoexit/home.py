@@ -28,7 +28,7 @@ def usable_home() -> Path | None:
 def temporary_home() -> Path:
     """Return a temporary folder of this user that serves as home folder, made if necessary.
 
-    Nobody else can write to it. The next process uses it again.
+    No other user can write to it. The next process uses it again.
 
     Raises:
         OSError: There is no temporary folder that can be written to.

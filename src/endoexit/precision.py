@@ -30,7 +30,7 @@ class Precision:
         device: Device that computes; its name is in the text unless it is the CPU.
 
     Raises:
-        UsageError: products and floats do not go together.
+        UsageError: Products and floats do not go together.
     """
 
     backend: BackendName
@@ -50,7 +50,7 @@ class Precision:
         """Return the precision that a text names.
 
         Raises:
-            UsageError: the text names none.
+            UsageError: The text names none.
         """
         match = _TEXT.fullmatch(text)
         if match is None:

@@ -1,36 +1,22 @@
 """An audit finds what was put there, and the figures that are known of the real folders."""
 
 import csv
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from endoexit.audit import findings as audit_module
-from endoexit.audit.document import audit_document, write_audit, write_groups
 from endoexit.audit.findings import Audit, audit_images
 from endoexit.data.duplicates import group_near_copies
 from endoexit.data.facts import hashes
 from endoexit.data.folders import list_images
 from endoexit.errors import DataError, UsageError
-from pictures import near_copy, picture, picture_folder, save
+from pictures import near_copy, save
 
 
 def audited(folder: Path, threshold: int = 15, folds: Path | None = None) -> Audit:
     return audit_images(list_images(folder), threshold=threshold, folds=folds)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """train and test of two classes, with copies planted across folders and labels."""
-    picture_folder(tmp_path / "train", {"a": 4, "b": 4})  # seeds 0 to 7
-    picture_folder(tmp_path / "test", {"a": 3, "b": 3}, start=100)
-    save(picture(0), tmp_path / "test" / "a" / "same.png")
-    save(picture(1), tmp_path / "train" / "a" / "same-again.png")
-    save(near_copy(2), tmp_path / "test" / "a" / "near.png")
-    save(picture(5), tmp_path / "test" / "a" / "other-label.png")  # is train/b/1
-    return tmp_path
 
 
 def test_copies_leaks_and_contradicting_labels(folder: Path) -> None:
@@ -57,9 +43,6 @@ def test_one_folder_alone_has_no_parts_and_no_folds(folder: Path) -> None:
     found = audited(folder / "train")
     assert found.parts is None
     assert found.folds is None
-    document = audit_document(found)
-    assert document["folders"] is None
-    assert document["folds"] is None
 
 
 def test_folds_are_matched_and_their_leak_is_counted(folder: Path, tmp_path: Path) -> None:
@@ -114,37 +97,6 @@ def test_levels_are_thirds_of_the_threshold(folder: Path) -> None:
         (2, (0, 1, 2)),
     ):
         assert audited(folder, threshold).levels == levels
-
-
-def test_files_hold_everything(folder: Path, tmp_path: Path) -> None:
-    found = audited(folder)
-    write_audit(found, tmp_path / "out" / "audit.json")
-    write_groups(found, tmp_path / "out" / "groups.csv")
-    document = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert len(document["images"]) == 18
-    by_path = {row["path"]: row for row in document["images"]}
-    assert by_path["test/a/near.png"]["group"] == by_path["train/a/2.png"]["group"]
-    assert 0 < by_path["test/a/near.png"]["bits_to_other_folder"] <= 15
-    assert by_path["train/b/0.png"]["bits_to_other_folder"] is None
-    assert [len(group["paths"]) for group in document["groups"]] == [2, 2, 2, 2]
-    assert document["folders"] == {
-        "images": {"train": 9, "test": 9},
-        "leaks": [
-            {
-                "of": "test",
-                "near_copy_in": "train",
-                "images_within_bits": {"0": 2, "5": 3, "10": 3, "15": 3},
-            }
-        ],
-    }
-    assert document["classes"]["a"] == {
-        "images": 11, "sizes": {"68×64": 11},
-        "border_area": 0.0, "bordered_share": 0.0, "inset_share": 0.0,
-    }  # fmt: skip
-    with (tmp_path / "out" / "groups.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["path"] for row in rows] == [image.file.path for image in found.images]
-    assert [int(row["group"]) for row in rows] == found.groups.tolist()
 
 
 def test_nothing_in_the_folder_is_changed(folder: Path) -> None:

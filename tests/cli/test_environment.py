@@ -11,14 +11,14 @@ import pytest
 
 import tiny_project
 
-# Runs the command line; says what the variable was when torch was first imported.
+# Runs the command line until torch is first imported; prints what the variable is by then.
 WATCH = """
 import os, sys
 class Watch:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
-            print("policy", os.environ.get("OMP_WAIT_POLICY"), file=sys.stderr)
-            sys.meta_path.remove(self)
+            print("policy", os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            os._exit(0)
 sys.meta_path.insert(0, Watch())
 """
 SCRIPT = "from endoexit.cli.main import main; main()"
@@ -46,28 +46,54 @@ def python(code: str, *arguments: object, **environment: str | None):
 @pytest.mark.parametrize(("of_user", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
 def test_threads_wait_passively_unless_the_user_says_otherwise(start, of_user, expected):
     done = python(WATCH + start, "train", "nothing.csv", OMP_WAIT_POLICY=of_user)
-    assert "nothing.csv" in done.stderr
-    assert f"policy {expected}\n" in done.stderr
+    assert done.stdout == f"policy {expected}\n", done.stderr
 
 
-@pytest.mark.parametrize("home", [None, "/proc/1"], ids=["no HOME", "HOME is not writable"])
-def test_without_a_home_caches_are_in_a_temporary_folder(tiny_run, tmp_path, home):
-    arguments = ["evaluate", tiny_run, "--no-timing", "--out", tmp_path / "evaluation.json"]
-    without = {"HOME": home, "XDG_CACHE_HOME": None, "ENDOEXIT_CACHE": None}
-    done = python(NAMELESS + SCRIPT, *arguments, TMPDIR=str(tmp_path), **without)
-    assert done.returncode == 0, done.stderr
+def test_a_rank_that_is_no_number_is_forgotten_before_libraries_read_it():
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    code = (
+        "from endoexit.cli.environment import prepare_environment\nprepare_environment()\n"
+        "import lightning.pytorch, torchmetrics, os\n"
+        f"print(sorted(set({names}) & set(os.environ)))"
+    )
+    done = python(code, RANK="", LOCAL_RANK="none", SLURM_PROCID="", JSM_NAMESPACE_RANK="2")
+    assert done.stdout == "['JSM_NAMESPACE_RANK']\n", done.stderr
+
+
+def evaluated(tiny_run, tmp_path):
+    """Return the words of a command that imports every library and needs a cache."""
+    return ["evaluate", tiny_run, "--no-timing", "--out", tmp_path / "evaluation.json"]
+
+
+NOTE = (
+    "note: there is no home folder to write to, so caches are in {}. Name another "
+    "folder in HOME or ENDOEXIT_CACHE.\n"
+)
+CACHE = "from endoexit.images.cache import cache_directory; print(cache_directory())"
+
+
+def test_without_a_home_caches_are_in_a_temporary_folder(tiny_run, tmp_path):
+    without = {"HOME": None, "XDG_CACHE_HOME": None, "ENDOEXIT_CACHE": None}
+    words = evaluated(tiny_run, tmp_path)
+    done = python(NAMELESS + SCRIPT, *words, TMPDIR=str(tmp_path), **without)
     folder = tmp_path / f"endoexit-{os.getuid()}"
-    assert done.stderr.splitlines() == [
-        f"note: there is no home folder to write to, so caches are in {folder}. Name another "
-        "folder in HOME or ENDOEXIT_CACHE."
-    ]
+    assert (done.returncode, done.stderr) == (0, NOTE.format(folder))
     assert list(folder.glob(".cache/endoexit/*/*.npy"))
 
 
-def test_a_cache_that_is_named_needs_no_home(tiny_run, tmp_path):
-    arguments = ["evaluate", tiny_run, "--no-timing", "--out", tmp_path / "evaluation.json"]
-    done = python(NAMELESS + SCRIPT, *arguments, TMPDIR=str(tmp_path), HOME=None)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize(
+    ("home", "named", "expected", "note"),
+    [
+        ("/proc/1", None, "{}/.cache/endoexit", NOTE),  # a home that nobody can write to
+        (None, "/somewhere", "/somewhere", ""),  # a cache that is named needs no home
+    ],
+)
+def test_where_caches_are(tmp_path, home, named, expected, note):
+    code = f"from endoexit.cli.environment import *; prepare_environment(); {CACHE}"
+    changed = {"HOME": home, "XDG_CACHE_HOME": None, "ENDOEXIT_CACHE": named}
+    done = python(NAMELESS + code, TMPDIR=str(tmp_path), **changed)
+    folder = tmp_path / f"endoexit-{os.getuid()}"
+    assert (done.stdout, done.stderr) == (f"{expected.format(folder)}\n", note.format(folder))
 
 
 @pytest.mark.skipif(

@@ -31,9 +31,16 @@ def invoke(*arguments: object):
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
-def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
+@pytest.fixture(scope="module")
+def timed(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A copy of the tiny run that was evaluated beside a twin, with times; what was printed."""
+    run = copy_run(tiny_run, tmp_path_factory.mktemp("timed") / "run")
     twin = untrained_twin(run, run.path.parent / "twin")
-    done = endoexit("evaluate", run.path, "--against", twin.path, "--threads", 1)
+    return run, endoexit("evaluate", run.path, "--against", twin.path, "--threads", 1)
+
+
+def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
+    run, done = timed
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no progress bar in a pipe
     lines = done.stdout.splitlines()
@@ -58,9 +65,8 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(run):
     assert f"Written: {run.path / 'evaluation.json'}" in lines
 
 
-def test_times_that_fall_are_told(run):
-    assert endoexit("evaluate", run.path, "--threads", 1).returncode == 0
-    found = Evaluation.read(run.path / "evaluation.json")
+def test_times_that_fall_are_told(timed):
+    found = Evaluation.read(timed[0].path / "evaluation.json")
 
     def told(*times: float) -> tuple[bool, str]:
         ms = iter(times)

@@ -53,21 +53,6 @@ def test_json_is_one_document(bundles, tmp_path):
     assert document["without"] == ""
 
 
-def test_int8_prints_one_document_and_nothing_else(bundles, tmp_path):
-    run = copy_run(bundles.run.path, tmp_path / "run")
-    result = endoexit(
-        "export",
-        run.path,
-        "--precision",
-        "int8",
-        "--accept-drop",
-        "--out",
-        tmp_path / "b",
-        "--json",
-    )
-    assert json.loads(result.stdout)["bundle"]["precision"] == "int8"
-
-
 def test_predict_takes_a_bundle(exported, bundles):
     _, out = exported
     paths = bundles.run.manifest().cohort("test").images

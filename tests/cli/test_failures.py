@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tiny_project import command, endoexit, interruptible
+from tiny_project import command, endoexit, endoexit_process, interruptible
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_unexpected_error_is_a_document_and_a_traceback(tiny_manifest, tmp_pa
         "        setattr(module, name, fail)\n"
     )
     paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = endoexit(
+    done = endoexit_process(
         "audit", tiny_manifest.parent / "images", "--json",
         env=os.environ | {"PYTHONPATH": paths}, cwd=tmp_path,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from endoexit.cli.main import app
 from endoexit.errors import DataError, UsageError
 from endoexit.policy import fixed_exit
 from tiny import CLASSES, PREPROCESSING, save_photos, tiny_model, tiny_photos, tiny_run
-from tiny_project import interruptible
+from tiny_project import endoexit, endoexit_process, interruptible
 
 ENDOEXIT = Path(sys.executable).with_name("endoexit")
 COLUMNS = ["path", "label", "probability", "exit", *(f"p_{name}" for name in CLASSES),
@@ -39,17 +39,6 @@ def photos(tmp_path_factory):
 
 def predict(*arguments, **options):
     return runner.invoke(app, ["predict", *map(str, arguments), "--threads", "1"], **options)
-
-
-def endoexit(*arguments, **options):
-    return subprocess.run(
-        [ENDOEXIT, *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        **options,
-    )
 
 
 def test_a_pipe_gets_csv_in_the_order_of_the_paths(run, photos):
@@ -75,7 +64,7 @@ def test_a_pipe_gets_csv_in_the_order_of_the_paths(run, photos):
 
 def test_without_policy_and_threshold_the_last_exit_answers_and_a_warning_says_so(run, photos):
     result = predict(run, photos / "0.png")
-    assert "has no exit policy, so no image leaves early: try --threshold" in result.stderr
+    assert "has no exit policy, so no image exits early: try --threshold" in result.stderr
     assert next(csv.DictReader(io.StringIO(result.stdout)))["exit"] == "4"
 
 
@@ -192,12 +181,11 @@ def test_a_path_on_standard_input_that_is_no_text_is_a_row(run):
     assert "does not exist" in row["error"]
 
 
-# From here on in processes of their own.
-
-
 def test_paths_from_standard_input_in_a_process(run, photos):
     lines = f"{photos / '3.png'}\n{photos / 'missing.png'}\n{photos / '1.png'}\n"
-    result = endoexit("predict", run, "-", "--threshold", "0", "--threads", "1", input=lines)
+    result = endoexit_process(
+        "predict", run, "-", "--threshold", "0", "--threads", "1", input=lines
+    )
     assert result.returncode == 1
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [Path(row["path"]).name for row in rows] == ["3.png", "missing.png", "1.png"]
@@ -205,7 +193,7 @@ def test_paths_from_standard_input_in_a_process(run, photos):
     assert result.stderr == "1 of 3 images could not be read: see their errors.\n"
 
 
-def test_exit_codes_in_processes(run, photos, tmp_path):
+def test_exit_codes_of_the_whole_command(run, photos, tmp_path):
     done = endoexit(
         "predict", run, f"{photos}/*.png", "--threads", "1", "--out", tmp_path / "a.csv"
     )

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from endoexit.cli.main import app
 from endoexit.errors import ModelError
 from endoexit.models import list_models
+from endoexit.models.catalog import FAMILIES
 from endoexit.models.hifuse import table3
 
 runner = CliRunner()
@@ -45,28 +46,63 @@ def test_table3_fails_when_a_row_differs(monkeypatch):
     assert "8 of 10 numbers agree" in result.stdout
 
 
-def test_models_lists_the_whole_catalog_within_eighty_columns():
-    result = runner.invoke(app, ["models", "--size", "128", "--classes", "5", "--json"])
+def models(*options: str):
+    return runner.invoke(app, ["models", *options])
+
+
+def test_models_lists_its_families_within_eighty_columns():
+    families = [f"--family={name}" for name in ("branchynet", "bag_of_features", "timm")]
+    result = models("--size", "64", "--classes", "5", "--json", *families)
     document = json.loads(result.stdout)
-    assert [entry["name"] for entry in document["models"]] == list_models()
     by_name = {entry["name"]: entry for entry in document["models"]}
-    assert len(by_name["ee_hifuse_nano"]["macs"]) == 4
-    assert len(by_name["hifuse_nano"]["macs"]) == 1
+    assert list(by_name) == ["b_alexnet", "b_lenet", "b_resnet110", "bof_cifar10"]
+    lenet = by_name["b_lenet"]
+    assert (lenet["size"], lenet["meant_for"], lenet["family"]) == (28, 28, "branchynet")
+    assert len(lenet["macs"]) == len(lenet["parameters"]) == 2
     assert "attention" in document["left_out"]
     table = result.stderr
     assert "…" not in table.replace("exit 1 … M", "")
     assert max(len(line) for line in table.splitlines()) <= 80
-    assert all(f" {name} " in table for name in list_models())
+    assert all(f" {name} " in table for name in by_name)  # no name is broken
+    assert "meant for 28 or 32 pixels; takes that alone; 5 classes" in table
+    assert "such as timm:resnet18" in table
+
+
+def test_names_and_numbers_of_many_exits_fit_as_well(monkeypatch):
+    family = FAMILIES["msdnet"]
+    names = {name: family.names[name] for name in ("phuong_lampert_msdnet", "msdnet_cifar10_10")}
+    monkeypatch.setitem(FAMILIES, "msdnet", dataclasses.replace(family, names=names))
+    table = models("--family", "msdnet", "--size", "64").stdout
+    assert all(f" {name} " in table for name in names)
+    assert max(len(line) for line in table.splitlines()) <= 80
+
+
+def test_without_a_family_the_names_are_listed_and_nothing_is_counted(monkeypatch):
+    monkeypatch.setattr("endoexit.models.spec.NetworkSpec", None)
+    result = models("--json")
+    names = {entry["name"] for entry in json.loads(result.stdout)["models"]}
+    assert names == set(list_models())
+    assert all(name in result.stderr for name in names)
+    assert "endoexit models --family NAME" in result.stderr
+    assert max(len(line) for line in result.stderr.splitlines()) <= 80
+
+
+def test_a_network_is_counted_at_the_size_that_was_asked_for():
+    cut = json.loads(models("--family=efficientnet_lite", "--size=96", "--json").stdout)["models"]
+    assert {entry["size"] for entry in cut} == {96}
+    assert [entry["meant_for"] for entry in cut] == [224, 240, 260]
+    assert all(len(entry["macs"]) == 4 for entry in cut)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--size", "100"], "must be multiples of 32; 96 is the nearest"),
-        (["--classes", "1"], "num_classes must be at least 2, got 1"),
+        (["--size", "64"], "--size is for counting: name a family with --family"),
+        (["--classes", "1", "--family", "rdi"], "num_classes must be at least 2, got 1"),
+        (["--family", "msdnt"], "unknown family 'msdnt': did you mean 'msdnet'?"),
     ],
 )
 def test_models_refuses_what_no_network_can_take(options, message):
-    result = runner.invoke(app, ["models", *options])
+    result = models(*options)
     assert message in str(result.exception)
     assert result.exception.exit_code == 2

@@ -2,22 +2,13 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from endoexit.data.manifest import read_manifest
 from pictures import near_copy, picture_folder, save
-
-
-def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    code = "from endoexit.cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, check=False, timeout=120,
-    )  # fmt: skip
+from tiny_project import endoexit as run
 
 
 @pytest.fixture

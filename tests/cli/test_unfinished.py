@@ -25,7 +25,7 @@ def stopped(tiny_run, tmp_path):
 def warning(run) -> str:
     return (
         f"warning: the training of {run} was stopped or is still running: this is about the "
-        f"weights kept so far. Go on with: endoexit train --resume {run}\n"
+        f"weights kept so far. Continue with: endoexit train --resume {run}\n"
     )
 
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endoexit.data import duplicates
-from endoexit.data.crossing import FAR, Crossing
 from endoexit.data.duplicates import (
     Groups,
     Pairs,
@@ -127,28 +126,6 @@ def test_a_threshold_that_links_everything_is_refused(threshold: int) -> None:
 
 def test_no_images_have_no_pairs() -> None:
     assert group_near_copies(np.empty((0, 32), dtype=np.uint8), 15).tolist() == []
-
-
-def test_crossing_counts_the_nearest_of_each_part_in_both_directions() -> None:
-    crossing = Crossing(["train", "train", "test", "", "test"], ("train", "test"))
-    crossing.add(Pairs(np.array([0, 1, 0]), np.array([2, 2, 1]), np.array([9, 4, 1])))
-    crossing.add(Pairs(np.array([3]), np.array([4]), np.array([2])))
-    assert crossing.bits.tolist() == [[1, 9], [1, 4], [4, FAR], [FAR, 2], [FAR, FAR]]
-    # Image 3 is in no part: it neither leaks nor is leaked into.
-    assert crossing.elsewhere().tolist() == [9, 4, 4, FAR, FAR]
-    assert crossing.within("test", "train", 4) == 1
-    assert crossing.within("test", "train", 3) == 0
-    assert crossing.within("train", "test", 9) == 2
-    assert crossing.size("test") == 2
-    assert crossing.ways() == [("train", "test")]
-
-
-def test_a_part_of_which_no_image_can_be_read_is_no_part() -> None:
-    crossing = Crossing(["train", "val"], ("train", "val", "test"))
-    crossing.add(Pairs(np.array([0]), np.array([1]), np.array([3])))
-    assert crossing.names == ("train", "val")
-    assert crossing.ways() == [("train", "val")]
-    assert Crossing(["", ""], ("0", "1")).elsewhere().tolist() == [FAR, FAR]
 
 
 def test_ten_thousand_hashes_are_grouped_in_seconds() -> None:

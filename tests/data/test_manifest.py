@@ -96,42 +96,6 @@ def test_byte_order_mark_extra_columns_and_dotted_paths_are_read(root: Path) -> 
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "fault", "remedy"),
-    [
-        ("", "has no header", "`endoexit split DIR`"),
-        ("polyp/1.jpg,polyp,1,train\n", "has no header", "path,label,group,role"),
-        ("path,label,role\n", "has no column group", "endoexit split"),
-        (HEADER, "names no image", "endoexit split"),
-        (HEADER + "polyp/1.jpg,polyp,1,tain\n", "unknown role 'tain'", "did you mean 'train'?"),
-        (HEADER + "polyp/1.jpg,polyp,1,x\n", "unknown role 'x'", "use one of train, val"),
-        (HEADER + "polyp/1.jpg,,1,train\n", "line 2: empty label", "fill it in"),
-        (HEADER + "polyp/1.jpg,polyp, ,train\n", "line 2: empty group", "group of its own"),
-        (HEADER + "polyp/1.jpg,polyp,train\n", "line 2: not 4 fields", "double quotes"),
-        (HEADER + "a, b.jpg,polyp,1,train\n", "line 2: not 4 fields", "double quotes"),
-        (HEADER + "../x.jpg,polyp,1,train\n", "leaves the data root", "relative to the root"),
-        (HEADER + "/x.jpg,polyp,1,train\n", "leaves the data root", "relative to the root"),
-        (HEADER + '"polyp/1.jpg,polyp,1,train\n', "is not a CSV in UTF-8", "save it as one"),
-        (
-            HEADER + "polyp/1.jpg,polyp,7,train\npolyp/2.jpg,polyp,7,test\n",
-            "a group has more than one role: '7' (test, train)",
-            "give each group one role",
-        ),
-        (
-            HEADER + "polyp/1.jpg,polyp,1,train\n./polyp/1.jpg,polyp,1,train\n",
-            "line 3: polyp/1.jpg is in line 2 already",
-            "keep one line for each image",
-        ),
-    ],
-)
-def test_faults_are_named_with_their_remedy(root: Path, text: str, fault: str, remedy: str) -> None:
-    with pytest.raises(DataError) as caught:
-        read_manifest(write(root / "m.csv", text))
-    assert fault in str(caught.value)
-    assert remedy in str(caught.value)
-    assert str(root / "m.csv") in str(caught.value)
-
-
 def test_missing_files_are_counted_and_five_are_named(root: Path) -> None:
     lines = "".join(f"polyp/no{i}.jpg,polyp,{i},train\n" for i in range(8))
     path = write(root / "m.csv", HEADER + "polyp/1.jpg,polyp,x,train\n" + lines)
@@ -142,12 +106,6 @@ def test_missing_files_are_counted_and_five_are_named(root: Path) -> None:
     assert "polyp/no4.jpg and 3 more" in text
     assert "no5" not in text
     assert "Bring them back" in text
-
-
-def test_unknown_label_names_the_known_ones(root: Path) -> None:
-    path = write(root / "m.csv", HEADER + "polyp/1.jpg,polyp,1,train\n")
-    with pytest.raises(DataError, match=r"unknown label 'polyp'; known are cecum, ulcer\. Rename"):
-        read_manifest(path, classes=("cecum", "ulcer"))
 
 
 def test_missing_manifest_and_missing_root(root: Path, tmp_path: Path) -> None:
@@ -222,12 +180,6 @@ def test_frames_have_a_column_only_where_there_are_some(root: Path, tmp_path: Pa
     assert (tmp_path / "m.csv").read_text().startswith(HEADER)
 
 
-def test_a_frame_that_is_no_number_is_refused(root: Path) -> None:
-    text = "path,label,group,role,frame\npolyp/1.jpg,polyp,1,train,two\n"
-    with pytest.raises(DataError, match=r"line 2: the frame 'two' is no number .* leave the field"):
-        read_manifest(write(root / "m.csv", text))
-
-
 @pytest.mark.parametrize(
     "folder", ["polyp\r", " polyp ", "po\nlyp", 'po"lyp', "=polyp", "'polyp'", "a;b"]
 )
@@ -243,27 +195,21 @@ def test_odd_names_are_read_back_as_written(tmp_path: Path, folder: str) -> None
     "change",
     [
         lambda text: text.replace(",", ";"),
-        lambda text: text.replace(",", "\t"),
         lambda text: text.replace("path,label,group,role", " Path,LABEL,Group ,Role"),
         lambda text: text.replace("/", "\\"),
         lambda text: text.replace("polyp/", "C:\\data\\polyp\\"),
         lambda text: text.replace("polyp/", "/mnt/other/polyp/"),
         lambda text: text.replace(",polyp,", ",polyp ,"),
-        lambda text: text.replace("\n", "\r\n"),
-        lambda text: text.replace("\n", "\r"),
-        lambda text: text.replace("\n", ",,\n") + ",,,,,\n",
-        lambda text: "sep=,\n" + text,
         lambda text: text.replace("train", "Train"),
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_manifests_that_another_program_saved_are_the_same(
-    root: Path, tmp_path: Path, change: Callable[[str], str], encoding: str
+    root: Path, tmp_path: Path, change: Callable[[str], str]
 ) -> None:
     rows = ROWS[:2]
     write_manifest(tmp_path / "m.csv", rows, root)
     text = change((tmp_path / "m.csv").read_text())
-    (tmp_path / "m.csv").write_bytes(text.encode(encoding))
+    (tmp_path / "m.csv").write_bytes(text.encode("utf-16"))
     assert read_manifest(tmp_path / "m.csv").rows == rows
 
 
@@ -275,23 +221,3 @@ def test_accents_may_be_composed_or_not(tmp_path: Path, forms: tuple[str, str]) 
     write(tmp_path / "m.csv", f"{HEADER}{table}/é.jpg,{table},1,train\n")
     (row,) = read_manifest(tmp_path / "m.csv").rows
     assert (row.path, row.label) == (f"{disk}/é.jpg", unicodedata.normalize("NFC", "größe"))
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ("polyp/1.jpg,polyp,1,train\npolyp/2.jpg,Polyp,2,train\n", "labels 'polyp' and 'Polyp'"),
-        ("polyp/1.jpg,1,1,train\npolyp/2.jpg,1.0,2,train\n", "labels '1' and '1.0' differ"),
-        ("polyp/1.jpg,a,7,train\npolyp/2.jpg,a,7.0,test\n", "groups '7' and '7.0' differ"),
-    ],
-)
-def test_spellings_that_would_count_as_two_are_refused(
-    root: Path, lines: str, message: str
-) -> None:
-    with pytest.raises(DataError, match=rf"the {message}.*write them in one way"):
-        read_manifest(write(root / "m.csv", HEADER + lines))
-
-
-def test_a_class_that_a_first_release_kept_with_its_blank_is_found(root: Path) -> None:
-    path = write(root / "m.csv", HEADER + '"polyp/1.jpg","polyp ",1,train\n')
-    assert read_manifest(path, classes=("cecum", "polyp ")).rows[0].label == "polyp "

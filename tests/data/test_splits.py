@@ -14,7 +14,6 @@ from endoexit.data.facts import look_into
 from endoexit.data.folders import list_images
 from endoexit.data.grouping import GroupRules
 from endoexit.data.manifest import write_manifest
-from endoexit.data.matching import read_column
 from endoexit.data.roles import DEFAULT_ROLES, parse_roles
 from endoexit.data.splits import Split, split_by_folders, split_by_groups
 from endoexit.errors import DataError, UsageError
@@ -79,85 +78,13 @@ def test_broken_files_are_left_out(folder: Path) -> None:
     assert len(made.rows) == 20
 
 
-class TestContradictingLabels:
-    """Near-copies and identical files with different labels."""
-
-    @pytest.fixture
-    def mixed(self, folder: Path) -> Path:
-        save(near_copy(0, 1), folder / "a" / "near-0.png")
-        save(near_copy(0, 2), folder / "b" / "near-0.png")  # two a against one b
-        save(near_copy(1), folder / "b" / "near-1.png")  # one against one
-        return folder
-
-    def test_the_minority_is_dropped_and_both_of_a_tie(self, mixed: Path) -> None:
-        made = split(mixed)
-        assert made.mixed == ("a/1.png", "b/near-0.png", "b/near-1.png")
-        assert {"a/0.png", "a/near-0.png"} <= set(roles(made))
-        assert made.mixed_groups() == 0
-
-    def test_or_kept_together(self, mixed: Path) -> None:
-        made = split(mixed, mixed="keep")
-        assert made.mixed == ()
-        assert roles(made)["a/1.png"] == roles(made)["b/near-1.png"]
-        assert made.mixed_groups() == 2
-
-    def test_or_refused(self, mixed: Path) -> None:
-        with pytest.raises(
-            DataError, match=r"2 groups .* as a/0.png and b/near-0.png: correct .* --mixed keep"
-        ):
-            split(mixed, mixed="refuse")
-
-    @pytest.mark.parametrize("mixed", ["drop", "keep"])
-    def test_identical_files_with_different_labels_are_all_dropped(
-        self, folder: Path, mixed: str
-    ) -> None:
-        shutil.copy(folder / "a" / "3.png", folder / "b" / "same.png")
-        made = split(folder, mixed=mixed)
-        assert made.mixed == ("a/3.png", "b/same.png")
-
-
-class TestUsersGroups:
-    """Patients or videos from a column."""
-
-    def column(self, folder: Path, patients: dict[str, str]) -> dict[str, object]:
-        table = folder.parent / "patients.csv"
-        lines = [f"{file.path},{patients.get(file.path, file.path)}"
-                 for file in list_images(folder).files]  # fmt: skip
-        table.write_text("path,patient\n" + "\n".join(lines) + "\n")
-        return {"column": read_column(table, list_images(folder).files, ("patient",))}
-
-    def test_a_patient_has_one_role_whatever_the_labels(self, folder: Path) -> None:
-        patients = {f"{label}/{n}.png": f"p{n // 2}" for label in "ab" for n in range(10)}
-        made = split(folder, **self.column(folder, patients))
-        assert {row.group for row in made.rows} == {f"p{n}" for n in range(5)}
-        for group in (f"p{n}" for n in range(5)):
-            assert len({row.role for row in made.rows if row.group == group}) == 1
-        assert made.mixed == ()
-
-    def test_near_copies_of_two_patients_are_refused_or_joined(self, folder: Path) -> None:
-        save(near_copy(0), folder / "a" / "near.png")
-        patients = {"a/0.png": "p1", "a/near.png": "p2", "b/1.png": "p2", "a/1.png": "p1"}
-        column = self.column(folder, patients)
-        with pytest.raises(
-            DataError,
-            match=r"1 group of .* of 'patient', as a/0.png \(p1\) and a/near.png \(p2\): .*--merge",
-        ):
-            split(folder, **column)
-        made = split(folder, merge=True, **column)
-        groups = {row.path: row.group for row in made.rows}
-        assert {groups[path] for path in patients} == {"p1+1"}
-        assert groups["a/2.png"] == "a/2.png"
-
-    def test_identical_files_of_two_patients_are_refused(self, folder: Path) -> None:
-        shutil.copy(folder / "a" / "3.png", folder / "a" / "copy.png")
-        with pytest.raises(DataError, match=r"across several groups of 'patient'"):
-            split(folder, threshold=0, **self.column(folder, {}))
-
-    def test_images_without_a_group_are_refused(self, folder: Path) -> None:
-        column = self.column(folder, {})
-        save(picture(77), folder / "a" / "new.png")
-        with pytest.raises(DataError, match=r"no 'patient' for 1 of 21 images, the first a/new"):
-            split(folder, **column)
+def test_groups_with_several_labels_are_counted_and_may_be_dropped(folder: Path) -> None:
+    save(near_copy(1), folder / "b" / "near-1.png")
+    kept = split(folder, mixed="keep")
+    assert roles(kept)["a/1.png"] == roles(kept)["b/near-1.png"]
+    assert (kept.mixed, kept.mixed_groups()) == ((), 1)
+    dropped = split(folder)
+    assert (dropped.mixed, dropped.mixed_groups()) == (("a/1.png", "b/near-1.png"), 0)
 
 
 @pytest.mark.parametrize(

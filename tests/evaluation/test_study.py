@@ -5,7 +5,7 @@ import pytest
 
 from endoexit.data.manifest import read_manifest, write_manifest
 from endoexit.data.rows import Row
-from endoexit.errors import PolicyError, RunError, UsageError
+from endoexit.errors import PolicyError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
@@ -302,29 +302,3 @@ def test_other_roles_and_manifests_do_not_replace_the_evaluation(run, tmp_path):
 def test_a_threshold_out_of_range_is_refused(run):
     with pytest.raises(PolicyError, match="less than or equal to 1"):
         evaluate_run(run, Options(threshold=1.5, **QUICK))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "does not exist"),
-        ("{", "is not valid JSON"),
-        (
-            '{"format": "endoexit-evaluation-2"}',
-            "at 'format', or of another version.*Make it again with `endoexit evaluate`",
-        ),
-        ("[]", "is damaged at 'the top'"),
-    ],
-)
-def test_a_document_that_is_none_is_refused(tmp_path, content, message):
-    file = tmp_path / "evaluation.json"
-    if content is not None:
-        file.write_text(content)
-    with pytest.raises(RunError, match=message):
-        Evaluation.read(file)
-
-
-def test_a_misspelt_row_is_answered_by_the_nearest(run):
-    found = evaluate_run(run, Options(**QUICK))
-    with pytest.raises(UsageError, match="unknown row 'adaptiv': did you mean 'adaptive'"):
-        found.row("adaptiv")

@@ -13,33 +13,23 @@ from endoexit.errors import (
     DataError,
     EndoexitError,
     ModelError,
-    PolicyError,
     RunError,
     UsageError,
 )
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.export import export as exporting
-from endoexit.export import requirements
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.export.graphs import all_exits_graph, example_images, write_onnx
 from endoexit.models.hifuse.branches import shift_mask
 from endoexit.models.spec import NetworkSpec
-from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import make_goal
-from evaluation_runs import copy_run
 from tiny import SIDE, tiny_model
 from tiny import tiny_run as run_without_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
-
-
-@pytest.fixture
-def run(bundles, tmp_path):
-    """A run with a policy, to change."""
-    return copy_run(bundles.run.path, tmp_path / "run")
 
 
 def files_of(folder):
@@ -73,17 +63,6 @@ def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
     card = (bundle.path / "model_card.md").read_text()
     assert "Not a medical device" in card
     assert f"{config.exits[0].macs / 1e9:.3f}" in card
-
-
-def test_int8_stages_are_smaller(bundles):
-    sizes = {
-        precision: sum(
-            file.stat().st_size
-            for file in (bundles.make("openvino", precision).path / "stages").glob("*.bin")
-        )
-        for precision in ("f32", "int8")
-    }
-    assert sizes["int8"] < 0.5 * sizes["f32"]
 
 
 def test_a_bundle_is_evaluated_with_a_manifest(bundles):
@@ -120,47 +99,6 @@ def test_an_evaluation_of_a_bundle_goes_where_it_is_asked_to(bundles, tmp_path):
         evaluate_run(bundle, Options(timing=False, out=bundle.path), manifest=manifest)
 
 
-def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
-    calibrate_run(run, make_goal(guarantee=["disagreement<=0.6"], delta=0.2))
-    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32"))
-    (policy,) = exported.policies.values()
-    (promise,) = policy.promises
-    assert (str(promise.risk), promise.delta) == ("disagreement<=0.6", 0.2)
-    assert policy.provenance.manifest_sha256 == run.manifest().sha256
-
-
-def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_path):
-    own = run.manifest()
-    other = own.root / "others.csv"
-    lines = ["path,label,group,role"]
-    lines += [f"{row.path},{row.label},{row.group},{row.role}" for row in reversed(own.rows)]
-    other.write_text("\n".join(lines) + "\n")
-    try:
-        manifest = read_manifest(other, classes=run.classes)
-        calibrate_run(run, make_goal(**GOAL), manifest=manifest)
-        with pytest.raises(
-            PolicyError, match=rf"found on the images of another manifest.* than {run.path}.*"
-            rf"--manifest, or run `endoexit calibrate {run.path} --manifest"
-        ):  # fmt: skip
-            export_run(run, tmp_path / "bundle", ExportOptions("torch"))
-        assert not (tmp_path / "bundle").exists()
-        options = ExportOptions("torch", accept_drop=True)
-        exported = export_run(run, tmp_path / "bundle", options, manifest=manifest)
-    finally:
-        other.unlink()
-    (policy,) = exported.policies.values()
-    assert policy.provenance.manifest_sha256 == manifest.sha256
-
-
-def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, tmp_path):
-    evaluate_run(run, Options(role="val", rounds=2, resamples=20))
-    calibrate_run(run, make_goal(max_ms=1e6))
-    exported = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32", threads=1))
-    (policy,) = exported.policies.values()
-    assert policy.costs.unit == "ms"
-    assert policy.costs.source.startswith("measured at export: openvino-f32, 1 threads")
-
-
 def test_a_loss_of_more_than_a_point_must_be_accepted(run, tmp_path, monkeypatch):
     real = exporting.collect_logits
 
@@ -189,14 +127,6 @@ def test_imported_weights_are_exported_without_policy_and_accuracy(tmp_path):
     assert "every image will go to the last exit" in exported.without
     with pytest.raises(RunError, match="int8 needs images of the role train"):
         export_run(run, tmp_path / "int8", ExportOptions("openvino", "int8"))
-
-
-def test_a_policy_without_images_is_refused(tmp_path):
-    run = run_without_images(tmp_path / "run")
-    policy = fixed_exit(4, 1)
-    policy.write(run.path / "policy.json")
-    with pytest.raises(PolicyError, match="does not say what was asked for"):
-        export_run(run, tmp_path / "bundle", ExportOptions("torch"))
 
 
 def test_a_folder_that_cannot_be_written_is_named(run, tmp_path):
@@ -239,32 +169,6 @@ def test_images_that_are_gone_are_named(run, tmp_path):
     sidecar.write_text(json.dumps(document | {"root": str(tmp_path / "gone")}))
     with pytest.raises(DataError, match="gone"):
         export_run(run, tmp_path / "bundle", ExportOptions("torch"))
-
-
-@pytest.mark.parametrize(
-    ("backend", "precision", "words"),
-    [
-        ("onnx", "bf16", "computes in f32, int8, not in bf16.*--backend openvino or torch"),
-        ("torch", "int8", "computes in f32, bf16, not in int8.*--backend openvino or onnx"),
-    ],
-)
-def test_a_precision_that_a_backend_lacks(run, tmp_path, backend, precision, words):
-    with pytest.raises(UsageError, match=words):
-        export_run(run, tmp_path / "bundle", ExportOptions(backend, precision))
-
-
-def test_what_is_not_installed_is_named_with_its_extra(run, tmp_path, monkeypatch):
-    monkeypatch.setitem(requirements.EXPORTERS, "int8", (("nobody_has_this",), "int8"))
-    with pytest.raises(UsageError, match=r"needs nobody_has_this: pip install 'endoexit\[int8\]'"):
-        export_run(run, tmp_path / "bundle", ExportOptions("openvino", "int8"))
-
-
-def test_bf16_is_not_exported_where_the_processor_lacks_it(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(requirements, "has_bf16", lambda backend: False)
-    with pytest.raises(UsageError, match="does not compute in bf16"):
-        export_run(run, tmp_path / "bundle", ExportOptions("openvino", "bf16"))
-    (precision,) = requirements.computed_precisions("openvino", "int8")
-    assert str(precision) == "openvino-int8+f32"
 
 
 def test_an_onnx_graph_leaves_the_network_as_it_was(tmp_path):

@@ -281,7 +281,7 @@ def test_another_decoder_decodes_again(
 ) -> None:
     paths = sorted(folder.iterdir())
     cache_images(paths, SQUARE, cache)
-    monkeypatch.setattr("endoexit.images.cache.decoder", lambda: "another")
+    monkeypatch.setattr("endoexit.images.shelf.decoder", lambda: "another")
     cache_images(paths, SQUARE, cache)
     assert len(decoded) == 40
 
@@ -347,7 +347,8 @@ def test_file_that_changes_meanwhile_is_not_stored(
         reads[path] += 1
         return read(path) + (b"!" if path == paths[4] and reads[path] == 2 else b"")
 
-    monkeypatch.setattr("endoexit.images.cache.read_bytes", changing)
+    for module in ("cache", "shelf"):  # the one reads to tell the content, the other to decode it
+        monkeypatch.setattr(f"endoexit.images.{module}.read_bytes", changing)
     with pytest.raises(DataError, match=r"04\.png changed while it was being cached: run again"):
         cache_images(paths, SQUARE, cache)
     assert files_of(cache) == []

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-ROUNDS = 2000
+ROUNDS = 600
 
 CODE = f"""
 import pathlib, sys

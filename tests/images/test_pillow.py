@@ -4,40 +4,15 @@ import io
 import itertools
 import struct
 import zlib
-from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
-import simplejpeg
 from PIL import Image
 
 from endoexit.errors import ImageError
 from endoexit.images.decode import read_image
-
-HEIGHT, WIDTH = 19, 21
-GENERATOR = np.random.default_rng(0)
-
-
-def eight(values: np.ndarray, largest: int) -> np.ndarray:
-    return np.floor(values.astype(float) * 255 / largest + 0.5).astype(int)
-
-
-def values_of(bits: int, samples: int) -> np.ndarray:
-    values = GENERATOR.integers(0, 2**bits, (HEIGHT, WIDTH, samples))
-    values[0, :2] = (np.zeros(samples), np.full(samples, 2**bits - 1))
-    return values
-
-
-def rgb(expected: np.ndarray) -> np.ndarray:
-    return np.repeat(expected, 3, axis=-1) if expected.shape[-1] == 1 else expected
-
-
-def assert_rgb(data: bytes, expected: np.ndarray, tolerance: float = 0) -> None:
-    image = read_image(data)
-    assert image.shape == rgb(expected).shape
-    assert np.abs(image.astype(int) - rgb(expected)).max() <= tolerance
-
+from pixel_values import GENERATOR, HEIGHT, WIDTH, assert_rgb, eight, smooth, values_of
 
 # PNG
 
@@ -254,142 +229,7 @@ def test_other_bmps_are_refused_by_name(bits: int, compression: int, masks: tupl
 # JPEG
 
 
-def smooth() -> Image.Image:
-    cells = Image.fromarray(np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8))
-    return cells.resize((96, 80), Image.Resampling.BICUBIC)
-
-
-def jpeg(mode: str = "RGB", **options: object) -> bytes:
-    stream = io.BytesIO()
-    smooth().convert(mode).save(stream, "JPEG", **({"quality": 95} | options))
-    return stream.getvalue()
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 2}, {"restart_marker_rows": 1},
-     {"optimize": True}, {"quality": 30}, {"keep_rgb": True}],
-)  # fmt: skip
-@pytest.mark.parametrize("at_least", [None, 40, 20, 10])
-def test_jpeg_gives_the_pixels_that_pillow_gives(
-    mode: str, options: dict[str, object], at_least: int | None
-) -> None:
-    data = jpeg(mode, **options)
-    image = Image.open(io.BytesIO(data))
-    if at_least is not None:
-        image.draft(None, (at_least, at_least))
-    assert np.array_equal(read_image(data, at_least=at_least), np.asarray(image.convert("RGB")))
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_jpeg_gives_what_was_written(mode: str) -> None:
-    written = np.asarray(smooth().convert(mode).convert("RGB")).astype(int)
-    difference = read_image(jpeg(mode, subsampling=0)).astype(int) - written
-    assert np.abs(difference).mean() < 3
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-@pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
-@pytest.mark.parametrize("at_least", [None, 20])
-def test_jpeg_that_is_cut_but_has_an_end_marker_is_damaged(
-    mode: str, progressive: bool, share: float, at_least: int | None
-) -> None:
-    data = jpeg(mode, progressive=progressive)
-    cut = data[: int(len(data) * share)] + b"\xff\xd9"
-    with pytest.raises(ImageError, match="is damaged or cut off") as caught:
-        read_image(cut, at_least=at_least)
-    assert caught.value.kind == "damaged"
-
-
-def test_jpeg_that_lost_its_middle_is_damaged() -> None:
-    data = jpeg(quality=98)
-    for length in (500, 1000):
-        with pytest.raises(ImageError, match="is damaged or cut off"):
-            read_image(data[: len(data) // 2] + data[len(data) // 2 + length :])
-
-
-def test_jpeg_with_bytes_to_spare_is_read() -> None:
-    """libjpeg remarks on them, but no pixel is missing."""
-    data = jpeg()
-    expected = read_image(data)
-    spare = data[:-2] + b"\xff\xff\0\0\0" + data[-2:]
-    for padded in (data + b"abc" * 100, spare):
-        assert np.array_equal(read_image(padded), expected)
-    start = data.index(b"\xff\xdb")
-    noisy = data[:start] + b"\0\0\0" + data[start:]
-    with pytest.raises(ValueError, match="extraneous bytes"):
-        simplejpeg.decode_jpeg(noisy)
-    assert np.array_equal(read_image(noisy), expected)
-
-
-def test_jpeg_of_12_bits_is_refused_by_name() -> None:
-    data = bytearray(jpeg())
-    data[data.index(b"\xff\xc0") + 4] = 12
-    with pytest.raises(ImageError, match=r"is a JPEG of a kind that is not supported \(.*12-bit"):
-        read_image(bytes(data))
-
-
-@pytest.mark.slow
-def test_no_real_image_is_called_damaged(real_data: Path) -> None:
-    for file in sorted(real_data.rglob("*.jp*g"))[::25]:
-        assert read_image(file, at_least=224).ndim == 3
-
-
 # JPEG 2000
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4, 7, 8, 9, 10, 12, 15, 16])
-@pytest.mark.parametrize("samples", [1, 2, 3, 4])
-@pytest.mark.parametrize("codec", ["j2k", "jp2"])
-def test_jpeg2000_of_every_depth(bits: int, samples: int, codec: str) -> None:
-    values = values_of(bits, samples).astype(np.uint8 if bits <= 8 else np.uint16)
-    data = imagecodecs.jpeg2k_encode(
-        values[..., 0] if samples == 1 else values,
-        level=0, bitspersample=bits, codecformat=codec, reversible=True,
-    )  # fmt: skip
-    expected = eight(values, 2**bits - 1)
-    if samples in {2, 4}:
-        expected = expected[..., :-1] * expected[..., -1:] / 255
-    assert_rgb(data, expected, tolerance=0.51)
-
-
-@pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint32])
-def test_other_jpeg2000_are_refused_by_name(kind: type) -> None:
-    data = imagecodecs.jpeg2k_encode(values_of(6, 1)[..., 0].astype(kind), level=0)
-    with pytest.raises(ImageError, match="is a JPEG 2000 of a kind that is not supported"):
-        read_image(data)
-
-
-def test_jpeg2000_is_bounded_by_the_size_that_is_decoded() -> None:
-    """The header of the file says another size than that of the data."""
-    values = values_of(12, 1)[..., 0].astype(np.uint16)
-    data = bytearray(
-        imagecodecs.jpeg2k_encode(values, level=0, bitspersample=12, codecformat="jp2")
-    )
-    struct.pack_into(">2I", data, data.index(b"\xff\x4f\xff\x51") + 8, 60000, 60000)
-    with pytest.raises(ImageError, match="more than 100 megapixels, so it was not decoded"):
-        read_image(bytes(data))
-
-
-@pytest.mark.parametrize("bits", [8, 12])
-@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
-@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
-def test_jpeg2000_that_is_cut_is_damaged(bits: int, share: float, end: bytes) -> None:
-    values = np.asarray(smooth()).astype(np.uint8 if bits == 8 else np.uint16) * 2 ** (bits - 8)
-    data = imagecodecs.jpeg2k_encode(
-        values, level=0, bitspersample=bits, codecformat="jp2", reversible=True
-    )
-    with pytest.raises(ImageError, match="is damaged or cut off"):
-        read_image(data[: int(len(data) * share)] + end)
-
-
-def test_jpeg2000_with_losses_agrees_with_openjpeg() -> None:
-    stream = io.BytesIO()
-    smooth().save(stream, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[10])
-    expected = imagecodecs.jpeg2k_decode(stream.getvalue())
-    assert np.array_equal(read_image(stream.getvalue()), expected)
 
 
 # WebP and GIF

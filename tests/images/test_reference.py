@@ -46,9 +46,5 @@ def test_a_still_has_no_suffix_unless_its_path_looks_like_one(
     assert str(reference) == text
 
 
-def test_a_hash_is_no_part_of_the_name() -> None:
-    assert ImageRef(Path("a"), 0, "12") == ImageRef(Path("a"))
-
-
 def test_a_reference_is_taken_from_a_root() -> None:
-    assert ImageRef(Path("a.gif"), 2, "12").under(Path("/data")) == ImageRef(Path("/data/a.gif"), 2)
+    assert ImageRef(Path("a.gif"), 2).under(Path("/data")) == ImageRef(Path("/data/a.gif"), 2)

@@ -244,3 +244,16 @@ def test_policy_gathering_and_bookkeeping_are_fast():
         engine.predict(image)
         times.append(time.thread_time() - begin)
     assert min(times) < 0.3e-3
+
+
+def test_a_step_that_raises_leaves_the_batch_as_it_was():
+    logits = np.zeros((3, 2, 3))
+    logits[1, 1] = np.nan
+    engine = Engine(TableBackend(logits), threshold_policy(3, 0.9), PREPROCESSING)
+    batch = engine.enter(numbered([0, 1]), ["good", "bad"])
+    engine.step(batch)
+    with pytest.raises(PolicyError):
+        engine.step(batch)
+    assert batch.passed == 1
+    alone = engine.take(batch, np.array([0]))
+    assert engine.step(alone).exiting.tolist() == [False]

@@ -58,6 +58,20 @@ class PoolsMachine(RuleBasedStateMachine):
         assert not self.pools.remove(self.ticket(image))
         self.removed_before[image] = self.waiting.pop(image)
 
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), stage=st.integers(1, 3))
+    def promote(self, data, stage):
+        there = sorted(image for image, at in self.waiting.items() if at == stage)
+        chosen = data.draw(st.lists(st.sampled_from(there), unique=True)) if there else []
+        self.pools.promote([self.ticket(image) for image in chosen])
+        if not chosen:
+            return
+        calls = len(self.backend.calls)
+        self.run(stage)
+        ((_, images),) = self.backend.calls[calls:]
+        first = chosen[: self.batch_size]
+        assert images[: len(first)] == first
+
     @rule(stage=st.integers(1, 3))
     def run(self, stage):
         calls = len(self.backend.calls)

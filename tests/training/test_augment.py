@@ -69,6 +69,28 @@ def test_rotation_turns_by_no_more_than_its_angle():
     assert (changed(white) > 0.999).all()
 
 
+def test_the_whole_canvas_is_only_resized():
+    plain = changed(batch(), crop_scale=(1.0, 1.0))
+    expected = torch.nn.functional.interpolate(batch(), size=32, mode="bilinear", antialias=True)
+    assert (plain - expected).abs().mean() < 0.01
+    assert (changed(batch()) - expected).abs().mean() > 0.05  # a crop would differ so much
+
+
+def test_images_are_magnified_and_shifted_within_their_bounds():
+    # A disc of radius a quarter: its area tells the magnification, its centre the shift.
+    axis = torch.linspace(-1, 1, CANVAS)
+    disc = (axis[:, None] ** 2 + axis[None, :] ** 2 < 0.25).float().expand(64, 3, -1, -1)
+    whole = {"crop_scale": (1.0, 1.0), "rotation": 180}
+    plain = changed(disc[:1], **whole).mean()
+    areas = (changed(disc, scale=(0.8, 1.2), **whole).mean((1, 2, 3)) / plain).sqrt()
+    assert areas.min() > 0.75
+    assert areas.max() < 1.25
+    assert areas.std() > 0.05
+    moved = changed(disc, shift=0.1, **whole)[:, 0]
+    centres = (moved.sum(1) * torch.linspace(0, 1, 32)).sum(1) / moved.sum((1, 2)) - 0.5
+    assert 0.05 < centres.abs().max() < 0.11
+
+
 def test_colours_change_only_where_asked():
     grey = torch.full((32, 3, CANVAS, CANVAS), 0.5)
     assert torch.allclose(changed(grey), grey[:, :, :32, :32], atol=1e-5)

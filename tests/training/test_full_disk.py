@@ -1,4 +1,4 @@
-"""A disk that is full while a training or an export writes, in real processes."""
+"""A disk that is full while a training, an export or a cache is written."""
 
 import contextlib
 import os
@@ -10,14 +10,26 @@ import pytest
 
 import tiny_project
 from endoexit.artifacts.run import open_run
-from tiny_project import endoexit
+from tiny_project import endoexit, endoexit_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and tmpfs of Linux")
 
 
+def limit(size: int) -> None:
+    """Make this process refuse files above a size, as a full disk does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+
+@contextlib.contextmanager
 def limited(size: int):
-    """Return what makes a process refuse files above a size, as a full disk does."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    """Refuse files above a size for a while."""
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit(size)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
 
 
 def small_disk(folder, size: str) -> contextlib.ExitStack:
@@ -39,11 +51,11 @@ def file_size(run, name: str) -> int:
 def test_a_training_says_what_is_full_and_goes_on_later(tiny_run, tiny_manifest, tmp_path, name):
     run, recipe = tmp_path / "run", tiny_project.write_recipe(tiny_manifest.parent)
     line = ["train", tiny_manifest, "--recipe", recipe, "--out", run, "--threads", 1]
-    done = endoexit(*line, preexec_fn=limited(file_size(tiny_run, name) - 1))
+    done = endoexit_process(*line, preexec_fn=lambda: limit(file_size(tiny_run, name) - 1))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     *_, kept, error = done.stderr.splitlines()
-    assert kept.endswith(f"Go on with: endoexit train --resume {run}")
+    assert kept.endswith(f"Continue with: endoexit train --resume {run}")
     assert error == (
         f"error: cannot write {run / name}: File too large. Nothing was changed; free space or "
         "choose another folder and run again."
@@ -59,7 +71,7 @@ def test_a_disk_that_fills_up_ends_a_training_with_one_error(tiny_run, tiny_mani
     size = file_size(tiny_run, "checkpoints/last.safetensors")
     recipe, disk = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "disk"
     with small_disk(disk, str(size // 2)):
-        done = endoexit(
+        done = endoexit_process(
             "train", tiny_manifest, "--recipe", recipe, "--out", disk / "run", "--threads", 1
         )
     assert done.returncode == 1
@@ -77,9 +89,8 @@ def test_an_export_says_what_is_full_and_leaves_nothing(tiny_run, tmp_path, back
     if backend == "onnx":
         pytest.importorskip("onnxscript")
     folder = tmp_path / "bundles" / "one"
-    done = endoexit(
-        "export", tiny_run, "--backend", backend, "--out", folder, preexec_fn=limited(15_000)
-    )
+    with limited(15_000):
+        done = endoexit("export", tiny_run, "--backend", backend, "--out", folder)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     *_, error = done.stderr.splitlines()
@@ -92,10 +103,9 @@ def test_an_export_says_what_is_full_and_leaves_nothing(tiny_run, tmp_path, back
 
 def test_a_cache_says_what_is_full(tiny_run, tmp_path):
     cache = tmp_path / "cache"
-    done = endoexit(
-        "evaluate", tiny_run, "--no-timing", "--cache", cache, "--out", tmp_path / "out.json",
-        preexec_fn=limited(10_000),
-    )  # fmt: skip
+    out = tmp_path / "out.json"
+    with limited(10_000):
+        done = endoexit("evaluate", tiny_run, "--no-timing", "--cache", cache, "--out", out)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     *_, error = done.stderr.splitlines()

@@ -80,6 +80,27 @@ def test_the_epoch_is_chosen_by_the_exit_and_the_figure_that_the_recipe_names(re
     assert (found["val/score"], found["val/tie_break"]) == pytest.approx((score, tie))
 
 
+def test_frozen_normalisation_keeps_weights_and_statistics_while_the_exits_learn():
+    made = ExitTraining(
+        create_model("efficientnet_lite0", 3, size=32, exits="3"),
+        Recipe.model_validate({"image": {"size": 32}, "optimizer": {"freeze_norm": True}}),
+        PREPROCESSING,
+        7,
+    ).train()
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in made.model.parameters() if p.requires_grad], lr=0.1)
+    sum(z.square().sum() for z in made.model(torch.randn(4, 3, 32, 32))).backward()
+    optimizer.step()
+    after = made.model.state_dict()
+    still = {name for name in before if before[name].equal(after[name])}
+    norms = {name for name in before if "bn" in name}
+    assert norms <= still
+    assert {name for name in still - norms if "num_batches" not in name} == set()
+    assert not before["stages.0.head.inner.1.running_mean"].equal(
+        after["stages.0.head.inner.1.running_mean"]
+    )
+
+
 def test_vectors_and_biases_are_not_decayed():
     made = module(optimizer={"weight_decay": 0.07, "lr": 0.01, "warmup_start": 0.5})
     configured = made.configure_optimizers()

@@ -15,7 +15,7 @@ from endoexit.training.processes import (
     one_machine,
     threads_of_each,
 )
-from tiny_project import endoexit
+from tiny_project import endoexit_process
 
 CLUSTERS = {
     "a step of SLURM with --ntasks": {
@@ -25,21 +25,21 @@ CLUSTERS = {
         "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "3",
         "SLURM_LOCALID": "3", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "x", "SLURM_JOB_ID": "78",
     },
-    "torchrun": {
+    "torchrun and LSF": {
         "RANK": "2", "LOCAL_RANK": "2", "WORLD_SIZE": "4", "GROUP_RANK": "0",
         "MASTER_ADDR": "nowhere.invalid", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "none",
+        "JSM_NAMESPACE_RANK": "1", "JSM_NAMESPACE_SIZE": "2", "LSB_JOBID": "1",
     },
-    "LSF": {"JSM_NAMESPACE_RANK": "1", "JSM_NAMESPACE_SIZE": "2", "LSB_JOBID": "1"},
 }  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variables", CLUSTERS.values(), ids=CLUSTERS)
-def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path, variables):
+@pytest.mark.parametrize("cluster", ["a step of SLURM with --ntasks", "torchrun and LSF"])
+def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path, cluster):
     recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
-    done = endoexit(
+    done = endoexit_process(
         "train", tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=1",
-        "--accelerator", "cpu", env=os.environ | variables,
+        "--accelerator", "cpu", env=os.environ | CLUSTERS[cluster],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"Run folder: {run}" in done.stdout
@@ -51,10 +51,10 @@ def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path, varia
 @pytest.mark.slow
 def test_two_processes_train_inside_a_job(tiny_manifest, tmp_path):
     recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
-    done = endoexit(
+    done = endoexit_process(
         "train", tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=1",
         "--accelerator", "cpu", "--devices", 2, "--threads", 1,
-        env=os.environ | CLUSTERS["another task of SLURM"] | CLUSTERS["torchrun"],
+        env=os.environ | CLUSTERS["another task of SLURM"] | CLUSTERS["torchrun and LSF"],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Run folder") == 1
@@ -62,7 +62,7 @@ def test_two_processes_train_inside_a_job(tiny_manifest, tmp_path):
 
 
 def test_a_training_sees_no_cluster_and_leaves_the_environment_as_it_was(monkeypatch):
-    for name, value in (CLUSTERS["torchrun"] | CLUSTERS["another task of SLURM"]).items():
+    for name, value in (CLUSTERS["torchrun and LSF"] | CLUSTERS["another task of SLURM"]).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "8")
     monkeypatch.setattr(rank_zero_only, "rank", 2)

@@ -8,13 +8,13 @@ import pytest
 from endoexit.errors import UsageError
 from endoexit.training.module import learning_rate_factor
 from endoexit.training.recipe import OptimizerSettings, Recipe, list_recipes, read_recipe
-from endoexit.training.start import create_model_cheaply
+from endoexit.training.start import create_model_cheaply, network_of
 
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_fits_a_network(name):
     recipe = read_recipe(name)
-    for model in ("ee_hifuse_nano", "hifuse_nano"):
+    for model in ("ee_hifuse_nano", "hifuse_nano", "efficientnet_lite0"):
         create_model_cheaply(model, 5, recipe)
 
 
@@ -26,6 +26,16 @@ def test_the_papers_recipe_is_the_papers():
     preprocessing = recipe.image.preprocessing()
     assert round(preprocessing.size / preprocessing.crop_ratio) == 256
     assert (preprocessing.mean, preprocessing.std) == ((0.5,) * 3, (0.5,) * 3)
+
+
+def test_settings_of_a_family_hold_for_its_networks_alone():
+    recipe = read_recipe("small-data")
+    assert network_of("ee_hifuse_nano", 5, recipe).settings == {"drop_path": 0.05}
+    assert network_of("efficientnet_lite0", 5, recipe).settings == {}
+    changed = read_recipe("small-data", ["model.drop_path=0.2"])
+    assert network_of("ee_hifuse_nano", 5, changed).settings == {"drop_path": 0.2}
+    with pytest.raises(UsageError, match="unknown family in the recipe 'hifus'"):
+        network_of("hifuse_nano", 5, read_recipe("paper", ["families.hifus.width=8"]))
 
 
 def test_settings_can_be_changed_by_key():
@@ -70,7 +80,7 @@ def test_settings_can_be_changed_by_key():
         (
             "paper",
             ["augment.crop_scale=[0.9, 0.5]"],
-            "the smallest share must not be above the largest",
+            "the smallest must not be above the largest",
         ),
         ("paper", ["optimizer.lr=.inf"], "optimizer.lr does not fit: Input should be a finite"),
     ],

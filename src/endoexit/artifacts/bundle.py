@@ -19,6 +19,7 @@ from endoexit.files import (
     write_json,
 )
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.models.origin import Origin
 from endoexit.models.state import StateSpec, state_of_shapes
 from endoexit.precision import BackendName, NumberFormat, PrecisionText
 
@@ -62,6 +63,7 @@ class BundleConfig(Record):
         overrides: settings of the network that differ from the catalog's.
         classes: class names in the order of the logits.
         preprocessing: from image to network input.
+        starting_weights: Origin of the weights that the training began with; None for fresh ones.
         exits: of each exit, in order.
         state: What each stage hands on. Format 1 kept the shapes only, as `state_shapes`.
         computes: Precisions that the bundle can compute in, the default first.
@@ -83,6 +85,7 @@ class BundleConfig(Record):
     overrides: dict[str, Any] = Field(default_factory=dict)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     preprocessing: Preprocessing
+    starting_weights: Origin | None = None
     exits: Annotated[tuple[ExitFacts, ...], Field(min_length=1)]
     state: StateSpec
     computes: Annotated[tuple[PrecisionText, ...], Field(min_length=1)]

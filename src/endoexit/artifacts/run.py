@@ -12,6 +12,7 @@ from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError
 from endoexit.files import read_json, refuse_lfs_pointer, sha256_file, write_json
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.models.origin import Origin
 
 if TYPE_CHECKING:
     from endoexit.models.spec import NetworkSpec
@@ -30,6 +31,7 @@ class RunConfig(Record):
         overrides: settings of the network that differ from the catalog's.
         classes: class names in the order of the logits.
         preprocessing: from image to network input.
+        starting_weights: Origin of the weights that the training began with; None for fresh ones.
         recipe: the training settings, as resolved.
         seed: of initialisation, order and augmentation.
         manifest_sha256: of the manifest's bytes.
@@ -44,6 +46,7 @@ class RunConfig(Record):
     overrides: dict[str, Any] = Field(default_factory=dict)
     classes: tuple[str, ...]
     preprocessing: Preprocessing
+    starting_weights: Origin | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
     seed: int = 0
     manifest_sha256: str | None = None
@@ -106,7 +109,7 @@ class Run:
         if not path.is_file():
             raise RunError(
                 f"{self.path} has no {WEIGHTS}: its training did not complete an epoch. "
-                f"Go on with: endoexit train --resume {self.path}"
+                f"Continue with: endoexit train --resume {self.path}"
             )
         refuse_lfs_pointer(path, RunError)
         return path

@@ -24,9 +24,9 @@ class Folds:
     """Published folds, and the near-copies that cross them.
 
     Attributes:
-        table: where they come from.
-        crossing: between the folds.
-        labels: classes of the images, (N,).
+        table: Table that they come from.
+        crossing: Between the folds.
+        labels: Classes of the images, (N,).
     """
 
     table: Column
@@ -55,19 +55,19 @@ class Audit:
     """All that an audit found; images are named by their index into `images`.
 
     Attributes:
-        listing: the labelled files, and what was not read.
-        threshold: bits up to which two images are near-copies.
-        images: those that can be read, N of them.
-        broken: files that cannot be used.
-        groups: number of each image's group of near-copies, (N,).
-        copies: sets of images with the same bytes.
-        near_count: pairs of near-copies, exact copies included.
-        near: whether an image has a near-copy, (N,).
-        mixed_labels: pairs of near-copies with different labels, by the two labels.
-        mixed_pairs: the closest of them, at most `LISTED_PAIRS`.
-        parts: across folders named train, val, test; None where there are not two.
-        folds: across the folds of a table; None without one.
-        shortcuts: borders and insets that tell a class.
+        listing: The labelled files, and what was not read.
+        threshold: Bits up to which two images are near-copies.
+        images: Those that can be read, N of them.
+        broken: Files that cannot be used.
+        groups: Number of each image's group of near-copies, (N,).
+        copies: Sets of images with the same bytes.
+        near_count: Pairs of near-copies, exact copies included.
+        near: Whether an image has a near-copy, (N,).
+        mixed_labels: Pairs of near-copies with different labels, by the two labels.
+        mixed_pairs: The closest of them, at most `LISTED_PAIRS`.
+        parts: Across folders named train, val, test; None where there are not two.
+        folds: Across the folds of a table; None without one.
+        shortcuts: Borders and insets that tell a class.
     """
 
     listing: Listing
@@ -133,14 +133,14 @@ def audit_images(
     """Look into every image of a folder and find what would spoil a study.
 
     Args:
-        listing: the labelled files, from `list_images`.
-        threshold: bits of 256 up to which two images are near-copies.
-        folds: a table of published folds (file, label, fold) to check for leaks.
-        advance: called with 1 after each file.
+        listing: The labelled files, from `list_images`.
+        threshold: Bits of 256 up to which two images are near-copies.
+        folds: A table of published folds (file, label, fold) to check for leaks.
+        advance: Function that is called with 1 after each file.
 
     Raises:
-        DataError: no file can be read as an image, or the table does not fit.
-        UsageError: the threshold is out of range.
+        DataError: No file can be read as an image, or the table does not fit.
+        UsageError: The threshold is out of range.
     """
     check_threshold(threshold)
     table = read_column(folds, listing.files, FOLD_COLUMNS) if folds is not None else None

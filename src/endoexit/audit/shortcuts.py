@@ -19,10 +19,10 @@ class FrameShares:
     """How the images of one class are framed.
 
     Attributes:
-        images: how many there are.
-        border: mean share of the image that is black border.
-        bordered: share of the images with a border of at least `BORDERED`.
-        inset: share of the images with a position inset.
+        images: Number of images.
+        border: Mean share of the image that is black border.
+        bordered: Share of the images with a border of at least `BORDERED`.
+        inset: Share of the images with a position inset.
     """
 
     images: int
@@ -37,8 +37,8 @@ class Shortcut:
 
     Attributes:
         feature: "black border", "position inset" or "border area".
-        label: the class with the most of it.
-        text: what was found, and the remedy.
+        label: The class with the most of it.
+        text: Sentence with the finding and its remedy.
     """
 
     feature: str

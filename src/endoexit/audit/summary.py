@@ -81,14 +81,14 @@ class AuditSummary(_Part):
     """What `endoexit.audit.document.audit_document` wrote.
 
     Attributes:
-        root: the folder that was audited, absolute.
-        threshold_bits: up to which two images are near-copies.
-        files: how many there are.
-        exact_copies: copies of whole files.
-        near_copies: near-copies of images.
+        root: The folder that was audited, absolute.
+        threshold_bits: Up to which two images are near-copies.
+        files: Numbers of files.
+        exact_copies: Copies of whole files.
+        near_copies: Near-copies of images.
         folders: None for a folder that is not divided.
         folds: None where no table of folds was checked.
-        shortcuts: borders and insets that tell a class.
+        shortcuts: Borders and insets that tell a class.
     """
 
     root: str
@@ -105,7 +105,7 @@ def read_audit(path: Path) -> AuditSummary:
     """Read an `audit.json`.
 
     Raises:
-        DataError: it is missing, cannot be read, or is not what `endoexit audit` writes.
+        DataError: It is missing, cannot be read, or is not what `endoexit audit` writes.
     """
     remedy = "Name an audit.json of `endoexit audit`, or make it again."
     try:

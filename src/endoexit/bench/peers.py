@@ -24,8 +24,9 @@ from endoexit.models.catalog import list_models
 from endoexit.models.state import state_of_shapes
 from endoexit.policy import fixed_exit
 from endoexit.precision import BackendName, FloatFormat, Precision
+from endoexit.runtime.backends.base import Backend
 from endoexit.runtime.backends.torch import TorchBackend
-from endoexit.runtime.engine import Backend, Engine
+from endoexit.runtime.engine import Engine
 from endoexit.runtime.session import has_bf16
 
 RANDOM_WEIGHTS = "Peers have random weights, which take the same time as trained ones."

@@ -12,7 +12,8 @@ from endoexit.bench.ratios import ratio_of, spread
 from endoexit.evaluation.turns import take_turns
 from endoexit.policy import fixed_exit
 from endoexit.progress import Track
-from endoexit.runtime.engine import Backend, Batch, Engine, Images, Ticket
+from endoexit.runtime.backends.base import Backend
+from endoexit.runtime.engine import Batch, Engine, Images, Ticket
 from endoexit.runtime.stream import predict_stream
 
 POLICY, FINAL = "policy", "final exit"

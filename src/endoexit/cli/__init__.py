@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import typer
 
 GROUPS = (
+    "data",
     "audit",
     "split",
     "train",
@@ -18,10 +19,12 @@ GROUPS = (
     "calibrate",
     "export",
     "predict",
+    "serve",
     "bench",
     "report",
     "explain",
     "models",
+    "compare",
     "reproduce",
     "demo",
 )

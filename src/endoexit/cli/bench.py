@@ -149,7 +149,7 @@ def time_table(found: "Benchmark") -> "Table":
 
 
 def exit_table(found: "Benchmark") -> "Table":
-    """Return what leaving at each exit saves, and how close to the machine's limit it is."""
+    """Return what exiting at each exit saves, and how close to the machine's limit it is."""
     from endoexit.cli.tables import compact_table, five_characters
 
     exits = [line for line in found.lines if line.kind == "exit"]

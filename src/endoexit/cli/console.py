@@ -91,7 +91,7 @@ class Output:
             if not open_run(folder).is_complete:
                 self.warn(
                     f"the training of {folder} was stopped or is still running: this is about the "
-                    "weights kept so far. Go on with: endoexit train --resume "
+                    "weights kept so far. Continue with: endoexit train --resume "
                     + shlex.quote(str(folder))
                 )
 
@@ -133,7 +133,7 @@ def choose_near_bits(near_bits: int | None, threshold: int | None) -> int:
 class Progress:
     """A bar on stderr that shows on a terminal only; `advance()` counts one item.
 
-    It goes away when all items are done, as what follows may draw a bar of its own.
+    It goes away when all items are done, as what follows may draw another bar.
     """
 
     def __init__(self, bar: Any, task: Any) -> None:

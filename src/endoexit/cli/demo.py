@@ -1,4 +1,4 @@
-"""`endoexit demo`: the whole way on synthetic images, in minutes."""
+"""`endoexit demo`: every step on synthetic images, in minutes."""
 
 import contextlib
 import sys
@@ -62,7 +62,7 @@ def demo(
         (out / "audit.json", "what the audit found"),
         (manifest, "which image has which role"),
         (run, "weights, settings, logs, model card"),
-        (run / "policy.json", "by which rule images leave early"),
+        (run / "policy.json", "by which rule images exit early"),
         (run / "evaluation.json", "all figures of the table above"),
         (predictions, "label, probability and exit of every image"),
         (page / "report.html", "all of it as a page, to be opened in a browser"),
@@ -70,7 +70,7 @@ def demo(
     output.say(f"\nAll of this is about SYNTHETIC images. It wrote, under {out.resolve()}:")
     for path, what in made:
         output.say(f"  {path}  {what}")
-    output.say("\nOn images of your own: endoexit audit FOLDER, with one folder of images a class.")
+    output.say("\nOn your images: endoexit audit FOLDER, with one folder of images a class.")
     output.document({what: str(path) for path, what in made})
 
 

@@ -3,15 +3,22 @@
 import os
 import sys
 
+# Libraries read a number from these when they are imported, and fail where there is none.
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+
 
 def prepare_environment() -> None:
     """Set what libraries read from the environment when they are imported.
 
     OpenMP threads wait without computing: on a machine that does other work, threads that wait
     actively keep the processor from those that they wait for. Processes that this one starts
-    inherit all of it. What the user set is kept.
+    inherit all of it. What the user set is kept, except the number of a process that is none, such
+    as an empty one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in _RANKS:
+        if not os.environ.get(name, "0").isdecimal():
+            del os.environ[name]
     _find_home()
 
 

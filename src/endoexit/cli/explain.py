@@ -52,7 +52,7 @@ def explain(
         output.warn(reason)
     output.say(
         f"Decided by: {source.decided_by}",
-        f"Written: {found.page}, and {counted(len(found.pictures), 'picture')} beside it.",
+        f"Written: {found.page}, and {counted(len(found.pictures), 'picture')} next to it.",
     )
     output.document(
         {

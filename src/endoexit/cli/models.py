@@ -1,10 +1,17 @@
-"""`endoexit models`: the catalog and what each exit of each network costs."""
+"""`endoexit models`: the catalog, and what each exit of a network costs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from endoexit.cli.console import JsonOption, Output, progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from endoexit.models.cost import Complexity
+
+WIDE = 5  # exits that have their numbers in one line
 
 
 def register(app: typer.Typer) -> None:
@@ -14,47 +21,136 @@ def register(app: typer.Typer) -> None:
 
 def models(
     *,
-    size: Annotated[int, typer.Option(help="Side of the square image, in pixels.")] = 224,
-    classes: Annotated[int, typer.Option(help="Number of classes.")] = 8,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Count the networks of this family, such as msdnet.  Repeatable."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            help="With --family: side of the square image, in pixels, for all networks that take "
+            "it.  [default: the side that each network is meant for]",
+        ),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="With --family: number of classes.  [default: 8]")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the networks with the true parameters and multiply-adds of each exit.
+    """List the networks by family; with --family, what each of their exits costs.
 
-    Example: `endoexit models --size 128 --classes 5`
+    Example: `endoexit models --family efficientnet_lite --size 128 --classes 5`
     """
-    from endoexit.cli.tables import compact_table, five_characters, paragraph
-    from endoexit.models import list_models
-    from endoexit.models.cost import LEFT_OUT
-    from endoexit.models.spec import NetworkSpec
+    from endoexit.errors import UsageError, unknown_name
+    from endoexit.models.catalog import FAMILIES
 
-    names = list_models()
+    output = Output(as_json)
+    for wanted in family or ():
+        if wanted not in FAMILIES:
+            raise unknown_name("family", wanted, FAMILIES)
+    if family:
+        _count_families(output, family, 8 if classes is None else classes, size)
+        return
+    for option, value in (("--size", size), ("--classes", classes)):
+        if value is not None:
+            raise UsageError(f"{option} is for counting: name a family with --family.")
+    _list_families(output)
+
+
+def _list_families(output: Output) -> None:
+    from endoexit.cli.tables import paragraph
+    from endoexit.models.catalog import FAMILIES, meant_for
+
+    entries = []
+    for key, row in FAMILIES.items():
+        names = sorted(row.names)
+        if not names:  # of names that the catalog cannot list
+            output.say(paragraph(f"{row.title}.\n"))
+            continue
+        sides = sorted({meant_for(name) for name in names})
+        meant = f"meant for {' or '.join(map(str, sides))} pixels, takes {row.sizes}"
+        output.say(paragraph(f"{key}: {row.title}; {meant}"), paragraph(f"  {', '.join(names)}\n"))
+        entries += [{"name": name, "family": key, "meant_for": meant_for(name)} for name in names]
+    output.say(paragraph("What each exit costs: endoexit models --family NAME"))
+    output.document({"models": entries})
+
+
+def _count_families(output: Output, families: list[str], classes: int, size: int | None) -> None:
+    from endoexit.cli.tables import paragraph
+    from endoexit.models.catalog import FAMILIES, family_of, meant_for
+    from endoexit.models.cost import LEFT_OUT
+
+    shown = {key: FAMILIES[key] for key in FAMILIES if key in families}
+    names = [name for row in shown.values() for name in sorted(row.names)]
     counted = {}
     with progress("Counting", len(names)) as bar:
         for name in names:
-            counted[name] = NetworkSpec(name, classes, size).complexity
+            counted[name] = _count(name, classes, size)
             bar.advance()
-
-    def cells(values: tuple[int, ...], unit: float) -> str:
-        return "  ".join(five_characters(value / unit) for value in values)
-
-    table = compact_table(
-        f"Networks at {size}×{size}, {classes} classes",
-        ("name", "parameters (M), exit 1 … M", "multiply-adds (G)"),
-        (
-            (name, cells(cost.parameters, 1e6), cells(cost.macs, 1e9))
-            for name, cost in counted.items()
-        ),
-    )
-    output = Output(as_json)
-    output.say(table, paragraph(LEFT_OUT))
+    for key, row in shown.items():
+        networks = {name: counted[name] for name in names if family_of(name) == key}
+        if not networks:
+            output.say(paragraph(f"{row.title}.\n"))
+            continue
+        sides = sorted({meant_for(name) for name in networks})
+        meant = f"meant for {' or '.join(map(str, sides))} pixels; takes {row.sizes}"
+        output.say(_table(row.title, f"{meant}; {classes} classes", networks))
+    output.say(paragraph(LEFT_OUT))
     output.document(
         {
             "size": size,
             "classes": classes,
             "left_out": LEFT_OUT,
-            "models": [
-                {"name": name, "parameters": cost.parameters, "macs": cost.macs}
-                for name, cost in counted.items()
-            ],
+            "models": [_entry(name, cost) for name, cost in counted.items()],
         }
+    )
+
+
+def _entry(name: str, cost: "Complexity") -> dict[str, Any]:
+    from endoexit.models.catalog import family_of, meant_for
+
+    return {
+        "name": name,
+        "family": family_of(name),
+        "meant_for": meant_for(name),
+        "size": cost.size,
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+    }
+
+
+def _count(name: str, classes: int, size: int | None) -> "Complexity":
+    """Count a network at a size, or at the one that it is meant for where it does not take it."""
+    from endoexit.errors import UsageError
+    from endoexit.models.catalog import meant_for
+    from endoexit.models.spec import NetworkSpec
+
+    own = NetworkSpec(name, classes, meant_for(name))
+    if size is None:
+        return own.complexity
+    try:
+        return NetworkSpec(name, classes, size).complexity
+    except UsageError:
+        return own.complexity
+
+
+def _table(title: str, sizes: str, networks: "dict[str, Complexity]") -> "Table":
+    from endoexit.cli.tables import compact_table, five_characters
+
+    largest = max(cost.macs[-1] for cost in networks.values())
+    unit, letter = (1e9, "G") if largest >= 1e8 else (1e6, "M")
+
+    def cells(values: tuple[int, ...]) -> str:
+        numbers = [five_characters(value / unit) for value in values]
+        lines = [numbers[i : i + WIDE] for i in range(0, len(numbers), WIDE)]
+        return "\n".join("  ".join(line) for line in lines)
+
+    return compact_table(
+        f"{title}\n{sizes}",
+        ("name", "at", "params (M)", f"multiply-adds ({letter}), exit 1 … M"),
+        (
+            (name, str(cost.size), five_characters(cost.parameters[-1] / 1e6), cells(cost.macs))
+            for name, cost in networks.items()
+        ),
     )

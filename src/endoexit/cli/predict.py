@@ -1,4 +1,4 @@
-"""`endoexit predict`: answers for images, each leaving at its exit."""
+"""`endoexit predict`: answers for images, which exit where the policy decides."""
 
 import contextlib
 import sys
@@ -102,7 +102,7 @@ def predict(
         run, threshold=threshold, deadline_ms=deadline_ms, threads=threads, precision=precision
     )
     if opened.decided_by == NO_POLICY and opened.engine.backend.num_stages > 1:
-        output.warn(f"{run} has no exit policy, so no image leaves early: try --threshold 0.9.")
+        output.warn(f"{run} has no exit policy, so no image exits early: try --threshold 0.9.")
     with_deadline = opened.engine.deadline_ms is not None
     size = batch_size or (1 if with_deadline else BATCH_SIZE)
     stages = opened.engine.backend.num_stages
@@ -147,7 +147,7 @@ def predict(
 
 @dataclass
 class _Tally:
-    """What is said at the end: how many images, how many failed, who left where."""
+    """What is said at the end: how many images, how many failed, where images exit."""
 
     images: int = 0
     failed: int = 0

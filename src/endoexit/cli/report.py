@@ -39,6 +39,14 @@ def report(
         Path | None,
         typer.Option(help="What the audit wrote.  [default: audit.json in the run or its folder]"),
     ] = None,
+    paper: Annotated[
+        bool | None,
+        typer.Option(
+            "--paper/--no-paper",
+            help="Show the exits of the paper's Table 3 in the figures.  [default: for the "
+            "paper's networks]",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what an evaluation found: one page with all figures, and these as PNG and SVG.
@@ -54,12 +62,12 @@ def report(
     output = Output(as_json)
     folder = report_folder(run, out)
     output.warn_if_unfinished(run)
-    material = open_material(run, evaluation=evaluation, images=images, audit=audit)
+    material = open_material(run, evaluation=evaluation, images=images, audit=audit, paper=paper)
     written = write_report(material, folder, masks=masks, track=progress)
     for note in written.notes:
         output.say(f"Not on the page: {note}")
     count = len(written.figures) // 2
-    output.say(f"Written: {written.page}, and {count} figures beside it as PNG and SVG.")
+    output.say(f"Written: {written.page}, and {count} figures next to it as PNG and SVG.")
     output.document(
         {
             "report": str(written.page),

@@ -1,10 +1,11 @@
-"""`endoexit reproduce`: figures of the exit paper, counted again."""
+"""`endoexit reproduce`: the exit paper's figures, counted again, and its experiment."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
 from endoexit.cli.console import JsonOption, Output
+from endoexit.cli.kvasir import kvasir
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,14 +15,12 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="Reproduce figures of the exit paper.")
-    group.callback()(_group)
+    group = typer.Typer(
+        no_args_is_help=True, help="Reproduce the exit paper: its counts, its experiment."
+    )
+    group.command()(kvasir)
     group.command()(table3)
     app.add_typer(group, name="reproduce")
-
-
-def _group() -> None:
-    """Keep `table3` a command of its own, although it is the only one."""
 
 
 def table3(*, as_json: JsonOption = False) -> None:

@@ -23,7 +23,7 @@ class OutputError(EndoexitError):
 class _Output(io.FileIO):
     """Standard output that reports a full disk as an error for users.
 
-    A closed pipe stays a `BrokenPipeError`: nobody reads, so there is nobody to tell.
+    A closed pipe stays a `BrokenPipeError`: there is no reader to tell.
     """
 
     def write(self, data: Any, /) -> int:

@@ -14,10 +14,10 @@ def compact_table(
     """Return a table without outer lines.
 
     Args:
-        title: one line above it.
-        columns: headings, which may have a line break.
-        rows: cells, as many as there are columns.
-        texts: so many leading columns are text, to the left; the others are numbers.
+        title: One line above it.
+        columns: Headings, which may have a line break.
+        rows: Cells, as many as there are columns.
+        texts: So many leading columns are text, to the left; the others are numbers.
     """
     from rich import box
     from rich.table import Table

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from endoexit.artifacts.run import Run
 
-MODEL, RECIPE = "ee_hifuse_nano", "small-data"
-
 
 def train(
     manifest: Annotated[
@@ -26,12 +24,34 @@ def train(
     *,
     model: Annotated[
         str | None,
-        typer.Option(help=f"Network; see `endoexit models`.  [default: {MODEL}]"),
+        typer.Option(
+            help="Network: a name of `endoexit models`, timm:NAME, or path/to/file.py:function.  "
+            "[default: ee_hifuse_nano]"
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Starting weights: pip:lite0, pip:lite1, pip:lite2, a file (.safetensors, .pth), "
+            "or timm, which fetches those of timm:NAME.  [default: fresh ones]"
+        ),
+    ] = None,
+    exits: Annotated[
+        str | None,
+        typer.Option(
+            help="Layers with an exit behind them: auto, numbers of groups such as 3,5,6, names, "
+            "or none; not for HiFuse.  [default: auto]"
+        ),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="Exit head, such as conv or linear; not for HiFuse.  [default: conv]"),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"Recipe that comes with the package, or a YAML file.  [default: {RECIPE}]"
+            help="Recipe that comes with the package, or a YAML file.  "
+            "[default: small-data, with --weights fine-tune]"
         ),
     ] = None,
     out: Annotated[
@@ -77,13 +97,14 @@ def train(
     --devices starts the further processes itself: start the command once, also in a job of a
     cluster.
 
-    Example: `endoexit train manifest.csv --model ee_hifuse_nano --recipe small-data --seed 0`
+    Example: `endoexit train manifest.csv --model efficientnet_lite0 --weights pip:lite0`
     """
     if (manifest is None) == (resume is None):
         raise UsageError("give a MANIFEST to start a training, or --resume RUN to continue one.")
     if resume is not None:
-        fixed = {"--model": model, "--recipe": recipe, "--out": out, "--root": root,
-                 "--seed": seed, "--set": change or None}  # fmt: skip
+        fixed = {"--model": model, "--weights": weights, "--exits": exits, "--head": head,
+                 "--recipe": recipe, "--out": out, "--root": root, "--seed": seed,
+                 "--set": change or None}  # fmt: skip
         given = [name for name, value in fixed.items() if value is not None]
         if given:
             raise UsageError(
@@ -92,11 +113,10 @@ def train(
             )
 
     from endoexit.machine import busy_warning
+    from endoexit.training.asked import TrainingRequest
     from endoexit.training.fit import Machine, fit
     from endoexit.training.fit import resume as resume_run
     from endoexit.training.processes import is_helper_process
-    from endoexit.training.recipe import read_recipe
-    from endoexit.training.start import create_run
 
     output = Output(as_json)
     where = Machine(
@@ -111,15 +131,20 @@ def train(
         run = resume_run(resume)
     else:
         assert manifest is not None  # noqa: S101  (one of the two is given)
-        model, recipe, seed = model or MODEL, recipe or RECIPE, seed or 0
-        settings = read_recipe(recipe, change or ())
-        path = out or Path("runs") / f"{model}-{Path(recipe).stem}-seed{seed}"
-        if is_helper_process():  # the first process made the folder before it started this one
-            run = resume_run(path)
-        else:
-            run = create_run(
-                path, manifest, model, settings, seed=seed, root=root, accelerator=accelerator
-            )
+        request = TrainingRequest(
+            manifest=manifest,
+            model=model,
+            weights=weights,
+            exits=exits,
+            head=head,
+            recipe=recipe,
+            changes=tuple(change or ()),
+            out=out,
+            root=root,
+            seed=seed or 0,
+        )
+        # The first process made the folder before it started the others.
+        run = resume_run(request.path) if is_helper_process() else request.start(accelerator)
     if is_helper_process():  # the first process says what there is to say
         fit(run, where)
         return
@@ -150,7 +175,7 @@ def _telling_how_to_go_on(run: "Run") -> "Iterator[None]":
             else f"stopped before an epoch was complete; {run.path} keeps the settings."
         )
         folder = shlex.quote(str(run.path))
-        print(f"{kept} Go on with: endoexit train --resume {folder}", file=sys.stderr)
+        print(f"{kept} Continue with: endoexit train --resume {folder}", file=sys.stderr)
         raise
 
 

@@ -14,9 +14,9 @@ class Crossing:
     """How near each image's nearest copy is in each part; filled pair by pair.
 
     Attributes:
-        names: of the parts that have an image, K of them.
-        values: index of each image's part, (N,); −1 for an image in none.
-        bits: to the nearest image of each part, (N, K) int16; `FAR` where none is near.
+        names: Names of the parts that have an image, K of them.
+        values: Index of each image's part, (N,); −1 for an image in none.
+        bits: Bits to the nearest image of each part, (N, K) int16; `FAR` where none is near.
     """
 
     def __init__(self, parts: Sequence[str], names: Sequence[str]) -> None:

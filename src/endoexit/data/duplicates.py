@@ -29,9 +29,9 @@ class Pairs:
     """Pairs of near-copies: three arrays of the same length.
 
     Attributes:
-        first: index of one image.
-        second: index of the other; always larger than `first`.
-        bits: in how many bits their hashes differ.
+        first: Index of one image.
+        second: Index of the other; always larger than `first`.
+        bits: Number of bits in which their hashes differ.
     """
 
     first: npt.NDArray[np.int64]
@@ -50,7 +50,7 @@ def difference_hash(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return the 256-bit difference hash of an RGB image.
 
     Args:
-        image: uint8 (height, width, 3).
+        image: Array uint8 (height, width, 3).
 
     Returns:
         uint8 (32,): 16 rows of 16 bits, packed, the first bit highest.
@@ -64,7 +64,7 @@ def check_threshold(threshold: int) -> None:
     """Refuse a threshold at which the hash says nothing.
 
     Raises:
-        UsageError: it is not between 0 and `MAX_THRESHOLD`.
+        UsageError: It is not between 0 and `MAX_THRESHOLD`.
     """
     if not 0 <= threshold <= MAX_THRESHOLD:
         raise UsageError(
@@ -81,11 +81,11 @@ def near_pairs(hashes: npt.NDArray[np.uint8], threshold: int) -> Iterator[Pairs]
     by the block, however many pairs there are.
 
     Args:
-        hashes: uint8 (N, 32).
-        threshold: in bits.
+        hashes: Array uint8 (N, 32).
+        threshold: Largest distance of near-copies, in bits.
 
     Raises:
-        UsageError: the threshold is out of range.
+        UsageError: The threshold is out of range.
     """
     check_threshold(threshold)
     signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
@@ -129,8 +129,8 @@ def group_near_copies(hashes: npt.NDArray[np.uint8], threshold: int) -> npt.NDAr
     """Return the group of each image, (N,), linking hashes at most `threshold` bits apart.
 
     Args:
-        hashes: uint8 (N, 32).
-        threshold: in bits.
+        hashes: Array uint8 (N, 32).
+        threshold: Largest distance of near-copies, in bits.
     """
     groups = Groups(len(hashes))
     for pairs in near_pairs(hashes, threshold):

@@ -64,8 +64,8 @@ def look_into(
     """Decode every file once, on all cores, and return the facts and the broken files in order.
 
     Args:
-        listing: the files.
-        advance: called with 1 after each file.
+        listing: The files.
+        advance: Function that is called with 1 after each file.
     """
     good: list[ImageFacts] = []
     broken: list[BrokenFile] = []

@@ -32,7 +32,7 @@ _IMAGES = "images"
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file in the folder of a class; nobody has looked inside it yet.
+    """A file in the folder of a class; its content is not known yet.
 
     Attributes:
         path: Path relative to the root, with forward slashes.
@@ -100,9 +100,9 @@ def list_images(
         levels: Meaning of the last two levels of folders; by default `choose_levels` decides.
 
     Raises:
-        DataError: the folder is missing or has no class folder with a file in it,
+        DataError: The folder is missing or has no class folder with a file in it,
             or a name in it is not text.
-        UsageError: a pattern matches nothing.
+        UsageError: A pattern matches nothing.
     """
     root = Path(directory)
     if not root.is_dir():

@@ -27,8 +27,8 @@ class Frame:
     """What surrounds the view in one image.
 
     Attributes:
-        border: share of the image that is black and connected to its edge.
-        inset: where a position inset was found, as "green lower left"; "" for none.
+        border: Share of the image that is black and connected to its edge.
+        inset: Place of a position inset, as "green lower left"; "" for none.
     """
 
     border: float
@@ -43,7 +43,7 @@ def measure_frame(image: npt.NDArray[np.uint8]) -> Frame:
     is about symmetric), covers 2 % of the image, and fills half of its bounding box.
 
     Args:
-        image: uint8 (height, width, 3).
+        image: Array uint8 (height, width, 3).
     """
     whole = Image.fromarray(image)
     small = np.asarray(whole.reduce(max(1, round(max(whole.size) / _SIDE)))).astype(np.int16)

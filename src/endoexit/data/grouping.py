@@ -25,10 +25,10 @@ class GroupRules:
     """What belongs together.
 
     Attributes:
-        threshold: bits of 256 up to which two images are near-copies.
-        column: the user's groups (patients, videos); None to group near-copies alone.
-        merge: join groups of the user that near-copies link, instead of refusing.
-        mixed: what to do with near-copies that carry different labels: `drop` those
+        threshold: Bits of 256 up to which two images are near-copies.
+        column: Groups of the user (patients, videos); None to group near-copies alone.
+        merge: Whether groups of the user that near-copies link are joined, not refused.
+        mixed: Treatment of near-copies that have different labels: `drop` those
             that disagree with the majority of their group (all of it where there
             is none), `keep` them together, or `refuse`. Of identical files with
             different labels `keep` keeps none.
@@ -45,11 +45,11 @@ class Pool:
     """The images that a split may use, each with its group.
 
     Attributes:
-        images: in the order of the folder, N of them; identical files are all here.
-        groups: name of each image's group, (N,).
-        broken: files that cannot be used.
-        mixed: images left out for their contradicting labels.
-        parts: near-copies between the folders train, val, test, over all readable images.
+        images: Images in the order of the folder, N of them, with all identical files.
+        groups: Name of each image's group, (N,).
+        broken: Files that cannot be used.
+        mixed: Images without a place in the split, because their labels contradict each other.
+        parts: Near-copies between the folders train, val, test, over all readable images.
     """
 
     images: tuple[ImageFacts, ...]
@@ -65,9 +65,9 @@ def gather(
     """Look into every file and decide what belongs together.
 
     Raises:
-        DataError: labels contradict each other or near-copies link groups of the
+        DataError: Labels contradict each other or near-copies link groups of the
             user, and the rules refuse that; or an image has no group.
-        UsageError: the threshold is out of range.
+        UsageError: The threshold is out of range.
     """
     check_threshold(rules.threshold)
     images, broken = look_into(listing, advance)

@@ -34,7 +34,7 @@ class Placed:
 
 
 def choose_levels(files: Sequence[Placed]) -> Levels:
-    """Return which folders are the classes, where nobody said so.
+    """Return which folders are the classes, where the user did not say so.
 
     The last folder is the class, unless folders named like patients or videos are inside folders
     that are not, and these are two classes or more: then the upper folder is the class.

@@ -3,7 +3,7 @@
 A manifest is a CSV with the columns `path,label,group,role`. A path is relative
 to the data root, with forward slashes. A role says what an image may be used
 for, and a group (a patient, a video, or near-copies of one view) has one role
-only: that is what keeps a test figure honest. Beside `manifest.csv` stands
+only: that is what keeps a test figure honest. Next to `manifest.csv` is
 `manifest.csv.json`, which holds the root, how the manifest was made and, where
 someone said so, the licence and the source of the images.
 """
@@ -41,12 +41,12 @@ class Cohort:
     """The images of one role.
 
     Attributes:
-        role: one of `ROLES`.
+        role: Role of the images, one of `ROLES`.
         images: Images by their absolute paths, in the order of the manifest; N of them.
         names: Their texts, relative to the root; N of them.
-        labels: indices into `classes`, shape (N,), int64.
-        groups: names of the groups, shape (N,).
-        classes: names of the classes.
+        labels: Indices into `classes`, shape (N,), int64.
+        groups: Names of the groups, shape (N,).
+        classes: Names of the classes.
     """
 
     role: str
@@ -65,11 +65,11 @@ class Manifest:
     """A checked manifest.
 
     Attributes:
-        path: its CSV.
-        root: the folder that the rows' paths are relative to, absolute.
-        rows: the images, in the order of the CSV.
-        classes: sorted names of the labels, or the classes that it was read with.
-        sha256: of the bytes of the CSV.
+        path: File of its CSV.
+        root: The folder that the rows' paths are relative to, absolute.
+        rows: The images, in the order of the CSV.
+        classes: Sorted names of the labels, or the classes that it was read with.
+        sha256: SHA-256 of the bytes of the CSV.
     """
 
     path: Path
@@ -95,8 +95,8 @@ class Manifest:
         """Return the images of one role.
 
         Raises:
-            UsageError: there is no such role.
-            DataError: no image has it.
+            UsageError: There is no such role.
+            DataError: No image has it.
         """
         if role not in ROLES:
             raise unknown_name("role", role, ROLES)
@@ -124,15 +124,15 @@ def read_manifest(
     """Read a manifest and check it whole.
 
     Args:
-        path: the CSV; columns besides `COLUMNS` are ignored.
-        root: what the rows' paths are relative to. By default the `root` of
+        path: The CSV; columns besides `COLUMNS` are ignored.
+        root: Folder that the rows' paths are relative to. By default the `root` of
             `<path>.json`, else the folder of the manifest.
-        classes: the classes that a network knows, in the order of its outputs; a
+        classes: The classes that a network knows, in the order of its outputs; a
             label outside them is refused. By default the sorted labels.
 
     Raises:
-        DataError: the file, its root or one of its images is missing, a row is
-            malformed, a path stands twice, a group has two roles, or a label or
+        DataError: The file, its root or one of its images is missing, a row is
+            malformed, a path is there twice, a group has two roles, or a label or
             role is unknown.
     """
     path = Path(path)
@@ -151,15 +151,15 @@ def write_manifest(
     """Write a manifest and its sidecar (root, hash, counts, facts); return it as if read back.
 
     Args:
-        path: the CSV; the sidecar is `<path>.json`.
-        rows: the images.
-        root: what the rows' paths are relative to; stored relative to the
+        path: The CSV; the sidecar is `<path>.json`.
+        rows: The images.
+        root: Folder that the rows' paths are relative to; stored relative to the
             manifest where the two can be, so that both can move together.
-        facts: how the manifest was made (seed, options), `LICENCE` and `SOURCE`, for the sidecar.
+        facts: Facts for the sidecar: how the manifest was made, `LICENCE`, `SOURCE`.
 
     Raises:
-        DataError: the rows break a rule of `read_manifest`.
-        EndoexitError: it cannot be written.
+        DataError: The rows break a rule of `read_manifest`.
+        EndoexitError: It cannot be written.
     """
     path = Path(path)
     rows = [
@@ -186,7 +186,7 @@ def write_manifest(
 
 
 def sidecar_path(path: Path) -> Path:
-    """Return where the facts on a manifest stand: `manifest.csv.json`."""
+    """Return where the facts on a manifest are: `manifest.csv.json`."""
     return path.with_name(path.name + ".json")
 
 

@@ -16,7 +16,7 @@ def parse_roles(text: str) -> dict[str, float]:
     """Read roles and their shares, such as `train=.6,val=.2,test=.2`.
 
     Raises:
-        UsageError: a role is unknown or stands twice, a share is not above 0, or
+        UsageError: A role is unknown or is there twice, a share is not above 0, or
             the shares do not add up to 1.
     """
     shares: dict[str, float] = {}
@@ -34,7 +34,7 @@ def parse_roles(text: str) -> dict[str, float]:
                 f"{role}=.2, or leave the role out."
             )
         if role in shares:
-            raise UsageError(f"the role {role!r} stands twice in {text!r}: keep one.")
+            raise UsageError(f"the role {role!r} is twice in {text!r}: keep one.")
         shares[role] = share
     total = math.fsum(shares.values())
     if abs(total - 1) > 1e-6:
@@ -61,17 +61,17 @@ def assign_roles(
     that has several.
 
     Args:
-        labels: index of each image's class, (N,).
-        groups: index of each image's group, (N,), from 0 without gaps.
-        shares: of the roles; they add up to 1.
-        seed: of the random order.
-        classes: names of the classes, for messages.
+        labels: Index of each image's class, (N,).
+        groups: Index of each image's group, (N,), from 0 without gaps.
+        shares: Share of each role; they add up to 1.
+        seed: Random seed of the order.
+        classes: Names of the classes, for messages.
 
     Returns:
         The role of each image, N of them.
 
     Raises:
-        DataError: the groups do not let every role have every class.
+        DataError: The groups do not let every role have every class.
     """
     sizes = np.zeros((groups.max() + 1, len(classes)), dtype=np.int64)
     np.add.at(sizes, (groups, labels), 1)

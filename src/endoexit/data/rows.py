@@ -23,10 +23,10 @@ class Row:
     """One image of a manifest.
 
     Attributes:
-        path: relative to the root of the data, with forward slashes.
-        label: the name of its class.
-        group: images that belong together share it.
-        role: one of `ROLES`.
+        path: Path relative to the root of the data, with forward slashes.
+        label: Name of its class.
+        group: Name of its group, which images that belong together share.
+        role: Role of the image, one of `ROLES`.
         frame: Number of the frame in its file, from 0; 0 for a still.
     """
 
@@ -72,7 +72,7 @@ def parse_rows(
         if empty:
             raise DataError(
                 f"{table.where(line)}: empty {empty[0]}; fill it in or remove the line (an image "
-                "that belongs with no other is a group of its own)."
+                "that belongs with no other is a group by itself)."
             )
         text = "" if frame_place is None else line.fields[frame_place].strip()
         row = Row(

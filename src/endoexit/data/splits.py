@@ -1,16 +1,16 @@
 """From a folder of images to a manifest in which nothing leaks from one role into another."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from endoexit.data.crossing import Crossing
 from endoexit.data.facts import BrokenFile, ImageFacts
 from endoexit.data.folders import Listing
 from endoexit.data.grouping import GroupRules, Pool, gather
+from endoexit.data.leaks import Leak, measure_leak, parts_by_group
 from endoexit.data.roles import assign_roles
 from endoexit.data.rows import ROLES, Row
 from endoexit.errors import DataError, UsageError, counted
@@ -19,48 +19,16 @@ Leaks = Literal["refuse", "drop", "accept"]
 
 
 @dataclass(frozen=True, eq=False)
-class Leak:
-    """How much of someone's own split leaks.
-
-    Attributes:
-        threshold: bits up to which two images are near-copies.
-        crossing: near-copies between the folders.
-        groups: how many groups lie in more than one folder.
-        images: how many images those groups hold.
-    """
-
-    threshold: int
-    crossing: Crossing
-    groups: int
-    images: int
-
-    def __str__(self) -> str:
-        """Return the size of the leak in words."""
-        ways = []
-        for earlier, later in self.crossing.ways():
-            near = self.crossing.within(later, earlier, self.threshold)
-            same = self.crossing.within(later, earlier, 0)
-            total = self.crossing.size(later)
-            ways.append(
-                f"{near} of {counted(total, 'image')} of {later} ({100 * near / total:.1f} %) "
-                f"with a near-copy ({self.threshold} bits) in {earlier}, {same} of them the same "
-                "hash"
-            )
-        across = f"{counted(self.groups, 'group')} ({self.images} images) in more than one folder"
-        return "; ".join([across, *ways])
-
-
-@dataclass(frozen=True, eq=False)
 class Split:
     """A split, ready to be written as a manifest.
 
     Attributes:
-        rows: the images, in the order of the folder.
-        broken: files that cannot be used.
-        mixed: paths left out for their contradicting labels.
-        copies: paths left out as identical to one that stays.
-        leaking: paths left out for a near-copy in a later role.
-        leak: of someone's own folders; None where there was none.
+        rows: The images, in the order of the folder.
+        broken: Files that cannot be used.
+        mixed: Paths without a place, because their labels contradict each other.
+        copies: Paths of files that are identical to one that stays.
+        leaking: Paths of images with a near-copy in a later role.
+        leak: Leak of the user's folders; None where there was none.
     """
 
     rows: tuple[Row, ...]
@@ -106,15 +74,15 @@ def split_by_groups(
     """Give each group of images one role, balanced over classes.
 
     Args:
-        listing: the labelled files.
-        shares: of the roles, adding up to 1.
-        rules: what belongs together.
-        seed: the same seed and images give the same split on every file system.
-        advance: called with 1 after each file.
+        listing: The labelled files.
+        shares: Share of each role; they add up to 1.
+        rules: Rules for what belongs together.
+        seed: Random seed. The same seed and images give the same split on every file system.
+        advance: Function that is called with 1 after each file.
 
     Raises:
-        DataError: there are too few classes, images or groups, or the rules refuse.
-        UsageError: the threshold is out of range.
+        DataError: There are too few classes, images or groups, or the rules refuse.
+        UsageError: The threshold is out of range.
     """
     _check_classes(Counter(file.label for file in listing.files), listing)
     pool = gather(listing, rules, advance)
@@ -142,25 +110,25 @@ def split_by_folders(
     """Take the roles from folders named train, val, test (and their other spellings).
 
     Args:
-        listing: the labelled files.
-        rules: what belongs together.
-        leaks: what to do when a group lies in several folders: `refuse`; `drop` its
+        listing: The labelled files.
+        rules: Rules for what belongs together.
+        leaks: Treatment of a group that is in several folders: `refuse`; `drop` its
             images from all but the last role (test before val before train); or
             `accept`, which cuts the group at the folders.
-        train_shares: roles to divide the images of `train` into, by groups.
-        seed: of that division.
-        advance: called with 1 after each file.
+        train_shares: Roles to divide the images of `train` into, by groups.
+        seed: Random seed of that division.
+        advance: Function that is called with 1 after each file.
 
     Raises:
-        DataError: the folders leak and that is refused; there are no two such
+        DataError: The folders leak and that is refused; there are no two such
             folders, or images outside of them; or as in `split_by_groups`.
-        UsageError: a role is both a folder and a share of train.
+        UsageError: A role is both a folder and a share of train.
     """
     _check_classes(Counter(file.label for file in listing.files), listing)
     _check_folders(listing, train_shares)
     pool = gather(listing, rules, advance)
-    parts = _parts_by_group(pool)
-    leak = _leak(pool, parts, rules.threshold)
+    parts = parts_by_group(pool)
+    leak = measure_leak(pool, parts, rules.threshold)
     if leak and leaks == "refuse":
         raise DataError(
             f"the folders of {listing.root} leak: {leak}. Leave the earlier copies out with "
@@ -231,21 +199,6 @@ def _check_folders(listing: Listing, train_shares: Mapping[str, float] | None) -
             f"the role {twice[0]!r} is a folder of {listing.root} and in --roles too: with "
             "--from-folders, --roles divides the folder train alone; take it out of --roles."
         )
-
-
-def _parts_by_group(pool: Pool) -> dict[str, set[str]]:
-    parts: defaultdict[str, set[str]] = defaultdict(set)
-    for image, group in zip(pool.images, pool.groups, strict=True):
-        parts[group].add(image.file.part)
-    return dict(parts)
-
-
-def _leak(pool: Pool, parts: Mapping[str, set[str]], threshold: int) -> Leak | None:
-    across = {group for group, found in parts.items() if len(found) > 1}
-    if not across:
-        return None
-    images = sum(group in across for group in pool.groups)
-    return Leak(threshold, pool.parts, len(across), images)
 
 
 def _content(image: ImageFacts) -> Hashable:

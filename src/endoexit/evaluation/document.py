@@ -1,15 +1,19 @@
 """What `evaluation.json` holds: typed, without NaN, enough to redraw every table and figure."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
+
+NEWEST = 2
+FIRST: Final = "endoexit-evaluation-1"
+CURRENT: Final = "endoexit-evaluation-2"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -259,7 +263,8 @@ class Evaluation(Record):
     """The document `evaluation.json`.
 
     Attributes:
-        format: its version.
+        format: Version of the document. The first release wrote the first one, in which the
+            content of the images has no hash and a policy has the form of that release.
         role: of the images.
         classes: in the order of the logits.
         manifest_sha256: of the manifest that gave the role.
@@ -276,7 +281,7 @@ class Evaluation(Record):
         versions: of the libraries.
     """
 
-    format: Literal["endoexit-evaluation-1"] = "endoexit-evaluation-1"
+    format: Literal["endoexit-evaluation-2"] = CURRENT
     role: str
     classes: tuple[str, ...]
     manifest_sha256: str
@@ -291,6 +296,14 @@ class Evaluation(Record):
     left_out: str
     caution: str | None
     versions: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_first_format(cls, document: Any) -> Any:
+        """Read what the first release wrote: the policy inside reads its older form itself."""
+        if isinstance(document, dict) and document.get("format") == FIRST:
+            return document | {"format": CURRENT}
+        return document
 
     @property
     def times_fall(self) -> bool:
@@ -321,4 +334,5 @@ class Evaluation(Record):
             RunError: it is missing, not JSON, or not such a document.
         """
         remedy = "Make it again with `endoexit evaluate`."
-        return parse_record(cls, read_json(path, RunError), path, RunError, remedy=remedy)
+        document = read_json(path, RunError)
+        return parse_record(cls, document, path, RunError, newest=NEWEST, remedy=remedy)

@@ -183,6 +183,7 @@ class _Work:
             overrides=config.overrides,
             classes=config.classes,
             preprocessing=config.preprocessing,
+            starting_weights=config.starting_weights,
             exits=tuple(
                 ExitFacts(macs=macs, parameters=parameters)
                 for macs, parameters in zip(cost.macs, cost.parameters, strict=True)

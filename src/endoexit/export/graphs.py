@@ -27,8 +27,8 @@ class Graph(nn.Module):
     """One computation with tensors in and a flat tuple of tensors out.
 
     Args:
-        compute: from a state to tensors.
-        owner: the network whose parameters it uses.
+        compute: Function from a state to tensors.
+        owner: The network whose parameters it uses.
     """
 
     def __init__(self, compute: Callable[[State], tuple[Tensor, ...]], owner: nn.Module) -> None:
@@ -46,10 +46,10 @@ class StageGraph:
     """One stage, ready to be written as a graph.
 
     Attributes:
-        number: of the stage, from 1.
-        graph: takes the state before, returns the state after and the logits; the last stage
-            returns the logits only.
-        example: a state before it, for two images.
+        number: Number of the stage, from 1.
+        graph: Module that takes the state before and returns the state after and the logits;
+            the last stage returns the logits only.
+        example: A state before it, for two images.
         names: Names of the tensors that it takes.
         shapes: Shapes of the tensors that it hands on, without the batch.
     """
@@ -74,8 +74,8 @@ def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
     and would otherwise turn each twice at every cut.
 
     Args:
-        model: in evaluation mode.
-        size: side of the images in pixels.
+        model: Network in evaluation mode.
+        size: Side of the images in pixels.
     """
     state: State = example_images(size)
     turned: Turned = (True,)
@@ -155,12 +155,12 @@ def _turn_back(state: State, turned: Turned) -> State:
 def write_openvino(
     graph: Graph, example: State, path: Path, names: Sequence[str] = (IMAGES,)
 ) -> None:
-    """Write a graph as `path` (.xml) with its weights beside it (.bin), in f32.
+    """Write a graph as `path` (.xml) with its weights in a second file (.bin), in f32.
 
     Args:
-        graph: in evaluation mode.
-        example: tensors of two images, on the CPU.
-        path: ends in .xml.
+        graph: Module in evaluation mode.
+        example: Tensors of two images, on the CPU.
+        path: File to write; its name ends in .xml.
         names: Names of the tensors that it takes.
     """
     import openvino as ov  # noqa: PLC0415  (an extra)
@@ -196,9 +196,9 @@ def write_onnx(graph: Graph, example: State, path: Path, names: Sequence[str] = 
     """Write a graph as an ONNX file, weights included, in f32.
 
     Args:
-        graph: in evaluation mode.
-        example: tensors of two images, on the CPU.
-        path: ends in .onnx.
+        graph: Module in evaluation mode.
+        example: Tensors of two images, on the CPU.
+        path: File to write; its name ends in .onnx.
         names: Names of the tensors that it takes.
     """
     with torch.no_grad():

@@ -26,13 +26,13 @@ def calibration_images(
     """Return normalised images (N, 3, S, S) of the train role, N at most `IMAGES`.
 
     Args:
-        manifest: with a train role.
-        preprocessing: of the network.
-        cache: folder of decoded images; by default the user's.
-        seed: of the choice.
+        manifest: Manifest with images of the role train.
+        preprocessing: Preprocessing of the network.
+        cache: Folder of decoded images; by default the user's.
+        seed: Random seed of the choice.
 
     Raises:
-        DataError: no image has the role, or images cannot be read.
+        DataError: No image has the role, or images cannot be read.
     """
     images = manifest.cohort("train").images
     chosen = np.random.default_rng(seed).permutation(len(images))[:IMAGES]
@@ -48,8 +48,8 @@ class States:
 
     Args:
         images: (N, 3, S, S).
-        before: the stages before, in order, each from arrays to arrays.
-        names: of the stage's inputs.
+        before: The stages before, in order, each from arrays to arrays.
+        names: Names of the inputs of the stage.
     """
 
     def __init__(self, images: NDArray[np.float32], before: list[Stage], names: list[str]) -> None:
@@ -73,8 +73,8 @@ def quantise(model: Any, states: States) -> Any:
     show; what suffers most (softmax, normalisations) stays in floating point.
 
     Args:
-        model: an `openvino.Model`, or an `onnx.ModelProto`.
-        states: what it is fed.
+        model: An `openvino.Model`, or an `onnx.ModelProto`.
+        states: States that it is fed.
     """
     import nncf  # noqa: PLC0415  (an extra, slow to import)
 

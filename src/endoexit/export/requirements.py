@@ -19,7 +19,7 @@ def require_export(backend: BackendName, precision: NumberFormat) -> None:
     """Refuse an export that cannot work here.
 
     Raises:
-        UsageError: the backend has no such precision, something is not installed, or this
+        UsageError: The backend has no such precision, something is not installed, or this
             processor does not compute in bf16.
     """
     if precision not in PRECISIONS[backend]:

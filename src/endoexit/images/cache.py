@@ -1,46 +1,22 @@
-"""Decoded images on disk, memory-mapped: epochs and later runs never decode a file again.
+"""Decoded images on disk, memory-mapped: epochs and later runs never decode a file again."""
 
-Layout of the cache folder, which may be deleted at any time::
-
-    <shelf>/<key>.npy    uint8 (N, S, S, 3), the images of one list in its order
-    <shelf>/<key>.json   SHA-256 of each row's file, with `#` and its frame if that is not 0;
-                         which rows are broken
-    <shelf>/.lock        held by the process that builds
-
-`shelf` is made from all that decides pixels (the geometry of the preprocessing, the
-decoder), `key` from the contents of the list. Files are written whole,
-then renamed, and never changed: reading needs no lock. The `.npy` comes last, so a
-list without it does not exist.
-"""
-
-import contextlib
-import json
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
-from endoexit.errors import DataError, EndoexitError, ImageError
-from endoexit.files import replacing, sha256_bytes, write_json
+from endoexit.errors import DataError, ImageError
+from endoexit.files import sha256_bytes
 from endoexit.home import home_for_caches
 from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef, name_of
+from endoexit.images.shelf import UNREADABLE, Advance, Mapped, Shelf, chunks, list_key
 from endoexit.machine import usable_cores
-
-_UNREADABLE = "unreadable"
-_CHUNK = 64  # images under way at once: bounds the memory
-
-Advance = Callable[[int], None]
-Mapped = np.memmap[Any, np.dtype[np.uint8]]
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -90,18 +66,18 @@ def cache_images(
 
     Args:
         images: The images.
-        preprocessing: what is done to each; mean and standard deviation play no part.
-        directory: the cache folder, by default `cache_directory()`.
-        advance: called with a number of images done; the numbers add up to len(images).
-        skip_broken: report broken images in `errors` in place of raising.
+        preprocessing: Preprocessing of each; mean and standard deviation play no part.
+        directory: The cache folder, by default `cache_directory()`.
+        advance: Function that is called with numbers of images done; they add up to len(images).
+        skip_broken: Report broken images in `errors` in place of raising.
 
     Raises:
-        DataError: there are no images, or files are broken; the message names all of them.
-        EndoexitError: the cache cannot be written.
+        DataError: There are no images, or files are broken; the message names all of them.
+        EndoexitError: The cache cannot be written.
     """
     if not images:
         raise DataError("there are no images to cache: name at least one file.")
-    shelf = _Shelf(directory or cache_directory(), preprocessing)
+    shelf = Shelf(directory or cache_directory(), preprocessing)
     done = 0
 
     def count(rows: int) -> None:
@@ -111,11 +87,11 @@ def cache_images(
 
     with ThreadPoolExecutor(_threads()) as pool:
         digests, errors = _identify(images, pool)
-        stored = shelf.open(_key(digests))
+        stored = shelf.open(list_key(digests))
         if stored is None:
             with shelf.locked():
                 # Another process may have built the list while this one waited.
-                stored = shelf.open(_key(digests)) or shelf.build(images, digests, pool, count)
+                stored = shelf.open(list_key(digests)) or shelf.build(images, digests, pool, count)
     advance(len(images) - done)
     errors |= {row: str(ImageError(fault, images[row])) for row, fault in stored.broken.items()}
     if errors and not skip_broken:
@@ -155,167 +131,8 @@ def _identify(
         except ImageError as error:
             return error
 
-    answers = [answer for chunk in _chunks(images) for answer in pool.map(digest, chunk)]
+    answers = [answer for chunk in chunks(images) for answer in pool.map(digest, chunk)]
     errors = {row: str(error) for row, error in enumerate(answers) if isinstance(error, ImageError)}
     return [
-        _UNREADABLE if row in errors else str(answer) for row, answer in enumerate(answers)
+        UNREADABLE if row in errors else str(answer) for row, answer in enumerate(answers)
     ], errors
-
-
-def _key(digests: Sequence[str]) -> str:
-    return sha256_bytes("\n".join(digests).encode())[:32]
-
-
-@dataclass(frozen=True)
-class _List:
-    """One complete list.
-
-    Attributes:
-        images: Pixels, uint8 (N, S, S, 3), read-only.
-        contents: SHA-256 of the file of each row.
-        broken: Fault of the file of a row that is black.
-    """
-
-    images: Mapped
-    contents: list[str]
-    broken: dict[int, str]
-
-
-class _Shelf:
-    """The lists of one preprocessing geometry."""
-
-    def __init__(self, directory: Path, preprocessing: Preprocessing) -> None:
-        # Another version of the decoder may give other pixels, or read what this one cannot.
-        self.folder = directory / f"{preprocessing.geometry()[:16]}-{decoder()}"
-        self.preprocessing = preprocessing
-
-    def open(self, key: str) -> _List | None:
-        """Return a complete list, None if it is missing or damaged."""
-        try:
-            facts = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
-            contents = [str(digest) for digest in facts["contents"]]
-            broken = {int(row): str(reason) for row, reason in facts["broken"].items()}
-            images = np.lib.format.open_memmap(self.folder / f"{key}.npy", mode="r")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-        if images.shape != self._shape(len(contents)) or images.dtype != np.uint8:
-            return None
-        return _List(images, contents, broken)
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold this shelf alone, and remove what a killed process left half-written.
-
-        The system ends the hold of a process that dies.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / ".lock")
-            lock.acquire()
-        except OSError as error:
-            raise EndoexitError(
-                f"cannot write the image cache {self.folder}: {error.strerror or error}. "
-                "Name another folder in ENDOEXIT_CACHE."
-            ) from error
-        try:
-            for left in self.folder.glob(".*.part"):
-                left.unlink(missing_ok=True)
-            yield
-        finally:
-            lock.release()
-
-    def build(
-        self,
-        images: Sequence[ImageRef],
-        digests: Sequence[str],
-        pool: ThreadPoolExecutor,
-        count: Advance,
-    ) -> _List:
-        """Write one list: contents of other lists are copied, the rest is decoded, once each."""
-        rows: dict[str, list[int]] = {}
-        for row, digest in enumerate(digests):
-            if digest != _UNREADABLE:
-                rows.setdefault(digest, []).append(row)
-        broken: dict[int, str] = {}
-        key = _key(digests)
-        with replacing(self.folder / f"{key}.npy") as temporary:
-            with temporary.open("wb") as stream:
-                write = _RowWriter(stream, self._shape(len(images)))
-                known = self._known()
-                for digest in rows.keys() & known.keys():
-                    pixels, row = known[digest]
-                    write(rows[digest], pixels[row])
-                    count(len(rows[digest]))
-                missing = {
-                    digest: images[at[0]] for digest, at in rows.items() if digest not in known
-                }
-                for digest, decoded in self._decode_all(missing, pool):
-                    if isinstance(decoded, ImageError):
-                        broken |= dict.fromkeys(rows[digest], decoded.fault)
-                    else:
-                        write(rows[digest], decoded)
-                    count(len(rows[digest]))
-            write_json(self.folder / f"{key}.json", {"contents": list(digests), "broken": broken})
-        built = self.open(key)
-        if built is None:
-            raise EndoexitError(f"the image cache {self.folder} was changed meanwhile: run again.")
-        return built
-
-    def _decode_all(
-        self, images: dict[str, ImageRef], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[str, npt.NDArray[np.uint8] | ImageError]]:
-        """Yield the pixels of each file by its SHA-256, or what is wrong with its content."""
-
-        def decode(digest: str) -> npt.NDArray[np.uint8] | ImageError:
-            image = images[digest]
-            data = read_bytes(image.path)
-            if name_of(sha256_bytes(data), image.frame) != digest:
-                raise DataError(f"{image.path} changed while it was being cached: run again.")
-            try:
-                return self.preprocessing.load(data, frame=image.frame)
-            except ImageError as error:
-                return error
-
-        for chunk in _chunks(list(images)):
-            yield from zip(chunk, pool.map(decode, chunk), strict=True)
-
-    def _known(self) -> dict[str, tuple[Mapped, int]]:
-        """Return for each content a list that has its pixels, and their row in it.
-
-        Rows of broken files are black, so the lists that hold them do not count.
-        """
-        known: dict[str, tuple[Mapped, int]] = {}
-        for sidecar in sorted(self.folder.glob("*.json")):
-            if (stored := self.open(sidecar.stem)) is not None:
-                for row, digest in enumerate(stored.contents):
-                    if row not in stored.broken:
-                        known.setdefault(digest, (stored.images, row))
-        return known
-
-    def _shape(self, count: int) -> tuple[int, int, int, int]:
-        return count, self.preprocessing.size, self.preprocessing.size, 3
-
-
-class _RowWriter:
-    """Writes rows of a `.npy` file in any order, by plain writes.
-
-    Not through a memory map: on a full disk that ends the process by a signal,
-    where a write raises an error that can be told.
-    """
-
-    def __init__(self, stream: BinaryIO, shape: tuple[int, int, int, int]) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
-        self._stream, self._start, self._bytes = stream, stream.tell(), math.prod(shape[1:])
-        stream.truncate(self._start + shape[0] * self._bytes)
-
-    def __call__(self, rows: Sequence[int], pixels: npt.NDArray[np.uint8]) -> None:
-        """Write one image at each of `rows`."""
-        for row in rows:
-            self._stream.seek(self._start + row * self._bytes)
-            self._stream.write(pixels.tobytes())
-
-
-def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]

@@ -32,10 +32,10 @@ def read_image(source: Path | bytes, *, frame: int = 0, at_least: int | None = N
     Colour profiles are ignored.
 
     Args:
-        source: a file, or its content.
-        frame: number of the frame in a file of several (GIF, TIFF, animated PNG or WebP, DICOM),
+        source: A file, or its content.
+        frame: Number of the frame in a file of several (GIF, TIFF, animated PNG or WebP, DICOM),
             from 0.
-        at_least: a side in pixels. A JPEG may then be decoded at 1/2, 1/4 or 1/8
+        at_least: A side in pixels. A JPEG may then be decoded at 1/2, 1/4 or 1/8
             of its size, as long as the shorter side stays at least this; resized
             on to `at_least`, the result is within about one grey level (mean
             absolute) of full decoding, at a fraction of its time.
@@ -44,7 +44,7 @@ def read_image(source: Path | bytes, *, frame: int = 0, at_least: int | None = N
         uint8 array (height, width, 3).
 
     Raises:
-        ImageError: the file is missing, empty, not an image, damaged, of a kind
+        ImageError: The file is missing, empty, not an image, damaged, of a kind
             that is not supported, without such a frame, over `MAX_PIXELS` (found
             in the header, before anything is decoded), or under `MIN_SIDE`.
     """
@@ -79,7 +79,7 @@ def read_bytes(path: Path) -> bytes:
     """Return a file's content.
 
     Raises:
-        ImageError: it is missing, not a file, unreadable or over `MAX_BYTES`.
+        ImageError: It is missing, not a file, unreadable or over `MAX_BYTES`.
     """
     try:
         size = path.stat().st_size if path.is_file() else None

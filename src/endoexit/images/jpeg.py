@@ -19,15 +19,15 @@ def decode_jpeg(data: bytes, width: int, height: int) -> Pixels | None:
     """Return the pixels of a grey or three-colour JPEG, uint8 (height, width, 3).
 
     Args:
-        data: the whole file.
-        width: width to decode to: that of the image, or 1/2, 1/4 or 1/8 of it, rounded up.
-        height: height of the same scale.
+        data: The whole file.
+        width: Width to decode to: that of the image, or 1/2, 1/4 or 1/8 of it, rounded up.
+        height: Height of the same scale.
 
     Returns:
         The pixels; None where libjpeg has anything else to say, so that another reader decides.
 
     Raises:
-        ImageError: compressed data are missing or damaged.
+        ImageError: Compressed data are missing or damaged.
     """
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width)
@@ -41,7 +41,7 @@ def check_jpeg(data: bytes, components: int) -> None:
     """Decode a JPEG at an eighth of its size, only to find damage.
 
     Raises:
-        ImageError: compressed data are missing or damaged.
+        ImageError: Compressed data are missing or damaged.
     """
     try:
         simplejpeg.decode_jpeg(data, "CMYK" if components == 4 else "GRAY", min_factor=8)

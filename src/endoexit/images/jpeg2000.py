@@ -20,14 +20,14 @@ def decode_jpeg2000(data: bytes, mode: str) -> Pixels | None:
     """Return the pixels of an image as RGB, uint8 (height, width, 3).
 
     Args:
-        data: the whole file.
+        data: The whole file.
         mode: Pillow's mode of the image, which says what the components are.
 
     Returns:
         The pixels; None for 8 bits, which Pillow reads right, and for a damaged header.
 
     Raises:
-        ImageError: the image is of a kind that is not supported.
+        ImageError: The image is of a kind that is not supported.
     """
     start = data.find(b"\xff\x4f\xff\x51") + 4
     bits = _bits(data, start)

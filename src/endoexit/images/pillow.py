@@ -36,12 +36,12 @@ def read_by_pillow(data: bytes, frame: int, at_least: int | None) -> Pixels:
     """Decode one frame as upright RGB, uint8 (height, width, 3).
 
     Args:
-        data: content of the file.
-        frame: number of the frame, from 0.
-        at_least: a side in pixels; a JPEG may be decoded at a fraction of its size above it.
+        data: Content of the file.
+        frame: Number of the frame, from 0.
+        at_least: A side in pixels; a JPEG may be decoded at a fraction of its size above it.
 
     Raises:
-        ImageError: it is damaged, too large, too small or of a kind that is not supported.
+        ImageError: It is damaged, too large, too small or of a kind that is not supported.
     """
     with _quiet_pillow():
         try:

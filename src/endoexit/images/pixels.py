@@ -10,8 +10,8 @@ def scale_table(bits: int, *, inverted: bool = False) -> Pixels:
     """Return the 8-bit value of every value of `bits` bits, rounded to the nearest.
 
     Args:
-        bits: bits of a value, 1 to 16.
-        inverted: the value 0 is white.
+        bits: Bits of a value, 1 to 16.
+        inverted: The value 0 is white.
     """
     largest = 2**bits - 1
     values = (np.arange(largest + 1, dtype=np.uint32) * 255 + largest // 2) // largest

@@ -20,6 +20,7 @@ from endoexit.images.refusals import MAX_PIXELS, MIN_SIDE
 # Raise this whenever the same file would give other pixels: caches and bundles compare it.
 ALGORITHM_VERSION = 1
 
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _Positive = Annotated[float, Field(gt=0)]
 
 
@@ -35,8 +36,8 @@ def _scale_and_shift(
 class Preprocessing(Record):
     """How any image becomes the square that a network takes; travels with the weights.
 
-    Resizing is antialiased bilinear interpolation. The image is resized to
-    round(size / crop_ratio), then the central size × size square is kept.
+    Resizing is antialiased. The image is resized to round(size / crop_ratio), then the central
+    size × size square is kept.
 
     Attributes:
         size: Side of the network's input, in pixels.
@@ -45,6 +46,7 @@ class Preprocessing(Record):
         crop_ratio: Share of the resized (shorter) side that the crop keeps.
         mean: Means of the channels (R, G, B) on a scale of 0 to 1, to be subtracted.
         std: Standard deviations of the channels on the same scale, to be divided by.
+        interpolation: Interpolation that images are resized with.
     """
 
     size: int = Field(default=224, ge=MIN_SIDE, le=4096)
@@ -52,16 +54,17 @@ class Preprocessing(Record):
     crop_ratio: float = Field(default=1.0, ge=0.1, le=1.0)
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[_Positive, _Positive, _Positive] = (0.5, 0.5, 0.5)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def load(self, source: ImageRef | Path | bytes, *, frame: int = 0) -> npt.NDArray[np.uint8]:
         """Read one image and return it as uint8 (size, size, 3).
 
         Args:
-            source: the image, or a file of which `frame` is read, or the content of such a file.
-            frame: number of the frame, from 0.
+            source: The image, or a file of which `frame` is read, or the content of such a file.
+            frame: Number of the frame, from 0.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: It cannot be read.
         """
         content: Path | bytes
         if isinstance(source, ImageRef):
@@ -79,7 +82,7 @@ class Preprocessing(Record):
         """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
 
         Raises:
-            ImageError: the array has another shape or type, or is too elongated.
+            ImageError: The array has another shape or type, or is too elongated.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ImageError(
@@ -99,7 +102,7 @@ class Preprocessing(Record):
                     "it."
                 )
         left, top = (wide - self.size) // 2, (high - self.size) // 2
-        resized = Image.fromarray(image).resize((wide, high), Image.Resampling.BILINEAR)
+        resized = Image.fromarray(image).resize((wide, high), _FILTERS[self.interpolation])
         return np.array(resized.crop((left, top, left + self.size, top + self.size)))
 
     def normalise(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -109,7 +112,7 @@ class Preprocessing(Record):
         and their engines keep them, and nothing is copied to another order.
 
         Raises:
-            DataError: the batch has another shape or type.
+            DataError: The batch has another shape or type.
         """
         expected = (self.size, self.size, 3)
         if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[1:] != expected:
@@ -126,13 +129,16 @@ class Preprocessing(Record):
     def canvas(self, size: int) -> "Preprocessing":
         """Return the preprocessing that training crops from: the whole image stretched to `size`.
 
-        Mean and standard deviation stay.
+        Mean, standard deviation and interpolation stay.
         """
-        return Preprocessing(size=size, mean=self.mean, std=self.std)
+        return Preprocessing(
+            size=size, mean=self.mean, std=self.std, interpolation=self.interpolation
+        )
 
     def geometry(self) -> str:
         """Return a SHA-256 over what decides the uint8 pixels: not mean and standard deviation."""
-        return self._digest(self.model_dump(include={"size", "resize", "crop_ratio"}))
+        deciding = {"size", "resize", "crop_ratio", "interpolation"}
+        return self._digest(self.model_dump(include=deciding))
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over all fields and the version of the algorithm."""
@@ -144,5 +150,7 @@ class Preprocessing(Record):
 
     @staticmethod
     def _digest(fields: dict[str, object]) -> str:
+        if fields["interpolation"] == "bilinear":  # the only one of the first release
+            del fields["interpolation"]
         text = json.dumps({"algorithm": ALGORITHM_VERSION, **fields}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,7 +1,7 @@
 """What one image is called: a file, and the number of its frame."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -20,13 +20,10 @@ class ImageRef:
     Attributes:
         path: File that holds the image.
         frame: Number of the frame in the file, from 0; 0 for a still.
-        sha256: SHA-256 of the file's content, where it is known. It is no part of the name: two
-            references that differ in it alone are equal.
     """
 
     path: Path
     frame: int = 0
-    sha256: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         """Return its text, which `parse` reads."""
@@ -40,7 +37,7 @@ class ImageRef:
 
     def under(self, root: Path) -> Self:
         """Return the same image with its path taken from `root`."""
-        return type(self)(root / self.path, self.frame, self.sha256)
+        return type(self)(root / self.path, self.frame)
 
 
 def name_of(path: str, frame: int) -> str:

@@ -15,7 +15,7 @@ def check_size(width: int, height: int) -> None:
     """Refuse by the header alone what is too large to decode or too small to mean anything.
 
     Raises:
-        ImageError: it is so.
+        ImageError: It is so.
     """
     if width * height > MAX_PIXELS:
         raise too_large()
@@ -54,8 +54,8 @@ def unsupported(form: str, what: str) -> ImageError:
     """Return the error of a valid file of a kind that is not read.
 
     Args:
-        form: the format, such as `TIFF`.
-        what: the property that is not supported, as a noun.
+        form: The format, such as `TIFF`.
+        what: The property that is not supported, as a noun.
     """
     return ImageError(
         f"is a {form} of a kind that is not supported ({what}): convert it to 8 or 16 bits, "

@@ -59,7 +59,7 @@ def read_tiff(data: bytes, frame: int) -> Pixels:
         uint8 (height, width, 3).
 
     Raises:
-        ImageError: it is damaged, too large, too small or of a kind that is not supported.
+        ImageError: It is damaged, too large, too small or of a kind that is not supported.
     """
     import tifffile  # noqa: PLC0415  takes a tenth of a second, and few data sets are TIFF
 

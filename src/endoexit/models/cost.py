@@ -22,12 +22,12 @@ LEFT_OUT = (
 
 @dataclass(frozen=True)
 class Complexity:
-    """What leaving at each exit costs, everything before it included.
+    """What exiting at each exit costs, everything before it included.
 
     Attributes:
         parameters: (M,) parameters of stages 1 to k with their heads.
         macs: (M,) multiply-adds of one image.
-        size: side in pixels of the square image.
+        size: Side in pixels of the square image.
     """
 
     parameters: tuple[int, ...]
@@ -35,7 +35,7 @@ class Complexity:
     size: int
 
     def mean_macs(self, shares: tuple[float, ...]) -> float:
-        """Return the mean multiply-adds of an image when `shares` (M,) leave at each exit."""
+        """Return the mean multiply-adds of an image when `shares` (M,) exit at each exit."""
         return sum(share * macs for share, macs in zip(shares, self.macs, strict=True))
 
 
@@ -43,11 +43,11 @@ def measure_complexity(model: StagedClassifier, size: int) -> Complexity:
     """Count the parameters and multiply-adds of every exit; see `LEFT_OUT`.
 
     Args:
-        model: it is neither run nor changed.
-        size: side in pixels of the square image.
+        model: Network, which is neither run nor changed.
+        size: Side in pixels of the square image.
 
     Raises:
-        UsageError: images of this size do not fit the network.
+        UsageError: Images of this size do not fit the network.
     """
     model.check_size(size, size)
     state = blank_images(size)

@@ -44,21 +44,35 @@ def with_exits(
     Raises:
         UsageError: No layer of that name (the nearest are named), layers out of order, a stage
             without work, or images that the network cannot take.
-        ModelError: The network cannot be traced; names the operation that stood in the way.
+        ModelError: The network cannot be traced; names the operation that was in the way.
     """
     names = list(at)
     _check_names(module, names)
-    _fit_classes(module, num_classes, size)
-    traced = trace(module, names)
-    values = dry_run(traced, size)
-    ends = _ends(traced, names)
-    last = _last_map(traced, values, ends[-1])
-    parts = split(traced, [*ends, last])
 
     def new_head(shape: tuple[int, ...]) -> nn.Module:
         return make_head(head, shape, num_classes, head_settings)
 
-    return _assemble(parts, values, names, num_classes, new_head)
+    return _cut(module, names, num_classes, size, new_head)
+
+
+def uncut(module: nn.Module, num_classes: int, size: int = 224) -> StagedClassifier:
+    """Return a network as one stage without early exits; see `with_exits`."""
+    return _cut(module, [], num_classes, size, lambda _: nn.Identity())
+
+
+def _cut(
+    module: nn.Module,
+    names: list[str],
+    num_classes: int,
+    size: int,
+    new_head: Callable[[tuple[int, ...]], nn.Module],
+) -> StagedClassifier:
+    _fit_classes(module, num_classes, size)
+    traced = trace(module, names)
+    values = dry_run(traced, size)
+    ends = _ends(traced, names)
+    last = _last_map(traced, values, ends[-1] if ends else -1)
+    return _assemble(split(traced, [*ends, last]), values, names, num_classes, new_head)
 
 
 def _check_names(module: nn.Module, names: list[str]) -> None:
@@ -156,8 +170,8 @@ class Trunk(nn.Module):
     Args:
         module: Part of the graph.
         takes: Index in the state before of each value that it takes.
-        gives: For each tensor of the next state, whether the part made it, and its index there
-            or in the state before.
+        gives: Origin of each tensor of the next state: whether the part made it, and its index
+            there or in the state before.
     """
 
     def __init__(
@@ -184,6 +198,12 @@ class FinalHead(nn.Module):
     def __init__(self, module: nn.Module, takes: tuple[int, ...]) -> None:
         super().__init__()
         self.module, self.takes = module, takes
+
+    @property
+    def classifier(self) -> nn.Module:
+        """Its last linear layer, or all of it where it has none: what other classes change."""
+        linear = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
+        return linear[-1] if linear else self
 
     def forward(self, state: State) -> Tensor:
         """Return logits (B, classes)."""
@@ -229,7 +249,7 @@ def _assemble(
 
 
 def _exit_map(part: Part, values: dict[str, Any], needed: set[str], name: str) -> str:
-    """Return the value that the exit reads: the last one of the part that goes on."""
+    """Return the value that the exit reads: the last one of the part that continues."""
     tensors = [n for n in part.gives if isinstance(values.get(n), Tensor) and n in needed]
     if not tensors:
         raise UsageError(f"nothing that {name} computes is used behind it: cut elsewhere.")

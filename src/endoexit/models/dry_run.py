@@ -36,8 +36,8 @@ def find_state(model: StagedClassifier, size: int, *, real: bool = False) -> Sta
             than on tensors without memory, and an exported graph takes them as they are.
 
     Raises:
-        UsageError: images of this size do not fit the network.
-        ModelError: a stage hands on what cannot be handed on.
+        UsageError: Images of this size do not fit the network.
+        ModelError: A stage hands on what cannot be handed on.
     """
     model.check_size(size, size)
     state = (torch.zeros(BATCH, 3, size, size),) if real else blank_images(size)

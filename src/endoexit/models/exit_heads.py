@@ -74,6 +74,11 @@ class MapHead(nn.Module):
         result: Tensor = self.inner((x,) if self.takes_state else x)
         return result
 
+    @property
+    def attention_kind(self) -> str:
+        """Kind of what the inner head tells: "cbam", or "attention" for any other."""
+        return str(getattr(self.inner, "attention_kind", "attention"))
+
     def attention_map(self, state: State) -> Tensor | None:
         """Return where the inner head looks, (B, H, W); None where it has no attention."""
         if not isinstance(self.inner, CbamHead):

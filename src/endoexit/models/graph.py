@@ -47,7 +47,7 @@ def trace(module: nn.Module, names: Sequence[str]) -> fx.GraphModule:
     """Return the graph of a network, in which each named layer is a node or ends with one.
 
     Raises:
-        ModelError: The network cannot be traced; names the operation that stood in the way.
+        ModelError: The network cannot be traced; names the operation that was in the way.
     """
     inside = {name.rsplit(".", i)[0] for name in names for i in range(1, name.count(".") + 1)}
     tracer = Cut({"network", *(f"network.{name}" for name in inside)})
@@ -60,7 +60,7 @@ def trace(module: nn.Module, names: Sequence[str]) -> fx.GraphModule:
             f"the network cannot be cut there: tracing {path} met an operation that depends on "
             f"the images' values or sizes ({type(error).__name__}: {str(error).splitlines()[0]}). "
             "Cut behind a layer that is not inside that one, or move the operation into a layer "
-            "of its own."
+            "by itself."
         ) from error
     traced = fx.GraphModule(whole, graph)
     _keep_parameters_inside(traced)

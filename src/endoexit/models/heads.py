@@ -32,7 +32,7 @@ class Cbam(nn.Module):
 
     Args:
         channels: C.
-        reduction: the hidden layer of the channel attention has C / reduction units.
+        reduction: Factor of the hidden layer of the channel attention: C / reduction units.
     """
 
     def __init__(self, channels: int, reduction: int) -> None:
@@ -65,11 +65,13 @@ class CbamHead(nn.Module):
     """The paper's exit: CBAM blocks, global average pool, one fully connected layer.
 
     Args:
-        channels: of the fused map.
+        channels: Number of channels of the fused map.
         num_classes: C.
-        blocks: number of CBAM blocks (the paper: 3).
-        reduction: of their channel attention (16).
+        blocks: Number of CBAM blocks (the paper: 3).
+        reduction: Reduction of their channel attention (16).
     """
+
+    attention_kind = "cbam"
 
     def __init__(self, channels: int, num_classes: int, *, blocks: int, reduction: int) -> None:
         super().__init__()

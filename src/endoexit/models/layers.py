@@ -30,7 +30,7 @@ class LastMap(nn.Module):
     """A head that reads the last tensor of a state.
 
     Args:
-        layers: modules that turn that tensor into logits (B, classes).
+        layers: Modules that turn that tensor into logits (B, classes).
     """
 
     def __init__(self, *layers: nn.Module) -> None:
@@ -47,7 +47,7 @@ class OneMap(nn.Module):
     """A part of a trunk whose state is a single tensor.
 
     Args:
-        layers: modules that turn one tensor into the next.
+        layers: Modules that turn one tensor into the next.
     """
 
     def __init__(self, *layers: nn.Module) -> None:

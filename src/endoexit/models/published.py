@@ -9,11 +9,10 @@ from torch import Tensor
 
 from endoexit.errors import ModelError
 from endoexit.models import bag_of_features, branchynet, rdi
-from endoexit.models.hifuse.network import HiFuse
-from endoexit.models.hifuse.published import PublishedReport, load_published_hifuse
 from endoexit.models.msdnet import published as msdnet
 from endoexit.models.msdnet.network import MSDNet
 from endoexit.models.staged import StagedClassifier
+from endoexit.models.weights import PublishedReport
 
 SHOWN = 10  # faults that an error lists
 
@@ -55,8 +54,10 @@ def load_published(model: StagedClassifier, state_dict: Mapping[str, Tensor]) ->
         ModelError: A tensor is missing, unknown or of another shape; all are named, and the model
             is left as it was. Or the family has no published weights.
     """
-    if isinstance(model, HiFuse):
-        return load_published_hifuse(model, state_dict)
+    own = getattr(model, "load_published", None)
+    if own is not None:  # a family whose published tensors do not correspond one to one
+        result: PublishedReport = own(state_dict)
+        return result
     family = next((f for f in FAMILIES if isinstance(model, f.network)), None)
     if family is None:
         raise ModelError(

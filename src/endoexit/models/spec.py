@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 
-from endoexit.models.catalog import FAMILIES, create_model, family_of, single_exit_twin
+from endoexit.models.backbones import BackboneConfig, settled
+from endoexit.models.catalog import (
+    FAMILIES,
+    create_model,
+    family_of,
+    model_config,
+    single_exit_twin,
+)
 from endoexit.models.cost import Complexity, measure_complexity
 from endoexit.models.dry_run import find_state
 from endoexit.models.staged import Stage, StagedClassifier
@@ -38,9 +45,9 @@ class NetworkSpec:
         """Return the network with fresh weights.
 
         Raises:
-            UsageError: unknown name or setting, or images of this size do not fit.
+            UsageError: Unknown name or setting, or images of this size do not fit.
         """
-        model = create_model(self.name, self.classes, **self.settings)
+        model = create_model(self.name, self.classes, size=self.size, **self.settings)
         model.check_size(self.size, self.size)
         return model
 
@@ -48,6 +55,24 @@ class NetworkSpec:
         """Return the network with weights that take no memory (device "meta")."""
         with torch.device("meta"):
             return self.build()
+
+    def settled(self) -> "NetworkSpec":
+        """Return the same network with settings that do not depend on where they are read.
+
+        Exits are named by layers, in place of `auto` or numbers.
+
+        Raises:
+            UsageError, ModelError: The network cannot be cut there.
+        """
+        config = model_config(self.name, **self.settings)
+        if not isinstance(config, BackboneConfig):
+            return self
+        with torch.device("meta"):
+            sure = settled(config, self.classes, self.size)
+        settings = self.settings | {"exits": sure.exits}
+        if sure.code_sha256 is not None:
+            settings["code_sha256"] = sure.code_sha256
+        return replace(self, name=sure.network, settings=settings)
 
     @cached_property
     def complexity(self) -> Complexity:

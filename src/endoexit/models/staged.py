@@ -14,8 +14,8 @@ class Stage(nn.Module):
     """One stage and its exit.
 
     Args:
-        trunk: modules applied in order, each turning a state into the next one.
-        head: turns the last state into logits, shape (batch, classes).
+        trunk: Modules applied in order, each turning a state into the next one.
+        head: Module that turns the last state into logits, shape (batch, classes).
     """
 
     def __init__(self, trunk: Iterable[nn.Module], head: nn.Module) -> None:
@@ -32,10 +32,11 @@ class Stage(nn.Module):
     def attention(self, state: State) -> Tensor | None:
         """Return where this stage's exit looks, (B, H, W); None if its head does not tell.
 
-        A head tells it by a method `attention_map(state)`.
+        A head tells it by a method `attention_map(state)`; its attribute `attention_kind` names
+        what that is, "attention" where it has none.
 
         Args:
-            state: what this stage returned.
+            state: State that this stage returned.
         """
         attention_map = getattr(self.head, "attention_map", None)
         result: Tensor | None = None if attention_map is None else attention_map(state)
@@ -49,10 +50,10 @@ class StagedClassifier(nn.Module):
     (inference). Both run the same modules, so their results are identical.
 
     Args:
-        stages: the M stages in order. The first one's input state is
+        stages: The M stages in order. The first one's input state is
             `(images,)`, images of shape (batch, 3, height, width).
-        num_classes: number of classes C of every exit.
-        size_multiple: what height and width must be multiples of.
+        num_classes: Number of classes C of every exit.
+        size_multiple: Number that height and width must be multiples of.
 
     Attributes:
         state_names: Names of the tensors that every stage hands on; empty for names that are
@@ -87,13 +88,13 @@ class StagedClassifier(nn.Module):
 
         Args:
             number: 1 to M.
-            state: what stage `number` - 1 returned; `(images,)` for stage 1.
+            state: State that stage `number` - 1 returned; `(images,)` for stage 1.
 
         Returns:
             The state after the stage, and its exit's logits (batch, classes).
 
         Raises:
-            UsageError: there is no such stage, or the images' size does not fit.
+            UsageError: There is no such stage, or the images' size does not fit.
         """
         if not 1 <= number <= self.num_stages:
             raise UsageError(f"stage must be 1 to {self.num_stages}, got {number}.")

@@ -1,6 +1,7 @@
 """Weights as safetensors: no code is ever run by loading them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors
@@ -11,11 +12,31 @@ from endoexit.errors import ModelError, RunError
 from endoexit.files import naming_the_cause, refuse_lfs_pointer, replacing
 
 
+@dataclass(frozen=True)
+class PublishedReport:
+    """What `load_published` did.
+
+    Attributes:
+        loaded: Number of tensors that were read.
+        left_out: Names in the state dict that belong to layers which the
+            published code builds and never runs.
+        not_in_published: Tensors of the model that keep their values (the exit heads).
+    """
+
+    loaded: int
+    left_out: tuple[str, ...]
+    not_in_published: tuple[str, ...]
+
+
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write all parameters and buffers, whole or not at all."""
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
+    tensors: dict[str, Tensor] = {}
+    written: set[int] = set()
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        # A layer of two stages is written for each: the format knows no shared memory.
+        tensors[name] = tensor.clone() if tensor.data_ptr() in written else tensor
+        written.add(tensor.data_ptr())
     write_tensors(tensors, path)
 
 
@@ -46,8 +67,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Read weights into `model`.
 
     Raises:
-        RunError: the file is missing or damaged.
-        ModelError: names or shapes differ; the first ones are listed.
+        RunError: The file is missing or damaged.
+        ModelError: Names or shapes differ; the first ones are listed.
     """
     path = Path(path)
     refuse_lfs_pointer(path, RunError)

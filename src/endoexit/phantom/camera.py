@@ -15,11 +15,11 @@ class Device:
     """One patient's examination: its light, its sensor, and the shape of its picture.
 
     Attributes:
-        radius: radius of the round field, relative to half of the picture.
-        cut: where straight sides cut the field (left and right, top and bottom), in the same unit.
-        balance: gain of each colour channel.
-        noise: standard deviation of the sensor's noise, of 1.
-        inset: whether the lower left corner shows the green picture of the scope's position.
+        radius: Radius of the round field, relative to half of the picture.
+        cut: Places where straight sides cut the field: left and right, top and bottom; same unit.
+        balance: Gain of each colour channel.
+        noise: Standard deviation of the sensor's noise, of 1.
+        inset: Whether the lower left corner shows the green picture of the scope's position.
     """
 
     radius: float
@@ -46,10 +46,10 @@ class Frame:
     """One picture of a scene: consecutive ones differ by a little of everything.
 
     Attributes:
-        shift: how far the view moved, in field units.
-        zoom: how much nearer it is.
-        brightness: gain.
-        blur: standard deviation of the defocus, in field units.
+        shift: Distance that the view moved, in field units.
+        zoom: Factor by which it is nearer.
+        brightness: Gain.
+        blur: Standard deviation of the defocus, in field units.
     """
 
     shift: tuple[float, float]
@@ -82,10 +82,10 @@ def capture(
 
     Args:
         scene: RGB (side, side, 3), 0 to 1, reaching `MARGIN` field units each way.
-        device: the patient's device.
-        frame: which view of the scene.
-        size: side of the picture in pixels.
-        random: for the sensor's noise.
+        device: The patient's device.
+        frame: Which view of the scene.
+        size: Side of the picture in pixels.
+        random: Source of the noise of the sensor.
 
     Returns:
         uint8 (size, size, 3), black around the field.

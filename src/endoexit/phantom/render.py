@@ -13,7 +13,7 @@ from filelock import FileLock
 from PIL import Image
 
 from endoexit.errors import DataError, EndoexitError, UsageError
-from endoexit.files import remedy_of, sha256_bytes, why_refused
+from endoexit.files import csv_line, remedy_of, sha256_bytes, why_refused
 from endoexit.phantom.camera import Device, Frame, capture
 from endoexit.phantom.findings import PAINTERS
 from endoexit.phantom.surface import MARGIN, Array, Surface, shade
@@ -80,19 +80,19 @@ def render_phantom(
     same pictures.
 
     Args:
-        directory: where to; made if it does not exist.
-        images_per_class: number of images in each of the eight classes.
-        size: side of the square images in pixels, 32 to 1024.
-        seed: random seed of everything.
-        advance: called with a number of images done.
+        directory: Folder to write; made if it does not exist.
+        images_per_class: Number of images in each of the eight classes.
+        size: Side of the square images in pixels, 32 to 1024.
+        seed: Random seed of everything.
+        advance: Function that is called with a number of images done.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: an argument is out of range.
-        DataError: the folder holds something else, or a phantom of other settings.
-        EndoexitError: it cannot be written.
+        UsageError: An argument is out of range.
+        DataError: The folder holds something else, or a phantom of other settings.
+        EndoexitError: It cannot be written.
     """
     if images_per_class < 1 or not 32 <= size <= 1024 or seed < 0:
         raise UsageError(
@@ -154,16 +154,15 @@ def _render(directory: Path, settings: _Settings, advance: Callable[[int], None]
     work = directory.with_name(f".{directory.name}.part")
     shutil.rmtree(work, ignore_errors=True)  # left by a killed process
     try:
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(("path", "label", "group", "difficulty"))
+        lines = [csv_line(("path", "label", "group", "difficulty"))]
         for label in CLASSES:
             (work / label).mkdir(parents=True)
             for picture, difficulty, jpeg in _pictures(label, settings):
                 (work / picture.path).write_bytes(jpeg)
-                writer.writerow((picture.path, label, picture.group, f"{difficulty:.3f}"))
+                row = (picture.path, label, picture.group, f"{difficulty:.3f}")
+                lines.append(csv_line(row))
                 advance(1)
-        text = table.getvalue()
+        text = "".join(lines)
         (work / TABLE_FILE).write_text(text, encoding="utf-8", newline="\n")
         (work / "README.txt").write_text(
             _README.format(settings=_describe(asdict(settings))), encoding="utf-8"

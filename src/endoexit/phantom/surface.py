@@ -25,15 +25,15 @@ class Surface:
     """One scene while it is painted.
 
     Attributes:
-        side: pixels along the canvas.
+        side: Pixels along the canvas.
         difficulty: 0 (plain) to 1 (hard to tell from its neighbour).
-        random: the scene's own source of random numbers.
-        x: field coordinate to the right, (side, side).
-        y: field coordinate downwards, (side, side).
-        albedo: colour of the surface, (side, side, 3).
-        height: towards the camera, in field units, (side, side).
-        light: share of the lamp's light that arrives, (side, side).
-        gloss: how wet the surface is, (side, side).
+        random: The scene's own source of random numbers.
+        x: Field coordinate to the right, (side, side).
+        y: Field coordinate downwards, (side, side).
+        albedo: Colour of the surface, (side, side, 3).
+        height: Towards the camera, in field units, (side, side).
+        light: Share of the lamp's light that arrives, (side, side).
+        gloss: Wetness of the surface, (side, side).
     """
 
     side: int
@@ -141,10 +141,10 @@ def carve_tube(
     bright at its lip and dark behind it.
 
     Args:
-        surface: what to shape.
-        centre: middle of the lumen.
-        radius: distance at which half of the light arrives.
-        folds: contrast of the folds, 0 to 1.
+        surface: Surface to shape.
+        centre: Middle of the lumen.
+        radius: Distance at which half of the light arrives.
+        folds: Contrast of the folds, 0 to 1.
         corners: 3 gives the triangular folds of the colon, 0 round ones.
     """
     distance, angle = surface.polar(centre, surface.between(1.0, 1.25))

@@ -18,7 +18,7 @@ def limit_in(goal: CostLimit | Budget, costs: Costs) -> float:
     """Return the mean cost of an image that a goal allows, in the unit of `costs`.
 
     Raises:
-        PolicyError: the costs are in another unit.
+        PolicyError: The costs are in another unit.
     """
     if isinstance(goal, Budget):
         return _in_unit("ms", 1000.0 * goal.seconds / goal.images, goal, costs)
@@ -46,7 +46,7 @@ def choose(
     """Return the index of the front's point (cheapest first) that meets the goal best.
 
     Raises:
-        PolicyError: no point meets it; says what can be had.
+        PolicyError: No point meets it; says what can be had.
     """
     if isinstance(goal, CostLimit):
         limit = limit_in(goal, costs)

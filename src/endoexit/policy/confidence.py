@@ -33,7 +33,7 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
         temperature: T > 0.
 
     Raises:
-        PolicyError: fewer than two classes, or logits that are not finite.
+        PolicyError: Fewer than two classes, or logits that are not finite.
     """
     below = _below_largest(logits, temperature)
     logs: NDArray[np.float64] = below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
@@ -75,15 +75,15 @@ def confidence(
 
     Args:
         logits: (..., C).
-        rule: one of `CONFIDENCES`.
+        rule: One of `CONFIDENCES`.
         temperature: T > 0.
 
     Returns:
         Shape (...).
 
     Raises:
-        UsageError: no such confidence.
-        PolicyError: see `log_softmax`.
+        UsageError: No such confidence.
+        PolicyError: See `log_softmax`.
     """
     if rule not in CONFIDENCES:
         raise unknown_name("confidence", rule, CONFIDENCES)

@@ -26,7 +26,7 @@ class Costs(Record):
         source: Description of how and where they were measured.
 
     Raises:
-        PolicyError: the costs fall from one exit to the next.
+        PolicyError: The costs fall from one exit to the next.
     """
 
     values: tuple[Annotated[float, Field(gt=0.0)], ...]
@@ -115,7 +115,7 @@ class Promise(Record):
         unit: What counts as one: an image, or a group with its mean loss.
         unit_reason: Reason why that counts as one, in words.
         observed: Mean loss on certify.
-        p_value: p-value of the hypothesis "risk > ε".
+        p_value: P-value of the hypothesis "risk > ε".
         method: How the p-value was computed; "by construction" for the final exit, which needs no
             test because it is what the risks are measured against.
     """

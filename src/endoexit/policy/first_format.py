@@ -20,7 +20,7 @@ def current_form(document: Any) -> Any:
         document: Policy as read from JSON.
 
     Raises:
-        PolicyError: a newer format, or a goal that cannot be read.
+        PolicyError: A newer format, or a goal that cannot be read.
     """
     if not isinstance(document, dict):
         return document

@@ -237,7 +237,7 @@ def parse_budget(text: str) -> Budget:
     """Read a budget that a user typed, such as "1000 images, 60 seconds".
 
     Raises:
-        UsageError: not of this form.
+        UsageError: Not of this form.
     """
     match = _BUDGET.fullmatch(text)
     if match is None:
@@ -273,7 +273,7 @@ def make_goal(
         unit: What counts as one draw for the guarantee; "auto" by default.
 
     Raises:
-        UsageError: no goal or several, delta or unit without a guarantee, a value out of range.
+        UsageError: No goal or several, delta or unit without a guarantee, a value out of range.
     """
     if not guarantee and (delta is not None or unit is not None):
         raise UsageError("delta and unit belong to a guarantee: add one, or omit them.")

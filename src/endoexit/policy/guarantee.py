@@ -33,7 +33,7 @@ class RiskTest:
         risk: Risk that was tested.
         images: Number of independent units (images, or groups) that the test rests on.
         observed: Mean loss.
-        p_value: p-value of "risk > ε".
+        p_value: P-value of "risk > ε".
         method: How the p-value was computed.
     """
 
@@ -142,7 +142,7 @@ def require_enough(
     """Refuse a certify cohort on which not even zero losses would prove the risk small.
 
     Raises:
-        PolicyError: the cohort is too small; the message says how many would do.
+        PolicyError: The cohort is too small; the message says how many would do.
     """
     for table in tables:
         risk = table.risk
@@ -179,7 +179,7 @@ def counting(choice: UnitChoice, data: LogitSet) -> Counting:
     Images of one group are alike, so counting them one by one overrates what they prove.
 
     Raises:
-        PolicyError: groups are asked for, and the cohort has none.
+        PolicyError: Groups are asked for, and the cohort has none.
     """
     if choice == "group" or (choice == "auto" and data.groups is not None):
         numbers = group_numbers(data)
@@ -260,7 +260,7 @@ def group_numbers(data: LogitSet) -> NDArray[np.int64]:
     """Return the group of each image (N,) as a whole number.
 
     Raises:
-        PolicyError: the cohort has no groups.
+        PolicyError: The cohort has no groups.
     """
     if data.groups is None:
         raise PolicyError(

@@ -15,13 +15,13 @@ class LogitSet:
     """Logits of all exits on one cohort.
 
     Attributes:
-        name: the cohort, for messages, such as "calibrate".
+        name: The cohort, for messages, such as "calibrate".
         logits: (M, N, C) finite.
         labels: (N,) class indices.
         groups: (N,) ids of who belongs together (patient, video, near-copies), if known.
 
     Raises:
-        PolicyError: shapes that do not fit, no image, labels out of range, logits not finite.
+        PolicyError: Shapes that do not fit, no image, labels out of range, logits not finite.
     """
 
     name: str
@@ -91,7 +91,7 @@ def require_disjoint(calibrate: LogitSet, certify: LogitSet) -> None:
     Without groups, an image counts as shared when all its logits are the same.
 
     Raises:
-        PolicyError: shared groups or images, or another number of exits or classes.
+        PolicyError: Shared groups or images, or another number of exits or classes.
     """
     shapes = [(data.num_exits, data.num_classes) for data in (calibrate, certify)]
     if shapes[0] != shapes[1]:

@@ -27,7 +27,7 @@ class RuleOptions(Asked):
             otherwise T = 1.
 
     Raises:
-        UsageError: thresholds or candidates that the rule does not use, an unknown name.
+        UsageError: Thresholds or candidates that the rule does not use, an unknown name.
     """
 
     rule: RuleKind = "max_probability"

@@ -46,7 +46,7 @@ class ExitPolicy(Record):
         front: Candidates that no cheaper one beats, cheapest first.
 
     Raises:
-        PolicyError: a field that does not fit; the message names it.
+        PolicyError: A field that does not fit; the message names it.
     """
 
     format: Literal["endoexit-policy-2"] = "endoexit-policy-2"
@@ -107,7 +107,7 @@ class ExitPolicy(Record):
             Shape (B,); all True at exit M.
 
         Raises:
-            PolicyError: shapes that do not fit, an exit that does not exist, logits not finite.
+            PolicyError: Shapes that do not fit, an exit that does not exist, logits not finite.
         """
         scores = self._checked(exit_number, logits)
         earlier = np.asarray(previous)
@@ -129,7 +129,7 @@ class ExitPolicy(Record):
             logits: Logits (M, N, C), all exits of all images.
 
         Raises:
-            PolicyError: shapes that do not fit, logits not finite.
+            PolicyError: Shapes that do not fit, logits not finite.
         """
         scores = np.asarray(logits)
         if scores.ndim != 3 or len(scores) != self.num_exits:
@@ -159,7 +159,7 @@ class ExitPolicy(Record):
         """Return the class probabilities (B, C) of exit k at its temperature.
 
         Raises:
-            PolicyError: an exit that does not exist, logits that are not (B, C) or not finite.
+            PolicyError: An exit that does not exist, logits that are not (B, C) or not finite.
         """
         scores = self._checked(exit_number, logits)
         return softmax(scores, self.temperatures[exit_number - 1])
@@ -182,7 +182,7 @@ class ExitPolicy(Record):
         A policy typed by hand (no provenance, no promise) may serve any network.
 
         Raises:
-            PolicyError: weights, preprocessing, classes or precision differ.
+            PolicyError: Weights, preprocessing, classes or precision differ.
         """
         if self.provenance is None:
             if self.promises:
@@ -207,7 +207,7 @@ class ExitPolicy(Record):
         """Return the policy written as JSON.
 
         Raises:
-            PolicyError: not JSON, unknown keys, NaN, anything out of range.
+            PolicyError: Not JSON, unknown keys, NaN, anything out of range.
         """
         try:
             return cls.model_validate_json(text)
@@ -225,7 +225,7 @@ class ExitPolicy(Record):
         """Read `policy.json`.
 
         Raises:
-            PolicyError: missing, too large, or not a policy; the message names the file.
+            PolicyError: Missing, too large, or not a policy; the message names the file.
         """
         refuse_lfs_pointer(path, PolicyError)
         try:

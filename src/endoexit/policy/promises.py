@@ -79,8 +79,8 @@ def check_promises(
         classes: Names in the order of the logits.
 
     Raises:
-        PolicyError: a promise counts groups, and the cohort has none.
-        UsageError: a class of a promise does not exist.
+        PolicyError: A promise counts groups, and the cohort has none.
+        UsageError: A class of a promise does not exist.
     """
     exits = policy.assign(data.logits)
     return tuple(_check(promise, data, classes, exits) for promise in policy.promises)

@@ -35,7 +35,7 @@ class Risk(Asked):
         of_class: Name of the class that the risk is restricted to; None for all images.
 
     Raises:
-        UsageError: an unknown loss, a tolerance outside (0, 1), `missed` without a class.
+        UsageError: An unknown loss, a tolerance outside (0, 1), `missed` without a class.
     """
 
     name: RiskName
@@ -71,7 +71,7 @@ def parse_risk(text: str) -> Risk:
     """Read a risk that a user typed, such as "disagreement<=0.02" or "missed[polyp]<=0.01".
 
     Raises:
-        UsageError: not of this form, unknown risk, tolerance outside (0, 1).
+        UsageError: Not of this form, unknown risk, tolerance outside (0, 1).
     """
     match = _PATTERN.fullmatch(text)
     try:
@@ -124,8 +124,8 @@ def loss_table(risk: Risk, data: LogitSet, classes: tuple[str, ...]) -> LossTabl
     """Return what is lost when images exit at each exit.
 
     Raises:
-        UsageError: the class does not exist.
-        PolicyError: the cohort has no image of the class.
+        UsageError: The class does not exist.
+        PolicyError: The cohort has no image of the class.
     """
     if len(classes) != data.num_classes:
         raise PolicyError(

@@ -46,7 +46,7 @@ def candidates_per_exit(num_exits: int, wanted: int | None) -> int:
     """Return how many candidates each early exit gets.
 
     Raises:
-        PolicyError: fewer than two, or more combinations than can be screened.
+        PolicyError: Fewer than two, or more combinations than can be screened.
     """
     early = num_exits - 1
     most = int(MAX_COMBINATIONS ** (1 / early) + 1e-9)
@@ -87,10 +87,11 @@ def screen(
     numbers. Memory stays under about 100 MB whatever the number of combinations.
 
     Args:
-        leaving: for each of the M − 1 early exits (K_k, N): whom candidate j would let leave.
+        leaving: Masks (K_k, N), one for each of the M − 1 early exits: the images that exit there
+            by candidate j.
         values: (R, M, N) whole numbers: what image n adds to total r when it exits at exit k.
         costs: (M,) cost of each exit.
-        score: takes totals (R, ...) over the images and returns what to keep high (...).
+        score: Function from totals (R, ...) over the images to what is kept high (...).
     """
     found = [_front_of(*chunk, score) for chunk in _chunks(leaving, values, costs)]
     choices = np.concatenate([part.choices for part in found])

@@ -109,9 +109,9 @@ def find_policy(
         options: Which policies are tried.
 
     Raises:
-        PolicyError: data, costs and goal do not fit each other; no policy meets the goal; certify
+        PolicyError: Data, costs and goal do not fit each other; no policy meets the goal; certify
             is missing, too small, or shares groups or images with calibrate.
-        UsageError: a class in the goal does not exist, an option that the goal does not take.
+        UsageError: A class in the goal does not exist, an option that the goal does not take.
     """
     _require_fit(calibrate, costs, classes)
     scaling = options.temperature_scaling

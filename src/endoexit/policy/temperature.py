@@ -20,11 +20,11 @@ class ExitCalibration:
 
     Attributes:
         temperature: T.
-        nll: mean negative log likelihood (nats), before and after.
-        ece: expected calibration error with 15 bins, before and after.
-        auroc: how well the confidence ranks right above wrong answers, before and after; None
-            where all are right or all wrong. Better calibrated exits can rank worse
-            (arXiv 2508.21495).
+        nll: Mean negative log likelihood (nats), before and after.
+        ece: Expected calibration error with 15 bins, before and after.
+        auroc: Area under the curve of how well the confidence ranks right above wrong answers,
+            before and after; None where all are right or all wrong. Better calibrated exits can
+            rank worse (arXiv 2508.21495).
     """
 
     temperature: float

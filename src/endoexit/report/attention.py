@@ -1,14 +1,16 @@
-"""Where a network looks: spatial attention of its exit heads, Grad-CAM for those without."""
+"""The network of a run or a bundle, asked where it looks."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from endoexit.artifacts.bundle import Source
-from endoexit.models.staged import StagedClassifier, State
+from endoexit.models.attention import exit_attention
+from endoexit.models.staged import StagedClassifier
 from endoexit.report.material import ExitAttention
 
 BATCH_SIZE = 8
@@ -31,11 +33,12 @@ class TorchNetwork:
 
     def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
         """Return what each exit looks at; see `Network`."""
-        found = [exit_attention(self.model, batch) for batch in self._batches(images)]
-        return [
-            ExitAttention(np.concatenate([one.maps for one in exits]), exits[0].kind)
-            for exits in zip(*found, strict=True)
-        ]
+        looks = [exit_attention(self.model, batch) for batch in self._batches(images)]
+        exits = []
+        for parts in zip(*looks, strict=True):
+            kind: Any = parts[0][1]
+            exits.append(ExitAttention(np.concatenate([maps for maps, _ in parts]), kind))
+        return exits
 
     def _batches(self, images: NDArray[np.uint8]) -> list[Tensor]:
         preprocessing = self._run.config.preprocessing
@@ -43,54 +46,3 @@ class TorchNetwork:
             torch.from_numpy(preprocessing.normalise(images[start : start + BATCH_SIZE]))
             for start in range(0, len(images), BATCH_SIZE)
         ]
-
-
-def exit_attention(model: StagedClassifier, images: Tensor) -> list[ExitAttention]:
-    """Return what each exit of a network looks at.
-
-    A head that has spatial attention tells it itself. Other heads get Grad-CAM of their answer.
-
-    Args:
-        model: in evaluation mode.
-        images: (B, 3, H, W), normalised.
-    """
-    found = []
-    state: State = (images,)
-    for stage in model.stages:
-        with torch.no_grad():
-            state, _ = stage(state)
-            looks = stage.attention(state)  # type: ignore[operator]
-        if looks is not None:
-            found.append(ExitAttention(looks.float().numpy(), "cbam"))
-        else:
-            cam = grad_cam(stage.head, state)  # type: ignore[arg-type]
-            found.append(ExitAttention(cam.float().numpy(), "grad-cam"))
-    return found
-
-
-def grad_cam(head: nn.Module, state: State) -> Tensor:
-    """Return where the evidence for a head's answer is (Grad-CAM, Selvaraju et al. 2017).
-
-    The map is ReLU(Σ_c w_c A_c), A the channels of the last map of the state that the answer
-    depends on and w_c the mean over positions of the gradient of the largest logit with respect
-    to A_c. Without such a map it is one zero: the head looks at no position.
-
-    Args:
-        head: turns a state into logits (B, C).
-        state: its input.
-
-    Returns:
-        Shape (B, h, w).
-    """
-    inputs = tuple(tensor.detach().requires_grad_() for tensor in state)
-    maps = [tensor for tensor in inputs if tensor.ndim == 4]
-    gradients: tuple[Tensor | None, ...] = ()
-    if maps:
-        with torch.enable_grad():
-            largest = head(inputs).amax(dim=1).sum()  # images do not mix: one pass
-            gradients = torch.autograd.grad(largest, maps, allow_unused=True)
-    for seen, gradient in zip(reversed(maps), reversed(gradients), strict=True):
-        if gradient is not None:
-            weights = gradient.mean(dim=(2, 3), keepdim=True)
-            return (weights * seen.detach()).sum(dim=1).relu()
-    return torch.zeros(len(state[0]), 1, 1)

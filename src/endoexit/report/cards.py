@@ -14,7 +14,11 @@ from endoexit.report.masks import Mask, Masks, read_mask
 from endoexit.report.material import Absent, ExitAttention, Network
 from endoexit.report.pictures import Photograph, data_uri, heat_over, jpeg, open_photograph, resized
 
-KINDS = {"cbam": "spatial attention (CBAM)", "grad-cam": "Grad-CAM"}
+KINDS = {
+    "cbam": "spatial attention (CBAM)",
+    "attention": "attention of the exit",
+    "grad-cam": "Grad-CAM",
+}
 _BATCH = 16
 
 

@@ -14,6 +14,8 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
 
+AttentionKind = Literal["cbam", "attention", "grad-cam"]
+
 
 @dataclass(frozen=True)
 class Absent:
@@ -33,11 +35,12 @@ class ExitAttention:
     Attributes:
         maps: (B, h, w) float32, at least 0, one map an image.
         kind: "cbam" for the product of the spatial attention of the head's CBAM blocks;
-            "grad-cam" for the evidence for the exit's answer where there are none.
+            "attention" for what another head tells of itself; "grad-cam" for the evidence for the
+            exit's answer where the head tells nothing.
     """
 
     maps: NDArray[np.float32]
-    kind: Literal["cbam", "grad-cam"]
+    kind: AttentionKind
 
 
 class Network(Protocol):
@@ -98,6 +101,7 @@ class Material:
         facts: name and value of what the results came from, for the provenance.
         steps: the commands that led to the evaluation, in order.
         named: options of `endoexit report` by which files were named, and these files.
+        paper: Whether the figures show the exits of the paper's Table 3 as well.
     """
 
     path: Path
@@ -115,6 +119,7 @@ class Material:
     facts: Sequence[tuple[str, str]]
     steps: Sequence[Step]
     named: Mapping[str, Path | None] = field(default_factory=dict)
+    paper: bool = False
 
     @property
     def num_exits(self) -> int:

@@ -22,6 +22,7 @@ from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
 from endoexit.report.material import Absent, History, Material, Network
+from endoexit.report.paper import is_papers
 from endoexit.runtime.session import policy_file
 
 EVALUATION, METRICS = "evaluation.json", "metrics.csv"
@@ -33,6 +34,7 @@ def open_material(
     evaluation: Path | None = None,
     images: Path | None = None,
     audit: Path | None = None,
+    paper: bool | None = None,
 ) -> Material:
     """Gather what a run or a bundle holds for a report.
 
@@ -47,6 +49,8 @@ def open_material(
             that the run's manifest names.
         audit: document of `endoexit audit`; by default `audit.json` in the run or beside it, if
             it is about the same images.
+        paper: Whether figures show the exits of the paper's Table 3; by default for the paper's
+            networks alone.
 
     Raises:
         RunError: it is neither, was not evaluated, or its weights are no longer those evaluated.
@@ -74,6 +78,7 @@ def open_material(
         facts=_facts(run, file, found),
         steps=steps(run, found, file, policy),
         named={"evaluation": evaluation, "images": images, "audit": audit},
+        paper=is_papers(run.config.model) if paper is None else paper,
     )
 
 
@@ -245,6 +250,7 @@ def _facts(run: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
         ("preprocessing", found.run.preprocessing),
         ("evaluation, SHA-256", sha256_file(file)),
         ("seed of the training", str(config.seed)),
+        *(config.starting_weights.lines() if config.starting_weights else ()),
         *_origin(run),
         ("precision of the answers", found.run.precision),
         ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),

@@ -249,7 +249,7 @@ def role_table(material: Material) -> Table | None:
 
 def mask_table(study: MaskStudy) -> Table:
     """Return the share of the attention inside the masks, for each exit."""
-    kinds = {"cbam": "CBAM", "grad-cam": "Grad-CAM"}
+    kinds = {"cbam": "CBAM", "attention": "its own", "grad-cam": "Grad-CAM"}
     return Table(
         "Attention inside the masks, 95 % intervals over groups",
         ("exit", "attention", "inside the mask, %", "mask’s share of the field, %",

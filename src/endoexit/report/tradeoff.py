@@ -103,7 +103,8 @@ def tradeoff(material: Material) -> Picture:
     """Draw accuracy against cost."""
     evaluation = material.evaluation
     cost = cost_of(evaluation)
-    front, paper = front_marks(material, cost), paper_marks(evaluation, cost)
+    front = front_marks(material, cost)
+    paper = paper_marks(evaluation, cost) if material.paper else []
     chosen = next((mark for mark in front if mark.chosen), None)
     base = "the twin" if evaluation.twin else "the final exit"
     caption = (
@@ -112,9 +113,10 @@ def tradeoff(material: Material) -> Picture:
         + ("Small dots: the policies of the front, with their accuracy on the calibrate images, "
            "where they were found. " if front else "")
         + ("The hollow star is the same policy there. " if chosen else "")
-        + f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
-        f"their gain over it, put beside {base} here. The paper’s images and classes are others."
-    )  # fmt: skip
+        + ("Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
+           f"their gain over it, put beside {base} here. The paper’s images and classes are others."
+           if paper else "")
+    ).strip()  # fmt: skip
     parts = [
         f"{row.name} {percent_with_interval(row.scores.accuracy)} % at "
         f"{significant(cost.of(row))} {cost.unit}"
@@ -137,10 +139,12 @@ def tradeoff(material: Material) -> Picture:
         axes = figure.subplots()
         if front:
             _front(axes, front, chosen)
-        axes.plot(
-            [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D", color="none",
-            markeredgecolor=QUIET, markersize=5, label="exits of the paper, scaled", zorder=1.5,
-        )  # fmt: skip
+        if paper:
+            axes.plot(
+                [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D",
+                color="none", markeredgecolor=QUIET, markersize=5,
+                label="exits of the paper, scaled", zorder=1.5,
+            )  # fmt: skip
         labels = [_point(axes, row, cost) for row in evaluation.rows]
         axes.set_xlim(left=0)
         axes.margins(x=0.08)

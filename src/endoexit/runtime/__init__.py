@@ -1,1 +1,1 @@
-"""Prediction in which images really leave early: engine, backends, files in, rows out."""
+"""Prediction in which images really exit early: engine, backends, files in, rows out."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,57 +15,13 @@ import numpy.typing as npt
 from endoexit.errors import PolicyError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
-from endoexit.precision import Precision
+from endoexit.runtime.backends.base import Backend, Rows
 from endoexit.runtime.forecast import StageTimes
 
-Rows = npt.NDArray[np.int64]
 Images = npt.NDArray[np.uint8]
 Ticket = TypeVar("Ticket", bound=Hashable)
 
 WARM_UP_RUNS = 3
-
-
-class Backend(Protocol):
-    """Runs the stages of one network: all that an engine needs to know about it.
-
-    A state is what one stage hands to the next. It stays inside the backend, in any form that
-    suits the backend. A state from `run` is valid until `run` is called again for the same
-    stage. States from `gather` and `concatenate` stay valid.
-    """
-
-    @property
-    def num_stages(self) -> int:
-        """Number of stages M, which is the number of exits."""
-
-    @property
-    def precision(self) -> Precision:
-        """What the stages compute in, for which a policy is fitted."""
-
-    @property
-    def threads(self) -> int:
-        """Number of threads that a stage runs on."""
-
-    def expect(self, images: int) -> None:
-        """Announce the usual batch size, which a backend may optimise for."""
-
-    def prepare(self, number: int, state: Any) -> None:
-        """Load and compile stage `number` for a state of this form, if that is still to be done.
-
-        The engine calls it before it times a stage. `run` also works without it, but then the
-        first run includes loading and compiling.
-        """
-
-    def start(self, images: npt.NDArray[np.float32]) -> Any:
-        """Return the state before stage 1 for normalised images (B, 3, S, S)."""
-
-    def run(self, number: int, state: Any) -> tuple[Any, npt.NDArray[np.float32]]:
-        """Run stage `number` (1 to M); return its state and its exit's logits (B, C)."""
-
-    def gather(self, state: Any, rows: Rows) -> Any:
-        """Return the state of some images, in the order of `rows`."""
-
-    def concatenate(self, states: Sequence[Any]) -> Any:
-        """Return the states of several batches as the state of one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +187,15 @@ class Engine:
         return Batch(list(tickets), state, np.empty(columns, np.int64), np.empty(columns))
 
     def step(self, batch: Batch[Ticket]) -> StageResult[Ticket]:
-        """Run the next stage on a batch, in place, and ask the policy which images exit."""
+        """Run the next stage on a batch, in place, and ask the policy which images exit.
+
+        Raises:
+            Exception: Whatever the stage or the policy raises. The batch is then as it was before.
+        """
         before = batch.passed
-        batch.state, logits, spent = self._timed_run(before + 1, batch.state, len(batch))
+        state, logits, spent = self._timed_run(before + 1, batch.state, len(batch))
         exiting = self.policy.leaves(before + 1, logits, batch.labels[:, :before])
+        batch.state = state
         batch.labels[:, before] = logits.argmax(axis=1)
         batch.stage_ms[:, before] = spent / len(batch)
         batch.passed = before + 1

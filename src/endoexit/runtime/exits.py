@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.runtime.engine import Backend
+from endoexit.runtime.backends.base import Backend
 
 AnswerAll = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Function from normalised images (B, 3, S, S) to the logits (M, B, C) of all exits."""

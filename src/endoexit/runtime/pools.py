@@ -7,7 +7,7 @@ from typing import Generic
 import numpy as np
 
 from endoexit.errors import DataError, UsageError
-from endoexit.runtime.engine import Batch, Engine, Images, Prediction, Ticket
+from endoexit.runtime.engine import Batch, Engine, Images, Prediction, StageResult, Ticket
 
 
 class Pools(Generic[Ticket]):
@@ -111,13 +111,7 @@ class Pools(Generic[Ticket]):
         if stage == 1:
             self._entering = deque(entry for entry in self._entering if entry[0] != ticket)
             return True
-        pool = self._continuing[stage - 1]
-        index = next(index for index, batch in enumerate(pool) if ticket in batch.tickets)
-        rows = [row for row, other in enumerate(pool[index].tickets) if other != ticket]
-        if rows:
-            pool[index] = self._engine.take(pool[index], np.array(rows))
-        else:
-            del pool[index]
+        self._split(stage, ticket)
         return True
 
     def deepest(self, at_least: int = 1) -> int | None:
@@ -131,6 +125,15 @@ class Pools(Generic[Ticket]):
         """Return the last stage for which a full batch waits; None if there is none."""
         return self.deepest(self._batch_size)
 
+    def promote(self, tickets: Sequence[Ticket]) -> None:
+        """Move images that wait for one stage to the front of their pool, in this order.
+
+        Raises:
+            KeyError: No image with such a ticket is inside.
+        """
+        for ticket in reversed(tickets):
+            self._promote(ticket, self._stages[ticket])
+
     def run(self, stage: int) -> dict[Ticket, Prediction]:
         """Run a stage on the images that have waited for it longest, at most a full batch.
 
@@ -142,18 +145,31 @@ class Pools(Generic[Ticket]):
             Exception: Whatever the stage or the policy raises. The images of the batch are then
                 no longer inside, and the others stay.
         """
-        batch = self._first() if stage == 1 else self._next(stage)
+        batch = self.take(stage)
         if batch is None:
             return {}
         result = self._engine.step(batch)
-        answers = self._engine.answers(result, result.exiting)
-        if result.continuing:
-            # Gathered even if all continue: this stage may run again before the next one does.
-            continuing = self._engine.take(result.batch, np.flatnonzero(~result.exiting))
-            self._continuing[stage].append(continuing)
-            self._counts[stage] += len(continuing)
-            self._stages.update(dict.fromkeys(continuing.tickets, stage + 1))
-        return answers
+        self.put(result)
+        return self._engine.answers(result, result.exiting)
+
+    def take(self, stage: int) -> Batch[Ticket] | None:
+        """Take out the first images that wait for a stage, at most a full batch of them.
+
+        Returns:
+            The batch, for `Engine.step`; None if no image waits for this stage.
+        """
+        return self._first() if stage == 1 else self._next(stage)
+
+    def put(self, result: StageResult[Ticket]) -> None:
+        """Let the images of a batch that continue wait for the next stage."""
+        if not result.continuing:
+            return
+        # Gathered even if all continue: this stage may run again before the next one does.
+        continuing = self._engine.take(result.batch, np.flatnonzero(~result.exiting))
+        stage = continuing.passed
+        self._continuing[stage].append(continuing)
+        self._counts[stage] += len(continuing)
+        self._stages.update(dict.fromkeys(continuing.tickets, stage + 1))
 
     def _first(self) -> Batch[Ticket] | None:
         """Return up to a full batch of the images before stage 1, which leave their pool."""
@@ -177,6 +193,28 @@ class Pools(Generic[Ticket]):
             room -= len(batch)
             self._leave(stage, batch.tickets)
         return self._engine.join(chosen) if chosen else None
+
+    def _promote(self, ticket: Ticket, stage: int) -> None:
+        if stage > 1:
+            self._continuing[stage - 1].appendleft(self._split(stage, ticket))
+            return
+        place = next(place for place, entry in enumerate(self._entering) if entry[0] == ticket)
+        entry = self._entering[place]
+        del self._entering[place]
+        self._entering.appendleft(entry)
+
+    def _split(self, stage: int, ticket: Ticket) -> Batch[Ticket]:
+        """Return the image of a ticket as a batch, which is no longer in its later pool."""
+        pool = self._continuing[stage - 1]
+        index = next(index for index, batch in enumerate(pool) if ticket in batch.tickets)
+        batch = pool[index]
+        row = batch.tickets.index(ticket)
+        rest = np.delete(np.arange(len(batch)), row)
+        if len(rest):
+            pool[index] = self._engine.take(batch, rest)
+        else:
+            del pool[index]
+        return self._engine.take(batch, np.array([row]))
 
     def _leave(self, stage: int, tickets: Sequence[Ticket]) -> None:
         self._counts[stage - 1] -= len(tickets)

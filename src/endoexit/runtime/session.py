@@ -10,7 +10,8 @@ from endoexit.errors import PolicyError, UsageError
 from endoexit.policy import ExitPolicy, fixed_exit, threshold_policy
 from endoexit.policy.document import Provenance
 from endoexit.precision import BackendName, FloatFormat, Precision
-from endoexit.runtime.engine import Backend, Engine
+from endoexit.runtime.backends.base import Backend
+from endoexit.runtime.engine import Engine
 
 POLICY = "policy.json"
 NO_POLICY = "the last exit, as there is no policy"

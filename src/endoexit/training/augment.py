@@ -13,27 +13,23 @@ class Augment(nn.Module):
     """Crop, flip, turn, recolour and erase; each image of a batch in its own way.
 
     Args:
-        settings: of the recipe.
-        sizes: the sides that results can have, pixels.
+        settings: Settings of the recipe.
+        sizes: The sides that results can have, pixels.
     """
 
     def __init__(self, settings: AugmentSettings, sizes: set[int]) -> None:
         super().__init__()
         s = settings
-        self.crops = nn.ModuleDict(
-            {
-                str(size): kornia.RandomResizedCrop(
-                    (size, size), scale=s.crop_scale, ratio=(3 / 4, 4 / 3), cropping_mode="resample"
-                )
-                for size in sorted(sizes)
-            }
-        )
+        self.crops = nn.ModuleDict({str(size): _crop(size, s) for size in sorted(sizes)})
         steps: list[Any] = []
         if s.horizontal_flip:
             steps.append(kornia.RandomHorizontalFlip(p=s.horizontal_flip))
         if s.vertical_flip:
             steps.append(kornia.RandomVerticalFlip(p=s.vertical_flip))
-        if s.rotation:
+        if s.scale is not None or s.shift:
+            shift = (s.shift, s.shift) if s.shift else None
+            steps.append(kornia.RandomAffine(s.rotation, shift, s.scale, p=1.0))
+        elif s.rotation:
             steps.append(kornia.RandomRotation(s.rotation, p=1.0))
         if s.brightness or s.contrast or s.saturation or s.hue:
             steps.append(kornia.ColorJiggle(s.brightness, s.contrast, s.saturation, s.hue, p=0.8))
@@ -48,13 +44,23 @@ class Augment(nn.Module):
         return result.clamp(0, 1)
 
 
+def _crop(size: int, settings: AugmentSettings) -> nn.Module:
+    if settings.crop_scale == (1.0, 1.0):  # of the canvas as it is, which needs no other ratio
+        whole: nn.Module = kornia.Resize((size, size), antialias=True)
+        return whole
+    crop: nn.Module = kornia.RandomResizedCrop(
+        (size, size), scale=settings.crop_scale, ratio=(3 / 4, 4 / 3), cropping_mode="resample"
+    )
+    return crop
+
+
 def mixup(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Blend each image and its target with another's (Zhang et al. 2018).
 
     Args:
         images: (B, 3, H, W).
-        target: probabilities, (B, classes).
-        alpha: one share λ ~ Beta(α, α) for the batch.
+        target: Probabilities, (B, classes).
+        alpha: One share λ ~ Beta(α, α) for the batch.
     """
     share = float(torch.distributions.Beta(alpha, alpha).sample())
     other = torch.randperm(len(images), device=images.device)

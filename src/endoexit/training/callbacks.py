@@ -1,7 +1,5 @@
 """What a run keeps: metrics of every epoch and the best weights."""
 
-import csv
-import io
 import math
 import sys
 import time
@@ -12,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
 from endoexit.artifacts.run import WEIGHTS
-from endoexit.files import write_text
+from endoexit.files import write_csv
 from endoexit.models.weights import save_weights
 from endoexit.training.module import ExitTraining
 
@@ -22,13 +20,13 @@ METRICS = "metrics.csv"
 class KeepRun(Callback):
     """After each epoch: one row of `metrics.csv`, one line, and the weights if they are better.
 
-    It must stand before a weight-averaging callback, so that the weights which
+    It must come before a weight-averaging callback, so that the weights which
     were validated are those that are kept.
 
     Args:
-        path: the run folder.
-        has_val: without a val role the last epoch's weights are kept.
-        averaging: the weight-averaging callback, if there is one.
+        path: The run folder.
+        has_val: Whether there is a val role. Without one the weights of the last epoch are kept.
+        averaging: The weight-averaging callback, if there is one.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class KeepRun(Callback):
         return {"history": self.history, "best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.history = state_dict["history"]
         self.best = state_dict["best"]
         self.best_epoch = state_dict["best_epoch"]
@@ -102,7 +100,7 @@ class KeepRun(Callback):
         self.history = [*self.history, row]
         if not trainer.is_global_zero:
             return
-        write_text(self.path / METRICS, _as_csv(self.history))
+        _write_metrics(self.path / METRICS, self.history)
         exits = [f"{100 * v:.1f}" for k, v in summary.items() if k.startswith("val/accuracy")]
         val = f"  val accuracy per exit {' '.join(exits)} %" if exits else ""
         star = " *" if self.best_epoch == row["epoch"] and self.has_val else ""
@@ -114,11 +112,7 @@ class KeepRun(Callback):
         )
 
 
-def _as_csv(rows: list[dict[str, float]]) -> str:
-    text = io.StringIO()
+def _write_metrics(path: Path, rows: list[dict[str, float]]) -> None:
     # A training that an earlier version began may lack a column in its first epochs.
     names = [name for name in rows[-1] if all(name in row for row in rows)]
-    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    write_csv(path, names, ([row[name] for name in names] for row in rows))

@@ -68,7 +68,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            RunError: it is damaged.
+            RunError: It is damaged.
         """
         del map_location, weights_only  # read to the CPU; nothing but data can be in the file
         refuse_lfs_pointer(path, RunError)

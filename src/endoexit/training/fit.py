@@ -40,6 +40,7 @@ from endoexit.training.processes import (
     threads_of_each,
 )
 from endoexit.training.recipe import Recipe, validate_recipe
+from endoexit.training.start import initial_model
 
 Advance = Callable[[int], None]
 LAST = Path("checkpoints") / "last.safetensors"
@@ -70,18 +71,18 @@ def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run
     """Train a run from its start, or from its last complete checkpoint.
 
     Args:
-        run: made by `create_run`.
-        machine: where it runs.
-        advance: called with the number of images decoded into the cache.
+        run: Run that `create_run` made.
+        machine: Machine that it runs on.
+        advance: Function that is called with numbers of images decoded into the cache.
 
     Returns:
         The run, with its weights.
 
     Raises:
-        TrainingError: the loss is not finite any more.
-        UsageError: the machine has no such devices, or there is no such strategy.
-        RunError: another process trains this run.
-        WriteError: a file cannot be written (disk full); resume when there is space.
+        TrainingError: The loss is not finite any more.
+        UsageError: The machine has no such devices, or there is no such strategy.
+        RunError: Another process trains this run.
+        WriteError: A file cannot be written (disk full); resume when there is space.
     """
     threads = threads_of_each(machine.threads, machine.devices)
     with _alone(run), one_machine(threads), _telling_a_full_disk(run):
@@ -91,15 +92,16 @@ def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run
 def _fit(run: Run, machine: Machine, advance: Advance) -> Run:
     recipe = validate_recipe(run.config.recipe, str(run.path / "config.json"))
     manifest = run.manifest()
+    last = run.path / LAST
     torch.manual_seed(run.config.seed)
-    module = ExitTraining(run.create_model(), recipe, run.config.preprocessing, run.config.seed)
+    model = run.create_model() if last.is_file() else initial_model(run)
+    module = ExitTraining(model, recipe, run.config.preprocessing, run.config.seed)
     averaging = EMAWeightAveraging(decay=recipe.weight_average) if recipe.weight_average else None
     keep = KeepRun(run.path, has_val=manifest.has("val"), averaging=averaging)
     trainer = _make_trainer(run, recipe, machine, keep)
     loaders = _make_loaders(
         run, manifest, recipe, machine, world=trainer.world_size, advance=advance
     )
-    last = run.path / LAST
     with _quiet():
         try:
             trainer.fit(module, *loaders, ckpt_path=last if last.is_file() else None)
@@ -160,7 +162,7 @@ def _telling_a_full_disk(run: Run) -> Iterator[None]:
         if not is_full(error):
             raise
         raise WriteError(
-            f"cannot write {run.path}: {error.strerror}. Free space and go on with this run."
+            f"cannot write {run.path}: {error.strerror}. Free space and continue this run."
         ) from error
     finally:
         threading.excepthook = hook
@@ -208,7 +210,7 @@ def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> 
     except (MisconfigurationException, ValueError) as error:
         raise UsageError(
             f"--accelerator {machine.accelerator} --devices {machine.devices} --strategy "
-            f"{machine.strategy} cannot be used here: {error} Choose others, and go on with: "
+            f"{machine.strategy} cannot be used here: {error} Choose others, and continue with: "
             f"endoexit train --resume {run.path}"
         ) from error
 
@@ -259,7 +261,7 @@ def resume(path: Path) -> Run:
     """Open an interrupted training.
 
     Raises:
-        RunError: it has ended already, or is no run folder.
+        RunError: It has ended already, or is no run folder.
     """
     run = open_run(path)
     if run.is_complete:

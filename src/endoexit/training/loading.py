@@ -17,8 +17,8 @@ class CachedDataset(Dataset[Batch]):
     """Cached images and their labels.
 
     Args:
-        cached: uint8 images (N, S, S, 3).
-        labels: class indices (N,).
+        cached: Images uint8 (N, S, S, 3).
+        labels: Class indices (N,).
     """
 
     def __init__(self, cached: CachedImages, labels: np.ndarray) -> None:

@@ -20,11 +20,11 @@ class MultiExitLoss(nn.Module):
     teacher's mean top probability passes 0.5 at temperature T.
 
     Args:
-        settings: of the recipe.
+        settings: Settings of the recipe.
         num_exits: M.
 
     Raises:
-        UsageError: not one positive weight an exit.
+        UsageError: Not one positive weight an exit.
     """
 
     weights: Tensor
@@ -47,8 +47,8 @@ class MultiExitLoss(nn.Module):
         """Return the loss, a scalar.
 
         Args:
-            logits: of each exit, (batch, classes).
-            target: class indices (batch,), or probabilities (batch, classes).
+            logits: Logits of each exit, (batch, classes).
+            target: Class indices (batch,), or probabilities (batch, classes).
         """
         # Autocast would round the sum to 8 bits.
         with torch.autocast(logits[0].device.type, enabled=False):

@@ -16,6 +16,7 @@ from endoexit.models import StagedClassifier
 from endoexit.training.augment import Augment, mixup
 from endoexit.training.loading import Batch
 from endoexit.training.losses import MultiExitLoss
+from endoexit.training.rates import frozen_norms, parameter_groups
 from endoexit.training.recipe import OptimizerSettings, Recipe
 
 
@@ -32,10 +33,10 @@ class ExitTraining(lightning.LightningModule):
     """Trains all exits of a staged classifier together.
 
     Args:
-        model: the network.
-        recipe: its training settings.
-        preprocessing: for the normalisation.
-        seed: of everything random.
+        model: The network.
+        recipe: Its training settings.
+        preprocessing: Preprocessing, for the normalisation.
+        seed: Random seed of all that is drawn.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class ExitTraining(lightning.LightningModule):
         self.recipe = recipe
         self.seed = seed
         self.loss = MultiExitLoss(recipe.loss, model.num_stages)
-        self.augment = Augment(recipe.augment, {recipe.image.size, recipe.image.early_size})
+        self.augment = Augment(recipe.augment, recipe.image.sides)
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), False)
         self.train_loss = MeanMetric()
@@ -58,7 +59,17 @@ class ExitTraining(lightning.LightningModule):
             {f"exit_{k}": MulticlassAccuracy(model.num_classes, average="micro") for k in exits},
             compute_groups=False,
         )
+        self.frozen = frozen_norms(model) if recipe.optimizer.freeze_norm else []
+        for norm in self.frozen:
+            norm.requires_grad_(False)
         self._check_selection()
+
+    def train(self, mode: bool = True) -> "ExitTraining":
+        """Switch to training; frozen normalisation keeps its statistics."""
+        super().train(mode)
+        for norm in self.frozen:
+            norm.eval()
+        return self
 
     def _check_selection(self) -> None:
         select, exits = self.recipe.select, self.model.num_stages
@@ -143,15 +154,7 @@ class ExitTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW with warm-up and cosine, stepped after each batch."""
         settings = self.recipe.optimizer
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        groups = [
-            {
-                "params": [p for p in parameters if p.ndim > 1],
-                "weight_decay": settings.weight_decay,
-            },
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=settings.lr)
+        optimizer = torch.optim.AdamW(parameter_groups(self.model, settings), lr=settings.lr)
         total = int(self.trainer.estimated_stepping_batches)
         warmup = round(total * min(1.0, settings.warmup_epochs / self.recipe.epochs))
         schedule = torch.optim.lr_scheduler.LambdaLR(

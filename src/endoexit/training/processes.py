@@ -1,6 +1,6 @@
 """The processes of one training on one machine: told apart, free of a cluster's settings.
 
-Lightning starts a process for each further device. Clusters describe processes of their own by
+Lightning starts a process for each further device. Clusters describe their processes by
 environment variables with the same names, which libraries would take for a part of this training.
 """
 

@@ -1,7 +1,7 @@
 """Recipes: committed YAML files with typed, validated training settings."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,56 +13,92 @@ from endoexit.documents import Record
 from endoexit.errors import UsageError, unknown_name
 from endoexit.files import refuse_lfs_pointer
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.refusals import MIN_SIDE
+from endoexit.models.origin import Interpolation, Origin
 
 MAX_BYTES = 1 << 20
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class ImageSettings(Record):
     """From file to network input.
 
     Attributes:
-        size: side of the network's input, pixels.
-        canvas: side of the square to which whole images are stretched before
+        size: Side of the network's input, pixels.
+        canvas: Side of the square to which whole images are stretched before
             training crops are taken from them.
-        resize: see `Preprocessing`; of evaluation and inference.
-        crop_ratio: see `Preprocessing`.
-        early_size: side of the training crops in the first `early_share` of the
+        resize: Crop of evaluation and inference; see `Preprocessing`.
+        crop_ratio: See `Preprocessing`.
+        early_size: Side of the training crops in the first `early_share` of the
             epochs (progressive resizing: cheaper, and a regulariser).
         early_share: 0 for none.
+        mean: Means of the normalisation; null for those of the starting weights, which are 0.5
+            where there are none.
+        std: Standard deviations of the normalisation; null as for `mean`.
+        interpolation: Interpolation that images are resized with; null for that of the starting
+            weights, which is bilinear where there are none.
     """
 
-    size: int = Field(224, ge=32, le=1024)
-    canvas: int = Field(256, ge=32, le=2048)
+    size: int = Field(224, ge=MIN_SIDE, le=1024)
+    canvas: int = Field(256, ge=MIN_SIDE, le=2048)
     resize: Literal["stretch", "shorter-side"] = "stretch"
     crop_ratio: float = Field(1.0, gt=0, le=1)
-    early_size: int = Field(96, ge=32, le=1024)
+    early_size: int = Field(96, ge=MIN_SIDE, le=1024)
     early_share: float = Field(0.0, ge=0, lt=1)
+    mean: tuple[float, float, float] | None = None
+    std: tuple[Positive, Positive, Positive] | None = None
+    interpolation: Interpolation | None = None
+
+    @property
+    def sides(self) -> set[int]:
+        """Sides of all training crops."""
+        return {self.size, self.early_size} if self.early_share else {self.size}
 
     def crop_size(self, epoch: int, epochs: int) -> int:
         """Return the side of the training crops in an epoch, counted from 0."""
         return self.early_size if epoch < self.early_share * epochs else self.size
 
-    def preprocessing(self) -> Preprocessing:
-        """Return what evaluation and inference do with an image."""
-        return Preprocessing(size=self.size, resize=self.resize, crop_ratio=self.crop_ratio)
+    def preprocessing(self, origin: Origin | None = None) -> Preprocessing:
+        """Return what evaluation and inference do with an image.
+
+        Args:
+            origin: Origin of the starting weights, which may say how they want their images.
+        """
+        names = ("mean", "std", "interpolation")
+        facts = {} if origin is None else {name: getattr(origin, name) for name in names}
+        asked = {name: getattr(self, name) for name in names}
+        chosen = {name: asked[name] or facts.get(name) for name in names}
+        return Preprocessing(
+            size=self.size,
+            resize=self.resize,
+            crop_ratio=self.crop_ratio,
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
 
 
 class OptimizerSettings(Record):
     """AdamW; vectors and biases are not decayed.
 
     Attributes:
-        lr: peak learning rate.
-        weight_decay: decoupled.
-        warmup_epochs: linear warm-up from `warmup_start` × lr.
-        warmup_start: factor of lr at the first step.
-        final: factor of lr at the last step; cosine in between.
-        gradient_clip: largest gradient norm; null for none.
+        lr: Peak learning rate.
+        trunk_lr: Peak learning rate of everything but the exits; null for `lr`.
+        layer_decay: Factor of the trunk's learning rate from one layer with weights to the one
+            before it; 1 for the same rate everywhere.
+        freeze_norm: Whether the trunk's batch normalisation keeps its weights and statistics.
+        weight_decay: Decoupled weight decay.
+        warmup_epochs: Linear warm-up from `warmup_start` × lr.
+        warmup_start: Factor of lr at the first step.
+        final: Factor of lr at the last step; cosine in between.
+        gradient_clip: Largest gradient norm; null for none.
     """
 
     lr: float = Field(1e-3, gt=0)
+    trunk_lr: float | None = Field(None, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    freeze_norm: bool = False
     weight_decay: float = Field(0.05, ge=0)
     warmup_epochs: float = Field(1, ge=0)
     warmup_start: float = Field(1e-3, gt=0, le=1)
@@ -74,22 +110,27 @@ class AugmentSettings(Record):
     """Random changes of training batches.
 
     Attributes:
-        crop_scale: smallest and largest share of the canvas that a crop covers.
-        horizontal_flip: probability.
-        vertical_flip: probability.
-        rotation: largest angle, degrees.
-        brightness: largest relative change; likewise contrast and saturation.
-        contrast: see `brightness`.
-        saturation: see `brightness`.
-        hue: largest shift, in turns.
-        erase: probability of erasing a rectangle of 2-20 % of the image.
-        mixup: parameter α of the Beta(α, α) distribution of mixup; 0 for none.
+        crop_scale: Smallest and largest share of the canvas that a crop covers; [1, 1] for the
+            whole canvas.
+        horizontal_flip: Probability.
+        vertical_flip: Probability.
+        rotation: Largest angle, degrees.
+        scale: Smallest and largest factor of magnification; null for none.
+        shift: Largest shift across and down, as a share of the side.
+        brightness: Largest relative change of the brightness.
+        contrast: Largest relative change of the contrast.
+        saturation: Largest relative change of the saturation.
+        hue: Largest shift, in turns.
+        erase: Probability of erasing a rectangle of 2-20 % of the image.
+        mixup: Parameter α of the Beta(α, α) distribution of mixup; 0 for none.
     """
 
     crop_scale: tuple[Share, Share] = (0.08, 1.0)
     horizontal_flip: float = Field(0.5, ge=0, le=1)
     vertical_flip: float = Field(0.0, ge=0, le=1)
     rotation: float = Field(0.0, ge=0, le=180)
+    scale: tuple[Positive, Positive] | None = None
+    shift: float = Field(0.0, ge=0, le=1)
     brightness: float = Field(0.0, ge=0, lt=1)
     contrast: float = Field(0.0, ge=0, lt=1)
     saturation: float = Field(0.0, ge=0, lt=1)
@@ -97,11 +138,11 @@ class AugmentSettings(Record):
     erase: float = Field(0.0, ge=0, le=1)
     mixup: float = Field(0.0, ge=0)
 
-    @field_validator("crop_scale")
+    @field_validator("crop_scale", "scale")
     @classmethod
-    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            raise ValueError("the smallest share must not be above the largest")
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError("the smallest must not be above the largest")
         return value
 
 
@@ -109,8 +150,8 @@ class LossSettings(Record):
     """The training loss; the paper's is the plain sum over exits (Eq 14).
 
     Attributes:
-        exit_weights: one weight an exit, in their order; null for 1 each.
-        label_smoothing: of every exit's cross entropy.
+        exit_weights: Weight of each exit, in their order; null for 1 each.
+        label_smoothing: Label smoothing of the cross entropy of every exit.
         distillation: α of self-distillation from the final exit (Phuong &
             Lampert 2019); 0 for none. Without effect on a single exit.
     """
@@ -124,17 +165,19 @@ class Recipe(Record):
     """All settings of a training.
 
     Attributes:
-        epochs: at most so many.
-        batch_size: images a step and process.
-        model: settings of the network that differ from the catalog's.
-        select: whose figures on the val role choose the best epoch: one exit's
+        epochs: Largest number of epochs.
+        batch_size: Number of images of a step in each process.
+        model: Settings of the network that differ from the catalog's.
+        families: Settings that differ for all networks of a family, by its name in the catalog;
+            `model` goes before them.
+        select: Exit whose figures on the val role choose the best epoch: one exit's
             (a number, or "final") or their "mean" over the exits.
         select_by: "accuracy", or "loss" (cross entropy), which is less noisy
             where the val role is small.
-        patience: stop after so many epochs without a better one; null for never.
-        precision: of the arithmetic, in Lightning's terms; "auto" takes
+        patience: Number of epochs without a better one after which training stops; null for never.
+        precision: Precision of the arithmetic, in Lightning's terms; "auto" takes
             bfloat16 where the processor computes it in hardware.
-        weight_average: decay per step of the exponential average of the weights
+        weight_average: Decay per step of the exponential average of the weights
             that is evaluated and kept; 0 for none.
     """
 
@@ -142,6 +185,7 @@ class Recipe(Record):
     batch_size: int = Field(64, ge=2)
     image: ImageSettings = ImageSettings()
     model: dict[str, Any] = Field(default_factory=dict)
+    families: dict[str, dict[str, Any]] = Field(default_factory=dict)
     optimizer: OptimizerSettings = OptimizerSettings()
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
@@ -150,6 +194,10 @@ class Recipe(Record):
     patience: int | None = Field(None, ge=1)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "auto"
     weight_average: float = Field(0.0, ge=0, lt=1)
+
+    def with_model(self, settings: Mapping[str, Any]) -> "Recipe":
+        """Return a copy with other settings of the network."""
+        return self.replaced(model=self.model | dict(settings))
 
 
 def list_recipes() -> list[str]:
@@ -163,11 +211,11 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Return a recipe.
 
     Args:
-        name: of a recipe that comes with the package, or the path of a YAML file.
-        changes: settings to change, such as "epochs=5" or "augment.mixup=0.2".
+        name: Name of a recipe that comes with the package, or the path of a YAML file.
+        changes: Settings to change, such as "epochs=5" or "augment.mixup=0.2".
 
     Raises:
-        UsageError: no such recipe, a misspelt key (the nearest one is named), or
+        UsageError: No such recipe, a misspelt key (the nearest one is named), or
             a value that does not fit.
     """
     document = _read(name)

@@ -8,10 +8,12 @@ import torch
 
 from endoexit.artifacts.run import CONFIG, MANIFEST, Run, RunConfig, open_run, write_config
 from endoexit.data.manifest import Manifest, read_manifest, sidecar_path, write_manifest
-from endoexit.errors import DataError, UsageError
+from endoexit.errors import DataError, UsageError, unknown_name
 from endoexit.files import make_folder, read_json
 from endoexit.machine import describe_machine, library_versions
-from endoexit.models import NetworkSpec
+from endoexit.models import NetworkSpec, StagedClassifier, user_networks
+from endoexit.models.catalog import FAMILIES, family_of
+from endoexit.models.starting import check_origin, read_start, start_from
 from endoexit.training.module import ExitTraining
 from endoexit.training.recipe import Recipe
 
@@ -24,36 +26,44 @@ def create_run(
     *,
     seed: int,
     root: Path | None,
+    weights: str | None = None,
     accelerator: str = "auto",
 ) -> Run:
     """Make the folder of a training that is about to start.
 
     Args:
-        path: of the folder; it must not exist, or be empty.
-        manifest_path: of the images.
-        model: name in the catalog.
-        recipe: how it is trained.
-        seed: of initialisation, order and augmentation.
-        root: what the manifest's paths are relative to; None for what it says itself.
+        path: Path of the folder; it must not exist, or be empty.
+        manifest_path: File of the manifest.
+        model: Name in the catalog; naming a file with a network lets its code run.
+        recipe: Recipe of the training.
+        seed: Random seed of initialisation, order and augmentation.
+        root: Folder that the paths of the manifest are relative to; None for that of its sidecar.
+        weights: Starting weights, such as `pip:lite0` or a file; None for fresh ones.
         accelerator: "auto", "cpu" or "gpu", for the precision "auto".
 
     Raises:
-        UsageError: unknown model or setting, or the folder exists.
-        DataError: the manifest cannot be used for training.
-        EndoexitError: the folder cannot be written.
+        ModelError: The starting weights are damaged or of another network.
+        UsageError: Unknown model or setting, or the folder exists.
+        DataError: The manifest cannot be used for training.
+        EndoexitError: The folder cannot be written.
     """
     manifest = read_manifest(manifest_path, root)
     _check_roles(manifest)
+    if user_networks.is_one(model):
+        user_networks.allow(model)
     create_model_cheaply(model, len(manifest.classes), recipe)
+    spec = network_of(model, len(manifest.classes), recipe).settled()
+    origin = None if weights is None else start_from(spec, read_start(weights, spec))[1]
     _check_free(path)
     machine = describe_machine()  # takes a second: before there is a folder
     make_folder(path)
     copied = _copy_manifest(manifest, path / MANIFEST)
     config = RunConfig(
-        model=model,
-        overrides=recipe.model,
+        model=spec.name,
+        overrides=spec.settings,
         classes=manifest.classes,
-        preprocessing=recipe.image.preprocessing(),
+        preprocessing=recipe.image.preprocessing(origin),
+        starting_weights=origin,
         recipe=recipe.model_dump(mode="json"),
         seed=seed,
         manifest_sha256=copied.sha256,
@@ -66,15 +76,43 @@ def create_run(
     return open_run(path)
 
 
+def network_of(model: str, num_classes: int, recipe: Recipe) -> NetworkSpec:
+    """Return the network that a recipe trains, with the settings of its family and its own.
+
+    Raises:
+        UsageError: No such network, or the recipe names a family that does not exist.
+    """
+    for family in recipe.families:
+        if family not in FAMILIES:
+            raise unknown_name("family in the recipe", family, FAMILIES)
+    settings = recipe.families.get(family_of(model), {}) | recipe.model
+    return NetworkSpec(model, num_classes, recipe.image.size, settings)
+
+
 def create_model_cheaply(model: str, num_classes: int, recipe: Recipe) -> None:
     """Check that the network, the image size and the loss fit each other, without weights.
 
     Raises:
-        UsageError: they do not.
+        UsageError: They do not.
     """
-    network = NetworkSpec(model, num_classes, recipe.image.size, recipe.model).build_blank()
-    network.check_size(recipe.image.early_size, recipe.image.early_size)
+    network = network_of(model, num_classes, recipe).build_blank()
+    for side in recipe.image.sides:
+        network.check_size(side, side)
     ExitTraining(network, recipe, recipe.image.preprocessing(), 0)
+
+
+def initial_model(run: Run) -> StagedClassifier:
+    """Return the network of a run that has not been trained yet, with its starting weights.
+
+    Raises:
+        ModelError: The starting weights are not those that the run was made with.
+    """
+    origin = run.config.starting_weights
+    if origin is None:
+        return run.create_model()
+    start = read_start(origin.source, run.config.network)
+    check_origin(start.origin, origin)
+    return start_from(run.config.network, start)[0]
 
 
 def _check_free(path: Path) -> None:
@@ -83,7 +121,7 @@ def _check_free(path: Path) -> None:
         return
     if (path / CONFIG).is_file():
         raise UsageError(
-            f"{path} exists already: choose another --out, or go on with an interrupted training: "
+            f"{path} exists already: choose another --out, or continue an interrupted training: "
             f"endoexit train --resume {path}"
         )
     manifest = {MANIFEST, sidecar_path(Path(MANIFEST)).name}

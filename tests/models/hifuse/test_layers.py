@@ -5,8 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from endoexit.models.hifuse.branches import WindowAttention, shift_map
-from endoexit.models.hifuse.layers import ChannelNorm, MapLinear, norm_positions
+from endoexit.models.hifuse.layers import ChannelNorm, DropPath, MapLinear, join, norm_positions
 
 
 def test_a_map_is_normalised_over_its_channels():
@@ -34,27 +33,17 @@ def test_a_linear_layer_over_a_map():
     assert_close(layer.as_convolution()(x).permute(0, 2, 3, 1), expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
-def test_a_traced_shift_is_a_roll_at_any_batch_size():
-    x = torch.randn(2, 6, 5, 3)
-    for shift in ((-2, -1), (2, 1), (0, 3)):
-        traced = torch.jit.trace(lambda x, s=shift: shift_map(x, *s), (x,))
-        assert "roll" not in str(traced.graph)
-        for images in (x, torch.randn(4, 6, 5, 3)):
-            assert torch.equal(traced(images), torch.roll(images, shift, (1, 2)))
-
-
-def test_windows_of_different_images_do_not_mix():
+def test_dropped_paths_keep_the_expectation():
     torch.manual_seed(0)
-    attention = WindowAttention(8, 2, 3)
-    nn.init.normal_(attention.bias_table)
-    mask = torch.zeros(4, 9, 9)
-    mask[1, :, 5:] = -100.0
-    x = torch.randn(3, 4, 9, 8)
-    with torch.no_grad():
-        together = attention(x, mask)
-        for image in range(3):
-            assert_close(together[image : image + 1], attention(x[image : image + 1], mask))
-            for window in range(4):
-                alone = attention(x[image : image + 1, window : window + 1], mask[window][None])
-                assert_close(together[image, window], alone[0, 0])
+    drop = DropPath(0.25).train()
+    x = torch.ones(20000, 1, 1, 1)
+    y = drop(x)
+    assert y.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert y.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_join_hands_back_the_gradients_of_a_concatenation():
+    maps = [torch.randn(2, c, 3, 3, dtype=torch.double, requires_grad=True) for c in (1, 2, 3)]
+    assert torch.equal(join(*maps), torch.cat(maps, 1))
+    assert torch.autograd.gradcheck(join, tuple(maps))

@@ -1,5 +1,6 @@
 """The networks answer exactly what the published code answers."""
 
+import functools
 import importlib.util
 import json
 import re
@@ -12,6 +13,7 @@ import torch
 from endoexit.errors import ModelError
 from endoexit.models import create_model
 from endoexit.models.hifuse.published import load_published_hifuse
+from endoexit.models.staged import StagedClassifier
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 _spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
@@ -19,6 +21,7 @@ golden_fill = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(golden_fill)
 
 
+@functools.cache
 def published_weights(size: str) -> dict[str, torch.Tensor]:
     shapes = json.loads((GOLDEN / f"hifuse_{size}_8.keys.json").read_text())
     return {
@@ -68,9 +71,13 @@ def test_logits_and_every_scale_agree_with_the_published_code(size):
         assert close(logits.numpy(), golden[f"{case}_logits"])
 
 
-def test_what_is_left_out_is_what_the_published_code_never_runs():
-    weights = published_weights("tiny")
-    report = load_published_hifuse(create_model("hifuse_tiny", 8), weights)
+@pytest.fixture(scope="module")
+def tiny() -> StagedClassifier:
+    return create_model("hifuse_tiny", 8)
+
+
+def test_what_is_left_out_is_what_the_published_code_never_runs(tiny):
+    report = load_published_hifuse(tiny, published_weights("tiny"))
     assert report.not_in_published == ()
     names = {re.sub(r"\d", "#", name).rpartition(".")[0] for name in report.left_out}
     assert names == {
@@ -87,18 +94,16 @@ def test_what_is_left_out_is_what_the_published_code_never_runs():
     }
 
 
-def test_weights_of_another_network_are_refused_by_name_and_shape():
+def test_weights_of_another_network_are_refused_by_name_and_shape(tiny):
     weights = published_weights("tiny")
-    model = create_model("hifuse_tiny", 5)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(ModelError, match=r"conv_head.weight: shape \(8, 768\).* has \(5, 768\)"):
-        load_published_hifuse(model, weights)
+    before = {name: value.clone() for name, value in tiny.state_dict().items()}
+    five = weights | {"conv_head.weight": weights["conv_head.weight"][:5]}
+    with pytest.raises(ModelError, match=r"conv_head.weight: shape \(5, 768\).* has \(8, 768\)"):
+        load_published_hifuse(tiny, five)
     with pytest.raises(ModelError, match="dense or depthwise"):
         load_published_hifuse(create_model("hifuse_tiny_dw", 8), weights)
     with pytest.raises(ModelError, match=r"stages.2.2.dwconv.weight: no such layer in this"):
-        load_published_hifuse(
-            create_model("hifuse_tiny", 8), weights | {"stages.2.2.dwconv.weight": torch.zeros(1)}
-        )
+        load_published_hifuse(tiny, weights | {"stages.2.2.dwconv.weight": torch.zeros(1)})
     strange = {
         "fu9.x.weight": "the published code",
         "fu9.norm3.weight": "this network",
@@ -107,12 +112,10 @@ def test_weights_of_another_network_are_refused_by_name_and_shape():
         "downsample_layers.7.0.weight": "this network",
     }
     with pytest.raises(ModelError) as caught:
-        load_published_hifuse(
-            create_model("hifuse_tiny", 8), weights | dict.fromkeys(strange, torch.zeros(1))
-        )
+        load_published_hifuse(tiny, weights | dict.fromkeys(strange, torch.zeros(1)))
     for name, place in strange.items():
         assert f"{name}: no such layer in {place}" in str(caught.value)
-    del weights["conv_head.bias"]
+    fewer = {name: value for name, value in weights.items() if name != "conv_head.bias"}
     with pytest.raises(ModelError, match=r"head.classify.bias: missing in the state dict"):
-        load_published_hifuse(create_model("hifuse_tiny", 8), weights)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        load_published_hifuse(tiny, fewer)
+    assert all(torch.equal(value, before[name]) for name, value in tiny.state_dict().items())

@@ -27,10 +27,10 @@ def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
     """Return what is added to attention scores between regions brought together by the shift.
 
     Args:
-        height: of the padded map, a multiple of `window`.
-        width: likewise.
-        window: side of a window.
-        shift: how far the map was rolled.
+        height: Height of the padded map, a multiple of `window`.
+        width: Width of the padded map, a multiple of `window`.
+        window: Side of a window.
+        shift: Number of positions that the map was rolled.
 
     Returns:
         (windows, window², window²), 0 within a region and -100 across.
@@ -60,8 +60,8 @@ class WindowAttention(nn.Module):
 
     Args:
         channels: C.
-        heads: number of heads; must divide C.
-        window: side of a window; N = window² positions attend to each other.
+        heads: Number of heads; must divide C.
+        window: Side of a window; N = window² positions attend to each other.
     """
 
     index: Tensor

@@ -34,7 +34,7 @@ class InvertedResidualMLP(nn.Module):
     Args:
         inputs: 3C channels.
         outputs: C channels.
-        depthwise: group the 3×3 convolution by channel, as the HiFuse paper
+        depthwise: Whether the 3×3 convolution is grouped by channel, as the HiFuse paper
             means; the published code's (and the exit paper's) is dense.
     """
 
@@ -60,8 +60,8 @@ class FusionBlock(nn.Module):
 
     Args:
         channels: C, of this scale.
-        first: there is no fused map before it.
-        depthwise: see `InvertedResidualMLP`.
+        first: There is no fused map before it.
+        depthwise: Whether the 3×3 convolution is grouped; see `InvertedResidualMLP`.
     """
 
     def __init__(self, channels: int, *, first: bool, depthwise: bool) -> None:

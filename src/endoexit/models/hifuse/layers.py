@@ -68,7 +68,7 @@ class DropPath(nn.Module):
     """Stochastic depth per sample (Huang et al. 2016): drop a residual branch in training.
 
     Args:
-        rate: probability that a sample's branch is dropped, in [0, 1).
+        rate: Probability that a sample's branch is dropped, in [0, 1).
     """
 
     def __init__(self, rate: float) -> None:

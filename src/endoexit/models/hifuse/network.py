@@ -1,11 +1,12 @@
 """HiFuse (Huo et al. 2024) as a staged classifier, with or without early exits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from endoexit.errors import UsageError, unknown_name
 from endoexit.models.heads import CbamHead, FinalClassifier
@@ -19,9 +20,11 @@ from endoexit.models.hifuse.branches import (
 )
 from endoexit.models.hifuse.fusion import FusionBlock
 from endoexit.models.staged import Stage, StagedClassifier, State
+from endoexit.models.weights import PublishedReport
 
 SCALES = 4
 STRIDE = 32  # 4 in the stem, then 2 between scales: the maps of both branches must agree
+SIDE = 224  # of the images of both papers
 EXITS = (1, 2, 3)  # the paper's: behind the first three fusion blocks
 
 
@@ -30,16 +33,16 @@ class HiFuseConfig:
     """What a HiFuse network is made of.
 
     Attributes:
-        width: channels at scale 1; doubled at each further scale.
-        depths: blocks of each branch at each scale.
-        heads: attention heads at each scale; each must divide its channels.
-        window: side of the attention windows.
-        depthwise: depthwise 3×3 convolution in the fusion (HiFuse's paper)
+        width: Channels at scale 1; doubled at each further scale.
+        depths: Blocks of each branch at each scale.
+        heads: Attention heads at each scale; each must divide its channels.
+        window: Side of the attention windows.
+        depthwise: Depthwise 3×3 convolution in the fusion (HiFuse's paper)
             instead of a dense one (its code, and the exit paper's table).
-        exits: the scales behind which an early exit stands; () for none.
+        exits: Scales behind which there is an early exit; () for none.
         exit_blocks: CBAM blocks of each exit head.
-        exit_reduction: reduction of their channel attention.
-        drop_path: stochastic depth of the deepest block; grows from 0 with depth.
+        exit_reduction: Reduction of their channel attention.
+        drop_path: Stochastic depth of the deepest block; grows from 0 with depth.
     """
 
     width: int = 96
@@ -183,8 +186,8 @@ class HiFuse(StagedClassifier):
     """HiFuse cut at its exits: M = len(config.exits) + 1 stages.
 
     Args:
-        config: the network's settings.
-        num_classes: at least 2.
+        config: The network's settings.
+        num_classes: At least 2.
     """
 
     state_names = ("local", "global", "fused")
@@ -214,6 +217,14 @@ class HiFuse(StagedClassifier):
         self.config = config
         _initialise(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def load_published(self, state_dict: Mapping[str, Tensor]) -> PublishedReport:
+        """Read the weights of the published HiFuse code, exits apart; see there."""
+        from endoexit.models.hifuse.published import (  # noqa: PLC0415  (it knows this class)
+            load_published_hifuse,
+        )
+
+        return load_published_hifuse(self, state_dict)
 
     def scales(self) -> list[Scale]:
         """Return the four scales in order, whatever stage they are in."""

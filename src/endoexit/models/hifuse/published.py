@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from endoexit.errors import ModelError
 from endoexit.models.hifuse.network import HiFuse
+from endoexit.models.weights import PublishedReport
 
 _BRANCHES = {
     "patch_embed.proj": ("1", "enter_global.conv"),
@@ -46,22 +46,6 @@ _FUSION = {
 # The first fusion block joins two maps with (norm2, W), the others three with (norm1, W3).
 _FIRST_JOIN = {"norm2": "join_norm", "W.conv": "join.conv", "W.bn": "join.norm"}
 _LATER_JOIN = {"norm1": "join_norm", "W3.conv": "join.conv", "W3.bn": "join.norm"}
-
-
-@dataclass(frozen=True)
-class PublishedReport:
-    """What `load_published_hifuse` did.
-
-    Attributes:
-        loaded: number of tensors that were read.
-        left_out: names in the state dict that belong to layers which the
-            published code builds and never runs.
-        not_in_published: tensors of the model that keep their values (the exit heads).
-    """
-
-    loaded: int
-    left_out: tuple[str, ...]
-    not_in_published: tuple[str, ...]
 
 
 def _place(key: str) -> tuple[str, str] | None:  # noqa: PLR0911  (one a kind of name)
@@ -104,11 +88,11 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
     """Read a state dict of the published HiFuse code into `model`.
 
     Args:
-        model: a HiFuse network, with or without early exits.
-        state_dict: name to tensor, in the published code's names.
+        model: A HiFuse network, with or without early exits.
+        state_dict: Tensors by the names of the published code.
 
     Raises:
-        ModelError: a tensor is missing, unknown or of another shape; all are
+        ModelError: A tensor is missing, unknown or of another shape; all are
             named, and the model is left as it was.
     """
     prefixes = {}

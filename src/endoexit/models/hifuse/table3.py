@@ -36,8 +36,8 @@ class PaperRow:
     """One row of the paper's Table 3, as printed.
 
     Attributes:
-        name: the row's name.
-        model: the network of the catalog.
+        name: The row's name.
+        model: The network of the catalog.
         exit: 1-based.
         parameters_m: "Params (M)".
         gflops: "FLOPs (G)".
@@ -61,14 +61,14 @@ TABLE_3 = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row of the paper beside what is counted here.
+    """A row of the paper, and what is counted here.
 
     Attributes:
-        paper: the row as printed.
-        parameters: counted by the paper's rules.
-        operations: likewise.
-        true_parameters: see `endoexit.models.cost`.
-        true_macs: likewise.
+        paper: The row as printed.
+        parameters: Number of parameters, counted by the paper's rules.
+        operations: Number of operations, counted by the paper's rules.
+        true_parameters: Number of parameters; see `endoexit.models.cost`.
+        true_macs: Number of multiply-adds; see `endoexit.models.cost`.
     """
 
     paper: PaperRow
@@ -104,11 +104,11 @@ def count_by_paper(model: StagedClassifier, size: int) -> Complexity:
     """Count every exit by the rules of thop 0.1.1; see `PAPER_LEFT_OUT`.
 
     Args:
-        model: it is neither run nor changed.
-        size: side in pixels of the square image.
+        model: Network, which is neither run nor changed.
+        size: Side in pixels of the square image.
 
     Raises:
-        UsageError: images of this size do not fit the network.
+        UsageError: Images of this size do not fit the network.
     """
     model.check_size(size, size)
     ran: dict[nn.Module, int] = {}  # parameters of each layer that ran
@@ -154,12 +154,12 @@ def _softmax(layer: nn.Softmax, x: Tensor, _: Tensor) -> int:
 
 
 def _channel_gate(_: nn.Module, x: Tensor, __: Tensor) -> int:
-    """Count the global average pool, a layer of its own in the published code."""
+    """Count the global average pool, a separate layer in the published code."""
     return prod(x.shape[:2]) * (prod(x.shape[2:]) + 1)
 
 
 def _fusion(block: FusionBlock, _: Tensor, output: Tensor) -> int:
-    """Count the 2×2 average pool of the fused map before, likewise."""
+    """Count the 2×2 average pool of the fused map before, in the same way."""
     return 0 if block.before is None else output.numel()
 
 

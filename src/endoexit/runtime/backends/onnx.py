@@ -10,7 +10,7 @@ import onnxruntime as ort
 from endoexit.artifacts.bundle import Bundle
 from endoexit.errors import RunError
 from endoexit.precision import Precision
-from endoexit.runtime.engine import Rows
+from endoexit.runtime.backends.base import Rows
 from endoexit.runtime.threads import check_threads
 
 State = tuple[ort.OrtValue, ...]

@@ -13,7 +13,7 @@ from openvino.properties import hint
 from endoexit.artifacts.bundle import Bundle
 from endoexit.errors import RunError
 from endoexit.precision import FloatFormat, Precision
-from endoexit.runtime.engine import Rows
+from endoexit.runtime.backends.base import Rows
 from endoexit.runtime.threads import check_threads
 
 State = tuple[npt.NDArray[Any], ...]

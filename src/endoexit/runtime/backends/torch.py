@@ -9,7 +9,7 @@ import torch
 from endoexit.errors import UsageError
 from endoexit.models import StagedClassifier, State
 from endoexit.precision import FloatFormat, Precision
-from endoexit.runtime.engine import Rows
+from endoexit.runtime.backends.base import Rows
 from endoexit.runtime.threads import check_threads
 
 

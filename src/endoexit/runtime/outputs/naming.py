@@ -1,4 +1,4 @@
-"""How rows name their images: by path, or so that nobody learns the path."""
+"""How rows name their images: by path, or so that no reader learns the path."""
 
 import hashlib
 import hmac
@@ -43,7 +43,7 @@ BY_INDEX = Naming(shows_paths=False, name=lambda row: str(row.index + 1))
 def by_hash(key: bytes) -> Naming:
     """Return the naming by a hash of the path as it was given: HMAC-SHA-256, 32 digits.
 
-    Without the key nobody can try out names until one fits.
+    Without the key, names cannot be tried until one fits.
     """
 
     def name(row: PredictedRow) -> str:

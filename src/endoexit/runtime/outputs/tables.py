@@ -87,7 +87,7 @@ def check_suffix(path: Path) -> None:
     """Refuse an output file of unknown format before any work is done.
 
     Raises:
-        UsageError: the suffix is none of `SUFFIXES`.
+        UsageError: The suffix is none of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
@@ -101,8 +101,8 @@ def writing(path: Path, layout: Layout) -> Iterator[Write]:
     """Yield a function that writes one row; the file appears when the block ends well.
 
     Raises:
-        UsageError: unknown suffix.
-        EndoexitError: the file cannot be written.
+        UsageError: Unknown suffix.
+        EndoexitError: The file cannot be written.
     """
     check_suffix(path)
     with replacing(path) as temporary:

@@ -1,0 +1,68 @@
+"""`endoexit reproduce kvasir` on colonoscopy images, with a small network as a stand-in.
+
+    python benchmarks/reproduction.py                 everything; run again to continue
+    python benchmarks/reproduction.py --plan          how long it will take
+    python benchmarks/reproduction.py --table-only    the page from the committed results
+
+Five of HyperKvasir's 23 classes stand for Kvasir. Writes benchmarks/results/reproduction.json,
+which `endoexit compare` reads, and the table of docs/kvasir.md.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from endoexit.reproduction.document import Results
+from endoexit.reproduction.table import accuracy_table, cost_table, sentences
+from real_split import data_folder
+from tables import RESULTS, ROOT, markdown_table, replace_between
+
+MODEL, RECIPE, EPOCHS = "ee_hifuse_nano", "small-data", 72
+FILE = RESULTS / "reproduction.json"
+
+
+def reproduce(out: Path, epochs: int, *arguments: str) -> None:
+    """Run the command, which continues what is in `out`."""
+    line = [
+        "reproduce", "kvasir", str(data_folder() / "colonoscopy"), "--out", str(out),
+        "--model", MODEL, "--recipe", RECIPE, "--epochs", str(epochs), *arguments,
+    ]  # fmt: skip
+    print("$ endoexit", *line, flush=True)
+    subprocess.run([str(Path(sys.executable).with_name("endoexit")), *line], check=True)
+
+
+def write_page() -> None:
+    """Put the tables of the committed results into the guide."""
+    results = Results.read(FILE)
+    tables = [markdown_table(table.header, table.rows) for table in
+              (accuracy_table(results), cost_table(results))]  # fmt: skip
+    text = "\n\n".join(
+        [*tables, *sentences(results), "Made by `python benchmarks/reproduction.py`."]
+    )
+    replace_between(ROOT / "docs" / "kvasir.md", "reproduction", text)
+    print(text)
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "reproduction")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each training")
+    parser.add_argument("--plan", action="store_true")
+    parser.add_argument("--table-only", action="store_true", help="from the committed results")
+    arguments = parser.parse_args()
+    if not arguments.table_only:
+        reproduce(arguments.out, arguments.epochs, *["--plan"] * arguments.plan)
+    if arguments.plan:
+        return
+    if not arguments.table_only:
+        shutil.copyfile(arguments.out / "results.json", FILE)
+    write_page()
+
+
+if __name__ == "__main__":
+    main()

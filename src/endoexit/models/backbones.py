@@ -1,0 +1,197 @@
+"""Networks that are cut behind their layers: their settings, and how they are built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from endoexit.errors import UsageError, unknown_name
+from endoexit.models import timm_networks, user_networks
+from endoexit.models.cut import uncut, with_exits
+from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
+from endoexit.models.exit_heads import head_settings
+from endoexit.models.placement import read_exits
+from endoexit.models.pretrained import Loaded, load_backbone
+from endoexit.models.staged import StagedClassifier
+
+NONE = "none"  # of `exits`: the network whole
+SIDE = 224  # of ImageNet's images
+
+
+VARIANTS = {f"efficientnet_lite{variant}": variant for variant in SCALINGS}
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Where the exits of a network are, and what they are made of.
+
+    Attributes:
+        network: Name of the whole network.
+        exits: Layers behind which it is cut: `auto`, numbers of groups or names of layers with
+            commas between them, or `none`. A list of these is taken as well.
+        head: Name of the exit head; see `endoexit.models.exit_heads.HEADS`.
+        head_settings: Settings of the exit head.
+        dropout: Dropout before the last layer of the network and of heads that have one.
+        code_sha256: SHA-256 of the file of a user's network; None where it is not known yet.
+    """
+
+    network: str
+    exits: str = "auto"
+    head: str = "conv"
+    head_settings: Mapping[str, Any] = field(default_factory=dict)
+    dropout: float = 0.2
+    code_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        exits: Any = self.exits
+        if isinstance(exits, list | tuple):
+            exits = ",".join(map(str, exits)) or NONE
+        object.__setattr__(self, "exits", str(exits).replace(" ", ""))
+        for name in self.head_settings:
+            if name not in (known := head_settings(self.head)):
+                raise unknown_name(f"setting of the head {self.head}", name, known)
+        head_settings(self.head)
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float):
+            raise UsageError(f"dropout must be a number, got {self.dropout!r}.")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout must be in [0, 1), got {self.dropout}.")
+
+    def replaced(self, changes: Mapping[str, Any]) -> "BackboneConfig":
+        """Return a copy with some settings changed; a misspelt one raises UsageError."""
+        known = [name for name in self.__dataclass_fields__ if name != "network"]
+        for name in changes:
+            if name not in known:
+                raise unknown_name("model setting", name, known)
+        return replace(self, **changes)
+
+
+NAMES = {name: BackboneConfig(name) for name in VARIANTS}
+
+
+def of_timm(name: str) -> BackboneConfig | None:
+    """Return the settings of a network of timm; None for other names."""
+    return BackboneConfig(name) if name.startswith(timm_networks.PREFIX) else None
+
+
+def of_file(name: str) -> BackboneConfig | None:
+    """Return the settings of a network that a user's file makes; None for other names."""
+    return BackboneConfig(name) if user_networks.is_one(name) else None
+
+
+def side(config: BackboneConfig) -> int:
+    """Return the side in pixels of the images that a network is meant for, 224 if unknown."""
+    if config.network.startswith(timm_networks.PREFIX):
+        return timm_networks.side(config.network.removeprefix(timm_networks.PREFIX))
+    variant = VARIANTS.get(config.network)
+    return SIDE if variant is None else SCALINGS[variant].side
+
+
+def make_module(
+    config: BackboneConfig, num_classes: int, size: int, *, pretrained: bool = False
+) -> nn.Module:
+    """Return the whole network, not cut.
+
+    Args:
+        config: The network's settings.
+        num_classes: Number of classes C.
+        size: Side in pixels of its images.
+        pretrained: Whether timm fetches the weights, for a network of timm.
+
+    Raises:
+        UsageError: No such network, or it cannot be made for images of this size.
+        ModelError: The file of a user's network was changed, or weights cannot be fetched.
+    """
+    name = config.network
+    if name.startswith(timm_networks.PREFIX):
+        own = name.removeprefix(timm_networks.PREFIX)
+        return timm_networks.make(own, num_classes, size, pretrained=pretrained)
+    if user_networks.is_one(name):
+        return user_networks.make(name, num_classes, config.code_sha256)
+    return EfficientNetLite(VARIANTS[name], num_classes)
+
+
+def settled(config: BackboneConfig, num_classes: int, size: int) -> BackboneConfig:
+    """Return settings that say the same wherever and whenever they are read.
+
+    Exits are named by layers; a user's file has its whole path and its SHA-256.
+
+    Raises:
+        UsageError: A group that does not exist, no place for an exit, or no such file.
+    """
+    if user_networks.is_one(config.network):
+        code = user_networks.code_sha256(config.network)
+        config = replace(config, network=user_networks.absolute(config.network), code_sha256=code)
+    module = make_module(config, num_classes, size)
+    return replace(config, exits=",".join(_layers(config, module, size)) or NONE)
+
+
+def _layers(config: BackboneConfig, module: nn.Module, size: int) -> tuple[str, ...]:
+    return () if config.exits == NONE else read_exits(config.exits, module, size)
+
+
+def build(config: BackboneConfig, num_classes: int, size: int) -> StagedClassifier:
+    """Return the network with its exits and fresh weights.
+
+    Raises:
+        UsageError: Unknown layers or head, or images of this size do not fit.
+        ModelError: The network cannot be cut there.
+    """
+    return _cut(config, make_module(config, num_classes, size), num_classes, size)
+
+
+def build_from(
+    config: BackboneConfig, num_classes: int, size: int, tensors: Mapping[str, Tensor] | None
+) -> tuple[StagedClassifier, Loaded]:
+    """Return the network with weights of the whole network, its exits fresh.
+
+    Args:
+        config: The network's settings.
+        num_classes: Number of classes C; a last layer of another number stays fresh.
+        size: Side in pixels of its images.
+        tensors: Weights by the names of the whole network; None for those that timm fetches.
+
+    Raises:
+        UsageError: See `build`.
+        ModelError: The weights are of another network.
+    """
+    module = make_module(config, num_classes, size, pretrained=tensors is None)
+    last = last_layer(module, num_classes)
+    if tensors is None:
+        new = tuple(name for name in module.state_dict() if name.startswith(last))
+        loaded = Loaded(len(module.state_dict()) - len(new), (), new)
+    else:
+        loaded = load_backbone(module, tensors, optional=last)
+    return _cut(config, module, num_classes, size), loaded
+
+
+def last_layer(module: nn.Module, num_classes: int) -> tuple[str, ...]:
+    """Return the prefix of the tensors of a network's last linear layer; empty without one."""
+    names = [
+        name
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Linear) and layer.out_features == num_classes
+    ]
+    return (f"{names[-1]}.",) if names else ()
+
+
+def _cut(
+    config: BackboneConfig, module: nn.Module, num_classes: int, size: int
+) -> StagedClassifier:
+    layers = _layers(config, module, size)
+    if layers:
+        network = with_exits(
+            module,
+            layers,
+            num_classes,
+            config.head,
+            size=size,
+            head_settings=dict(config.head_settings),
+        )
+    else:
+        network = uncut(module, num_classes, size)
+    for stage in network.stages:
+        for layer in stage.head.modules():  # type: ignore[union-attr]
+            if isinstance(layer, nn.Dropout):
+                layer.p = config.dropout
+    return network

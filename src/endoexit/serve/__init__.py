@@ -1,0 +1,1 @@
+"""A service over HTTP: images of many requests share batches, and each exits at its exit."""

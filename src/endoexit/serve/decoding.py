@@ -1,0 +1,139 @@
+"""The process that decodes images: bytes in, the network's square or a code of a fault out.
+
+It is apart from the service, so that a hostile image ends it and not the service. It talks over its
+standard streams, in frames of a JSON head and bytes: nothing is left over when either side is
+killed. It ends when its input does.
+"""
+
+import io
+import json
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+
+from endoexit.errors import ImageError
+from endoexit.images.formats import FORMATS, format_of
+from endoexit.images.preprocessing import Preprocessing
+
+_KINDS = {
+    "empty": "image.empty",
+    "not an image": "image.unknown",
+    "damaged": "image.damaged",
+    "not supported": "image.unsupported",
+}
+_BY_PILLOW = tuple(name for name in FORMATS if name != "TIFF")
+_PREFIX = struct.Struct(">I")
+_OF_SEVERAL_PICTURES = {"MPO"}  # a photograph and its previews
+
+
+class RefusedError(Exception):
+    """An image that is not decoded; the argument is the code of the fault."""
+
+
+def frame(head: Mapping[str, Any], body: bytes = b"") -> bytes:
+    """Return a frame: the length of the head, the head with the length of the body, the body."""
+    text = json.dumps({**head, "length": len(body)}).encode()
+    return _PREFIX.pack(len(text)) + text + body
+
+
+def main() -> None:
+    """Decode what comes on standard input until it ends."""
+    # A terminal and systemd send their signals to all processes: the service decides for this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    while (job := _read(source)) is not None:
+        head, content = job
+        _limit(head["decode_bytes"], head["decode_s"])
+        try:
+            pixels = decode(content, head)
+        except RefusedError as refused:
+            answer = frame({"code": str(refused)})
+        except MemoryError:
+            answer = frame({"code": "image.too_slow"})
+        else:
+            answer = frame({}, pixels.tobytes())
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sink.write(answer)
+        sink.flush()
+
+
+def decode(content: bytes, head: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+    """Return the network's square, uint8 (S, S, 3), of the only image of a file.
+
+    Args:
+        content: Bytes of the file.
+        head: Fields of the preprocessing, and the limits `image_pixels`, `min_side`, `max_side`.
+
+    Raises:
+        RefusedError: It is not one image, not whole, or beyond a limit.
+    """
+    _check_header(content, head)
+    try:
+        return Preprocessing(**head["preprocessing"]).load(content)
+    except ImageError as error:
+        code = _KINDS.get(error.kind, "image.too_small")
+        if "too large" in error.fault:
+            code = "image.too_large"
+        raise RefusedError(code) from error
+    except RecursionError as error:
+        raise RefusedError("image.damaged") from error
+
+
+def _check_header(content: bytes, head: Mapping[str, Any]) -> None:
+    if not content:
+        raise RefusedError("image.empty")
+    if format_of(content) is None:
+        raise RefusedError("image.unknown")
+    try:
+        width, height, several = _size(content)
+    except Exception:
+        return
+    if width * height > head["image_pixels"] or max(width, height) > head["max_side"]:
+        raise RefusedError("image.too_large")
+    if min(width, height) < head["min_side"]:
+        raise RefusedError("image.too_small")
+    if several:
+        raise RefusedError("image.animated")
+
+
+def _size(content: bytes) -> tuple[int, int, bool]:
+    """Return width and height by the header, and whether the file holds several images."""
+    if format_of(content) == "TIFF":
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            page = tiff.pages.first
+            return page.imagewidth, page.imagelength, len(tiff.pages) > 1
+    Image.MAX_IMAGE_PIXELS = None  # the limit is checked here
+    with Image.open(io.BytesIO(content), formats=_BY_PILLOW) as image:
+        several = image.format not in _OF_SEVERAL_PICTURES and getattr(image, "is_animated", False)
+        return image.width, image.height, bool(several)
+
+
+def _limit(memory: int, seconds: float) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = memory if most == resource.RLIM_INFINITY else min(memory, most)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
+    # The service ends a process that takes longer; this one ends itself if the service is gone.
+    signal.setitimer(signal.ITIMER_REAL, 2 * seconds)
+
+
+def _read(source: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    prefix = source.read(_PREFIX.size)
+    if len(prefix) < _PREFIX.size:
+        return None
+    text = source.read(_PREFIX.unpack(prefix)[0])
+    head: dict[str, Any] = json.loads(text)
+    content = source.read(head["length"])
+    return (head, content) if len(content) == head["length"] else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The model that a service answers with: opened, warmed, asked once, described in words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from endoexit.errors import PolicyError
+from endoexit.files import sha256_bytes
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.policy import ExitPolicy
+from endoexit.policy.promises import promise_words
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.session import NO_POLICY, Opened, open_engine
+from endoexit.serve.scheduler import Scheduler
+from endoexit.serve.settings import Settings
+from endoexit.serve.worker import Journey
+
+RESEARCH_USE = "Research use only; not a medical device."
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to answer.
+
+    Attributes:
+        name: Name of its folder.
+        opened: Engine and its source.
+        scheduler: Scheduler of its images.
+        deadline_ms: Milliseconds that its policy gives an image, if it does.
+    """
+
+    name: str
+    opened: Opened
+    scheduler: Scheduler[Journey]
+    deadline_ms: float | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in the order of the probabilities."""
+        return self.opened.classes
+
+    @property
+    def exits(self) -> int:
+        """Number of exits, M."""
+        return self.opened.engine.backend.num_stages
+
+    @property
+    def policy(self) -> ExitPolicy:
+        """Policy that decides where images exit."""
+        return self.opened.engine.policy
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing of the images."""
+        return self.opened.engine.preprocessing
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Name, hashes of weights and policy, and precision: what each answer names."""
+        return {
+            "name": self.name,
+            "weights": self.opened.source.weights_sha256,
+            "policy": sha256_bytes(self.policy.model_dump_json().encode()),
+            "precision": str(self.opened.engine.backend.precision),
+        }
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """Promises of the policy, in words."""
+        return tuple(promise_words(promise) for promise in self.policy.promises)
+
+    @cached_property
+    def calibrated_shares(self) -> tuple[float, ...] | None:
+        """Shares (M,) of the calibrate images that exit at each exit; None where nothing says."""
+        for point in self.policy.front:
+            if point.rule == self.policy.rule:
+                return point.exit_shares
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is told about the model."""
+        return {
+            **self.identity,
+            "classes": self.classes,
+            "exits": self.exits,
+            "image_size": self.preprocessing.size,
+            "decided_by": self.policy.goal or str(self.policy.rule.kind),
+            "promises": self.promises,
+            "note": self.policy.note,
+            "calibrated_exit_shares": self.calibrated_shares,
+            "use": RESEARCH_USE,
+        }
+
+
+def open_model(path: Path, settings: Settings, observe: Callable[[int, int, float], None]) -> Model:
+    """Open a run or a bundle, warm it, and ask it about an image.
+
+    Args:
+        path: Folder of the run or the bundle.
+        settings: Settings of the service.
+        observe: See `Scheduler`.
+
+    Raises:
+        RunError: It is neither, has no weights, or a file was changed.
+        PolicyError: It has no policy, one for other weights, or its answer is not finite.
+        UsageError: It cannot compute here.
+    """
+    opened = open_engine(path, threshold=settings.threshold, threads=settings.threads)
+    if opened.decided_by == NO_POLICY and opened.engine.backend.num_stages > 1:
+        raise PolicyError(
+            f"{path} has no exit policy, so no image would exit early: run `endoexit calibrate`, "
+            "or add --threshold 0.9."
+        )
+    engine, deadline_ms = opened.engine, opened.engine.deadline_ms
+    if deadline_ms is not None:  # deadlines are kept by the scheduler, image by image
+        policy = engine.policy.replaced(deadline_ms=None)
+        engine = Engine(engine.backend, policy, engine.preprocessing)
+        opened = Opened(opened.source, engine, opened.decided_by)
+    scheduler: Scheduler[Journey] = Scheduler(
+        engine,
+        settings.batch_size,
+        settings.limits.images_inside,
+        max_wait_s=settings.max_wait_ms / 1000,
+        observe=observe,
+    )
+    scheduler.warm_up()
+    _ask(engine)
+    return Model(path.resolve().name, opened, scheduler, deadline_ms)
+
+
+def _ask(engine: Engine) -> None:
+    """Refuse a model whose answer is none, by an image with all grey levels."""
+    side = engine.preprocessing.size
+    ramp = np.linspace(0, 255, side).astype(np.uint8)
+    image = np.repeat(np.add.outer(ramp // 2, ramp // 2)[..., None], 3, axis=2)
+    (answer,) = engine.predict(image[None])
+    if abs(float(answer.probabilities.sum()) - 1) > 1e-3:
+        raise PolicyError("the probabilities of an answer do not add up to 1: train it again.")

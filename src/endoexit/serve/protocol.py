@@ -1,0 +1,103 @@
+"""Connections: how many, how large a head, how long they may take, before any request is seen."""
+
+import asyncio
+from typing import Any, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from endoexit.serve.problems import Problem
+from endoexit.serve.settings import Limits
+
+LINGER_S = 1.0
+
+
+class Connection(H11Protocol):
+    """A connection of uvicorn within limits; `limits` of the subclass that `within` makes."""
+
+    limits: Limits
+    _late: asyncio.TimerHandle | None = None
+    _refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or answer 503 and close it if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self._end(Problem("connections", retry_after=1))
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self._on_time()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; the head of a request must be whole in time."""
+        if self._refused:
+            return
+        if self._late is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
+        super().data_received(data)
+
+    def shutdown(self) -> None:
+        """End the connection, after the answer that is on its way."""
+        if self._refused:
+            self._close()
+        else:
+            super().shutdown()
+
+    def handle_events(self) -> None:
+        """Note when the head of a request is whole."""
+        cycle = self.cycle
+        super().handle_events()
+        if self.cycle is not cycle:
+            self._on_time()
+
+    def on_response_complete(self) -> None:
+        """Wait for the rest of a body that was refused, but not for ever."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._await_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, or has too large a head, with a problem."""
+        del msg
+        received = len(self.conn.trailing_data[0])
+        large = self.conn.their_state is h11.ERROR and received >= self.limits.head_bytes
+        self._end(Problem("head.too_large" if large else "request.invalid"))
+
+    def _await_head(self) -> None:
+        self._on_time()
+        self._late = self.loop.call_later(self.limits.head_s, self._close)
+
+    def _on_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _end(self, problem: Problem) -> None:
+        """Answer with a problem, and close the connection.
+
+        What still comes is read for a moment: the system would otherwise throw the answer away.
+        """
+        self._refused = True
+        self._on_time()
+        body = problem.body()
+        headers = problem.headers() | {"content-length": str(len(body)), "connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        line = f"HTTP/1.1 {problem.status} {problem.fault.title[:60]}\r\n"
+        self.transport.write(f"{line}{head}\r\n".encode("ascii") + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self._close)
+
+
+def within(limits: Limits) -> type[asyncio.Protocol]:
+    """Return the class of connections within these limits."""
+    made: Any = type("LimitedConnection", (Connection,), {"limits": limits})
+    return cast(type[asyncio.Protocol], made)

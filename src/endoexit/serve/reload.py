@@ -1,0 +1,94 @@
+"""Another model in place of the one that answers, without a gap."""
+
+import asyncio
+import json
+import logging
+import re
+from pathlib import Path
+
+from endoexit.errors import EndoexitError
+from endoexit.serve.model import Model, open_model
+from endoexit.serve.problems import Problem
+from endoexit.serve.service import Service
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+log = logging.getLogger("endoexit.serve")
+
+
+class Reloads:
+    """Changes the model of a service, one change at a time.
+
+    Args:
+        service: The service.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lock = asyncio.Lock()
+
+    @staticmethod
+    def name_of(body: bytes) -> str:
+        """Return the name of the model that a request asks for.
+
+        Raises:
+            Problem: The body is not `{"source": NAME}`.
+        """
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            raise Problem("name.invalid") from None
+        name = document.get("source") if isinstance(document, dict) else None
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in {".", ".."}:
+            raise Problem("name.invalid")
+        return name
+
+    async def change(self, name: str) -> Model:
+        """Open a model of the folder of models, and answer with it from now on.
+
+        It is opened, hashed, warmed and asked about an image beside the model that answers. If
+        anything fails, that one stays. Images inside end on the model with which they began.
+
+        Raises:
+            Problem: There is no folder of models, another change runs, or the model is refused.
+        """
+        folder = self._service.settings.models
+        if folder is None:
+            raise Problem("reload.off")
+        return await self.open(folder / name)
+
+    async def again(self) -> None:
+        """Open the audit log, the tokens and the model again; a failure changes nothing."""
+        try:
+            if self._service.audit is not None:
+                self._service.audit.reopen()
+            self._service.read_tokens()
+            await self.open(self._service.source)
+        except (EndoexitError, Problem) as error:
+            log.error("not reloaded: %s", error)  # noqa: TRY400  expected: no traceback
+
+    async def open(self, path: Path) -> Model:
+        """Open the model of a folder, and answer with it from now on; see `change`."""
+        if self._lock.locked():
+            raise Problem("reload.busy")
+        service = self._service
+        async with self._lock:
+            try:
+                _refuse_link(path)
+                observe = service.metrics.observe_stage
+                model = await asyncio.to_thread(open_model, path, service.settings, observe)
+            except (EndoexitError, OSError, RuntimeError, MemoryError) as error:
+                service.metrics.reloads.labels("refused").inc()
+                log.error("the model before stays: %s", error)  # noqa: TRY400  expected
+                raise Problem("source.refused") from error
+            _, worker = service.accepting()
+            worker.swap(model.scheduler)
+            service.use(model)
+            service.source = path
+            service.metrics.reloads.labels("changed").inc()
+            log.info("changed to %s", model.identity)
+            return model
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise EndoexitError(f"{path} is a link: copy the model into the folder.")

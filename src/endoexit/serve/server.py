@@ -1,0 +1,207 @@
+"""The life of a service: its socket, its signals, its drain, its exit code."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.middleware.cors import CORSMiddleware
+
+from endoexit.errors import EndoexitError, UsageError
+from endoexit.serve.app import make_app, new_identifier
+from endoexit.serve.frame import App, Frame
+from endoexit.serve.protocol import within
+from endoexit.serve.reload import Reloads
+from endoexit.serve.service import Service
+from endoexit.serve.settings import Settings, check_tls
+
+EX_SOFTWARE = 70  # of sysexits.h: the engine has ended by an error
+log = logging.getLogger("endoexit.serve")
+
+
+class EngineError(EndoexitError):
+    """The engine of a service has ended."""
+
+    exit_code = EX_SOFTWARE
+
+
+class Server(uvicorn.Server):
+    """A server of uvicorn whose signals drain the service first.
+
+    Args:
+        config: Settings of uvicorn.
+        service: Service that it serves.
+        reloads: Changes its model.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, reloads: Reloads) -> None:
+        super().__init__(config)
+        self._service = service
+        self._reloads = reloads
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Handle signals: SIGTERM and SIGINT drain, SIGHUP reads tokens and model again."""
+        loop = asyncio.get_running_loop()
+        before = {sig: signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT)}
+        for sig in before:
+            signal.signal(sig, self.handle_exit)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._reloads.again()))
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+            loop.remove_signal_handler(signal.SIGHUP)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal; end at once at the second."""
+        del sig, frame
+        if self._service.state == "draining":
+            os._exit(1)
+        self._service.state = "draining"
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(lambda: self._begin(self._drain()))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listeners and the connections that wait for a request."""
+        self._service.closed = True
+        await super().shutdown(sockets)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self) -> None:
+        """Take requests for a while, then answer those that were accepted, then end."""
+        settings = self._service.settings
+        log.info("draining")
+        await asyncio.sleep(settings.drain_delay_s)
+        self.should_exit = True  # listeners close; connections end with their answers
+        await asyncio.sleep(settings.drain_s)
+        if self._service.worker is not None:
+            self._service.worker.let_go()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        UsageError: The port is in use, or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"cannot listen on {host}:{port} ({error.strerror or error}): end what uses the port, "
+            "or choose another with --port."
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def serve(source: Path, settings: Settings, tell: Callable[[str], None]) -> None:
+    """Serve a run or a bundle until a signal ends it.
+
+    Args:
+        source: Folder of the run or the bundle.
+        settings: Settings of the service.
+        tell: Called with the address of the service when it listens.
+
+    Raises:
+        EndoexitError: It cannot be served, the port is in use, or the engine ended by an error.
+    """
+    _log_to_stderr()
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        check_tls(settings.tls_cert, settings.tls_key)
+    listener = listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{settings.scheme}://{shown}:{port}"
+    log.info("listening on %s", url)
+    tell(url)
+    with listener:
+        asyncio.run(_serve(source, settings, listener))
+
+
+async def _serve(source: Path, settings: Settings, listener: socket.socket) -> None:
+    service = Service(source, settings)
+    reloads = Reloads(service)
+    app: App = Frame(make_app(service, reloads), service, new_identifier)
+    if settings.cors:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.cors,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+        )
+    limits = settings.limits
+    config = uvicorn.Config(
+        app,
+        http=within(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=limits.keep_alive_s,
+        timeout_graceful_shutdown=int(settings.drain_s) + 2,
+        h11_max_incomplete_event_size=limits.head_bytes,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    server = Server(config, service, reloads)
+    starting = asyncio.create_task(_start(service, server))
+    dying = asyncio.create_task(_end_with(service, server))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        starting.cancel()
+        dying.cancel()
+        await asyncio.gather(starting, dying, return_exceptions=True)
+        await service.close()
+    if isinstance(service.error, EndoexitError):
+        raise service.error
+    if service.error is not None:
+        raise EngineError("the engine has ended by an error: see above, and start it again.")
+
+
+async def _start(service: Service, server: Server) -> None:
+    try:
+        await service.start()
+    except Exception as error:  # whoever started the service gets it when the server has ended
+        service.state, service.error = "failed", error
+        if not isinstance(error, EndoexitError):
+            log.exception("the model cannot be served")
+        server.should_exit = True
+
+
+async def _end_with(service: Service, server: Server) -> None:
+    await service.ended.wait()
+    await asyncio.sleep(0.5)  # readiness says so before
+    server.should_exit = True
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (("endoexit.serve", logging.INFO), ("uvicorn", logging.ERROR)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)

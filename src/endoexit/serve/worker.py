@@ -1,0 +1,147 @@
+"""The one thread that runs the engine, and how images get to it and answers back."""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from endoexit.runtime.engine import Images, Prediction
+from endoexit.serve.scheduler import Outcome, Scheduler
+
+_IDLE_S = 0.5  # the thread turns at least so often, which shows that it lives
+
+
+class Journey:
+    """One image on its way, as its request sees it.
+
+    Args:
+        on_exit: Called, in the event loop, with the answer of each exit that it passes.
+
+    Attributes:
+        end: Outcome of the image, when it is no longer inside.
+        last: Answer of the last exit that it passed.
+        marks: Times at which its exits answered.
+    """
+
+    def __init__(self, on_exit: Callable[[Prediction], None] | None = None) -> None:
+        self.end: asyncio.Future[Outcome[Journey]] = asyncio.get_running_loop().create_future()
+        self.last: Prediction | None = None
+        self.marks: list[float] = []
+        self._on_exit = on_exit
+
+    def take(self, outcome: "Outcome[Journey]") -> None:
+        """Note what happened to the image."""
+        if self.end.done():  # its request has ended before
+            return
+        self.marks.append(time.monotonic())
+        if outcome.is_last:
+            self.end.set_result(outcome)
+            return
+        self.last = outcome.prediction
+        if self._on_exit is not None and outcome.prediction is not None:
+            self._on_exit(outcome.prediction)
+
+
+class Worker:
+    """Runs schedulers in a thread. All its methods are for the event loop.
+
+    Args:
+        scheduler: Scheduler of the images that come.
+        on_death: Called, in the event loop, if the thread ends by an error.
+    """
+
+    def __init__(
+        self, scheduler: Scheduler[Journey], on_death: Callable[[BaseException], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._schedulers = [scheduler]
+        self._on_death = on_death
+        self._stopping = False
+        self._turned = time.monotonic()
+        # Shared with the thread: only whole tuples are put here.
+        self.counts: tuple[int, ...] = ()
+        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def since_turn_s(self) -> float:
+        """Seconds since the thread last turned: large if a stage hangs."""
+        return time.monotonic() - self._turned
+
+    def add(self, scheduler: Scheduler[Journey], ticket: Journey, image: Images, at: float) -> None:
+        """Hand an image over, with the time at which it must be answered."""
+        self._commands.put(partial(self._add, scheduler, ticket, image, at))
+
+    def cancel(self, ticket: Journey) -> None:
+        """Take an image out before its next stage."""
+        self._commands.put(partial(self._cancel, ticket))
+
+    def swap(self, scheduler: Scheduler[Journey]) -> None:
+        """Take in another scheduler; the ones before end their images."""
+        self._commands.put(partial(self._schedulers.append, scheduler))
+
+    def let_go(self) -> None:
+        """Answer all images inside with what is known."""
+        self._commands.put(self._let_go)
+
+    async def close(self) -> None:
+        """End the thread."""
+        self._commands.put(self._stop)
+        await asyncio.to_thread(self._thread.join, 5)
+
+    def _main(self) -> None:
+        try:
+            while not self._stopping:
+                self._turned = time.monotonic()
+                self._take_commands()
+                for scheduler in list(self._schedulers):
+                    self._tell(scheduler.step())
+                *before, newest = self._schedulers
+                self._schedulers = [*(one for one in before if len(one)), newest]
+                self.counts = newest.counts
+        except BaseException as error:  # the service ends, and says why
+            self._loop.call_soon_threadsafe(self._on_death, error)
+
+    def _take_commands(self) -> None:
+        idle = not any(map(len, self._schedulers))
+        try:
+            command = self._commands.get(timeout=_IDLE_S) if idle else self._commands.get_nowait()
+            while True:
+                command()
+                command = self._commands.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _add(
+        self, scheduler: Scheduler[Journey], ticket: Journey, image: Images, at: float
+    ) -> None:
+        if scheduler not in self._schedulers:  # of a model before, with no image for a moment
+            self._schedulers.insert(0, scheduler)
+        try:
+            scheduler.add(ticket, image, at)
+        except Exception as error:
+            self._tell([Outcome(ticket, "failed", error=error)])
+
+    def _cancel(self, ticket: Journey) -> None:
+        for scheduler in self._schedulers:
+            scheduler.cancel(ticket)
+
+    def _let_go(self) -> None:
+        for scheduler in self._schedulers:
+            self._tell(scheduler.stop())
+
+    def _stop(self) -> None:
+        self._let_go()
+        self._stopping = True
+
+    def _tell(self, outcomes: list[Outcome[Journey]]) -> None:
+        if outcomes:
+            self._loop.call_soon_threadsafe(_deliver, outcomes)
+
+
+def _deliver(outcomes: list[Outcome[Journey]]) -> None:
+    for outcome in outcomes:
+        outcome.ticket.take(outcome)

@@ -1,0 +1,54 @@
+"""Every module has its test file at the mirrored path, or a reason why it has none."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "endoexit"
+TESTS = ROOT / "tests"
+# Module: the file that tests it instead, and why it is there.
+ELSEWHERE = {
+    "__main__.py": ("cli/test_main.py", "starts it as a process next to the script"),
+    "api.py": ("test_public.py", "tests all public names together"),
+    "progress.py": ("cli/test_console.py", "its only implementations are bars"),
+    "cli/compare.py": ("cli/test_kvasir.py", "compares the results of a reproduction"),
+    "cli/demo.py": ("test_docs.py", "runs it, as a page that a reader follows"),
+    "cli/evaluation_tables.py": ("cli/test_evaluate.py", "reads the tables that are printed"),
+    "evaluation/adaptive.py": ("evaluation/test_study.py", "needs a whole evaluation"),
+    "evaluation/rows.py": ("evaluation/test_study.py", "needs a whole evaluation"),
+    "export/stages.py": ("export/test_export.py", "looks into the bundles that hold the stages"),
+    "images/shelf.py": ("images/test_cache.py", "asks for lists as users of the cache do"),
+    "models/graph.py": ("models/test_cut.py", "cuts networks of every kind by their graphs"),
+    "models/published.py": ("models/msdnet/test_published.py", "reads weights of a family"),
+    "models/timm_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
+    "models/user_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
+    "reproduction/document.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
+    "reproduction/steps.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
+    "reproduction/study.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
+    "reproduction/table.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
+    "runtime/backends/base.py": ("runtime/test_engine.py", "drives an engine with a backend of its"
+                                 " own; the module is a protocol"),
+    "runtime/backends/onnx.py": ("runtime/backends/test_openvino.py", "tests all backends of "
+                                 "bundles against eager PyTorch"),
+}  # fmt: skip
+
+
+PAGES = ("bench/", "report/")  # pages and tables, which are tested as a whole
+
+
+def modules() -> set[str]:
+    files = (path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+    return {file for file in files if not file.endswith("__init__.py")}
+
+
+def mirrored(module: str) -> Path:
+    path = TESTS / module
+    return path.with_name(f"test_{path.name}")
+
+
+def test_every_module_has_its_test_file_or_a_reason():
+    without = {module for module in modules() if not mirrored(module).is_file()}
+    assert {module for module in without if not module.startswith(PAGES)} == set(ELSEWHERE)
+
+
+def test_the_files_that_test_others_exist():
+    assert [file for file, _ in ELSEWHERE.values() if not (TESTS / file).is_file()] == []
