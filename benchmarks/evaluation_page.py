@@ -13,7 +13,8 @@ import sys
 
 from rich.console import Console, RenderableType
 
-from endoexit.cli import evaluation_tables
+from endoexit.cli.tables import terminal_table
+from endoexit.evaluation import tables as made
 from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, write_json
 from tables import RESULTS, ROOT, replace_between
@@ -35,16 +36,15 @@ def printed(table: RenderableType) -> str:
 
 def page_tables(found: Evaluation) -> dict[str, str]:
     """Return the text between the markers of the page, by their names."""
-    assert found.adaptive is not None
-    last = found.row("adaptive")
-    return {
-        "main": printed(evaluation_tables.main_table(found)),
-        "scores": printed(evaluation_tables.score_table(found)),
-        "differences": printed(evaluation_tables.difference_table(found)),
-        "classes": printed(evaluation_tables.class_table(last)),
-        "shares": printed(evaluation_tables.share_table(found.adaptive)),
-        "references": printed(evaluation_tables.reference_table(last, found.adaptive)),
+    tables = {
+        "main": made.exit_table(found),
+        "scores": made.score_table(found),
+        "differences": made.difference_table(found),
+        "classes": made.class_table(found),
+        "shares": made.share_table(found),
+        "references": made.reference_table(found),
     }
+    return {name: printed(terminal_table(table)) for name, table in tables.items() if table}
 
 
 def main() -> None:

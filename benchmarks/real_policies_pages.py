@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from endoexit.evaluation.document import Estimate
-from endoexit.evaluation.figures import percent_with_interval, points_with_interval
+from endoexit.evaluation.figures import percent, percent_with_interval, points_with_interval
+from endoexit.evaluation.tables import verdict
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "real-policies.md"
@@ -13,8 +14,9 @@ README = ROOT / "README.md"
 Row = dict[str, Any]
 
 
-def percent(value: float, digits: int = 1) -> str:
-    return f"{100 * value:.{digits}f}"
+def whole_percent(value: float) -> str:
+    """Return a share in percent, without decimals."""
+    return f"{100 * value:.0f}"
 
 
 def signed(estimate: Row) -> str:
@@ -40,7 +42,7 @@ def goal(row: Row) -> str:
 
 
 def shares(values: list[float]) -> str:
-    return " / ".join(percent(share, 0) for share in values)
+    return " / ".join(whole_percent(share) for share in values)
 
 
 def counted(promises: list[Row]) -> str:
@@ -57,9 +59,9 @@ def proven(row: Row) -> str:
     return ", ".join(percent(promise["observed"]) for promise in promises)
 
 
-def verdict(row: Row) -> str:
+def outcome(row: Row) -> str:
     if row["policy"]["promises"]:
-        return "kept" if row["kept"] else "**VIOLATED**"
+        return verdict(row["kept"]) if row["kept"] else f"**{verdict(row['kept'])}**"
     return "met" if row["kept"] else "not met"
 
 
@@ -81,7 +83,7 @@ def tally(result: Row) -> str:
 def spent(row: Row) -> tuple[str, str, str]:
     """Return cost and exits on test: multiply-adds, milliseconds, shares."""
     seen = row["on_test"]
-    return percent(seen["macs"], 0), f"{seen['ms']:.1f}", shares(seen["shares"])
+    return whole_percent(seen["macs"]), f"{seen['ms']:.1f}", shares(seen["shares"])
 
 
 def readme_table(result: Row) -> str:
@@ -93,7 +95,7 @@ def readme_table(result: Row) -> str:
     rows = [
         ("final exit for all images", "", "", "", percent(final["accuracy"]), "100", ""),
         ("oracle: first exit that is right", "", "", "", percent(best["accuracy"]),
-         percent(best["macs"], 0), shares(best["shares"])),
+         whole_percent(best["macs"]), shares(best["shares"])),
     ]  # fmt: skip
     for row in result["rows"]:
         if not row["readme"]:
@@ -106,7 +108,7 @@ def readme_table(result: Row) -> str:
         shown = ", ".join(with_interval(one["observed"]) for one in seen["promises"])
         macs, _, left = spent(row)
         rows.append(
-            (goal(row), on_certify, shown, verdict(row), percent(seen["accuracy"]), macs, left)
+            (goal(row), on_certify, shown, outcome(row), percent(seen["accuracy"]), macs, left)
         )
     roles = result["roles"]
     sizes = ", ".join(
@@ -131,7 +133,7 @@ def plain_table(result: Row, name: str) -> str:
             ("final exit for all images", "", "", "", percent(result["exits"][-1]["accuracy"]), "",
              "", "100", f"{result['costs']['ms']['values'][-1]:.1f}", ""),
             ("oracle: first exit that is right", "", "", "", percent(result["oracle"]["accuracy"]),
-             "", "", percent(result["oracle"]["macs"], 0), f"{result['oracle']['ms']:.1f}",
+             "", "", whole_percent(result["oracle"]["macs"]), f"{result['oracle']['ms']:.1f}",
              shares(result["oracle"]["shares"])),
         ]  # fmt: skip
     for row in (row for row in result["rows"] if row["table"] == name):
@@ -142,9 +144,9 @@ def plain_table(result: Row, name: str) -> str:
         there, seen = row["on_calibrate"], row["on_test"]
         clock = seen["late"] is not None
         fitted = ("by the clock", "") if clock else (
-            percent(there["accuracy"]), percent(there["relative_cost"], 0)
+            percent(there["accuracy"]), whole_percent(there["relative_cost"])
         )  # fmt: skip
-        word = f"{percent(seen['late'])} % late" if clock else verdict(row)
+        word = f"{percent(seen['late'])} % late" if clock else outcome(row)
         rows.append((
             title, *fitted, word, percent(seen["accuracy"]), signed(seen["minus_final"]),
             percent(seen["random_accuracy"]), *spent(row),
@@ -175,7 +177,7 @@ def guarantee_table(result: Row) -> str:
         seen, promises = row["on_test"], row["policy"]["promises"]
         rows.append((
             goal(row), counted(promises), proven(row),
-            ", ".join(with_interval(one["observed"]) for one in seen["promises"]), verdict(row),
+            ", ".join(with_interval(one["observed"]) for one in seen["promises"]), outcome(row),
             percent(seen["accuracy"]), signed(seen["minus_final"]), *spent(row),
         ))  # fmt: skip
     return markdown_table(header, rows)
@@ -190,7 +192,7 @@ def facts(result: Row) -> str:
     )
     exits = ", ".join(
         f"{'final' if place == len(result['exits']) else f'exit {place}'} "
-        f"{percent(found['accuracy'])} % at {percent(found['macs'], 0)} % of the multiply-adds"
+        f"{percent(found['accuracy'])} % at {whole_percent(found['macs'])} % of the multiply-adds"
         for place, found in enumerate(result["exits"], start=1)
     )
     return (

@@ -17,7 +17,7 @@ from pathlib import Path
 from endoexit.reproduction.document import Results
 from endoexit.reproduction.table import accuracy_table, cost_table, sentences
 from real_split import data_folder
-from tables import RESULTS, ROOT, markdown_table, replace_between
+from tables import RESULTS, ROOT, replace_between
 
 MODEL, RECIPE, EPOCHS = "ee_hifuse_nano", "small-data", 72
 FILE = RESULTS / "reproduction.json"
@@ -36,8 +36,7 @@ def reproduce(out: Path, epochs: int, *arguments: str) -> None:
 def write_page() -> None:
     """Put the tables of the committed results into the guide."""
     results = Results.read(FILE)
-    tables = [markdown_table(table.header, table.rows) for table in
-              (accuracy_table(results), cost_table(results))]  # fmt: skip
+    tables = [table.markdown() for table in (accuracy_table(results), cost_table(results))]
     text = "\n\n".join(
         [*tables, *sentences(results), "Made by `python benchmarks/reproduction.py`."]
     )

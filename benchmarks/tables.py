@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from endoexit.files import write_text
+from endoexit.tables import Column, Table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -11,9 +12,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table; the first column is left-aligned, the others right."""
-    alignment = ["---", *["---:"] * (len(header) - 1)]
-    lines = [header, alignment, *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    columns = (Column(header[0]), *(Column(heading, form=str) for heading in header[1:]))
+    return Table("", columns, tuple(map(tuple, rows))).markdown()
 
 
 def replace_between(path: Path, name: str, text: str) -> None:

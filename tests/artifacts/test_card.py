@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from endoexit.artifacts.card import write_training_card
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, write_manifest
 from endoexit.data.rows import Row
 from endoexit.phantom.render import render_phantom
@@ -35,7 +35,7 @@ def test_terms_are_those_of_the_manifest(tmp_path, facts):
     text = card(tmp_path, **facts)
     assert ("Terms of the images: CC BY 4.0\n" in text) == bool(facts)
     assert ("The images come from: our clinic\n" in text) == bool(facts)
-    assert ("does not say under which terms the images stand" in text) != bool(facts)
+    assert ("does not give the terms of the images" in text) != bool(facts)
     assert "hold for the weights as well" in " ".join(text.split())
     assert "synthetic" not in text
 

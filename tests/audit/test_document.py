@@ -1,49 +1,65 @@
-"""The files of an audit hold everything that it found."""
+"""What is written as audit.json is read back the same; what is not one is refused."""
 
-import csv
 import json
 from pathlib import Path
 
-from endoexit.audit.document import audit_document, write_audit, write_groups
-from endoexit.audit.findings import Audit, audit_images
+import pytest
+
+from endoexit.audit.document import AuditDocument
+from endoexit.audit.findings import audit_images
+from endoexit.audit.recording import audit_document, write_audit
 from endoexit.data.folders import list_images
+from endoexit.errors import DataError
 
 
-def audited(folder: Path) -> Audit:
-    return audit_images(list_images(folder), threshold=15)
+@pytest.fixture
+def file(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("out") / "audit.json"  # outside the folder that is audited
+    write_audit(audit_images(list_images(folder), threshold=15), path)
+    return path
 
 
-def test_one_folder_alone_has_neither_folders_nor_folds(folder: Path) -> None:
-    document = audit_document(audited(folder / "train"))
-    assert (document["folders"], document["folds"]) == (None, None)
+def test_a_document_is_read_as_it_was_written(file: Path, folder: Path) -> None:
+    found = AuditDocument.read(file)
+    written = audit_document(audit_images(list_images(folder), threshold=15))
+    assert found.replaced(groups=(), images=()) == written.replaced(groups=(), images=())
+    assert len(found.images) == found.files.readable == 18
+    assert found.values() == json.loads(file.read_text())
 
 
-def test_files_hold_everything(folder: Path, tmp_path: Path) -> None:
-    found = audited(folder)
-    write_audit(found, tmp_path / "out" / "audit.json")
-    write_groups(found, tmp_path / "out" / "groups.csv")
-    document = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert len(document["images"]) == 18
-    by_path = {row["path"]: row for row in document["images"]}
-    assert by_path["test/a/near.png"]["group"] == by_path["train/a/2.png"]["group"]
-    assert 0 < by_path["test/a/near.png"]["bits_to_other_folder"] <= 15
-    assert by_path["train/b/0.png"]["bits_to_other_folder"] is None
-    assert [len(group["paths"]) for group in document["groups"]] == [2, 2, 2, 2]
-    assert document["folders"] == {
-        "images": {"train": 9, "test": 9},
-        "leaks": [
-            {
-                "of": "test",
-                "near_copy_in": "train",
-                "images_within_bits": {"0": 2, "5": 3, "10": 3, "15": 3},
-            }
-        ],
-    }
-    assert document["classes"]["a"] == {
-        "images": 11, "sizes": {"68×64": 11},
-        "border_area": 0.0, "bordered_share": 0.0, "inset_share": 0.0,
-    }  # fmt: skip
-    with (tmp_path / "out" / "groups.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["path"] for row in rows] == [image.file.path for image in found.images]
-    assert [int(row["group"]) for row in rows] == found.groups.tolist()
+def test_a_document_of_the_first_release_is_read(file: Path) -> None:
+    values = json.loads(file.read_text())
+    del values["levels"], values["files"]["passed_over"]
+    file.write_text(json.dumps(values))
+    assert AuditDocument.read(file).files.passed_over == ()
+
+
+def test_what_a_newer_version_adds_is_passed_over(file: Path) -> None:
+    values = json.loads(file.read_text()) | {"weather": "fine"}
+    values["near_copies"]["weather"] = "fine"
+    file.write_text(json.dumps(values))
+    assert AuditDocument.read(file).near_copies.images == 8
+
+
+def test_what_is_no_audit_is_refused_with_a_remedy(file: Path, tmp_path: Path) -> None:
+    values = json.loads(file.read_text())
+    values["near_copies"]["images"] = -1
+    file.write_text(json.dumps(values))
+    with pytest.raises(DataError, match=r"damaged at 'near_copies.images'.*endoexit audit"):
+        AuditDocument.read(file)
+    with pytest.raises(DataError):
+        AuditDocument.read(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"is not valid JSON"),
+        ("[]", r"damaged at 'the top', or of another version.* Name an audit.json of `endoexit"),
+        ('{"root": "x"}', r"damaged at 'endoexit'"),
+    ],
+)
+def test_what_is_none_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "audit.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        AuditDocument.read(tmp_path / "audit.json")

@@ -2,18 +2,14 @@
 
 import pytest
 
-from endoexit.artifacts import bundle as bundles
-from endoexit.artifacts.run import open_run
 from endoexit.bench import bench as benchmark
 from endoexit.bench.bench import BenchOptions, bench
-from endoexit.bench.images import load_images
-from endoexit.bench.subject import open_subject
-from endoexit.errors import DataError, UsageError
+from endoexit.errors import UsageError
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import deadline_policy, threshold_policy
-from endoexit.progress import silent
-from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, save_photos, tiny_run
+from endoexit.runtime.session import open_session
+from tiny import CLASSES, SETTINGS, SIDE, save_photos, tiny_run
 
 EXITS = ["exit 1", "exit 2", "exit 3", "final exit"]
 
@@ -29,10 +25,8 @@ def photos(tmp_path_factory):
 
 
 def test_a_run_beside_a_smaller_network(run, photos):
-    options = BenchOptions(
-        images=(photos,), against=("eager", "hifuse_nano"), threads=1, rounds=5, threshold=0.75
-    )
-    found = bench(run.path, options)
+    options = BenchOptions(images=(photos,), against=("eager", "hifuse_nano"), rounds=5)
+    found = bench(open_session(run.path, threads=1, threshold=0.75), options)
     assert [line.name for line in found.lines] == [*EXITS, "policy", "eager", "hifuse_nano"]
     assert [line.kind for line in found.lines] == ["exit"] * 4 + ["policy", "peer", "peer"]
     assert found.reference == "eager"
@@ -57,21 +51,14 @@ def test_a_run_beside_a_smaller_network(run, photos):
     assert any("random weights" in note for note in found.notes)
 
 
-def test_what_is_measured_is_opened_once(run, monkeypatch):
-    """Opening a bundle hashes all of it."""
-    opened = []
-    monkeypatch.setattr(bundles, "open_run", lambda path: opened.append(path) or open_run(path))
-    subject = open_subject(run.path, threads=1)
-    assert subject.source == run
-    assert opened == [run.path]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
     pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[backend])
-    bundle = export_run(run, tmp_path / "bundle", ExportOptions(backend, "f32")).bundle
-    found = bench(bundle.path, BenchOptions(against=("none",), threads=1, rounds=2))
+    bundle = export_run(
+        open_session(run), tmp_path / "bundle", ExportOptions(backend, "f32")
+    ).bundle
+    found = bench(open_session(bundle.path, threads=1), BenchOptions(against=("none",), rounds=2))
     assert [line.name for line in found.lines] == [*EXITS, backend, f"{backend}-all-exits"]
     assert found.reference == backend
     assert [(ratio.name, ratio.to) for ratio in found.ratios[-2:]] == [
@@ -89,9 +76,9 @@ def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
 
 def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, photos):
     run = tiny_run(tmp_path / "run")
-    options = BenchOptions(images=(photos,), against=("none",), threads=1, rounds=2)
+    options = BenchOptions(images=(photos,), against=("none",), rounds=2)
     deadline_policy(4, 60_000).write(run.path / "policy.json")
-    found = bench(run.path, options)
+    found = bench(open_session(run.path, threads=1), options)
     assert [line.name for line in found.lines] == EXITS
     assert all(one.per_second is None for one in found.throughput)
     (note,) = (note for note in found.notes if "deadline" in note)
@@ -99,7 +86,7 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
     assert note.endswith("no images a second are measured under it, and its time has no line.")
     sure = threshold_policy(4, 0.75).replaced(deadline_ms=60_000.0)
     sure.write(run.path / "policy.json")
-    found = bench(run.path, options)
+    found = bench(open_session(run.path, threads=1), options)
     assert [line.name for line in found.lines] == [*EXITS, "policy"]
     assert all(one.per_second is None for one in found.throughput)
     (note,) = (note for note in found.notes if "deadline" in note)
@@ -108,7 +95,7 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
 
 def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
     run = tiny_run(tmp_path / "run")
-    options = BenchOptions(images=(photos,), against=("none",), threads=1, rounds=2)
+    options = BenchOptions(images=(photos,), against=("none",), rounds=2)
     slow_exits = iter(range(100, 0, -1))
 
     def falling(works, rounds, *_, **__):
@@ -116,30 +103,20 @@ def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
 
     monkeypatch.setattr(benchmark, "take_turns", falling)
     monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.05)
-    assert [note for note in bench(run.path, options).notes if "quiet" in note] == [
+    assert [
+        note for note in bench(open_session(run.path, threads=1), options).notes if "quiet" in note
+    ] == [
         "A later exit was measured to be quicker than an earlier one, which cannot be: the machine "
         "was busy. Trust no time and no ratio here, and measure again when it is quiet."
     ]
     monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.6)
-    assert bench(run.path, options).notes[0].startswith("Other work held 60% of this machine")
+    assert (
+        bench(open_session(run.path, threads=1), options)
+        .notes[0]
+        .startswith("Other work held 60% of this machine")
+    )
 
 
 def test_one_round_cannot_spread(run):
     with pytest.raises(UsageError, match="at least 2 rounds"):
-        bench(run.path, BenchOptions(rounds=1))
-
-
-def test_of_many_images_an_even_choice_is_taken(photos, monkeypatch):
-    monkeypatch.setattr("endoexit.bench.images.MOST", 3)
-    found = load_images((photos,), PREPROCESSING, silent)
-    assert found.words == f"3 images of 6, evenly over all, from {photos}"
-    everything = load_images((photos,), PREPROCESSING, silent)
-    assert found.images.shape == everything.images.shape == (3, SIDE, SIDE, 3)
-    monkeypatch.undo()
-    everything = load_images((photos,), PREPROCESSING, silent).images
-    assert (found.images == everything[[0, 2, 5]]).all()
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no images"):
-        load_images((str(tmp_path),), PREPROCESSING, silent)
+        bench(open_session(run.path), BenchOptions(rounds=1))

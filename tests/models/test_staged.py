@@ -36,9 +36,10 @@ def test_staged_output_equals_whole_output_with_gradients():
 HIFUSE = sorted(FAMILIES["hifuse"].names)
 
 
-@pytest.mark.parametrize("name", HIFUSE)
+@pytest.mark.parametrize("name", [name for name in HIFUSE if name.startswith("ee_")])
 def test_every_parameter_of_the_catalog_receives_a_gradient(name):
     # Finds layers that are built and never run; widths are cut down, the structure is the name's.
+    # Networks without early exits are parts of these.
     torch.manual_seed(0)
     model = create_model(name, 3, width=32, heads=(1, 2, 4, 8), exit_reduction=2).train()
     for shade in (-2.0, 0.0, 2.0):  # an attention of few hidden units may be off for one of them

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from endoexit.audit.document import write_audit
 from endoexit.audit.findings import audit_images
+from endoexit.audit.recording import write_audit
 from endoexit.data.folders import list_images
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError

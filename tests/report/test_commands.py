@@ -11,7 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts
-from endoexit.artifacts.run import MANIFEST, Run, RunConfig, open_run
+from endoexit.artifacts.run import Run, RunConfig, open_run
+from endoexit.artifacts.source import MANIFEST
 from endoexit.cli.main import app
 from endoexit.data.manifest import sidecar_path
 from endoexit.files import read_json, write_json
@@ -158,6 +159,9 @@ def test_a_report_is_made_again_with_what_was_named():
     found = parsed(report_command(Path("my run"), named))
     assert (found["run"], found["out"], found["masks"]) == (Path("my run"), Path("o"), Path("m"))
     assert (found["evaluation"], found["audit"], found["images"]) == (Path("a b.json"), None, None)
+    assert found["paper"] is None
+    for asked in (True, False):
+        assert parsed(report_command(Path("run"), {"paper": asked}))["paper"] is asked
 
 
 def invoke(words):

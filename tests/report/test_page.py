@@ -3,24 +3,19 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from endoexit.evaluation.document import PromiseShown
 from endoexit.phantom.render import SETTINGS_FILE
-from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
 from endoexit.report.gallery import MAX_CLASSES
-from endoexit.report.headline import headline, origin, title
+from endoexit.report.headline import origin
 from endoexit.report.material import Absent, History
 from endoexit.report.page import picture_address, report_page, with_code
-from endoexit.report.sections import policy_rule
 from endoexit.report.style import SVG_LIMIT, draw
-from endoexit.report.tables import exit_table, score_table
-from endoexit.report.tradeoff import tradeoff
 from report_material import estimate, make_logits, make_material
 
 SECTIONS = [
@@ -124,35 +119,6 @@ def test_the_headline_is_below_the_title_with_one_line_of_caution_above():
     assert html.index('class="tiles"') < html.index("<nav") < html.index('id="about"')
 
 
-def test_the_title_does_not_say_the_network_twice():
-    material = make_material(images=12)
-    assert title(material) == "made-up: ee_made_up on test images"
-    named = replace(material, path=Path("runs/ee_made_up-seed0"))
-    assert title(named) == "ee_made_up-seed0 on test images"
-
-
-def test_the_rule_says_for_each_exit_when_images_exit_there():
-    material = make_material()
-
-    def lines(policy):
-        return policy_rule(replace(material, policy=policy))
-
-    reached = "largest probability ≥ 0.7000"
-    final = "final: always"
-    assert lines(material.policy) == [*(f"exit {k}: {reached}" for k in (1, 2, 3)), final]
-    clock = "an image has the answer of the last exit that finishes within 30 ms."
-    both = lines(material.policy.replaced(deadline_ms=30.0))
-    assert both[2:] == [
-        f"exit 3: {reached}, or out of time", final, f"The clock decides as well: {clock}"
-    ]  # fmt: skip
-    assert lines(deadline_policy(4, 30))[-3:] == [
-        "exit 3: out of time", final, f"The clock decides: {clock}"
-    ]  # fmt: skip
-    assert lines(fixed_exit(4, 2)) == [
-        "exit 1: never", "exit 2: always", "exit 3: never", "final: never"
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize("count", [2, 65])
 def test_two_and_many_classes(count):
     names = tuple(f"class number {index}" for index in range(count))
@@ -214,22 +180,6 @@ def test_what_a_reader_must_know_is_said():
     assert found.warnings == 2, "promise and times"
 
 
-def test_no_saving_is_told_from_times_that_cannot_be():
-    material = make_material()
-    policy, final = (material.evaluation.row(name) for name in ("adaptive", "final"))
-    saved, whole = (tile.value for tile in headline(material)[1:3])
-    assert saved == f"{100 * (1 - policy.time.ms / final.time.ms):.0f} % saved"
-    rows = list(material.evaluation.rows)
-    rows[0] = rows[0].replaced(time=rows[0].time.replaced(ms=99.0))
-    busy = material.evaluation.replaced(rows=tuple(rows))
-    _, time, macs, _ = headline(replace(material, evaluation=busy))
-    assert (time.value, time.warn) == ("not known", True)
-    assert "the machine was busy" in time.detail
-    assert "ms" not in time.detail.split()
-    assert macs.value == whole
-    assert "G multiply-adds" in tradeoff(replace(material, evaluation=busy)).alt
-
-
 def test_without_temperatures_the_page_speaks_of_none():
     plain = outline(make_material(temperatures=(1.0,) * 4)).words
     assert "The evaluated policy has no fitted temperatures." in plain
@@ -266,25 +216,26 @@ def test_the_goal_of_the_policy_is_told_in_words():
     assert "Nothing was proven of this policy" in words
 
 
-def test_only_what_is_a_mean_is_called_so():
-    material = make_material()
-    assert [row[0] for row in score_table(material).rows][-1] == "policy"
-    exits = exit_table(material)
-    assert exits.rows[-1][0] == "policy (mean)"
-    assert "it is the mean of the exits’ medians, weighed by the images" in exits.caption
-    assert "medians" not in exit_table(make_material(timed=False)).caption
-
-
 def test_one_exit_no_times_and_a_class_without_images():
     found = outline(make_material(("a", "b", "c"), images=2, exits=1, timed=False))
     for text in (
-        "The network has one exit, so no policy decides.",
-        "Nothing is shown after temperature scaling. A network with one exit",
+        "Every image is answered by the only exit.",
+        "Nothing is shown after temperature scaling. There is no exit policy",
         "No test image is of c: no sensitivity there.",
         "No time was measured.",
     ):
         assert text in found.words
     assert "G multiply-adds" in found.alts[0]
+
+
+def test_without_a_policy_the_page_says_who_answers():
+    """Exits without a rule: what `evaluate` writes of a run without `policy.json`."""
+    material = make_material(images=12)
+    rows = tuple(row for row in material.evaluation.rows if row.kind == "exit")
+    evaluation = material.evaluation.replaced(adaptive=None, rows=rows)
+    found = outline(replace(material, evaluation=evaluation, policy=None))
+    assert "Every image is answered by the last exit, as there is no policy." in found.words
+    assert "accuracy of the policy" not in found.words
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from endoexit.report.style import exit_style
+
 DRAW = """
 import hashlib
 from endoexit.report.style import draw
@@ -58,3 +60,10 @@ def test_a_users_settings_change_no_figure(tmp_path):
         drawn(hostile, MPLCONFIGDIR=str(plain), MPLBACKEND="pdf"),
     }
     assert len(figures) == 1
+
+
+def test_exits_are_told_apart_without_colour():
+    styles = [exit_style(number) for number in range(1, 7)]
+    for field in ("colour", "marker", "dash", "hatch"):
+        assert len({getattr(style, field) for style in styles}) == 6
+    assert exit_style(7) == exit_style(1)

@@ -368,7 +368,10 @@ def test_the_audit_log_has_every_request_and_nothing_of_its_images(small):
         files = form(PHOTOS[:2], CANARY)
         headers = bearer("ward") | {"accept": "application/x-ndjson"}
         client.post("/v1/predict", files=files, headers=headers)
-    text = small.audit_log.read_text()
+    end = time.monotonic() + 20  # a line is written when its answer has been sent
+    while len((text := small.audit_log.read_text()).splitlines()) < begin + 4:
+        assert time.monotonic() < end
+        time.sleep(0.02)
     first, second, third, fourth = [json.loads(line) for line in text.splitlines()[begin:]]
     assert first["request"] == answered["request"]
     assert first["exits"] == [answered["results"][0]["exit"]]

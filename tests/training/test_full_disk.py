@@ -15,17 +15,11 @@ from tiny_project import endoexit, endoexit_process
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and tmpfs of Linux")
 
 
-def limit(size: int) -> None:
-    """Make this process refuse files above a size, as a full disk does."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-
-
 @contextlib.contextmanager
 def limited(size: int):
-    """Refuse files above a size for a while."""
+    """Make this process refuse files above a size for a while, as a full disk does."""
     before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    limit(size)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
@@ -51,7 +45,8 @@ def file_size(run, name: str) -> int:
 def test_a_training_says_what_is_full_and_goes_on_later(tiny_run, tiny_manifest, tmp_path, name):
     run, recipe = tmp_path / "run", tiny_project.write_recipe(tiny_manifest.parent)
     line = ["train", tiny_manifest, "--recipe", recipe, "--out", run, "--threads", 1]
-    done = endoexit_process(*line, preexec_fn=lambda: limit(file_size(tiny_run, name) - 1))
+    with limited(file_size(tiny_run, name) - 1):
+        done = endoexit(*line)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     *_, kept, error = done.stderr.splitlines()

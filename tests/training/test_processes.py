@@ -1,5 +1,7 @@
 """Trainings inside the jobs of clusters, and the threads of their processes."""
 
+import csv
+import json
 import os
 
 import pytest
@@ -34,12 +36,11 @@ CLUSTERS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cluster", ["a step of SLURM with --ntasks", "torchrun and LSF"])
-def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path, cluster):
+def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path):
     recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
     done = endoexit_process(
         "train", tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=1",
-        "--accelerator", "cpu", env=os.environ | CLUSTERS[cluster],
+        "--accelerator", "cpu", env=os.environ | CLUSTERS["a step of SLURM with --ntasks"],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"Run folder: {run}" in done.stdout
@@ -49,16 +50,21 @@ def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path, clust
 
 
 @pytest.mark.slow
-def test_two_processes_train_inside_a_job(tiny_manifest, tmp_path):
+def test_two_processes_train_one_network_inside_a_job(tiny_manifest, tmp_path):
     recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
     done = endoexit_process(
-        "train", tiny_manifest, "--recipe", recipe, "--out", run, "--set", "epochs=1",
-        "--accelerator", "cpu", "--devices", 2, "--threads", 1,
+        "train", tiny_manifest, "--recipe", recipe, "--out", run, "--accelerator", "cpu",
+        "--devices", 2, "--threads", 1, "--json",
         env=os.environ | CLUSTERS["another task of SLURM"] | CLUSTERS["torchrun and LSF"],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Run folder") == 1
-    assert open_run(run).is_complete
+    document = json.loads(done.stdout)  # of the first process alone
+    trained = open_run(run)
+    assert (document["run"], document["weights_sha256"]) == (str(run), trained.weights_sha256)
+    assert trained.is_complete
+    with (run / "metrics.csv").open() as stream:
+        assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2"]
+    trained.load_model()
 
 
 def test_a_training_sees_no_cluster_and_leaves_the_environment_as_it_was(monkeypatch):

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from endoexit.artifacts.run import CARD, Run
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import CARD
 from endoexit.data.manifest import LICENCE, SOURCE, Manifest, sidecar_path
 from endoexit.errors import DataError
 from endoexit.files import read_json, write_text
 from endoexit.phantom.render import is_phantom
+from endoexit.tables import markdown_cell
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
@@ -22,7 +24,7 @@ def write_training_card(
     environment = Environment(  # noqa: S701  (Markdown, not HTML)
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    environment.filters["cell"] = table_cell
+    environment.filters["cell"] = markdown_cell
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=run.config,
         weights_sha256=run.weights_sha256,
@@ -41,7 +43,7 @@ def write_training_card(
 
 
 def _terms(manifest: Manifest) -> str:
-    """Return under which terms the images stand, and so the weights."""
+    """Return the terms of the images, which hold for the weights too."""
     if is_phantom(manifest.root):
         return (
             "**These images are synthetic**: a phantom rendered by endoexit, of no patient. They "
@@ -54,7 +56,7 @@ def _terms(manifest: Manifest) -> str:
     if licence:
         return f"{come_from}Terms of the images: {licence}\nThey hold for the weights as well."
     return (
-        f"{come_from}The manifest does not say under which terms the images stand. Check them "
+        f"{come_from}The manifest does not give the terms of the images. Check them "
         "where the images\ncome from before you pass on the weights: they hold for the weights as "
         "well."
     )
@@ -65,20 +67,15 @@ def _said(facts: Any, name: str) -> str:
     return " ".join(text.split()) if isinstance(text, str) else ""
 
 
-def put_figures(run: Run, text: str) -> None:
-    """Put figures into the card of a run, in place of those that were there.
+def put_figures(folder: Path, text: str) -> None:
+    """Put figures into the card in a folder, in place of those that were there.
 
-    A run without a card, or with a card that has no place for them, is left as it is.
+    A folder without a card, or with a card that has no place for them, is left as it is.
     """
-    path = run.path / CARD
+    path = folder / CARD
     if not path.is_file():
         return
     before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if begin and end:
         write_text(path, f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
-
-
-def table_cell(text: str) -> str:
-    """Return text as it can stand in a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", r"\|")

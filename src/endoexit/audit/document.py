@@ -1,205 +1,295 @@
-"""An audit as files: `audit.json` with everything, the groups as CSV for splitting."""
+"""The schema of `audit.json`, as it is written and read."""
 
-from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
+from pydantic import ConfigDict, Field
 
-from endoexit import __version__
-from endoexit.audit.findings import Audit
-from endoexit.audit.shortcuts import frame_shares
-from endoexit.data.crossing import FAR
-from endoexit.data.folders import ImageFile
-from endoexit.data.grouping import group_names
-from endoexit.files import write_csv, write_json
+from endoexit.documents import Record, parse_record
+from endoexit.errors import DataError
+from endoexit.files import read_json, write_json
 
-HASH = "256-bit difference hash, 16×16, bilinear, greyscale"
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-def write_audit(audit: Audit, path: Path) -> None:
-    """Write everything that an audit found, with a table of all files and all groups, as JSON."""
-    document = audit_document(audit)
-    document["groups"] = _groups(audit)
-    document["images"] = _images(audit)
-    write_json(path, document)
+class _Part(Record):
+    """A part of the document; what a newer version adds to it is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
-def write_groups(audit: Audit, path: Path) -> None:
-    """Write the group of every image as CSV (path, label, group); `endoexit split` reads it."""
-    rows = (
-        (image.file.path, image.file.label, group)
-        for image, group in zip(audit.images, group_names(audit.images, audit.groups), strict=True)
-    )
-    write_csv(path, ("path", "label", "group"), rows)
+class File(_Part):
+    """One labelled file.
+
+    Attributes:
+        path: Path in the audited folder.
+        label: Class.
+        part: Folder train, val or test that it is in; empty for none.
+    """
+
+    path: str
+    label: str
+    part: str
 
 
-def audit_document(audit: Audit) -> dict[str, Any]:
-    """Return what an audit found as JSON values, without the tables of images and groups."""
-    listing = audit.listing
-    return {
-        "endoexit": __version__,
-        "root": str(listing.root),
-        "hash": HASH,
-        "threshold_bits": audit.threshold,
-        "files": {
-            "found": len(listing.files),
-            "readable": len(audit.images),
-            "broken": [
-                {**_file(broken.file), "kind": broken.kind, "reason": broken.reason}
-                for broken in audit.broken
-            ],
-            "beside_images": list(listing.beside_images),
-            "excluded": list(listing.excluded),
-            "outside_a_class": list(listing.unlabelled),
-            "empty_classes": list(listing.empty),
-            "passed_over": list(listing.passed_over),
-        },
-        "levels": listing.levels,
-        "classes": _classes(audit),
-        "exact_copies": {
-            "distinct_contents": audit.distinct,
-            "repeated_contents": len(audit.copies),
-            "in_several_folders": audit.copies_across_parts(),
-            "with_several_labels": audit.copies_across_labels(),
-            "sets": [[_path(audit, index) for index in same] for same in audit.copies],
-        },
-        "near_copies": _near(audit),
-        "folders": _parts(audit),
-        "folds": _folds(audit),
-        "shortcuts": [
-            {"feature": found.feature, "label": found.label, "text": found.text}
-            for found in audit.shortcuts
-        ],
-    }
+class Broken(File):
+    """A file that cannot be used.
+
+    Attributes:
+        kind: Kind of fault.
+        reason: Reason in words.
+    """
+
+    kind: str
+    reason: str
 
 
-def size_counts(audit: Audit) -> dict[str, Counter[str]]:
-    """Return the image sizes ("width×height") of each class, by label in sorted order."""
-    sizes: dict[str, Counter[str]] = {label: Counter() for label in audit.listing.classes}
-    for image in audit.images:
-        sizes[image.file.label][f"{image.width}×{image.height}"] += 1
-    return sizes
+class Files(_Part):
+    """What was read and what was not.
+
+    Attributes:
+        found: Number of files with a label.
+        readable: Number of them that can be read.
+        broken: Those that cannot.
+        beside_images: Names next to a folder `images`, of which only that folder was read.
+        excluded: Paths that the user left out.
+        outside_a_class: Images outside any class folder.
+        empty_classes: Class folders without an image.
+        passed_over: Files that are no images by their suffix, counted.
+    """
+
+    found: Count
+    readable: Count
+    broken: tuple[Broken, ...]
+    beside_images: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    outside_a_class: tuple[str, ...] = ()
+    empty_classes: tuple[str, ...] = ()
+    passed_over: tuple[dict[str, Any], ...] = ()
 
 
-def _classes(audit: Audit) -> dict[str, Any]:
-    sizes = size_counts(audit)
-    shares = frame_shares(audit.images)
-    return {
-        label: {
-            "images": sum(counts.values()),
-            "sizes": dict(counts.most_common()),
-            "border_area": round(shares[label].border, 4) if label in shares else None,
-            "bordered_share": round(shares[label].bordered, 4) if label in shares else None,
-            "inset_share": round(shares[label].inset, 4) if label in shares else None,
-        }
-        for label, counts in sizes.items()
-    }
+class ClassFacts(_Part):
+    """The images of one class.
+
+    Attributes:
+        images: Number of images that can be read.
+        sizes: Number of images of each size, "width×height".
+        border_area: Mean share of the area that is black border; None without an image.
+        bordered_share: Share of the images with a border; None without an image.
+        inset_share: Share of the images with a position inset; None without an image.
+    """
+
+    images: Count
+    sizes: dict[str, Count]
+    border_area: Share | None
+    bordered_share: Share | None
+    inset_share: Share | None
 
 
-def _near(audit: Audit) -> dict[str, Any]:
-    pairs = audit.mixed_pairs
-    return {
-        "pairs": audit.near_count,
-        "images": int(audit.near.sum()),
-        "groups": len(audit.members()),
-        "largest_group": max(len(members) for members in audit.members()),
-        "groups_with_several_labels": len(audit.mixed_groups()),
-        "pairs_with_different_labels": sum(audit.mixed_labels.values()),
-        "by_labels": [
-            {"labels": list(labels), "pairs": count} for labels, count in audit.mixed_labels.items()
-        ],
-        "closest_with_different_labels": [
-            {"paths": [_path(audit, one), _path(audit, other)], "bits": int(bits)}
-            for one, other, bits in zip(pairs.first, pairs.second, pairs.bits, strict=True)
-        ],
-    }
+class ExactCopies(_Part):
+    """Contents that occur more than once, and how they are spread.
+
+    Attributes:
+        distinct_contents: Number of different contents.
+        repeated_contents: Number of contents that occur more than once.
+        in_several_folders: Number of these in more than one of train, val and test.
+        with_several_labels: Number of these with more than one label.
+        sets: Paths of the files with the same content.
+    """
+
+    distinct_contents: Count
+    repeated_contents: Count
+    in_several_folders: Count
+    with_several_labels: Count
+    sets: tuple[tuple[str, ...], ...]
 
 
-def _parts(audit: Audit) -> dict[str, Any] | None:
-    parts = audit.parts
-    if parts is None:
-        return None
-    return {
-        "images": {name: parts.size(name) for name in parts.names},
-        "leaks": [
-            {
-                "of": of,
-                "near_copy_in": other,
-                "images_within_bits": {str(n): parts.within(of, other, n) for n in audit.levels},
-            }
-            for other, of in parts.ways()
-        ],
-    }
+class LabelPairs(_Part):
+    """Attributes: two labels, and the number of pairs of near-copies that have them."""
+
+    labels: tuple[str, str]
+    pairs: Count
 
 
-def _folds(audit: Audit) -> dict[str, Any] | None:
-    folds = audit.folds
-    if folds is None:
-        return None
-    return {
-        "table": str(folds.table.table),
-        "column": folds.table.name,
-        "images": {name: folds.crossing.size(name) for name in folds.crossing.names},
-        "images_without_fold": folds.without(),
-        "rows_without_image": folds.table.rows_without_image,
-        "with_another_label": list(folds.table.other_label),
-        "share_with_near_copy_in_another_fold": {
-            str(level): {
-                "all": round(folds.share(level), 4),
-                "classes": {
-                    label: round(folds.share(level, label), 4) for label in folds.classes()
-                },
-            }
-            for level in audit.levels
-        },
-    }
+class ClosePair(_Part):
+    """Attributes: paths of two near-copies with different labels, and the bits that differ."""
+
+    paths: tuple[str, str]
+    bits: Count
 
 
-def _groups(audit: Audit) -> list[dict[str, Any]]:
-    """Return the groups of more than one image."""
-    return [
-        {
-            "group": number,
-            "labels": sorted({audit.label(index) for index in members}),
-            "paths": [_path(audit, index) for index in members],
-        }
-        for number, members in enumerate(audit.members())
-        if len(members) > 1
-    ]
+class NearCopies(_Part):
+    """Images that are nearly the same.
+
+    Attributes:
+        pairs: Number of pairs.
+        images: Number of images with a near-copy.
+        groups: Number of groups of near-copies; an image without any is a group.
+        largest_group: Number of images of the largest group.
+        groups_with_several_labels: Number of groups with more than one label.
+        pairs_with_different_labels: Number of pairs with different labels.
+        by_labels: The same for each two labels.
+        closest_with_different_labels: Closest pairs with different labels.
+    """
+
+    pairs: Count
+    images: Count
+    groups: Count
+    largest_group: Count
+    groups_with_several_labels: Count
+    pairs_with_different_labels: Count
+    by_labels: tuple[LabelPairs, ...]
+    closest_with_different_labels: tuple[ClosePair, ...]
 
 
-def _images(audit: Audit) -> list[dict[str, Any]]:
-    other_part = audit.parts.elsewhere() if audit.parts else ()
-    other_fold = audit.folds.crossing.elsewhere() if audit.folds else ()
-    rows = []
-    for index, image in enumerate(audit.images):
-        row = {
-            **_file(image.file),
-            "group": int(audit.groups[index]),
-            "sha256": image.sha256,
-            "hash": image.hash.hex(),
-            "width": image.width,
-            "height": image.height,
-            "border": image.frame.border,
-            "inset": image.frame.inset,
-        }
-        if audit.parts:
-            row["bits_to_other_folder"] = _bits(other_part[index])
-        if audit.folds:
-            row["fold"] = audit.folds.table.values.get(image.file.path)
-            row["bits_to_other_fold"] = _bits(other_fold[index])
-        rows.append(row)
-    return rows
+class Leak(_Part):
+    """Images of one folder with a near-copy in another.
+
+    Attributes:
+        of: Folder of the images that are counted.
+        near_copy_in: Folder of their near-copies.
+        images_within_bits: Number of images, by the bits that may differ.
+    """
+
+    of: str
+    near_copy_in: str
+    images_within_bits: dict[str, Count]
 
 
-def _file(file: ImageFile) -> dict[str, str]:
-    return {"path": file.path, "label": file.label, "part": file.part}
+class Folders(_Part):
+    """Attributes: numbers of images in the folders train, val and test; leaks between them."""
+
+    images: dict[str, Count]
+    leaks: tuple[Leak, ...]
 
 
-def _path(audit: Audit, index: int) -> str:
-    return audit.images[index].file.path
+class FoldShares(_Part):
+    """Attributes: share of all images, and of those of each class."""
+
+    all: Share
+    classes: dict[str, Share] = Field(default_factory=dict)
 
 
-def _bits(bits: np.int16) -> int | None:
-    return None if bits >= FAR else int(bits)
+class Folds(_Part):
+    """Published folds, and the near-copies that cross them.
+
+    Attributes:
+        table: File of the folds.
+        column: Column of the file.
+        images: Number of images of each fold.
+        images_without_fold: Number of images that the table does not have.
+        rows_without_image: Number of rows that fit no image.
+        with_another_label: Images with another label in the table than their folder.
+        share_with_near_copy_in_another_fold: Shares, by the bits that may differ.
+    """
+
+    table: str
+    column: str
+    images: dict[str, Count]
+    images_without_fold: Count
+    rows_without_image: Count
+    with_another_label: tuple[str, ...]
+    share_with_near_copy_in_another_fold: dict[str, FoldShares]
+
+
+class ShortcutFound(_Part):
+    """Attributes: feature that tells a class, the class, and the finding in words."""
+
+    feature: str
+    label: str
+    text: str
+
+
+class GroupOfCopies(_Part):
+    """Attributes: number of a group of near-copies, its labels, and the paths of its images."""
+
+    group: Count
+    labels: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+class ImageEntry(File):
+    """One image that can be read.
+
+    Attributes:
+        group: Number of its group of near-copies.
+        sha256: Hash of the file.
+        hash: Difference hash, hexadecimal.
+        width: Width in pixels.
+        height: Height in pixels.
+        border: Share of the area that is black border.
+        inset: Place of its position inset, such as "green lower left"; empty for none.
+        bits_to_other_folder: Bits to the nearest image of another folder; None for none near.
+        fold: Fold of the image in a table of folds; None for none.
+        bits_to_other_fold: Bits to the nearest image of another fold; None for none near.
+    """
+
+    group: Count
+    sha256: str
+    hash: str
+    width: Count
+    height: Count
+    border: Share
+    inset: str
+    bits_to_other_folder: Count | None = None
+    fold: str | None = None
+    bits_to_other_fold: Count | None = None
+
+
+class AuditDocument(_Part):
+    """The document `audit.json`.
+
+    Attributes:
+        endoexit: Version that wrote it.
+        root: Folder that was audited, absolute.
+        hash: Hash by which near-copies are known.
+        threshold_bits: Bits up to which two images are near-copies.
+        files: What was read and what was not.
+        levels: Meaning of the levels of folders.
+        classes: Images of each class.
+        exact_copies: Copies of whole files.
+        near_copies: Near-copies of images.
+        folders: Leaks between folders; None for a folder that is not divided.
+        folds: Leaks between folds; None where no table of folds was checked.
+        shortcuts: Borders and insets that tell a class.
+        groups: Groups of more than one image; absent from what a command prints.
+        images: All images that can be read; absent from what a command prints.
+    """
+
+    endoexit: str
+    root: str
+    hash: str
+    threshold_bits: Count
+    files: Files
+    levels: str | None = None
+    classes: dict[str, ClassFacts]
+    exact_copies: ExactCopies
+    near_copies: NearCopies
+    folders: Folders | None = None
+    folds: Folds | None = None
+    shortcuts: tuple[ShortcutFound, ...]
+    groups: tuple[GroupOfCopies, ...] = ()
+    images: tuple[ImageEntry, ...] = ()
+
+    def values(self) -> dict[str, Any]:
+        """Return the document as JSON values; what was never set is left out."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def write(self, path: Path) -> None:
+        """Write the document, whole or not at all."""
+        write_json(path, self.values())
+
+    @classmethod
+    def read(cls, path: Path) -> "AuditDocument":
+        """Read an `audit.json`.
+
+        Raises:
+            DataError: It is missing, cannot be read, or is not what `endoexit audit` writes.
+        """
+        remedy = "Name an audit.json of `endoexit audit`, or make it again."
+        try:
+            document = read_json(path, DataError)
+        except OSError as error:
+            raise DataError(f"cannot read {path} ({error.strerror or error}). {remedy}") from error
+        return parse_record(cls, document, path, DataError, remedy=remedy)

@@ -1,1 +1,1 @@
-"""How fast a run or a bundle is, beside its peers, in one interleaved run."""
+"""How fast a run or a bundle is, compared with its peers, in one interleaved run."""

@@ -1,4 +1,4 @@
-"""One benchmark, start to end: a run or a bundle beside its peers."""
+"""One benchmark, start to end: a run or a bundle compared with its peers."""
 
 import tempfile
 from collections import Counter
@@ -7,21 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import Bundle
-from endoexit.bench.document import Benchmark, Line, Product, Ratio, Setting
-from endoexit.bench.document import Subject as SubjectRecord
+from endoexit.bench.document import Benchmark, Line, MeasuredSource, Product, Ratio, Setting
 from endoexit.bench.images import BenchImages, load_images
 from endoexit.bench.limit import MatrixProduct, limits, matrix_product
 from endoexit.bench.memory import BATCHES, measure_memory
-from endoexit.bench.peers import RANDOM_WEIGHTS, Network, Peer, choose_peers, open_peer
+from endoexit.bench.peers import RANDOM_WEIGHTS, Peer, choose_peers, open_peer
 from endoexit.bench.ratios import mixed, mixed_quantiles, ratio, ratio_of
 from endoexit.bench.subject import (
     FINAL,
     POLICY,
-    Subject,
+    exit_names,
     exit_works,
-    leaving_exits,
-    open_subject,
+    exits_taken,
     policy_works,
 )
 from endoexit.bench.throughput import measure_throughput
@@ -30,8 +27,7 @@ from endoexit.evaluation.document import FALLING
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.machine import describe_machine, library_versions, share_at_work
-from endoexit.precision import FloatFormat
-from endoexit.progress import Track, silent
+from endoexit.runtime.session import Session
 
 PRODUCT = "matrix product"
 INCLUDES = (
@@ -40,116 +36,101 @@ INCLUDES = (
     "contender takes its turn, once off the clock and once on it"
 )
 DEADLINE = (
-    "The policy has a deadline ({:g} ms), so the clock of this machine decides who leaves where: "
+    "The policy has a deadline ({:g} ms), so the clock of this machine decides where images exit: "
     "no images a second are measured under it"
 )
-LITTLE = 0.2  # of all cores' time in others' hands: turns even that out
+LITTLE = 0.2  # share of all cores' time that other work may take: alternating evens that out
 BUSY = (
-    "Other work held {:.0%} of this machine when the benchmark began. Threads of one contender "
-    "then wait for each other, of another not: take no ratio from here, and measure again when "
-    "the machine is quiet, or with fewer --threads."
+    "Other work held {:.0%} of this machine when the benchmark began. The threads of some "
+    "contenders then wait for each other and those of others do not: do not rely on these ratios, "
+    "and measure again on a quiet machine, or with fewer --threads."
 )
-ENERGY = "Energy is not measured: processors here do not tell it."
+ENERGY = "Energy is not measured: the processor does not report it."
 SYNTHETIC = (
-    "The images are SYNTHETIC: times per exit hold for any image, but who leaves where under the "
-    "policy, and so its time, means nothing. Name real ones with --images."
+    "The images are SYNTHETIC: the times of the exits hold for any image, but where images exit "
+    "under the policy, and so its time, means nothing. Name real ones with --images."
 )
 UNCUT_INT8 = "The uncut graphs of an int8 bundle are not quantised: they compute in its floats."
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """What is measured beside the subject, and how often.
+    """What is measured besides the subject, and how often.
 
     Attributes:
-        rounds: of the times of one image.
-        images: files, folders and globs; none for rendered images.
-        against: names of peers; see `endoexit.bench.peers.choose_peers`.
-        threads: of every contender, by default all cores that this process may use.
-        precision: see `endoexit.runtime.session.computed_in`.
-        threshold: of a policy in place of the subject's own.
-        command: the command line, for the record.
+        rounds: Number of measurements of the time of one image.
+        images: Files, folders and globs; none for rendered images.
+        against: Names of peers; see `endoexit.bench.peers.choose_peers`.
+        command: Command line, for the record.
     """
 
     rounds: int
     images: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
-    threads: int | None = None
-    precision: FloatFormat | None = None
-    threshold: float | None = None
     command: str = ""
 
 
-def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark:
-    """Measure a run or a bundle beside its peers, in one process and in turn.
+def bench(subject: Session, options: BenchOptions) -> Benchmark:
+    """Measure a run or a bundle and its peers, alternately in one process.
 
     Args:
-        path: the folder.
-        options: see `BenchOptions`.
-        track: shows progress.
+        subject: What is measured, with its threads and its threshold.
+        options: See `BenchOptions`.
 
     Raises:
-        UsageError: no such peer, one that is not installed, or too few rounds.
-        EndoexitError: see `endoexit.runtime.session.open_engine` and
+        UsageError: No such peer, one that is not installed, or too few rounds.
+        EndoexitError: See `endoexit.runtime.session.Session.engine` and
             `endoexit.bench.images.load_images`.
     """
     if options.rounds < 2:
         raise UsageError(f"ratios need at least 2 rounds to spread, got {options.rounds}.")
     others = share_at_work()  # before this process works itself
     with keeping_threads(), tempfile.TemporaryDirectory() as folder:
-        subject = open_subject(
-            path,
-            threshold=options.threshold,
-            precision=options.precision,
-            threads=options.threads,
-        )
-        names = choose_peers(options.against, subject.precision.backend)
         threads = subject.engine.backend.threads
+        names = choose_peers(options.against, subject.precision.backend)
         # Both start processes: done before this one has threads at work and much memory.
         describe_machine()
-        peaks = measure_memory(path, options.precision, threads)
-        images = load_images(options.images, subject.engine.preprocessing, track)
-        network = Network.of(subject.source)
+        peaks = measure_memory(subject.source.path, subject.precision.floats, threads)
+        images = load_images(options.images, subject.preprocessing, subject.track)
         peers = []
-        with track("building peers", len(names)) as bar:
+        with subject.track("building peers", len(names)) as bar:
             for name in names:
                 peer = open_peer(
                     name,
-                    network,
+                    subject.source.config.network,
+                    subject.preprocessing,
                     subject.precision,
                     threads=threads,
                     folder=Path(folder),
                 )
                 peers.append(peer)
                 bar.advance()
-        return _Work(path, options, subject, images, peers, peaks, others, track).measure()
+        return _Work(options, subject, images, peers, peaks, others).measure()
 
 
 @dataclass(frozen=True)
 class _Work:
-    path: Path
     options: BenchOptions
-    subject: Subject
+    subject: Session
     images: BenchImages
     peers: list[Peer]
     peaks: dict[int, float]
     others: float
-    track: Track
     times: dict[str, list[float]] = field(default_factory=dict)
 
     def measure(self) -> Benchmark:
         subject, images = self.subject, self.images.images
-        exits = leaving_exits(subject, images, self.track)
+        exits = exits_taken(subject, images, self.subject.track)
         counts = dict(sorted(Counter(exits.tolist()).items()))
-        product = matrix_product(subject.precision.products, subject.engine.backend.threads)
+        product = matrix_product(subject.precision.products, subject.backend.threads)
         works: dict[str, Work] = exit_works(subject, images)
         if subject.adaptive:
-            works |= {_leaving(k): work for k, work in policy_works(subject, images, exits).items()}
+            works |= {_exiting(k): work for k, work in policy_works(subject, images, exits).items()}
         for peer in self.peers:
             works[peer.name] = Contender(peer.engine, images).answer
         if product is not None:
             works[PRODUCT] = _multiplying(product)
-        with self.track("timing, one image at a time", self.options.rounds) as bar:
+        with self.subject.track("timing, one image at a time", self.options.rounds) as bar:
             self.times.update(take_turns(works, self.options.rounds, bar, untimed=1))
         reference = self.peers[0].name if self.peers else FINAL
         return Benchmark(
@@ -165,7 +146,7 @@ class _Work:
                     images,
                     BATCHES,
                     rounds=max(3, self.options.rounds // 6),
-                    track=self.track,
+                    track=self.subject.track,
                 )
             ),
             peak_memory_mib=self.peaks,
@@ -175,8 +156,8 @@ class _Work:
     def _lines(self, counts: dict[int, int], reference: str) -> list[Line]:
         precision = str(self.subject.precision)
         lines = []
-        for name in self.subject.exits:
-            what = f"all images leave at {name if name != FINAL else 'the final exit'}"
+        for name in exit_names(self.subject):
+            what = f"all images exit at {name if name != FINAL else 'the final exit'}"
             lines.append(self._line(name, "exit", what, precision, reference))
         if self.subject.adaptive:
             by_exit = self._by_exit(counts)
@@ -186,7 +167,7 @@ class _Work:
                 Line(
                     name=POLICY,
                     kind="policy",
-                    what="each image leaves where the policy lets it",
+                    what="each image exits where the policy accepts the answer",
                     precision=precision,
                     p50_ms=middle,
                     p95_ms=high,
@@ -214,7 +195,7 @@ class _Work:
 
     def _ratios(self, counts: dict[int, int]) -> list[Ratio]:
         """Return the ratios within the subject, and to itself in one piece."""
-        found = [ratio(self.times, name, FINAL) for name in self.subject.exits[:-1]]
+        found = [ratio(self.times, name, FINAL) for name in exit_names(self.subject)[:-1]]
         if self.subject.adaptive:
             means = mixed(self._by_exit(counts), counts)
             found.append(ratio_of(POLICY, means, FINAL, self.times[FINAL]))
@@ -223,30 +204,30 @@ class _Work:
         return found
 
     def _by_exit(self, counts: dict[int, int]) -> dict[int, list[float]]:
-        return {number: self.times[_leaving(number)] for number in counts}
+        return {number: self.times[_exiting(number)] for number in counts}
 
     def _limits(self, product: MatrixProduct | None) -> Product | None:
         if product is None:
             return None
-        times = [self.times[name] for name in self.subject.exits]
-        return limits(product, self.times[PRODUCT], self.subject.macs(), times)
+        times = [self.times[name] for name in exit_names(self.subject)]
+        return limits(product, self.times[PRODUCT], self.subject.source.complexity.macs, times)
 
-    def _subject_record(self, shares: dict[int, float]) -> SubjectRecord:
+    def _subject_record(self, shares: dict[int, float]) -> MeasuredSource:
         source = self.subject.source
-        return SubjectRecord(
-            path=str(self.path),
-            kind="bundle" if isinstance(source, Bundle) else "run",
+        return MeasuredSource(
+            path=str(source.path),
+            kind=source.kind,
             model=source.config.model,
             precision=str(self.subject.precision),
             size=source.config.preprocessing.size,
             weights_sha256=source.weights_sha256,
-            policy=self.subject.decided_by,
+            policy=self.subject.decider.words,
             shares=shares,
         )
 
     def _setting(self) -> Setting:
         return Setting(
-            threads=self.subject.engine.backend.threads,
+            threads=self.subject.backend.threads,
             rounds=self.options.rounds,
             includes=INCLUDES,
             images=self.images.words,
@@ -258,7 +239,9 @@ class _Work:
 
     def _notes(self) -> list[str]:
         notes = [BUSY.format(self.others)] if self.others > LITTLE else []
-        if (rising := [np.median(self.times[at]) for at in self.subject.exits]) != sorted(rising):
+        if (rising := [np.median(self.times[at]) for at in exit_names(self.subject)]) != sorted(
+            rising
+        ):
             notes.append(FALLING)
         if self.peers:
             notes.append(RANDOM_WEIGHTS)
@@ -273,8 +256,8 @@ class _Work:
         return [*notes, ENERGY]
 
 
-def _leaving(number: int) -> str:
-    return f"{POLICY}, leaving at exit {number}"
+def _exiting(number: int) -> str:
+    return f"{POLICY}, exit {number}"
 
 
 def _multiplying(product: MatrixProduct) -> Work:

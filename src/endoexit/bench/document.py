@@ -1,4 +1,4 @@
-"""The schema of what a benchmark finds."""
+"""The schema of the results of a benchmark."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,9 +13,9 @@ class Spread(Record):
     """Values of all rounds.
 
     Attributes:
-        median: of them.
-        low: first quartile.
-        high: third quartile.
+        median: Median.
+        low: First quartile.
+        high: Third quartile.
     """
 
     median: float
@@ -24,11 +24,11 @@ class Spread(Record):
 
 
 class Ratio(Spread):
-    """One time over another of the same round.
+    """One time divided by another of the same round.
 
     Attributes:
-        name: whose time stands above.
-        to: whose time stands below.
+        name: Contender whose time is divided.
+        to: Contender whose time it is divided by.
     """
 
     name: str
@@ -39,15 +39,15 @@ class Line(Record):
     """The time of one image.
 
     Attributes:
-        name: of the contender, such as "exit 1", "policy" or "eager".
-        kind: an exit of the subject, its policy, or a peer, which is one whole network.
-        what: it is, in words.
-        precision: backend and numeric precision, such as "openvino-bf16".
-        p50_ms: median over the rounds; of the policy over images and rounds.
-        p95_ms: 95th percentile, likewise.
-        mean_ms: mean over the rounds; of the policy the median over the rounds of the mean
+        name: Name of the contender, such as "exit 1", "policy" or "eager".
+        kind: Exit of the subject, its policy, or a peer, which is one whole network.
+        what: Description in words.
+        precision: Backend and numeric precision, such as "openvino-bf16".
+        p50_ms: Median over the rounds; for the policy over images and rounds.
+        p95_ms: 95th percentile over the rounds; for the policy over images and rounds.
+        mean_ms: Mean over the rounds; for the policy the median over the rounds of the mean
             over the images.
-        to_reference: its ratio to the reference.
+        to_reference: Ratio to the reference.
     """
 
     name: str
@@ -64,10 +64,10 @@ class Limit(Record):
     """How far one exit is from a processor that does nothing but multiply.
 
     Attributes:
-        exit: 1 to M.
-        macs: true multiply-adds of an image, everything before the exit included.
-        ms: milliseconds that they take at the measured rate.
-        reached: that time over the exit's.
+        exit: Number of the exit, 1 to M.
+        macs: True multiply-adds of an image, with everything before the exit.
+        ms: Milliseconds that they take at the measured rate.
+        reached: Share of that rate that the exit reaches: `ms` divided by its time.
     """
 
     exit: int
@@ -80,11 +80,11 @@ class Product(Record):
     """The matrix product that gives the rate.
 
     Attributes:
-        library: that computed it.
+        library: Library that computed it.
         precision: "f32", "bf16" or "int8".
-        side: of the square matrices.
-        gmacs_per_second: thousand millions of multiply-adds a second.
-        limits: of the exits.
+        side: Side of the square matrices.
+        gmacs_per_second: Thousand millions of multiply-adds a second.
+        limits: Limits of the exits.
     """
 
     library: str
@@ -98,14 +98,14 @@ class Throughput(Record):
     """How many images go through when they come in batches.
 
     Attributes:
-        batch: images of a full batch; 1 is one image after another, larger ones are
-            throughput mode, in which survivors wait for a full batch.
-        images: of one pass.
-        rounds: passes of each.
-        per_second: images a second under the policy; None without one that streams.
-        per_second_without: images a second when all go to the final exit.
-        gain: their ratio, as images a second with the policy over those without.
-        overhead_ms: milliseconds an image outside of the stages and of normalisation: policy,
+        batch: Number of images of a full batch; 1 is one image after another, larger ones are
+            throughput mode, in which images that continue wait for a full batch.
+        images: Number of images of one pass.
+        rounds: Number of passes of each.
+        per_second: Images a second under the policy; None without one that streams.
+        per_second_without: Images a second if all images use the final exit.
+        gain: Ratio of the two, with the policy divided by without it.
+        overhead_ms: Milliseconds of an image outside the stages and normalisation: policy,
             gathering, bookkeeping.
     """
 
@@ -118,18 +118,18 @@ class Throughput(Record):
     overhead_ms: Spread
 
 
-class Subject(Record):
+class MeasuredSource(Record):
     """What was measured.
 
     Attributes:
-        path: the folder.
-        kind: run or bundle.
-        model: name in the catalog.
-        precision: backend and numeric precision.
-        size: side of the images in pixels.
-        weights_sha256: of the run's weights, or of the bundle's stages.
-        policy: what decides who leaves, in words.
-        shares: of the images, by the exit that they leave at under the policy.
+        path: Folder.
+        kind: Run or bundle.
+        model: Name in the catalog.
+        precision: Backend and numeric precision.
+        size: Side of the images in pixels.
+        weights_sha256: SHA-256 of the run's weights, or of the bundle's stages.
+        policy: What decides where images exit, in words.
+        shares: Share of the images that exit at each exit under the policy, by its number.
     """
 
     path: str
@@ -146,14 +146,15 @@ class Setting(Record):
     """How it was measured.
 
     Attributes:
-        threads: of every contender.
-        rounds: of the times of one image.
-        includes: what the clock covers.
-        images: how many, and what they are.
-        synthetic: the images are rendered ones, so the shares of the exits mean nothing.
-        command: the command line.
-        machine: processor, cores, memory.
-        versions: of the libraries.
+        threads: Number of threads of every contender.
+        rounds: Number of times that one image is timed in each contender.
+        includes: What the clock covers.
+        images: Number of images, and what they are.
+        synthetic: Whether the images are rendered ones, so that the shares of the exits mean
+            nothing.
+        command: Command line.
+        machine: Processor, cores, memory.
+        versions: Versions of the libraries.
     """
 
     threads: int
@@ -167,24 +168,24 @@ class Setting(Record):
 
 
 class Benchmark(Record):
-    """Everything that `endoexit bench` finds.
+    """Results of `endoexit bench`.
 
     Attributes:
-        subject: what was measured.
-        setting: how.
-        reference: the contender that the times are compared with.
-        lines: time of one image of every contender.
-        ratios: of the subject's parts: exits to the final exit, all stages in sequence to the
-            unsplit network.
-        product: the limit; None when no installed library multiplies at this precision.
-        throughput: for each size of batch.
-        peak_memory_mib: of a process that predicts with the subject alone, libraries included,
-            by the size of its batches.
-        notes: what a reader must know.
+        subject: What was measured.
+        setting: How it was measured.
+        reference: Contender that the times are compared with.
+        lines: Time of one image of every contender.
+        ratios: Ratios within the subject: exits to the final exit, all stages in sequence to the
+            uncut network.
+        product: Limit; None when no installed library multiplies at this precision.
+        throughput: Throughput for each size of batch.
+        peak_memory_mib: Peak memory of a process that only predicts with the subject, libraries
+            included, by the size of its batches.
+        notes: What a reader must know.
     """
 
     format: Literal["endoexit-benchmark-1"] = "endoexit-benchmark-1"
-    subject: Subject
+    subject: MeasuredSource
     setting: Setting
     reference: str
     lines: tuple[Line, ...]

@@ -15,7 +15,7 @@ from endoexit.progress import Track
 from endoexit.runtime.engine import Images
 from endoexit.runtime.inputs import Inputs
 
-MOST = 512  # each goes through the network once to see where it leaves
+MOST = 512  # each goes through the network once to see where it exits
 PER_CLASS = 3
 
 
@@ -24,9 +24,9 @@ class BenchImages:
     """Preprocessed images.
 
     Attributes:
-        images: uint8 (N, S, S, 3).
-        words: how many and what they are.
-        synthetic: they are rendered ones.
+        images: Images, uint8 (N, S, S, 3).
+        words: Number of images and what they are.
+        synthetic: Whether they are rendered ones.
     """
 
     images: Images
@@ -40,13 +40,13 @@ def load_images(paths: Sequence[str], preprocessing: Preprocessing, track: Track
     Of more than `MOST` files, so many are taken, evenly over all.
 
     Args:
-        paths: files, folders and globs.
-        preprocessing: of the network.
-        track: shows progress.
+        paths: Files, folders and globs.
+        preprocessing: Preprocessing of the network.
+        track: What shows progress.
 
     Raises:
-        DataError: a folder without images.
-        ImageError: one of them cannot be read.
+        DataError: A folder without images.
+        ImageError: One of them cannot be read.
     """
     if not paths:
         return _rendered(preprocessing, track)

@@ -23,10 +23,10 @@ class MatrixProduct:
     """A large square matrix product.
 
     Attributes:
-        library: that computes it.
-        precision: of the factors.
-        side: of the matrices.
-        multiply: computes it once.
+        library: Library that computes it.
+        precision: Number format of the factors.
+        side: Side of the matrices.
+        multiply: What computes it once.
     """
 
     library: str
@@ -44,9 +44,9 @@ def matrix_product(precision: NumberFormat, threads: int, side: int = SIDE) -> M
     """Return a product to be timed; None when no library that is installed computes it.
 
     Args:
-        precision: of the factors; sums are exact to at least 32 bits.
-        threads: of the product.
-        side: of the matrices.
+        precision: Number format of the factors; sums are exact to at least 32 bits.
+        threads: Number of threads.
+        side: Side of the matrices.
     """
     if importlib.util.find_spec("openvino") is not None:
         return MatrixProduct("OpenVINO", precision, side, _in_openvino(precision, threads, side))
@@ -99,10 +99,10 @@ def limits(
     """Return the rate, and what each exit reaches of it.
 
     Args:
-        product: that was timed.
-        product_ms: its milliseconds in each round.
-        macs: (M,) multiply-adds of each exit.
-        exit_ms: (M, rounds) milliseconds of each exit in the same rounds.
+        product: Product that was timed.
+        product_ms: Milliseconds of the product in each round.
+        macs: Multiply-adds (M,) of each exit.
+        exit_ms: Milliseconds (M, rounds) of each exit in the same rounds.
     """
     per_mac = np.asarray(product_ms) / product.macs
     found = []

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import open_source
 from endoexit.errors import EndoexitError
 from endoexit.policy import fixed_exit
 from endoexit.precision import FloatFormat
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.session import open_backend
+from endoexit.runtime.session import open_session
 from endoexit.runtime.stream import predict_stream
 
 BATCHES = (1, 8, 32)
@@ -31,17 +30,17 @@ def measure_memory(
 ) -> dict[int, float]:
     """Return the peak memory in MiB of a process that predicts in batches, by their size.
 
-    All images go to the final exit. Each size has a process of its own: what a process keeps of
-    other batches would count as well.
+    All images go to the final exit. Each size has a separate process, because what a process keeps
+    of other batches would count as well.
 
     Args:
-        path: a run or a bundle.
-        precision: see `endoexit.runtime.session.computed_in`.
-        threads: of a stage.
-        batches: sizes of a full batch.
+        path: Run or bundle.
+        precision: See `endoexit.runtime.backends.choice.computed_in`.
+        threads: Number of threads of a stage.
+        batches: Sizes of a full batch.
 
     Raises:
-        EndoexitError: the process failed; its last line is told.
+        EndoexitError: The process failed; its last line is told.
     """
     return {batch: _peak_of_child(path, precision, threads, batch) for batch in batches}
 
@@ -81,10 +80,9 @@ def peak_mib() -> float:
 
 
 def _predict(path: Path, precision: FloatFormat | None, threads: int, batch: int) -> None:
-    source = open_source(path)
-    backend = open_backend(source, precision, threads)
-    last = backend.num_stages
-    engine = Engine(backend, fixed_exit(last, last), source.config.preprocessing)
+    session = open_session(path, precision=precision, threads=threads)
+    last = session.backend.num_stages
+    engine = Engine(session.backend, fixed_exit(last, last), session.preprocessing)
     side = engine.preprocessing.size
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (2 * batch, side, side, 3), dtype=np.uint8)

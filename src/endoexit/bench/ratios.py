@@ -18,12 +18,12 @@ def spread(values: ArrayLike) -> Spread:
 
 
 def ratio(times: Times, name: str, to: str) -> Ratio:
-    """Return the time of one contender over that of another, both of the same round.
+    """Return the time of one contender divided by that of another in the same round.
 
     Args:
-        times: of all contenders.
-        name: whose time stands above.
-        to: whose time stands below.
+        times: Times of all contenders.
+        name: Contender whose time is divided.
+        to: Contender whose time it is divided by.
     """
     return ratio_of(name, times[name], to, times[to])
 
@@ -38,8 +38,8 @@ def mixed(times: Mapping[int, Sequence[float]], counts: Mapping[int, int]) -> ND
     """Return the mean time of an image in each round.
 
     Args:
-        times: milliseconds of each round, by the exit that the image leaves at.
-        counts: of the images that leave at each exit.
+        times: Milliseconds of each round, by the exit of the image.
+        counts: Number of images that exit at each exit.
     """
     total = sum(counts.values())
     parts = [np.asarray(times[number]) * counts[number] / total for number in counts]
@@ -50,12 +50,12 @@ def mixed(times: Mapping[int, Sequence[float]], counts: Mapping[int, int]) -> ND
 def mixed_quantiles(
     times: Mapping[int, Sequence[float]], counts: Mapping[int, int], levels: Sequence[float]
 ) -> list[float]:
-    """Return quantiles of the time of an image, each exit weighed by how many leave there.
+    """Return quantiles of the time of an image, each exit weighed by the images that exit there.
 
     Args:
-        times: milliseconds of each round, by the exit that the image leaves at.
-        counts: of the images that leave at each exit.
-        levels: in [0, 1], such as 0.95.
+        times: Milliseconds of each round, by the exit of the image.
+        counts: Number of images that exit at each exit.
+        levels: Levels in [0, 1], such as 0.95.
     """
     values = np.concatenate([np.asarray(times[number]) for number in counts])
     weights = np.concatenate(

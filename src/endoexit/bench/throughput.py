@@ -23,7 +23,7 @@ class _Clocked:
     """A backend that adds up the time in its stages.
 
     Args:
-        backend: that computes.
+        backend: Backend that computes.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -48,7 +48,7 @@ class MeteredEngine(Engine):
     """An engine that knows how long it did something else than decide and gather.
 
     Args:
-        engine: that it does the same as.
+        engine: Engine that it copies.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -73,10 +73,10 @@ class Pass:
     """Sends a slice of the images through an engine; the slice moves on with the turn.
 
     Args:
-        engine: that predicts.
-        images: uint8 (N, S, S, 3).
-        batch: 1 for one image after another, more for throughput mode.
-        length: images of one pass.
+        engine: Engine that predicts.
+        images: Images, uint8 (N, S, S, 3).
+        batch: Size of a full batch: 1 for one image after another, more for throughput mode.
+        length: Number of images of one pass.
     """
 
     def __init__(self, engine: Engine, images: Images, batch: int, length: int) -> None:
@@ -110,15 +110,15 @@ def measure_throughput(
     track: Track,
     length: int | None = None,
 ) -> list[Throughput]:
-    """Measure passes under the policy and to the final exit in turn, for each size of batch.
+    """Measure passes under the policy and to the final exit alternately, for each size of batch.
 
     Args:
-        engine: with the policy.
-        images: uint8 (N, S, S, 3).
-        batches: sizes of a full batch.
-        rounds: passes of each that count.
-        track: shows progress.
-        length: images of one pass, by default at least 16 and three batches.
+        engine: Engine with the policy.
+        images: Images, uint8 (N, S, S, 3).
+        batches: Sizes of a full batch.
+        rounds: Number of passes of each that count.
+        track: What shows progress.
+        length: Number of images of one pass, by default at least 16 and three batches.
     """
     last = engine.backend.num_stages
     final = Engine(engine.backend, fixed_exit(last, last), engine.preprocessing)

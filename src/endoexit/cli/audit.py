@@ -68,8 +68,8 @@ def audit(
 
     Example: `endoexit audit kvasir --near-bits 15 --out kvasir-audit.json`
     """
-    from endoexit.audit.document import audit_document, write_audit, write_groups
     from endoexit.audit.findings import audit_images
+    from endoexit.audit.recording import audit_document, write_audit, write_groups
     from endoexit.data.folders import list_images
 
     output = Output(as_json)
@@ -83,7 +83,7 @@ def audit(
     _show(output, found)
     output.say(f"\nWritten: {out} (everything), {groups_path} (the group of each image).")
     written = {"audit": str(out), "groups": str(groups_path)}
-    output.document({**audit_document(found), "written": written})
+    output.document(audit_document(found).values() | {"written": written})
 
 
 def _show(output: Output, found: "Audit") -> None:
@@ -119,7 +119,7 @@ def _what_was_read(found: "Audit") -> "Iterator[str]":
 
 
 def _class_table(found: "Audit") -> "Table":
-    from endoexit.audit.document import size_counts
+    from endoexit.audit.recording import size_counts
     from endoexit.audit.shortcuts import frame_shares
 
     table = _table("class", "images", "share", "sizes", "border", "bordered", "inset")

@@ -15,7 +15,6 @@ from endoexit.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from endoexit.artifacts.run import Run
     from endoexit.evaluation.fitting import Calibrated
 
 
@@ -123,55 +122,62 @@ def calibrate(
     )
 
     from endoexit.artifacts.run import open_run
-    from endoexit.data.manifest import read_manifest
     from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
+    from endoexit.runtime.session import open_session
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
-    subject = open_run(run)
-    before = _promised(subject)
-    calibrated = calibrate_run(
-        subject,
-        goal,
-        CalibrationOptions(rules, cost, precision, device, cache),
-        manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
+    session = open_session(
+        open_run(run),
+        precision=precision,
+        device=device,
+        manifest=manifest,
+        cache=cache,
         track=progress,
     )
+    before = _promised(run)
+    calibrated = calibrate_run(session, goal, CalibrationOptions(rules, cost))
     _print(output, calibrated)
     if before and not calibrated.result.policy.promises:
         output.warn(f"the policy before this one promised: {before}. This one promises nothing.")
     output.document(_document(calibrated))
 
 
-def _promised(run: "Run") -> str:
+def _promised(run: Path) -> str:
     """Return what the present policy of a run promises; empty for nothing."""
+    from endoexit.artifacts.source import POLICY
     from endoexit.errors import PolicyError
     from endoexit.policy import ExitPolicy
-    from endoexit.runtime.session import POLICY
 
     try:
-        policy = ExitPolicy.read(run.path / POLICY)
+        policy = ExitPolicy.read(run / POLICY)
     except PolicyError:  # none there, or one that cannot be used
         return ""
     return (policy.goal or "") if policy.promises else ""
 
 
 def _print(output: Output, calibrated: "Calibrated") -> None:
-    from endoexit.cli.tables import compact_table, paragraph
+    from endoexit.cli.tables import paragraph, terminal_table
+    from endoexit.evaluation.figures import percent
+    from endoexit.evaluation.tables import temperature_table
+    from endoexit.tables import Column, Table
 
     result, policy = calibrated.result, calibrated.result.policy
     names = [*map(str, range(1, policy.num_exits)), "final"]
-    timed = policy.deadline_ms is not None
-    shares = ["–" if timed else f"{100 * share:.1f}" for share in result.expected.exit_shares]
-    rows = zip(names, policy.conditions(), shares, strict=True)
-    output.say(paragraph(f"Goal: {policy.goal}"), "")
-    output.say(compact_table("Policy", ("exit", "images exit when", "share %"), rows, texts=2))
-    fits = [
-        (name, f"{fit.temperature:.3f}", _change(fit.nll), _change(fit.ece), _change(fit.auroc))
-        for name, fit in zip(names, result.calibration, strict=True)
-    ]
-    fit_columns = ("exit", "T", "NLL", "ECE", "AUROC of confidence")
-    output.say(compact_table("Temperatures, on calibrate: T = 1 > fitted", fit_columns, fits))
+    shares = result.expected.exit_shares if policy.deadline_ms is None else (None,) * len(names)
+    rule = Table(
+        "Policy",
+        (Column("exit"), Column("images exit when"), Column("share", "%", percent)),
+        tuple(zip(names, policy.conditions(), shares, strict=True)),
+    )
+    fits = temperature_table(
+        "Temperatures, on calibrate: T = 1 → fitted",
+        (
+            (name, fit.temperature, fit.nll, fit.ece, fit.auroc)
+            for name, fit in zip(names, result.calibration, strict=True)
+        ),
+    )
+    output.say(paragraph(f"Goal: {policy.goal}"), "", terminal_table(rule), terminal_table(fits))
     output.say(paragraph(_expected(calibrated)), *map(paragraph, _promises(calibrated)))
     if policy.note and policy.fell_back:
         output.warn(policy.note)
@@ -181,12 +187,8 @@ def _print(output: Output, calibrated: "Calibrated") -> None:
     output.say(f"Written: {path}", f"Next: endoexit evaluate {path.parent}")
 
 
-def _change(pair: tuple[float, float] | None) -> str:
-    return "–" if pair is None else f"{pair[0]:.3f} > {pair[1]:.3f}"
-
-
 def _expected(calibrated: "Calibrated") -> str:
-    from endoexit.cli.tables import cost_in_words
+    from endoexit.evaluation.figures import cost_in_words
 
     expected, policy = calibrated.result.expected, calibrated.result.policy
     costs = policy.costs

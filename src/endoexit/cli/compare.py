@@ -10,10 +10,9 @@ from endoexit.cli.console import JsonOption, Output
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rich.table import Table
-
-    from endoexit.evaluation.comparison import Comparison
+    from endoexit.evaluation.comparison import Comparison, RowPair
     from endoexit.evaluation.document import Evaluation
+    from endoexit.tables import Table
 
 
 def register(app: typer.Typer) -> None:
@@ -75,56 +74,63 @@ def _pairs(
 
 
 def _show(output: Output, name: str, comparison: "Comparison") -> None:
-    from endoexit.cli.tables import paragraph
+    from endoexit.cli.tables import paragraph, terminal_table
 
-    output.say(_accuracy_table(name, comparison), _cost_table(comparison))
+    tables = _accuracy_table(name, comparison), _cost_table(comparison)
+    output.say(*map(terminal_table, tables))
     output.say(*map(paragraph, _notes(comparison)), "")
 
 
 def _accuracy_table(name: str, comparison: "Comparison") -> "Table":
-    from endoexit.cli.tables import compact_table
-    from endoexit.evaluation.figures import percent_with_interval, points_with_interval
+    from endoexit.evaluation.figures import percent_with_interval, points_with_interval, probability
+    from endoexit.tables import Column, Table
 
-    title = f"Accuracy {f'on {name}, ' if name else ''}{comparison.common} images in both"
-    return compact_table(
-        title,
-        ("row", "A %\n[95 % CI]", "B %\n[95 % CI]", "B minus A, points\n[95 % CI]",
-         "right in\nA : B alone", "p"),
-        (
-            (
-                row.name,
-                percent_with_interval(row.first),
-                percent_with_interval(row.second),
-                points_with_interval(row.difference),
-                f"{row.only_first} : {row.only_second}",
-                "–" if row.p_value is None else f"{row.p_value:.3f}",
-            )
-            for row in comparison.rows
-        ),
-    )  # fmt: skip
+    return Table.of(
+        f"Accuracy {f'on {name}, ' if name else ''}{comparison.common} images in both",
+        {
+            Column("row"): _name,
+            Column("A %\n[95 % CI]", form=percent_with_interval): lambda row: row.first,
+            Column("B %\n[95 % CI]", form=percent_with_interval): lambda row: row.second,
+            Column("B minus A, points\n[95 % CI]", form=points_with_interval): (
+                lambda row: row.difference
+            ),
+            Column("right in\nA : B alone", form=str): (
+                lambda row: f"{row.only_first} : {row.only_second}"
+            ),
+            Column("p", form=probability): lambda row: row.p_value,
+        },
+        comparison.rows,
+    )
+
+
+def _name(row: "RowPair") -> str:
+    return "policy" if row.name == "adaptive" else row.name
 
 
 def _cost_table(comparison: "Comparison") -> "Table":
-    from endoexit.cli.tables import compact_table
-    from endoexit.evaluation.figures import MISSING, significant
+    from endoexit.evaluation.figures import significant
+    from endoexit.tables import Column, Table
 
-    def text(value: float | None, scale: float = 1.0) -> str:
-        return MISSING if value is None else significant(value / scale)
+    def ratio(pair: "tuple[float | None, float | None]") -> float | None:
+        first, second = pair
+        return second / first if first and second is not None else None
 
-    def ratio(pair: "tuple[float | None, float | None]") -> str:
-        return MISSING if None in pair or not pair[0] else significant((pair[1] or 0) / pair[0])
+    def giga(value: float) -> str:
+        return significant(value / 1e9)
 
-    return compact_table(
+    return Table(
         "Cost of an image",
-        ("row", "MACs G\nA", "\nB", "\nB / A", "ms\nA", "\nB", "\nB / A"),
         (
-            (
-                row.name,
-                *(text(value, 1e9) for value in row.macs),
-                ratio(row.macs),
-                *map(text, row.ms),
-                ratio(row.ms),
-            )
+            Column("row"),
+            Column("MACs G\nA", form=giga),
+            Column("\nB", form=giga),
+            Column("\nB / A", form=significant),
+            Column("ms\nA", form=significant),
+            Column("\nB", form=significant),
+            Column("\nB / A", form=significant),
+        ),
+        tuple(
+            (_name(row), *row.macs, ratio(row.macs), *row.ms, ratio(row.ms))
             for row in comparison.rows
         ),
     )

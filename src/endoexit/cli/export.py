@@ -51,43 +51,28 @@ def export(
     Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`
     """
     from endoexit.artifacts.run import open_run
-    from endoexit.data.manifest import read_manifest
     from endoexit.export.export import ExportOptions, export_run
+    from endoexit.runtime.session import open_session
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
-    subject = open_run(run)
-    command = shlex.join(["endoexit", *sys.argv[1:]])
-    exported = export_run(
-        subject,
-        out,
-        ExportOptions(backend, precision, accept_drop, threads, cache, command),
-        manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
-        track=progress,
+    session = open_session(
+        open_run(run), manifest=manifest, threads=threads, cache=cache, track=progress
     )
+    command = shlex.join(["endoexit", *sys.argv[1:]])
+    options = ExportOptions(backend, precision, accept_drop, command)
+    exported = export_run(session, out, options)
     _print(output, exported)
     output.document(_document(exported))
 
 
 def _print(output: Output, exported: "Exported") -> None:
-    from endoexit.cli.tables import compact_table, paragraph
+    from endoexit.cli.tables import paragraph, with_notes
+    from endoexit.export.card import exit_table
     from endoexit.policy.promises import promise_words
 
-    bundle, config = exported.bundle, exported.bundle.config
-    rows = [
-        (
-            "final" if number == len(config.exits) else str(number),
-            f"{facts.macs / 1e9:.3f}",
-            f"{facts.parameters / 1e6:.2f}",
-            _percent(facts.accuracy_before),
-            _percent(facts.accuracy),
-            _change(facts.accuracy_before, facts.accuracy),
-        )
-        for number, facts in enumerate(config.exits, start=1)
-    ]
-    columns = ("exit", "GMACs", "params M", "accuracy %", "exported %", "change")
-    title = f"{config.model}, {config.backend} {config.precision}; accuracy on calibrate"
-    output.say(compact_table(title, columns, rows))
+    bundle = exported.bundle
+    output.say(*with_notes(exit_table(bundle.config)))
     for name, policy in exported.policies.items():
         output.say(paragraph(f"Policy for {name}: {policy.goal}."))
         for promise in policy.promises:
@@ -99,14 +84,6 @@ def _print(output: Output, exported: "Exported") -> None:
     size = sum(file.stat().st_size for file in bundle.path.rglob("*") if file.is_file())
     output.say(f"Written: {bundle.path} ({size / 2**20:.1f} MiB)")
     output.say(f"Use it: endoexit predict {shlex.quote(str(bundle.path))} IMAGES")
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def _change(before: float | None, after: float | None) -> str:
-    return "–" if before is None or after is None else f"{100 * (after - before):+.1f}"
 
 
 def _document(exported: "Exported") -> dict[str, Any]:

@@ -253,13 +253,13 @@ def _alone(folder: Path) -> "Iterator[None]":
 
 
 def _show(output: Output, results: "Results", out: Path) -> None:
-    from endoexit.cli.tables import compact_table, paragraph
+    from endoexit.cli.tables import paragraph, terminal_table
     from endoexit.reproduction.study import results_paths
     from endoexit.reproduction.table import accuracy_table, cost_table, sentences
 
     output.say("")
     for table in (accuracy_table(results), cost_table(results)):
-        output.say(compact_table(table.title, table.narrow, table.rows))
+        output.say(terminal_table(table))
     output.say(*map(paragraph, _audit_sentences(results)))
     output.say(*map(paragraph, sentences(results)))
     document, page = results_paths(out)

@@ -7,9 +7,8 @@ import typer
 from endoexit.cli.console import JsonOption, Output, progress
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from endoexit.models.cost import Complexity
+    from endoexit.tables import Table
 
 WIDE = 5  # exits that have their numbers in one line
 
@@ -77,7 +76,7 @@ def _list_families(output: Output) -> None:
 
 
 def _count_families(output: Output, families: list[str], classes: int, size: int | None) -> None:
-    from endoexit.cli.tables import paragraph
+    from endoexit.cli.tables import paragraph, terminal_table
     from endoexit.models.catalog import FAMILIES, family_of, meant_for
     from endoexit.models.cost import LEFT_OUT
 
@@ -95,7 +94,8 @@ def _count_families(output: Output, families: list[str], classes: int, size: int
             continue
         sides = sorted({meant_for(name) for name in networks})
         meant = f"meant for {' or '.join(map(str, sides))} pixels; takes {row.sizes}"
-        output.say(_table(row.title, f"{meant}; {classes} classes", networks))
+        table = _table(row.title, f"{meant}; {classes} classes", networks)
+        output.say(terminal_table(table))
     output.say(paragraph(LEFT_OUT))
     output.document(
         {
@@ -136,21 +136,26 @@ def _count(name: str, classes: int, size: int | None) -> "Complexity":
 
 
 def _table(title: str, sizes: str, networks: "dict[str, Complexity]") -> "Table":
-    from endoexit.cli.tables import compact_table, five_characters
+    from endoexit.evaluation.figures import significant
+    from endoexit.tables import Column, Table
 
     largest = max(cost.macs[-1] for cost in networks.values())
     unit, letter = (1e9, "G") if largest >= 1e8 else (1e6, "M")
 
-    def cells(values: tuple[int, ...]) -> str:
-        numbers = [five_characters(value / unit) for value in values]
-        lines = [numbers[i : i + WIDE] for i in range(0, len(numbers), WIDE)]
-        return "\n".join("  ".join(line) for line in lines)
+    def in_lines(values: tuple[int, ...]) -> str:
+        numbers = [f"{significant(value / unit):>6}" for value in values]
+        lines = (numbers[first : first + WIDE] for first in range(0, len(numbers), WIDE))
+        return "\n".join(" ".join(line) for line in lines)
 
-    return compact_table(
+    return Table.of(
         f"{title}\n{sizes}",
-        ("name", "at", "params (M)", f"multiply-adds ({letter}), exit 1 … M"),
-        (
-            (name, str(cost.size), five_characters(cost.parameters[-1] / 1e6), cells(cost.macs))
-            for name, cost in networks.items()
-        ),
+        {
+            Column("name"): lambda item: item[0],
+            Column("at", form=str): lambda item: item[1].size,
+            Column("params (M)", form=significant): lambda item: item[1].parameters[-1] / 1e6,
+            Column(f"multiply-adds ({letter}), exit 1 … M", form=in_lines): (
+                lambda item: item[1].macs
+            ),
+        },
+        networks.items(),
     )

@@ -43,16 +43,15 @@ def report(
         bool | None,
         typer.Option(
             "--paper/--no-paper",
-            help="Show the exits of the paper's Table 3 in the figures.  [default: for the "
-            "paper's networks]",
+            help="Draw the exit paper's measurements too.  [default: for its networks]",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what an evaluation found: one page with all figures, and these as PNG and SVG.
+    """Show an evaluation as one page with all figures, and write these as PNG and SVG.
 
-    The page needs no network and no other file. It holds some of the images, so the terms of
-    the images are its own.
+    The page needs no network and no other file. It holds some of the images, so their terms
+    hold for it too.
 
     Example: `endoexit report runs/nano --out nano-report`
     """
@@ -60,9 +59,9 @@ def report(
     from endoexit.report.write import report_folder, write_report
 
     output = Output(as_json)
-    folder = report_folder(run, out)
     output.warn_if_unfinished(run)
     material = open_material(run, evaluation=evaluation, images=images, audit=audit, paper=paper)
+    folder = report_folder(material.source, out)
     written = write_report(material, folder, masks=masks, track=progress)
     for note in written.notes:
         output.say(f"Not on the page: {note}")

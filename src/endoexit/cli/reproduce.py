@@ -8,7 +8,7 @@ from endoexit.cli.console import JsonOption, Output
 from endoexit.cli.kvasir import kvasir
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from endoexit.models.hifuse.table3 import Comparison
 
@@ -70,25 +70,25 @@ def table3(*, as_json: JsonOption = False) -> None:
         raise ModelError(f"these rows differ from the paper's Table 3: {wrong}.")
 
 
-def _table(rows: "list[Comparison]") -> "Table":
-    from endoexit.cli.tables import compact_table
+def _table(rows: "list[Comparison]") -> "Group":
+    from endoexit.cli.tables import terminal_table
+    from endoexit.evaluation.figures import significant
     from endoexit.models.hifuse.table3 import CLASSES, SIZE
+    from endoexit.tables import Column, Table
 
-    return compact_table(
-        f"Table 3 (HiFuse-Small, {SIZE}×{SIZE}, {CLASSES} classes; a row holds all before it)",
-        ("exit", "params\npaper", "(M)\nours", "FLOPs\npaper", "(G)\nours", "\nagree",
-         "true\nparams M", "true\nMACs G"),
-        (
-            (
-                row.paper.name,
-                row.paper.parameters_m,
-                f"{row.parameters / 1e6:.6f}",
-                row.paper.gflops,
-                f"{row.operations / 1e9:.4f}",
-                "yes" if row.agrees else "NO",
-                f"{row.true_parameters / 1e6:.3f}",
-                f"{row.true_macs / 1e9:.3f}",
-            )
-            for row in rows
-        ),
-    )  # fmt: skip
+    return terminal_table(
+        Table.of(
+            f"Table 3 (HiFuse-Small, {SIZE}×{SIZE}, {CLASSES} classes; a row holds all before it)",
+            {
+                Column("exit"): lambda row: row.paper.name,
+                Column("params\npaper", form=str): lambda row: row.paper.parameters_m,
+                Column("(M)\nours", form="{:.6f}".format): lambda row: row.parameters / 1e6,
+                Column("FLOPs\npaper", form=str): lambda row: row.paper.gflops,
+                Column("(G)\nours", form="{:.4f}".format): lambda row: row.operations / 1e9,
+                Column("\nagree", form=str): lambda row: "yes" if row.agrees else "NO",
+                Column("true\nparams M", form=significant): lambda row: row.true_parameters / 1e6,
+                Column("true\nMACs G", form=significant): lambda row: row.true_macs / 1e9,
+            },
+            rows,
+        )
+    )

@@ -1,38 +1,48 @@
-"""Tables and text for people: narrow enough for 80 columns, numbers to the right."""
+"""Tables and text on a terminal: narrow enough for 80 columns, numbers to the right."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from collections.abc import Sequence
+
+    from rich.console import Group
     from rich.text import Text
 
+    from endoexit.tables import Table
 
-def compact_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1
-) -> "Table":
-    """Return a table without outer lines.
+WIDTH = 80
 
-    Args:
-        title: One line above it.
-        columns: Headings, which may have a line break.
-        rows: Cells, as many as there are columns.
-        texts: So many leading columns are text, to the left; the others are numbers.
+
+def terminal_table(table: "Table") -> "Group":
+    """Return the title and a table without outer lines and notes, for `Output.say`.
+
+    Columns that need room are left out. Where a table is too wide, intervals go below their figure
+    and words continue on another line; a number never loses a digit.
     """
     from rich import box
-    from rich.table import Table
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
 
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    for number, heading in enumerate(columns):
-        if number < texts:  # a text may take a second line, a number never loses a digit
-            table.add_column(heading, justify="left", overflow="fold")
-        else:
-            table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    narrow = table.narrow()
+    laid_out = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    labels = [column.brief or column.label for column in narrow.columns]
+    cells = narrow.cells()
+    if _width([labels, *cells]) > WIDTH:
+        cells = tuple(tuple(cell.replace(" [", "\n[") for cell in row) for row in cells)
+    for label, column in zip(labels, narrow.columns, strict=True):
+        justify: Literal["left", "right"] = "left" if column.is_text else "right"
+        laid_out.add_column(label, justify=justify, overflow="fold")
+    for row in cells:
+        laid_out.add_row(*row)
+    return Group(Text(table.title, style="bold"), laid_out)
+
+
+def _width(rows: "Sequence[Sequence[str]]") -> int:
+    """Return how many characters a table of these cells, labels included, is wide."""
+    columns = zip(*rows, strict=True)
+    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    return sum(widths) + 2 * len(widths)
 
 
 def paragraph(text: str) -> "Text":
@@ -42,13 +52,6 @@ def paragraph(text: str) -> "Text":
     return Text(text)
 
 
-def five_characters(value: float) -> str:
-    """Return a number from 0 to 9999 in five characters, with as many decimals as fit."""
-    decimals = 3 if value < 9.9995 else 2 if value < 99.995 else 1
-    return f"{value:.{decimals}f}"
-
-
-def cost_in_words(cost: float, whole: float, unit: str) -> str:
-    """Return a mean cost with its unit ("macs" or "ms") and its share of the whole network."""
-    scale, name = (1e9, "G multiply-adds") if unit == "macs" else (1.0, "ms")
-    return f"{cost / scale:.3g} {name}, {cost / whole:.0%} of the whole network"
+def with_notes(table: "Table") -> "list[Group | Text]":
+    """Return a table and its notes below it."""
+    return [terminal_table(table), *map(paragraph, table.notes)]

@@ -180,7 +180,7 @@ def _telling_how_to_go_on(run: "Run") -> "Iterator[None]":
 
 
 def _next_command(run: "Run") -> str:
-    """Return what follows: a policy where there are exits to leave at and images to find it on."""
+    """Return what follows: a policy where there are several exits, and images to find it on."""
     if run.config.network.num_exits > 1 and run.manifest().has("calibrate"):
         return f"endoexit calibrate {run.path} --max-accuracy-drop 0.01"
     return f"endoexit evaluate {run.path}"

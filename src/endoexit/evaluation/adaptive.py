@@ -1,4 +1,4 @@
-"""The adaptive rule on a cohort: who leaves where, its promises, the oracle and chance."""
+"""The policy on a cohort: where images exit, its promises, the oracle and chance."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 from endoexit.evaluation.document import Adaptive, Estimate, PromiseShown, Reference
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
-from endoexit.evaluation.logits import RoleLogits
 from endoexit.models.cost import Complexity
 from endoexit.policy import ExitPolicy
 from endoexit.policy.comparisons import oracle, random_assignment, random_right
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.promises import PromiseCheck, check_promises
 from endoexit.policy.table import Outcome
+from endoexit.runtime.logits import RoleLogits
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The adaptive rule, applied to a cohort.
+    """The policy, applied to a cohort.
 
     Attributes:
-        policy: the exit policy.
-        origin: where it comes from, in words.
-        exits: (N,) where each image leaves, 1 to M.
+        policy: Exit policy.
+        origin: Origin of the policy, in words.
+        exits: Exit (N,) of each image, 1 to M.
     """
 
     policy: ExitPolicy
@@ -32,7 +32,7 @@ class Decision:
     exits: NDArray[np.int64]
 
     def shares(self, images: NDArray[np.bool_] | slice = slice(None)) -> tuple[float, ...]:
-        """Return the share (M,) of some images, by default all, that leaves at each exit."""
+        """Return the shares (M,) of some images, by default all, that exit at each exit."""
         numbers = np.arange(1, self.policy.num_exits + 1)
         return tuple((self.exits[images] == numbers[:, None]).mean(axis=1).tolist())
 
@@ -52,14 +52,14 @@ def describe(
     measured: Measured | None,
     bootstrap: GroupBootstrap,
 ) -> Adaptive:
-    """Return what `evaluation.json` holds of the adaptive rule.
+    """Return what `evaluation.json` holds of the policy.
 
     Args:
-        decision: the rule, applied to the cohort.
-        logits: of the cohort.
-        cost: of each exit.
-        measured: times of each exit; None for none.
-        bootstrap: over the groups of the cohort.
+        decision: Policy, applied to the cohort.
+        logits: Logits of the cohort.
+        cost: Cost of each exit.
+        measured: Times of each exit; None for none.
+        bootstrap: Bootstrap over the groups of the cohort.
     """
     data, exits, macs = logits.as_set(), decision.exits, tuple(map(float, cost.macs))
     right: Floats = data.correct[exits - 1, np.arange(data.num_images)].astype(np.float64)
@@ -92,13 +92,14 @@ def describe(
 def promises_shown(
     policy: ExitPolicy, data: LogitSet, classes: tuple[str, ...], bootstrap: GroupBootstrap
 ) -> tuple[PromiseShown, ...]:
-    """Return the promises of a policy beside what a cohort shows of them.
+    """Return the promises of a policy and what a cohort shows of them.
 
     Args:
-        policy: with its promises.
-        data: logits of the cohort.
-        classes: names in the order of the logits.
-        bootstrap: its number of draws and seed are taken; groups are drawn that a promise counts.
+        policy: Policy with its promises.
+        data: Logits of the cohort.
+        classes: Names of the classes, in the order of the logits.
+        bootstrap: Bootstrap whose number of draws and seed are taken; it draws the groups that a
+            promise counts.
     """
     return tuple(
         PromiseShown(
@@ -115,6 +116,6 @@ def _observed(check: PromiseCheck, like: GroupBootstrap) -> Estimate:
     if check.observed is None:
         return Estimate(value=None, reason=f"no image of class {check.risk.of_class!r}")
     bootstrap = GroupBootstrap(check.groups, like.resamples, like.seed)
-    # Without a single loss every draw agrees; for losses from 0 to 1 the exact interval stands in.
+    # Without a single loss every draw agrees; losses from 0 to 1 have the exact interval then.
     interval_of = bootstrap.proportion if check.risk.binary else bootstrap.mean
     return interval_of(check.losses)

@@ -10,6 +10,7 @@ from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
+from endoexit.runtime.deciding import NO_POLICY
 
 NEWEST = 2
 FIRST: Final = "endoexit-evaluation-1"
@@ -22,9 +23,9 @@ class Interval(Record):
     """A 95 % interval.
 
     Attributes:
-        low: its lower end.
-        high: its upper end.
-        method: how it was computed.
+        low: Lower end.
+        high: Upper end.
+        method: How it was computed.
     """
 
     low: float
@@ -36,9 +37,9 @@ class Estimate(Record):
     """One figure of a cohort.
 
     Attributes:
-        value: None where the cohort does not define it.
-        interval: its 95 % interval, where there is one.
-        reason: why the value or its interval is missing, or what it leaves out.
+        value: Figure itself; None where the cohort does not define it.
+        interval: 95 % interval, where there is one.
+        reason: Reason why the value or its interval is missing, or what it leaves out.
     """
 
     value: float | None
@@ -50,10 +51,10 @@ class ClassScores(Record):
     """One class against all others.
 
     Attributes:
-        name: of the class.
-        images: of this class in the cohort.
-        sensitivity: share of its images that are named right.
-        specificity: share of the others' images that are not taken for it.
+        name: Name of the class.
+        images: Number of images of this class in the cohort.
+        sensitivity: Share of its images that get the right answer.
+        specificity: Share of the other images that are not taken for it.
     """
 
     name: str
@@ -66,14 +67,16 @@ class Scores(Record):
     """How good the answers to one cohort are.
 
     Attributes:
-        accuracy: share of right answers.
-        macro_f1: mean F1 of the classes that occur.
-        mcc: Matthews correlation coefficient, all classes.
-        ece: expected calibration error of the largest probability, 15 bins of equal width.
-        auroc: mean over the classes that occur of the area under the ROC curve, one against rest.
-        confidence_auroc: how well the largest probability ranks right answers before wrong ones.
-        classes: in the order of the logits.
-        confusion: (C, C) number of images; rows are the true class, columns the answer.
+        accuracy: Share of right answers.
+        macro_f1: Mean F1 of the classes that occur.
+        mcc: Matthews correlation coefficient of all classes.
+        ece: Expected calibration error of the largest probability, 15 bins of equal width.
+        auroc: Area under the ROC curve, one class against the rest; mean over the classes that
+            occur.
+        confidence_auroc: Area under the ROC curve of the largest probability, right answers
+            against wrong ones: how well it ranks the right ones first.
+        classes: Scores of each class, in the order of the logits.
+        confusion: Numbers of images (C, C); rows are the true class, columns the answer.
     """
 
     accuracy: Estimate
@@ -90,11 +93,11 @@ class Time(Record):
     """Measured time of one image, from the decoded image to the answer.
 
     Attributes:
-        ms: milliseconds: the median; for the adaptive rule the mean over the cohort of the
-            medians of its exits.
-        low_ms: first decile; for the adaptive rule of its cheapest exit.
-        high_ms: last decile; for the adaptive rule of its dearest exit.
-        runs: number of measurements.
+        ms: Median in milliseconds; for the policy the mean over the images, each with the median
+            of its exit.
+        low_ms: First decile; for the policy that of its quickest exit.
+        high_ms: Last decile; for the policy that of its slowest exit.
+        runs: Number of measurements.
     """
 
     ms: Annotated[float, Field(gt=0.0)]
@@ -107,12 +110,12 @@ class Timing(Record):
     """How times were measured.
 
     Attributes:
-        threads: of one stage.
-        precision: backend and numeric precision.
-        size: side of the image in pixels.
-        rounds: measurements of each contender, one after another in turn.
-        includes: what the clock covers.
-        machine: processor, cores, memory.
+        threads: Number of threads of one stage.
+        precision: Backend and numeric precision.
+        size: Side of the image in pixels.
+        rounds: Number of measurements of each contender; contenders are measured alternately.
+        includes: What the clock covers.
+        machine: Processor, cores, memory.
     """
 
     threads: int
@@ -124,21 +127,21 @@ class Timing(Record):
 
 
 class Row(Record):
-    """One line of the table: an exit that all images leave at, the adaptive rule, or a twin.
+    """One line of the table: one exit for all images, the policy, or a twin.
 
     Attributes:
-        name: of the line.
-        kind: what it is.
-        exit: 1-based; None for the adaptive rule.
-        scores: of its answers.
-        beside_final: its accuracy minus the final exit's, on the same images.
-        beside_twin: its accuracy minus the single-exit twin's, likewise.
-        parameters: that must be in memory.
-        macs: true multiply-adds of an image, the mean over the cohort.
-        time: None when times were not measured.
-        share: of the images that leave at this exit under the adaptive rule.
-        predicted: (N,) class index of each image.
-        confidence: (N,) largest probability of each image.
+        name: Name of the line, such as "exit 1".
+        kind: What the line is about; "adaptive" is the policy.
+        exit: Number of the exit, from 1; None for the policy.
+        scores: Scores of its answers.
+        beside_final: Accuracy minus that of the final exit, on the same images.
+        beside_twin: Accuracy minus that of the twin, on the same images.
+        parameters: Number of parameters that must be in memory.
+        macs: True multiply-adds of an image, mean over the cohort.
+        time: Time of an image; None when times were not measured.
+        share: Share of the images that exit here under the policy.
+        predicted: Class index (N,) of the answer to each image.
+        confidence: Largest probability (N,) of each image.
     """
 
     name: str
@@ -156,13 +159,13 @@ class Row(Record):
 
 
 class PromiseShown(Record):
-    """A promise of the policy beside what this cohort shows, in the unit that it was made in.
+    """A promise of the policy and what this cohort shows of it, in the unit of the promise.
 
     Attributes:
-        promise: what was promised, and what certify showed.
-        units: images (or groups) of this cohort that the risk is a mean over.
-        observed: their mean loss.
-        kept: whether that is within the tolerance; None where there are no such images.
+        promise: What was promised, and what certify showed.
+        units: Number of images (or groups) of this cohort that the risk is a mean over.
+        observed: Mean loss of these.
+        kept: Whether that is within the tolerance; None where there are no such images.
     """
 
     promise: Promise
@@ -172,14 +175,14 @@ class PromiseShown(Record):
 
 
 class Reference(Record):
-    """Another use of the same exits, which the adaptive rule is measured against.
+    """Another use of the same exits, which the policy is measured against.
 
     Attributes:
-        accuracy: share of right answers.
-        gap: the adaptive rule's accuracy minus this one, on the same images.
-        macs: mean multiply-adds of an image.
-        ms: mean time of an image; None when times were not measured.
-        shares: (M,) of the images that leave at each exit.
+        accuracy: Share of right answers.
+        gap: Accuracy of the policy minus this one, on the same images.
+        macs: Mean multiply-adds of an image.
+        ms: Mean time of an image; None when times were not measured.
+        shares: Shares (M,) of the images that exit at each exit.
     """
 
     accuracy: Estimate
@@ -190,17 +193,17 @@ class Reference(Record):
 
 
 class Adaptive(Record):
-    """The adaptive rule, who leaves where, and how good that is.
+    """The policy, where images exit under it, and how good that is.
 
     Attributes:
         policy: Exit policy, as in `policy.json`.
-        origin: where it comes from, in words.
-        exits: (N,) the exit of each image, 1 to M.
-        shares: (M,) of the images that leave at each exit.
-        shares_by_class: for each class that occurs, the same of its images.
-        promises: of the policy; empty where it makes none.
-        oracle: each image at the first exit that is right; where none is, at exit 1.
-        random: the same shares at each exit, but drawn at random (its expectation).
+        origin: Origin of the policy, in words.
+        exits: Exit (N,) of each image, 1 to M.
+        shares: Shares (M,) of the images that exit at each exit.
+        shares_by_class: Shares (M,) of the images of each class that occurs.
+        promises: Promises of the policy; empty where it makes none.
+        oracle: Each image at the first exit that is right; where none is, at exit 1.
+        random: The same shares at each exit, but drawn at random: the expectation.
     """
 
     policy: ExitPolicy
@@ -217,9 +220,9 @@ class Images(Record):
     """The cohort, in the order of every per-image field.
 
     Attributes:
-        paths: relative to the root of the data.
-        labels: class indices.
-        groups: names of the groups.
+        paths: Paths of the images, relative to the root of the data.
+        labels: Class indices.
+        groups: Names of the groups.
         contents_sha256: Hash of the content of the images, see
             `endoexit.images.cache.contents_sha256`; None in evaluations of the first release.
     """
@@ -230,18 +233,18 @@ class Images(Record):
     contents_sha256: str | None = None
 
 
-class Subject(Record):
+class EvaluatedSource(Record):
     """What was evaluated.
 
     Attributes:
-        model: name in the catalog.
-        overrides: settings of the network that differ from the catalog's.
-        weights_sha256: of the weights file.
-        preprocessing: its fingerprint.
-        precision: backend and numeric precision of the logits.
-        seed: of the training.
-        logits: file with the logits of all exits, relative to the folder of the document (of a
-            twin, where its own would lie).
+        model: Name in the catalog.
+        overrides: Settings of the network that differ from the catalog's.
+        weights_sha256: SHA-256 of the weights file.
+        preprocessing: Fingerprint of the preprocessing.
+        precision: Backend and numeric precision of the logits.
+        seed: Random seed of the training.
+        logits: File with the logits of all exits, relative to the folder of the document; for a
+            twin relative to the folder of the twin.
     """
 
     model: str
@@ -265,28 +268,29 @@ class Evaluation(Record):
     Attributes:
         format: Version of the document. The first release wrote the first one, in which the
             content of the images has no hash and a policy has the form of that release.
-        role: of the images.
-        classes: in the order of the logits.
-        manifest_sha256: of the manifest that gave the role.
-        run: what was evaluated.
-        twin: what stands beside it, if anything.
-        images: the cohort.
-        rows: the table, in the order of the paper's: twin, exits, adaptive rule.
-        adaptive: None for a network with one exit.
-        timing: None when times were not measured.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-        left_out: what the counts of multiply-adds and parameters leave out.
-        caution: why the figures of this role are not those of new images; None for test.
-        versions: of the libraries.
+        role: Role of the images.
+        classes: Names of the classes, in the order of the logits.
+        manifest_sha256: SHA-256 of the manifest that gave the role.
+        run: What was evaluated.
+        twin: Network without early exits that it was compared with; None for none.
+        images: Images of the cohort.
+        rows: Lines of the table, in the order of the paper's: twin, exits, policy.
+        adaptive: Policy on the cohort; None where every image goes to the last exit: in a network
+            with one exit, or without policy and threshold.
+        timing: How times were measured; None when they were not.
+        resamples: Number of draws of the bootstrap.
+        seed: Random seed of the bootstrap.
+        left_out: What the counts of multiply-adds and parameters leave out.
+        caution: Reason why the figures of this role are not those of new images; None for test.
+        versions: Versions of the libraries.
     """
 
     format: Literal["endoexit-evaluation-2"] = CURRENT
     role: str
     classes: tuple[str, ...]
     manifest_sha256: str
-    run: Subject
-    twin: Subject | None
+    run: EvaluatedSource
+    twin: EvaluatedSource | None
     images: Images
     rows: tuple[Row, ...]
     adaptive: Adaptive | None
@@ -306,6 +310,13 @@ class Evaluation(Record):
         return document
 
     @property
+    def decided_by(self) -> str:
+        """Rule that decides where images exit, and where it comes from, in words."""
+        if self.adaptive is not None:
+            return self.adaptive.origin
+        return NO_POLICY if sum(row.kind == "exit" for row in self.rows) > 1 else "the only exit"
+
+    @property
     def times_fall(self) -> bool:
         """Whether a later exit was measured to be quicker than an earlier one; see `FALLING`."""
         times = [row.time.ms for row in self.rows if row.kind == "exit" and row.time]
@@ -315,7 +326,7 @@ class Evaluation(Record):
         """Return the row of this name, such as "exit 1", "final", "adaptive" or "twin".
 
         Raises:
-            UsageError: there is none.
+            UsageError: There is none.
         """
         rows = {row.name: row for row in self.rows}
         if name not in rows:
@@ -331,7 +342,7 @@ class Evaluation(Record):
         """Read an `evaluation.json`.
 
         Raises:
-            RunError: it is missing, not JSON, or not such a document.
+            RunError: It is missing, not JSON, or not such a document.
         """
         remedy = "Make it again with `endoexit evaluate`."
         document = read_json(path, RunError)

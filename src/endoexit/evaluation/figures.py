@@ -1,10 +1,14 @@
-"""Figures as text, the same on the terminal, in the report and on model cards."""
+"""Figures as text, the same on the terminal, in the report and on model cards.
+
+A number has three significant digits (`significant`). Shares and their differences are in percent
+and points, with one decimal (`percent`, `points`); probabilities of classes have three decimals.
+"""
 
 import math
+from collections.abc import Callable
 
 from endoexit.evaluation.document import Estimate
-
-MISSING = "–"
+from endoexit.tables import MISSING
 
 
 def significant(value: float) -> str:
@@ -19,35 +23,54 @@ def significant(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def with_interval(
-    estimate: Estimate | None, digits: int, *, factor: float = 1.0, signed: bool = False
-) -> str:
-    """Return an estimate such as `0.733 [0.661, 0.795]`; a dash where there is none.
+def percent(share: float | None) -> str:
+    """Return a share in percent, without the sign: `78.7`; a dash for none.
 
     What rounds to zero from below has no minus.
+    """
+    return MISSING if share is None else f"{100 * share:z.1f}"
+
+
+def points(difference: float | None) -> str:
+    """Return a difference of shares in points: `-2.1`, `+0.4`; a dash for none."""
+    return MISSING if difference is None else f"{100 * difference:+z.1f}"
+
+
+def probability(value: float | None) -> str:
+    """Return the probability of a class: `0.973`, and `0.000` for one that is next to none."""
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def with_interval(estimate: Estimate | None, form: Callable[[float], str] = significant) -> str:
+    """Return an estimate such as `0.733 [0.661, 0.795]`; a dash where there is none.
 
     Args:
-        estimate: The figure, with or without an interval.
-        digits: Number of digits after the point.
-        factor: What the figure is multiplied by.
-        signed: Whether positive numbers show their sign.
+        estimate: Figure, with or without an interval.
+        form: Text of one number.
     """
     if estimate is None or estimate.value is None:
         return MISSING
-
-    def text(value: float) -> str:
-        return f"{factor * value:{'+' if signed else ''}z.{digits}f}"
-
-    if estimate.interval is None:
-        return text(estimate.value)
-    return f"{text(estimate.value)} [{text(estimate.interval.low)}, {text(estimate.interval.high)}]"
+    text, interval = form(estimate.value), estimate.interval
+    return text if interval is None else f"{text} [{form(interval.low)}, {form(interval.high)}]"
 
 
 def percent_with_interval(estimate: Estimate | None) -> str:
     """Return a share in percent: `78.7 [72.8, 84.0]`."""
-    return with_interval(estimate, 1, factor=100)
+    return with_interval(estimate, percent)
 
 
 def points_with_interval(estimate: Estimate | None) -> str:
     """Return a difference of shares in points: `-2.1 [-4.0, -0.4]`."""
-    return with_interval(estimate, 1, factor=100, signed=True)
+    return with_interval(estimate, points)
+
+
+def change(values: tuple[float | None, float | None]) -> str:
+    """Return a number before and after something: `0.353 → 0.0412`; one where that is all."""
+    before, after = (MISSING if value is None else significant(value) for value in values)
+    return before if values[1] is None else f"{before} → {after}"
+
+
+def cost_in_words(cost: float, whole: float, unit: str) -> str:
+    """Return a mean cost with its unit ("macs" or "ms") and its share of the whole network."""
+    scale, name = (1e9, "G multiply-adds") if unit == "macs" else (1.0, "ms")
+    return f"{significant(cost / scale)} {name}, {cost / whole:.0%} of the whole network"

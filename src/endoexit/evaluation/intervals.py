@@ -26,9 +26,9 @@ class GroupBootstrap:
     Every figure of one cohort is computed on the same draws, so that differences are paired.
 
     Args:
-        groups: (N,) names of the groups.
-        resamples: number of draws R.
-        seed: of the draws.
+        groups: Names (N,) of the groups.
+        resamples: Number of draws R.
+        seed: Random seed of the draws.
     """
 
     def __init__(self, groups: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> None:
@@ -46,7 +46,7 @@ class GroupBootstrap:
         """Return, for each draw, the sum of the values of the images drawn.
 
         Args:
-            values: (N,) or (N, K).
+            values: Values (N,) or (N, K).
 
         Returns:
             (R,) or (R, K).
@@ -87,7 +87,7 @@ class GroupBootstrap:
         """Return the share of hits (N,), each from 0 to 1, with its interval.
 
         Where all images hit or all miss, every draw agrees; the exact interval with one trial
-        a group stands in then.
+        a group takes its place then.
         """
         found = self.mean(hits)
         if found.interval is None and found.value in (0.0, 1.0):

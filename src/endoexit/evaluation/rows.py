@@ -1,4 +1,4 @@
-"""The lines of an evaluation's table: twin, exits, adaptive rule."""
+"""The lines of an evaluation's table: twin, exits, policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from endoexit.evaluation.adaptive import Decision
 from endoexit.evaluation.document import Estimate, Row, Time
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
-from endoexit.evaluation.logits import RoleLogits
 from endoexit.evaluation.scores import score
 from endoexit.models.cost import Complexity
 from endoexit.policy import softmax
+from endoexit.runtime.logits import RoleLogits
 
 FINAL, TWIN, ADAPTIVE = "final", "twin", "adaptive"
 
@@ -36,7 +36,7 @@ class Line:
 def exit_lines(
     logits: RoleLogits, cost: Complexity, decision: Decision | None, measured: Measured | None
 ) -> list[Line]:
-    """Return one line for each exit, as if all images left there."""
+    """Return one line for each exit, as if all images exited there."""
     last = len(logits.logits)
     shares = decision.shares() if decision else (None,) * last
     times = measured.exits if measured else (None,) * last
@@ -58,7 +58,7 @@ def exit_lines(
 def adaptive_line(
     logits: RoleLogits, cost: Complexity, decision: Decision, measured: Measured | None
 ) -> Line:
-    """Return the line of the adaptive rule: the mean cost, and all parameters in memory."""
+    """Return the line of the policy: the mean cost, and all parameters in memory."""
     return Line(
         name=ADAPTIVE,
         kind="adaptive",

@@ -31,10 +31,10 @@ def score(
     """Score the answers to one cohort.
 
     Args:
-        probabilities: (N, C), rows sum to 1; the answer is the most probable class.
-        labels: (N,) true class indices.
+        probabilities: Probabilities (N, C), rows sum to 1; the most probable class is the answer.
+        labels: True class indices (N,).
         classes: C names.
-        bootstrap: over the groups of the same N images.
+        bootstrap: Bootstrap over the groups of the same N images.
     """
     predicted = probabilities.argmax(axis=1)
     indices = np.arange(len(classes))

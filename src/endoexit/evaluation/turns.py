@@ -25,11 +25,11 @@ def take_turns(
     what slows the machine for a while slows all of them, so ratios are taken round by round.
 
     Args:
-        works: by name.
-        rounds: that count.
-        bar: counts them.
-        warm_up: rounds before, which do not count.
-        untimed: how often each work is done off the clock right before it is timed: it then
+        works: Works by name.
+        rounds: Number of rounds that count.
+        bar: What counts them.
+        warm_up: Number of rounds before, which do not count.
+        untimed: How often each work is done off the clock right before it is timed: it then
             finds its own weights in the caches, as in use, and threads of the work before at
             rest.
     """

@@ -1,14 +1,18 @@
 """The model card of a bundle."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from endoexit.artifacts.bundle import BundleConfig
+from endoexit.artifacts.bundle import BundleConfig, ExitFacts
+from endoexit.artifacts.source import CARD
+from endoexit.evaluation.figures import percent, points
+from endoexit.evaluation.tables import MACS, PARAMETERS
 from endoexit.files import write_text
 from endoexit.policy import ExitPolicy
 from endoexit.policy.promises import promise_words
 from endoexit.precision import Precision
-
-CARD = "model_card.md"
+from endoexit.tables import Column, Table
 
 
 def write_bundle_card(
@@ -37,16 +41,7 @@ def write_bundle_card(
         "",
         "## Exits",
         "",
-        "| exit | multiply-adds, G | parameters, M | accuracy before, % | in this bundle, % |",
-        "|---|---:|---:|---:|---:|",
-        *(
-            f"| {number} | {facts.macs / 1e9:.3f} | {facts.parameters / 1e6:.3f} "
-            f"| {_percent(facts.accuracy_before)} | {_percent(facts.accuracy)} |"
-            for number, facts in enumerate(config.exits, start=1)
-        ),
-        "",
-        "Accuracy on the calibrate role, which also chose temperatures and thresholds: it shows",
-        "what the export changed, not what new images will show.",
+        exit_table(config).markdown(),
         "",
         "## Exit policy",
         "",
@@ -68,8 +63,33 @@ def write_bundle_card(
     return path
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+def exit_table(config: BundleConfig) -> Table:
+    """Return what each exit of a bundle costs, and what the export changed of its accuracy."""
+    last = len(config.exits)
+    names = [*(f"exit {number}" for number in range(1, last)), "final"]
+    columns: dict[Column, Callable[[tuple[str, ExitFacts]], Any]] = {
+        Column("exit"): lambda item: item[0],
+        MACS: lambda item: item[1].macs / 1e9,
+        PARAMETERS: lambda item: item[1].parameters / 1e6,
+        Column("of the run", "%", percent): lambda item: item[1].accuracy_before,
+        Column("exported", "%", percent): lambda item: item[1].accuracy,
+        Column("change", "points", points): lambda item: _change(item[1]),
+    }
+    return Table.of(
+        f"{config.model}, {config.backend} {config.precision}; accuracy on calibrate",
+        columns,
+        zip(names, config.exits, strict=True),
+        (
+            "The images with the role calibrate also chose temperatures and thresholds: they show "
+            "what the export changed, not what new images will show.",
+        ),
+    )
+
+
+def _change(facts: ExitFacts) -> float | None:
+    if facts.accuracy is None or facts.accuracy_before is None:
+        return None
+    return facts.accuracy - facts.accuracy_before
 
 
 def _policy_lines(policies: dict[Precision, ExitPolicy]) -> list[str]:

@@ -1,47 +1,47 @@
-"""The audit of the images that a report is about: finding it, and saying what it found."""
+"""The audit of the images that a report is about: where it is, and its findings in words."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from endoexit.audit.summary import AuditSummary, read_audit
+from endoexit.audit.document import AuditDocument
 from endoexit.errors import DataError, counted
+from endoexit.evaluation.figures import percent
 from endoexit.report.material import Absent
-from endoexit.report.words import percent
 
 AUDIT = "audit.json"
 
 
-def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditSummary | Absent:
-    """Return the audit that was named; else the one in a folder or beside it, of the same images.
+def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditDocument | Absent:
+    """Return the audit that was named; else the one of the same images in a folder or next to it.
 
     Args:
-        folder: the run or the bundle.
-        root: of the images.
-        named: by the user.
+        folder: Run or bundle.
+        root: Folder of the images.
+        named: File that the user named; None for none.
 
     Raises:
-        DataError: the one that was named is not there, or is not one.
+        DataError: The one that was named is not there, or is not one.
     """
     if named is not None:
-        return read_audit(named)
+        return AuditDocument.read(named)
     damaged = ""
     for file in (folder / AUDIT, folder.resolve().parent / AUDIT):
         if not file.exists():
             continue
         try:
-            found = read_audit(file)
+            found = AuditDocument.read(file)
         except DataError as error:
             damaged = damaged or f" ({error})"
             continue
         if Path(found.root).resolve() == root:
             return found
     return Absent(
-        f"No audit of these images was found beside the run{damaged}. Make one with `endoexit "
-        "audit FOLDER`, and give it to the report with --audit."
+        f"There is no audit of these images in the run or next to it{damaged}. Make one with "
+        "`endoexit audit FOLDER`, and give it to the report with --audit."
     )
 
 
-def audit_facts(audit: AuditSummary) -> Iterator[str]:
+def audit_facts(audit: AuditDocument) -> Iterator[str]:
     """Yield what an audit found, a sentence a finding."""
     files, same, near = audit.files, audit.exact_copies, audit.near_copies
     yield (

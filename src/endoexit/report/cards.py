@@ -11,7 +11,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
 from endoexit.policy import ExitPolicy, softmax
 from endoexit.report.masks import Mask, Masks, read_mask
-from endoexit.report.material import Absent, ExitAttention, Network
+from endoexit.report.material import Absent, Attention, ExitAttention
 from endoexit.report.pictures import Photograph, data_uri, heat_over, jpeg, open_photograph, resized
 
 KINDS = {
@@ -24,16 +24,16 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Answer:
-    """What one exit says.
+    """The answer of one exit.
 
     Attributes:
-        exit: name of the exit.
-        label: the class that it names.
-        probability: of that class.
-        of_truth: probability of the true class; None where it is not known.
-        right: whether it is right; None likewise.
-        used: the policy takes this answer; None where the clock decides.
-        ran: the policy lets the image come this far; None likewise.
+        exit: Name of the exit.
+        label: Class that it names.
+        probability: Probability of that class.
+        of_truth: Probability of the true class; None where that is not known.
+        right: Whether the answer is right; None where the true class is not known.
+        used: Whether the policy takes this answer; None where the clock decides.
+        ran: Whether the image continues to this exit; None where the clock decides.
     """
 
     exit: str
@@ -51,11 +51,11 @@ class View:
 
     Attributes:
         name: "image", or the exit whose look it is.
-        title: under the picture.
-        alt: what it shows, in numbers.
-        jpeg: its content.
-        width: in CSS pixels.
-        height: likewise.
+        title: Title under the picture.
+        alt: What the picture shows, in numbers.
+        jpeg: Content of the file.
+        width: Width in CSS pixels.
+        height: Height in CSS pixels.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Card:
     """One image of a gallery.
 
     Attributes:
-        name: of the image.
-        title: of the card.
-        answers: one for each exit.
-        probabilities: (M, C), of all classes.
-        views: the photograph, then what each exit looked at.
-        missing: why there are no views, or not all; empty otherwise.
+        name: Name of the image.
+        title: Title of the card.
+        answers: Answers, one for each exit.
+        probabilities: Probabilities (M, C) of all classes.
+        views: Photograph, then what each exit looked at.
+        missing: Reason why there are no views, or not all; empty otherwise.
     """
 
     name: str
@@ -98,24 +98,24 @@ class Card:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class GalleryImage:
     """One image that becomes a card.
 
     Attributes:
-        name: to be shown.
-        title: of its card.
+        name: Name to be shown.
+        title: Title of its card.
         image: The image; None where the folder of the images is not known.
-        truth: index of its class; None likewise.
-        left_at: the exit at which it leaves, 1 to M; None where the clock decides.
-        probabilities: (M, C), of all exits.
-        predicted: (M,) the classes that they name.
+        truth: Index of its class; None where that is not known.
+        exit: Exit of the image, 1 to M; None where the clock decides.
+        probabilities: Probabilities (M, C) at all exits.
+        predicted: Class indices (M,) that the exits answer.
     """
 
     name: str
     title: str
     image: ImageRef | None
     truth: int | None
-    left_at: int | None
+    exit: int | None
     probabilities: NDArray[np.float64]
     predicted: Sequence[int]
 
@@ -123,7 +123,7 @@ class Subject:
 def exit_probabilities(
     policy: ExitPolicy | None, logits: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return (M, N, C) of logits likewise, each exit at the temperature of the policy."""
+    """Return probabilities (M, N, C) of logits (M, N, C), at the temperatures of the policy."""
     if policy is None:
         return np.stack([softmax(one) for one in logits])
     return np.stack([policy.probabilities(k, one) for k, one in enumerate(logits, start=1)])
@@ -134,83 +134,83 @@ class Cards:
     """Makes cards.
 
     Attributes:
-        classes: names in the order of the probabilities.
-        exits: names of the exits.
-        preprocessing: from image to network input.
-        network: that is asked where it looks.
-        masks: of the finding, drawn as a line.
+        classes: Names in the order of the probabilities.
+        exits: Names of the exits.
+        preprocessing: Preprocessing from image to network input.
+        attention: Function that tells where the exits look.
+        masks: Masks of the finding, drawn as a line.
     """
 
     classes: tuple[str, ...]
     exits: tuple[str, ...]
     preprocessing: Preprocessing
-    network: Network | Absent
+    attention: Attention | Absent
     masks: Masks | Absent
 
-    def make(self, subjects: Sequence[Subject]) -> list[Card]:
+    def make(self, entries: Sequence[GalleryImage]) -> list[Card]:
         """Return the cards; the network sees a few images at once, so memory stays bounded."""
         made: list[Card] = []
-        for start in range(0, len(subjects), _BATCH):
-            made += self._batch(subjects[start : start + _BATCH])
+        for start in range(0, len(entries), _BATCH):
+            made += self._batch(entries[start : start + _BATCH])
         return made
 
-    def _batch(self, subjects: Sequence[Subject]) -> list[Card]:
-        photographs = [self._open(subject) for subject in subjects]
+    def _batch(self, entries: Sequence[GalleryImage]) -> list[Card]:
+        photographs = [self._open(entry) for entry in entries]
         there = [place for place, found in enumerate(photographs) if isinstance(found, Photograph)]
         looks: list[ExitAttention] = []
-        if there and not isinstance(self.network, Absent):
+        if there and not isinstance(self.attention, Absent):
             seen = [found.seen for found in photographs if isinstance(found, Photograph)]
-            looks = self.network.attention(np.stack(seen))
+            looks = self.attention(np.stack(seen))
         cards = []
-        for place, (subject, found) in enumerate(zip(subjects, photographs, strict=True)):
+        for place, (entry, found) in enumerate(zip(entries, photographs, strict=True)):
             if isinstance(found, Absent):
-                cards.append(self._card(subject, (), found.reason))
+                cards.append(self._card(entry, (), found.reason))
                 continue
             column = there.index(place)
             maps = [(one.maps[column], one.kind) for one in looks]
-            cards.append(self._card(subject, self._views(subject, found, maps), ""))
+            cards.append(self._card(entry, self._views(entry, found, maps), ""))
         return cards
 
-    def _open(self, subject: Subject) -> Photograph | Absent:
-        if subject.image is None:
+    def _open(self, entry: GalleryImage) -> Photograph | Absent:
+        if entry.image is None:
             return Absent("The folder of the images is not known.")
-        if not subject.image.path.is_file():
+        if not entry.image.path.is_file():
             return Absent("The image is not there any more.")
         try:
-            return open_photograph(subject.image, self.preprocessing)
+            return open_photograph(entry.image, self.preprocessing)
         except (ImageError, OSError):
             return Absent("The image cannot be read any more.")
 
-    def _card(self, subject: Subject, views: tuple[View, ...], missing: str) -> Card:
-        left_at = subject.left_at
+    def _card(self, entry: GalleryImage, views: tuple[View, ...], missing: str) -> Card:
+        taken = entry.exit
         answers = tuple(
             Answer(
                 exit=name,
-                label=self.classes[subject.predicted[index]],
-                probability=float(subject.probabilities[index, subject.predicted[index]]),
+                label=self.classes[entry.predicted[index]],
+                probability=float(entry.probabilities[index, entry.predicted[index]]),
                 of_truth=None
-                if subject.truth is None
-                else float(subject.probabilities[index, subject.truth]),
-                right=None if subject.truth is None else subject.predicted[index] == subject.truth,
-                used=None if left_at is None else index + 1 == left_at,
-                ran=None if left_at is None else index + 1 <= left_at,
+                if entry.truth is None
+                else float(entry.probabilities[index, entry.truth]),
+                right=None if entry.truth is None else entry.predicted[index] == entry.truth,
+                used=None if taken is None else index + 1 == taken,
+                ran=None if taken is None else index + 1 <= taken,
             )
             for index, name in enumerate(self.exits)
         )
-        return Card(subject.name, subject.title, answers, subject.probabilities, views, missing)
+        return Card(entry.name, entry.title, answers, entry.probabilities, views, missing)
 
     def _views(
         self,
-        subject: Subject,
+        entry: GalleryImage,
         photograph: Photograph,
         maps: Sequence[tuple[NDArray[np.float32], str]],
     ) -> tuple[View, ...]:
         shown = photograph.shown
         height, width = shown.shape[:2]
-        said = "of unknown class" if subject.truth is None else f"of {self.classes[subject.truth]}"
-        alt = f"Photograph {said}: {subject.name}"
+        said = "of unknown class" if entry.truth is None else f"of {self.classes[entry.truth]}"
+        alt = f"Photograph {said}: {entry.name}"
         views = [View("image", "image", alt, jpeg(shown), width, height)]
-        mask = self._mask(subject)
+        mask = self._mask(entry)
         outline = None if mask is None else mask.astype(np.uint8)
         looked = self.exits if maps else ()  # nobody could be asked
         for name, (values, kind) in zip(looked, maps, strict=True):
@@ -228,11 +228,11 @@ class Cards:
             views.append(View(name, f"{name}: {KINDS[kind]}", alt, jpeg(picture), width, height))
         return tuple(views)
 
-    def _mask(self, subject: Subject) -> Mask | None:
-        if isinstance(self.masks, Absent) or subject.image is None:
+    def _mask(self, entry: GalleryImage) -> Mask | None:
+        if isinstance(self.masks, Absent) or entry.image is None:
             return None
-        path = self.masks.of(subject.name)
+        path = self.masks.of(entry.name)
         try:
-            return None if path is None else read_mask(path, self.preprocessing, subject.image)
+            return None if path is None else read_mask(path, self.preprocessing, entry.image)
         except ImageError:
             return None

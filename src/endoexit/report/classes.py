@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from endoexit.evaluation.document import ClassScores, Row
+from endoexit.evaluation.figures import percent
 from endoexit.report.material import Material
 from endoexit.report.style import (
     FAINT,
@@ -16,7 +17,7 @@ from endoexit.report.style import (
     draw,
     percent_axis,
 )
-from endoexit.report.words import elided, percent
+from endoexit.report.words import elided
 
 _NUMBERED = 12  # up to so many classes a cell has room for its number
 _NAMED = 20  # and columns for names; beyond that they are numbered
@@ -96,7 +97,7 @@ def _largest_confusions(counts: np.ndarray, names: tuple[str, ...], most: int = 
 
 
 def class_figures(material: Material) -> list[Picture]:
-    """Draw sensitivity and specificity of each class: policy beside final exit."""
+    """Draw sensitivity and specificity of each class: policy next to final exit."""
     return [
         _class_figure(material, "sensitivity", "share of the class that is named"),
         _class_figure(material, "specificity", "share of all others that is not taken for it"),

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from endoexit.artifacts.bundle import Bundle, Source, results_folder
+from endoexit.artifacts.source import Source
 from endoexit.evaluation.document import Evaluation
 from endoexit.policy import ExitPolicy, threshold_policy
 from endoexit.policy.options import RuleOptions
@@ -13,7 +13,7 @@ from endoexit.precision import Precision
 from endoexit.report.material import Step
 from endoexit.report.words import in_print
 
-MANIFEST, TWIN = "MANIFEST", "TWIN"  # stand for paths that nobody kept
+MANIFEST, TWIN = "MANIFEST", "TWIN"  # stand for paths that were not kept
 
 
 def steps(
@@ -22,16 +22,16 @@ def steps(
     """Return the commands from images to an evaluation, in order.
 
     Args:
-        source: that was evaluated.
-        evaluation: what was found.
-        file: where it stands.
-        policy: that was evaluated.
+        source: Run or bundle that was evaluated.
+        evaluation: Evaluation of it.
+        file: File of the evaluation.
+        policy: Policy that was evaluated.
     """
     made = []
     if source.config.command:
-        what = "the bundle" if isinstance(source, Bundle) else "weights, metrics.csv"
-        made.append(Step(source.config.command, f"{what} (as it was run)", trains=True))
-    if policy is not None and policy.goal is not None and not isinstance(source, Bundle):
+        makes = f"{source.makes} (as it was run)"
+        made.append(Step(source.config.command, makes, trains=True))
+    if policy is not None and policy.goal is not None and source.calibrates:
         made.append(_calibrate_step(source, policy))
     remarks = [f"{file.name}, logits"]
     if _needs_manifest(source, evaluation.manifest_sha256):
@@ -46,7 +46,7 @@ def steps(
 def evaluate_remedy(source: Source) -> str:
     """Return the plain command that evaluates a run or a bundle."""
     words = ["evaluate", str(source.path)]
-    return _line([*words, "--manifest", MANIFEST] if isinstance(source, Bundle) else words)
+    return _line([*words, "--manifest", MANIFEST] if source.manifest_file is None else words)
 
 
 def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
@@ -64,13 +64,13 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
     timing = evaluation.timing
     words += ["--no-timing"] if timing is None else ["--threads", str(timing.threads)]
     words += _precision(source, evaluation.run.precision)
-    if file.parent.resolve() != results_folder(source.path).resolve():
+    if file.parent.resolve() != source.results().resolve():
         words += ["--out", str(file.parent)]
     return _line(words)
 
 
 def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
-    """Return the command that finds a policy again; None where nobody kept what was asked for."""
+    """Return the command that finds a policy again; None where the request was not kept."""
     if policy.request is None:
         return None
     goal, rules = policy.request.goal, policy.request.rules
@@ -87,10 +87,15 @@ def calibrate_command(source: Source, policy: ExitPolicy) -> str | None:
     return _line(words)
 
 
-def report_command(path: Path, named: Mapping[str, Path | None]) -> str:
-    """Return the command that makes a report again, with the options that were named."""
-    given = {option: str(value) for option, value in named.items() if value is not None}
-    return _line(["report", str(path), *_options(given)])
+def report_command(path: Path, named: Mapping[str, Path | bool | None]) -> str:
+    """Return the command that makes a report again, with the options that were given."""
+    words = ["report", str(path)]
+    for option, value in named.items():
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            words += [f"--{option}", str(value)]
+    return _line(words)
 
 
 def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:
@@ -108,7 +113,7 @@ def _needs_manifest(source: Source, sha256: str | None) -> bool:
     """Tell whether a command must name the manifest: the run's own is found without."""
     if sha256 is None:
         return False
-    return isinstance(source, Bundle) or source.config.manifest_sha256 != sha256
+    return source.manifest_file is None or source.config.manifest_sha256 != sha256
 
 
 def _of_manifest(sha256: str) -> str:
@@ -118,7 +123,7 @@ def _of_manifest(sha256: str) -> str:
 def _precision(source: Source, computed: str) -> list[str]:
     """Return the options without which a source would compute in something else."""
     precision = Precision.parse(computed)
-    default = source.config.computes[0].floats if isinstance(source, Bundle) else "f32"
+    default = source.computes[0].floats
     words = [] if precision.floats == default else ["--precision", precision.floats]
     return words if precision.device == "cpu" else [*words, "--device", precision.device]
 
@@ -144,7 +149,7 @@ def _rules(rules: RuleOptions) -> list[str]:
 
 
 def _options(values: Mapping[str, float | str | tuple[str, ...]]) -> list[str]:
-    """Return names and values as options; one with several values stands several times."""
+    """Return names and values as options; one with several values is repeated."""
     words = []
     for name, value in values.items():
         for one in value if isinstance(value, tuple) else (value,):

@@ -1,4 +1,4 @@
-"""Which images a reader should see: chosen by rule, so that nobody picks the pretty ones."""
+"""Which images a reader should see: chosen by rule, not because they look good."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ MAX_CLASSES = 40  # three images each; of more classes those with most images ar
 MAX_ERRORS = 8
 
 EARLY, LATE, RESCUED, ERROR = (
-    "Left early",
-    "Left late",
+    "Early exit",
+    "Late exit",
     "Exit 1 wrong, later right",
     "Confident error",
 )
@@ -24,8 +24,8 @@ class Choice:
     """One image of the gallery.
 
     Attributes:
-        index: of the image in the evaluation.
-        kind: why it is shown.
+        index: Index of the image in the evaluation.
+        kind: Reason why it is shown.
     """
 
     index: int
@@ -37,10 +37,10 @@ class Gallery:
     """The images to show.
 
     Attributes:
-        by_class: class name to its images; a class without any is left out.
-        errors: the wrong answers that the network was surest of, surest first.
-        none: kind to the classes that have no such image.
-        classes_left_out: the classes that the page has no room for.
+        by_class: Images by the name of their class; a class without any is left out.
+        errors: Wrong answers that the network was surest of, surest first.
+        none: Classes that have no image of a kind, by the kind.
+        classes_left_out: Classes that the page has no room for.
     """
 
     by_class: dict[str, tuple[Choice, ...]]
@@ -58,8 +58,8 @@ class Gallery:
 def choose_images(evaluation: Evaluation) -> Gallery:
     """Choose the images of the gallery.
 
-    For each class: of its right answers, the surest at the earliest exit at which any left before
-    the final one; the surest at the latest exit at which any left, if that is later; and the
+    For each class: of its right answers, the surest at the earliest exit that any used before the
+    final one; the surest at the latest exit that any used, if that is later; and the
     surest of those that exit 1 had wrong. Over all: the wrong answers of largest probability. Of
     a group (a patient, near-copies) one image is shown at most. Of very many classes those with
     most images are shown, in their usual order.

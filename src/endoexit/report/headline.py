@@ -4,9 +4,15 @@ from dataclasses import dataclass
 
 from endoexit.errors import counted
 from endoexit.evaluation.document import Estimate, PromiseShown, Time
-from endoexit.evaluation.figures import percent_with_interval, significant
+from endoexit.evaluation.figures import (
+    percent,
+    percent_with_interval,
+    points_with_interval,
+    significant,
+)
+from endoexit.evaluation.tables import verdict
 from endoexit.report.material import Material
-from endoexit.report.words import in_print, percent, points
+from endoexit.report.words import in_print
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,10 @@ def title(material: Material) -> str:
 
 
 def origin(material: Material) -> str:
-    """Return where the policy comes from, as a sentence; empty for a network with one exit."""
+    """Return what decides where images exit, and where it comes from, as a sentence."""
     adaptive, policy = material.evaluation.adaptive, material.policy
     if adaptive is None:
-        return ""
+        return f"Every image is answered by {material.evaluation.decided_by}."
     source = in_print(adaptive.origin)
     file, colon, goal = source.partition(": ")
     if colon and policy is not None and policy.goal is not None:
@@ -60,7 +66,7 @@ def headline(material: Material) -> list[Tile]:
                 f"{_interval(final.scores.accuracy)}; {time}{macs} an image",
             )
         ]
-    gap = points(answers.beside_final)
+    gap = in_print(points_with_interval(answers.beside_final))
     tiles = [
         Tile(
             "accuracy of the policy",
@@ -120,10 +126,10 @@ def _promise(shown: PromiseShown, role: str) -> Tile:
     promise = shown.promise
     label = f"promise: {promise.risk.label} ≤ {promise.risk.tolerance:g}"
     if shown.kept is None:
-        return Tile(label, "nothing seen", f"the promise is about none of the {role} images")
+        return Tile(label, verdict(None), f"The promise is about none of the {role} images.")
     return Tile(
         label,
-        "kept" if shown.kept else "VIOLATED",
+        verdict(shown.kept),
         f"{role} shows {percent_with_interval(shown.observed)} % in "
         f"{counted(shown.units, promise.unit)}; promised with probability {1 - promise.delta:g}",
         warn=not shown.kept,

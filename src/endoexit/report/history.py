@@ -25,7 +25,7 @@ def read_history(file: Path) -> History | Absent:
 def _kept(columns: dict[str, tuple[float, ...]]) -> int | None:
     """Return the epoch whose weights were kept: the first of those with the best marks.
 
-    None where the best score stands more than once and nothing says what broke the tie.
+    None where several epochs have the best score and nothing says what broke the tie.
     """
     epochs, scores = columns["epoch"], columns.get(SCORE)
     if scores is None:  # no val role: the last weights are kept

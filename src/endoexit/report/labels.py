@@ -24,16 +24,16 @@ Boxes = NDArray[np.float64]  # (K, 4): left, bottom, right, top
 
 @dataclass(frozen=True)
 class Label:
-    """What is to be written beside a mark.
+    """What is to be written next to a mark.
 
     Attributes:
-        text: of the label.
-        x: of the mark, in data.
-        y: likewise.
-        low: lower end of the bar through it, in data.
-        high: upper end.
-        size: of the mark, in points.
-        bold: the label stands out.
+        text: Text of the label.
+        x: Place of the mark on the x axis, in its unit.
+        y: Place of the mark on the y axis, in its unit.
+        low: Lower end of the bar through it, in the unit of the y axis.
+        high: Upper end of the bar.
+        size: Size of the mark, in points.
+        bold: Whether the label is bold.
     """
 
     text: str
@@ -53,14 +53,15 @@ def place_labels(
 
     Each label is tried at every place of a grid around its mark. It costs its distance from the
     mark, more where another mark is nearly as close, and very much where it covers something.
-    Labels then move in turn until none finds a better place. The same labels always land alike.
+    Labels then move one after the other until none finds a better place. The same labels always
+    get the same places.
 
     Args:
-        figure: of the axes; its layout is computed here.
-        axes: to write into.
-        labels: with their own marks and bars.
-        marks: (x, y) of further marks that no label may cover, in data.
-        dots: (x, y) of small ones that labels had better not cover.
+        figure: Figure of the axes; its layout is computed here.
+        axes: Axes to write into.
+        labels: Labels with their marks and bars.
+        marks: Places (x, y) of further marks that no label may cover, in the units of the axes.
+        dots: Places (x, y) of small marks that labels had better not cover.
     """
     written = [_write(axes, label) for label in labels]
     figure.draw_without_rendering()  # Now the axes have their place, and the texts their size.
@@ -83,14 +84,14 @@ def place_labels(
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """What stands in the axes, in points.
+    """What is in the axes, in points.
 
     Attributes:
-        centres: (K, 2) of the marks that get a label.
-        own: (K, 4) their boxes.
-        hard: what no label may cover.
-        soft: what labels had better not cover.
-        frame: (4,) the axes.
+        centres: Centres (K, 2) of the marks that get a label.
+        own: Boxes (K, 4) of these marks.
+        hard: Boxes that no label may cover.
+        soft: Boxes that labels had better not cover.
+        frame: Box (4,) of the axes.
     """
 
     centres: Boxes
@@ -172,7 +173,7 @@ def _costs(boxes: Boxes, index: int, scene: _Scene) -> NDArray[np.float64]:
 
 
 def _settle(boxes: Sequence[Boxes], costs: Sequence[NDArray[np.float64]]) -> list[int]:
-    """Return the place of each label, after all have moved in turn until none moves any more."""
+    """Return the place of each label, after all have moved one by one until none moves any more."""
     chosen = [int(cost.argmin()) for cost in costs]
     for _ in range(_ROUNDS):
         before = list(chosen)

@@ -35,8 +35,8 @@ class Masks:
     """Outlines of the finding, as images of the same name.
 
     Attributes:
-        folder: where they are.
-        paths: image, as its path relative to the root, to its mask.
+        folder: Folder that they are in.
+        paths: Masks by the path of their image, relative to the root.
     """
 
     folder: Path
@@ -48,18 +48,18 @@ class Masks:
 
 
 def find_masks(folder: Path | None, root: Path | Absent, images: Sequence[str]) -> Masks | Absent:
-    """Find the masks: in `folder`, else in the folder `masks` in or beside the images' folder.
+    """Find the masks: in `folder`, else in `masks` in or next to the folder of the images.
 
     A mask has the path of its image, whatever the suffixes. One that lies directly in the folder
     may also have the bare name of an image in a subfolder, if no other image has that name.
 
     Args:
-        folder: that was named.
-        root: of the images.
-        images: that were evaluated, relative to the root.
+        folder: Folder that was named; None for none.
+        root: Folder of the images.
+        images: Images that were evaluated, relative to the root.
 
     Raises:
-        DataError: a folder was named and is not there.
+        DataError: A folder was named and is not there.
     """
     if folder is not None and not folder.is_dir():
         raise DataError(f"there is no folder {folder}: name the folder of the masks.")
@@ -102,7 +102,7 @@ def read_mask(path: Path, preprocessing: Preprocessing, like: ImageRef) -> Mask:
     """Return a mask (S, S), cut and scaled as the image it belongs to.
 
     Raises:
-        ImageError: it cannot be read, or is of another size than its image.
+        ImageError: It cannot be read, or is of another size than its image.
     """
     mask, image = read_image(path), read_image(like.path, frame=like.frame)
     if mask.shape != image.shape:
@@ -119,12 +119,12 @@ class InMask:
     """The attention of one exit, over the images with a mask.
 
     Attributes:
-        name: of the exit.
-        kind: of the attention.
-        inside: mean share of the attention that falls inside the mask.
-        area: mean share of the field of view that the mask covers.
-        gain: the first minus the second, on the same images.
-        images: how many; those without any attention are left out.
+        name: Name of the exit.
+        kind: Kind of the attention.
+        inside: Mean share of the attention inside the mask.
+        area: Mean share of the field of view that the mask covers.
+        gain: Difference of the two, on the same images.
+        images: Number of images; those without any attention are left out.
     """
 
     name: str
@@ -140,11 +140,11 @@ class MaskStudy:
     """All exits, and which images they were asked about.
 
     Attributes:
-        exits: one for each.
-        with_mask: evaluated images that have a mask.
-        used: those looked at.
-        unusable: masks or images that could not be read, or did not fit.
-        folder: of the masks.
+        exits: Result for each exit.
+        with_mask: Number of evaluated images that have a mask.
+        used: Number of these that were looked at.
+        unusable: Number of masks or images that could not be read, or did not fit.
+        folder: Folder of the masks.
     """
 
     exits: tuple[InMask, ...]
@@ -156,8 +156,8 @@ class MaskStudy:
 
 def study_masks(material: Material, masks: Masks, track: Track) -> MaskStudy | Absent:
     """Measure, for each exit, the share of its attention that falls inside the masks."""
-    if isinstance(material.network, Absent):
-        return material.network
+    if isinstance(material.attention, Absent):
+        return material.attention
     if isinstance(material.images, Absent):
         return material.images
     paths = material.evaluation.images.paths
@@ -173,7 +173,7 @@ def study_masks(material: Material, masks: Masks, track: Track) -> MaskStudy | A
             some = chosen[start : start + _BATCH]
             read = _read(material, masks, material.images, some)
             if read:
-                exits = material.network.attention(np.stack([seen for _, seen, _ in read]))
+                exits = material.attention(np.stack([seen for _, seen, _ in read]))
                 shares.append(_shares(exits, [(seen, mask) for _, seen, mask in read]))
                 used += [index for index, _, _ in read]
             bar.advance(len(some))
@@ -253,7 +253,7 @@ def _in_mask(
 
 
 def mask_figure(material: Material, study: MaskStudy) -> Picture:
-    """Draw the share of the attention inside the masks beside the masks' share of the field."""
+    """Draw the share of the attention inside the masks next to the masks' share of the field."""
     shown = [found for found in study.exits if found.inside.value is not None]
     alt = "Share of the attention inside the masks. " + "; ".join(
         f"{found.name} {percent_with_interval(found.inside)} % of a field share of "

@@ -1,14 +1,15 @@
 """What a report is made of, wherever it comes from: a run or a bundle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.audit.summary import AuditSummary
+from endoexit.artifacts.source import Source
+from endoexit.audit.document import AuditDocument
 from endoexit.evaluation.document import Evaluation
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.phantom.render import is_phantom
@@ -22,7 +23,7 @@ class Absent:
     """Something that a report could show and does not have.
 
     Attributes:
-        reason: why, and what makes it; one or two sentences for the page.
+        reason: Reason why it is missing, and what makes it; one or two sentences for the page.
     """
 
     reason: str
@@ -33,7 +34,7 @@ class ExitAttention:
     """What one exit looked at, for a batch of images.
 
     Attributes:
-        maps: (B, h, w) float32, at least 0, one map an image.
+        maps: Maps (B, h, w), float32, at least 0, one for each image.
         kind: "cbam" for the product of the spatial attention of the head's CBAM blocks;
             "attention" for what another head tells of itself; "grad-cam" for the evidence for the
             exit's answer where the head tells nothing.
@@ -43,11 +44,8 @@ class ExitAttention:
     kind: AttentionKind
 
 
-class Network(Protocol):
-    """A trained network that can be asked where it looks."""
-
-    def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
-        """Return what each of the M exits looks at, for images likewise."""
+Attention = Callable[[NDArray[np.uint8]], list[ExitAttention]]
+"""Function from images uint8 (B, S, S, 3) to what each of the M exits looks at."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,9 @@ class Step:
     """One command on the way to a page.
 
     Attributes:
-        command: the line; None where nobody can tell it any more.
-        makes: what it makes; without a command, why there is none.
-        trains: it makes the weights.
+        command: Command line; None where it is not known any more.
+        makes: What it makes; without a command the reason why there is none.
+        trains: Whether it makes the weights.
     """
 
     command: str | None
@@ -70,9 +68,9 @@ class History:
     """The metrics of every epoch.
 
     Attributes:
-        columns: name to values, one for each epoch; `epoch` is among them.
-        best: the epoch whose weights were kept; None where several scored alike and the run does
-            not say which it was.
+        columns: Values by the name of their column, one for each epoch; `epoch` is among them.
+        best: Epoch whose weights were kept; None where several have the best score and the run
+            does not say which it was.
     """
 
     columns: dict[str, tuple[float, ...]]
@@ -86,54 +84,62 @@ class Material:
     What a source does not have is `Absent`; the page then says so in that place.
 
     Attributes:
-        path: the folder that was named.
-        evaluation: its figures.
-        evaluation_file: where they stand.
-        policy: as evaluated, temperatures included; None for a network with one exit.
-        policy_changed: whether the folder's policy is no longer the evaluated one.
-        preprocessing: from image to network input.
-        logits: (M, N, C) of all exits on the evaluated images.
-        history: of the training.
-        split: the sidecar of the manifest: who has which role, and what was dropped.
-        audit: what `endoexit audit` found on the same images.
-        images: the folder that the paths of the evaluation are relative to.
-        network: answers where it looks; a loader, as weights are large.
-        facts: name and value of what the results came from, for the provenance.
-        steps: the commands that led to the evaluation, in order.
-        named: options of `endoexit report` by which files were named, and these files.
-        paper: Whether the figures show the exits of the paper's Table 3 as well.
+        source: Run or bundle that was evaluated.
+        evaluation: Evaluation of it.
+        evaluation_file: File of the evaluation.
+        policy: Policy that was evaluated, with temperatures; None without one.
+        policy_changed: Whether the folder's policy is no longer the evaluated one.
+        logits: Logits (M, N, C) of all exits on the evaluated images.
+        history: Metrics of the training.
+        split: Sidecar of the manifest: which image has which role, and what was dropped.
+        audit: Findings of `endoexit audit` on the same images.
+        images: Folder that the paths of the evaluation are relative to.
+        attention: Function that tells where the exits look; it loads the weights when asked.
+        facts: Names and values of what the results came from, for the provenance.
+        steps: Commands that led to the evaluation, in order.
+        named: Options of `endoexit report` that were given, and their values.
+        paper: Whether the measurements of the exit paper are drawn as well.
     """
 
-    path: Path
+    source: Source
     evaluation: Evaluation
     evaluation_file: Path
     policy: ExitPolicy | None
     policy_changed: bool
-    preprocessing: Preprocessing
     logits: NDArray[np.float32] | Absent
     history: History | Absent
     split: dict[str, Any] | Absent
-    audit: AuditSummary | Absent
+    audit: AuditDocument | Absent
     images: Path | Absent
-    network: Network | Absent
+    attention: Attention | Absent
     facts: Sequence[tuple[str, str]]
     steps: Sequence[Step]
-    named: Mapping[str, Path | None] = field(default_factory=dict)
+    named: Mapping[str, Path | bool | None] = field(default_factory=dict)
     paper: bool = False
 
     @property
+    def path(self) -> Path:
+        """The folder of the run or the bundle."""
+        return self.source.path
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Way from an image to the network's input."""
+        return self.source.config.preprocessing
+
+    @property
     def num_exits(self) -> int:
-        """M."""
+        """Number of exits, M."""
         return sum(row.kind == "exit" for row in self.evaluation.rows)
 
     @property
     def answers(self) -> str:
-        """Name of the row that answers in use: "adaptive", or "final" with one exit."""
+        """Name of the row whose answers are used: "adaptive", or "final" without a policy."""
         return "final" if self.evaluation.adaptive is None else "adaptive"
 
     @property
     def synthetic(self) -> bool:
-        """Whether the images are known to be rendered ones, of no patient."""
+        """Whether the images are known to be rendered ones, which show no patient."""
         return not isinstance(self.images, Absent) and is_phantom(self.images)
 
     def exit_name(self, number: int) -> str:

@@ -10,10 +10,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from endoexit import __version__
+from endoexit.evaluation.figures import probability
+from endoexit.evaluation.tables import (
+    class_table,
+    difference_table,
+    exit_table,
+    promise_table,
+    reference_table,
+    score_table,
+    share_table,
+)
 from endoexit.images.reference import ImageRef
 from endoexit.progress import Track, silent
 from endoexit.report.audit import audit_facts
-from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
+from endoexit.report.cards import Card, Cards, GalleryImage, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix
 from endoexit.report.commands import report_command
 from endoexit.report.gallery import ERROR, Choice, choose_images
@@ -39,20 +49,10 @@ from endoexit.report.sections import (
 )
 from endoexit.report.shares import exit_shares
 from endoexit.report.style import SVG_LIMIT, Picture
-from endoexit.report.tables import (
-    class_table,
-    exit_table,
-    mask_table,
-    promise_table,
-    reference_table,
-    reliability_table,
-    role_table,
-    score_table,
-    share_table,
-)
+from endoexit.report.tables import mask_table, reliability_table, role_table
 from endoexit.report.tradeoff import tradeoff
 from endoexit.report.training import training_curves
-from endoexit.report.words import some
+from endoexit.report.words import in_print, some
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -62,9 +62,9 @@ class Page:
     """A page and the figures in it.
 
     Attributes:
-        html: self-contained.
-        pictures: its figures.
-        notes: what is missing on it, and why.
+        html: HTML of the page, which needs no other file.
+        pictures: Figures of the page.
+        notes: What is missing on it, and why.
     """
 
     html: str
@@ -78,13 +78,14 @@ def report_page(
     """Make the report.
 
     Args:
-        material: what there is to show.
-        masks: folder of masks of the finding; by default `masks` in or beside the images' folder.
-        out: the folder of the page, for the command that makes it; None for the one in the run.
-        track: shows progress.
+        material: What there is to show.
+        masks: Folder of masks of the finding; by default `masks` in or next to the folder of the
+            images.
+        out: Folder of the page, for the command that makes it; None for the one in the run.
+        track: What shows progress.
 
     Raises:
-        DataError: the folder of masks is not there.
+        DataError: The folder of masks is not there.
     """
     command = report_command(material.path, {**material.named, "masks": masks, "out": out})
     outlines = find_masks(masks, material.images, material.evaluation.images.paths)
@@ -128,13 +129,14 @@ def report_page(
         cautions=list(cautions(material)),
         policy_rule=policy_rule(material),
         tables={
-            "exits": exit_table(material),
-            "scores": score_table(material),
-            "references": reference_table(material),
-            "promises": promise_table(material),
-            "shares": share_table(material),
+            "exits": exit_table(evaluation),
+            "scores": score_table(evaluation),
+            "differences": difference_table(evaluation),
+            "references": reference_table(evaluation),
+            "promises": promise_table(evaluation),
+            "shares": share_table(evaluation),
             "reliability": reliability_table(exits, scaled=why_not_scaled is None),
-            "classes": class_table(material),
+            "classes": class_table(evaluation),
             "roles": role_table(material),
             "masks": None if isinstance(study, Absent) else mask_table(study),
         },
@@ -162,18 +164,18 @@ def _cards(
 ) -> dict[Choice, Card]:
     evaluation = material.evaluation
     names = tuple(material.exit_name(number) for number in range(1, material.num_exits + 1))
-    maker = Cards(evaluation.classes, names, material.preprocessing, material.network, masks)
-    subjects = [_subject(material, choice) for choice in choices]
+    maker = Cards(evaluation.classes, names, material.preprocessing, material.attention, masks)
+    entries = [_entry(material, choice) for choice in choices]
     made: list[Card] = []
-    with track("gallery", len(subjects)) as bar:
-        for start in range(0, len(subjects), 16):
-            some = subjects[start : start + 16]
+    with track("gallery", len(entries)) as bar:
+        for start in range(0, len(entries), 16):
+            some = entries[start : start + 16]
             made += maker.make(some)
             bar.advance(len(some))
     return dict(zip(choices, made, strict=True))
 
 
-def _subject(material: Material, choice: Choice) -> Subject:
+def _entry(material: Material, choice: Choice) -> GalleryImage:
     evaluation = material.evaluation
     exits = [row for row in evaluation.rows if row.kind == "exit"]
     predicted = [row.predicted[choice.index] for row in exits]
@@ -187,20 +189,20 @@ def _subject(material: Material, choice: Choice) -> Subject:
         probabilities = exit_probabilities(material.policy, one)[:, 0]
     name = evaluation.images.paths[choice.index]
     truth = evaluation.images.labels[choice.index]
-    left_at = evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits)
-    title = f"{choice.kind}, at {material.exit_name(left_at)}"
+    taken = evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits)
+    title = f"{choice.kind}, at {material.exit_name(taken)}"
     if choice.kind == ERROR:
         answer = evaluation.row(material.answers).predicted[choice.index]
         title = f"{evaluation.classes[truth]}, taken for {evaluation.classes[answer]}"
     image = None
     if not isinstance(material.images, Absent):
         image = ImageRef.parse(name).under(material.images)
-    return Subject(
+    return GalleryImage(
         name=name,
         title=title,
         image=image,
         truth=truth,
-        left_at=left_at,
+        exit=taken,
         probabilities=probabilities,
         predicted=predicted,
     )
@@ -208,7 +210,7 @@ def _subject(material: Material, choice: Choice) -> Subject:
 
 def _notes(material: Material, cards: Collection[Card]) -> list[str]:
     parts = (material.logits, material.history, material.split, material.audit, material.images,
-             material.network)  # fmt: skip
+             material.attention)  # fmt: skip
     notes = list(dict.fromkeys(part.reason for part in parts if isinstance(part, Absent)))
     gone = sum(bool(card.missing) for card in cards)
     if gone and not isinstance(material.images, Absent):
@@ -224,7 +226,7 @@ def picture_address(picture: Picture) -> str:
 
 
 def with_code(text: str) -> Markup:
-    """Return text with what stands between backticks as code; everything is escaped."""
+    """Return text with the parts between backticks as code; everything is escaped."""
     parts = [escape(part) for part in text.split("`")]
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else part
@@ -243,6 +245,8 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["address"] = picture_address
     environment.filters["code"] = with_code
+    environment.filters["in_print"] = in_print
+    environment.filters["probability"] = probability
     common: Mapping[str, Any] = {
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704  (ours)
         "version": __version__,

@@ -26,8 +26,8 @@ class Photograph:
     """One image.
 
     Attributes:
-        shown: uint8 (h, w, 3), as the page shows it.
-        seen: uint8 (S, S, 3), as the network sees it; the same part of the view.
+        shown: Photograph as the page shows it, uint8 (h, w, 3).
+        seen: The same part of the view as the network sees it, uint8 (S, S, 3).
     """
 
     shown: Pixels
@@ -41,7 +41,7 @@ def open_photograph(image: ImageRef, preprocessing: Preprocessing) -> Photograph
     of a cropped one the square is shown.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: It cannot be read.
     """
     seen = preprocessing.load(image)
     shown = Image.fromarray(seen)
@@ -62,9 +62,9 @@ def heat_over(shown: Pixels, values: NDArray[np.float32], outline: Pixels | None
     """Lay a map over an image in grey: dark blue where it is least, yellow where it is most.
 
     Args:
-        shown: (H, W, 3).
-        values: (h, w) map of the same view; its own range is stretched over the colours.
-        outline: (S, S) mask of the same view, drawn as a white line.
+        shown: Photograph (H, W, 3).
+        values: Map (h, w) of the same view; its range is stretched over the colours.
+        outline: Mask (S, S) of the same view, drawn as a white line.
     """
     height, width = shown.shape[:2]
     span = resized(values, (width, height))

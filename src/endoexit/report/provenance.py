@@ -12,9 +12,9 @@ class Made:
     """One figure.
 
     Attributes:
-        name: of its files.
-        source: the file that its numbers come from.
-        steps: numbers of the commands that make it, in order.
+        name: Name of its files.
+        source: File that its numbers come from.
+        steps: Numbers of the commands that make it, in order.
     """
 
     name: str
@@ -24,12 +24,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the page says of its own making.
+    """How the page was made.
 
     Attributes:
-        facts: name and value.
-        commands: in order.
-        figures: one for each figure.
+        facts: Names and values.
+        commands: Commands in order.
+        figures: Entry for each figure.
     """
 
     facts: tuple[tuple[str, str], ...]
@@ -41,9 +41,9 @@ def provenance(material: Material, command: str, pictures: Iterable[Picture]) ->
     """Return where the page's figures come from.
 
     Args:
-        material: what the page shows.
-        command: that makes the page.
-        pictures: its figures.
+        material: What the page shows.
+        command: Command that makes the page.
+        pictures: Figures of the page.
     """
     commands = [*material.steps, Step(command, "this page and all figures")]
     last = len(commands)

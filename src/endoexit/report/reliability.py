@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from endoexit.evaluation.figures import significant
 from endoexit.evaluation.intervals import exact_interval
 from endoexit.policy import softmax
 from endoexit.policy.temperature import CALIBRATION_BINS, negative_log_likelihood, ranking_auroc
@@ -23,9 +24,9 @@ class Bins:
     """Images in bins of equal width of the largest probability.
 
     Attributes:
-        counts: (B,) images.
-        sure: (B,) their mean largest probability; NaN in an empty bin.
-        right: (B,) their accuracy; NaN likewise.
+        counts: Number (B,) of images.
+        sure: Mean (B,) of their largest probability; NaN in an empty bin.
+        right: Accuracy (B,); NaN in an empty bin.
     """
 
     counts: NDArray[np.int64]
@@ -43,9 +44,9 @@ def bins_of(sure: Floats, right: NDArray[np.bool_], bins: int = CALIBRATION_BINS
     """Sort images into bins, as the expected calibration error does.
 
     Args:
-        sure: (N,) largest probability.
-        right: (N,) whether the answer is right.
-        bins: their number.
+        sure: Largest probability (N,).
+        right: Whether each answer (N,) is right.
+        bins: Number of bins.
     """
     place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
@@ -62,13 +63,13 @@ class ExitReliability:
     """One exit on the evaluated images.
 
     Attributes:
-        number: of the exit.
-        name: of the exit.
-        temperature: fitted; None where there is none, or no logits to apply it to.
-        before: at temperature 1.
-        after: at the fitted temperature; None likewise.
-        nll: mean negative log likelihood, nats, before and after.
-        auroc: how well the largest probability ranks right before wrong answers, likewise.
+        number: Number of the exit.
+        name: Name of the exit.
+        temperature: Fitted temperature; None where there is none, or no logits to apply it to.
+        before: Bins at temperature 1.
+        after: Bins at the fitted temperature; None without one.
+        nll: Mean negative log likelihood in nats, before and after.
+        auroc: How well the largest probability ranks right before wrong answers, before and after.
     """
 
     number: int
@@ -84,7 +85,7 @@ def no_temperatures(material: Material) -> str | None:
     """Return why there is nothing to show after temperature scaling; None where there is."""
     policy = material.policy
     if policy is None:
-        return "A network with one exit has no exit policy, so no temperature was fitted."
+        return "There is no exit policy, so no temperature was fitted."
     if all(temperature == 1.0 for temperature in policy.temperatures):
         return (
             "The evaluated policy has no fitted temperatures. `endoexit calibrate` fits them; "
@@ -133,12 +134,13 @@ def reliability_diagrams(material: Material, exits: list[ExitReliability]) -> li
 
 
 def _diagram(material: Material, found: ExitReliability) -> Picture:
-    style = exit_style(found.number)
-    alt = f"Reliability of {found.name}: ECE {found.before.ece:.3f} at temperature 1"
-    caption = f"ECE {found.before.ece:.3f}"
+    style, before = exit_style(found.number), significant(found.before.ece)
+    alt = f"Reliability of {found.name}: ECE {before} at temperature 1"
+    caption = f"ECE {before}"
     if found.after is not None and found.temperature is not None:
-        alt += f", {found.after.ece:.3f} at the fitted temperature {found.temperature:.2f}"
-        caption += f" before, {found.after.ece:.3f} after T = {found.temperature:.2f}"
+        after, temperature = significant(found.after.ece), significant(found.temperature)
+        alt += f", {after} at the fitted temperature {temperature}"
+        caption += f" before, {after} after T = {temperature}"
     shown = found.after or found.before
     top = int(np.argmax(shown.counts))
     alt += (

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
 from endoexit.errors import counted
 from endoexit.evaluation.document import FALLING
@@ -113,7 +113,7 @@ def kept_apart(split: dict[str, Any] | Absent) -> str:
     """Return what is known of images that are alike but have different roles.
 
     Args:
-        split: the sidecar of the manifest.
+        split: Sidecar of the manifest.
     """
     facts = {} if isinstance(split, Absent) else split
     options = facts.get("options")

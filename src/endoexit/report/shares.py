@@ -1,10 +1,11 @@
-"""Who leaves where: the share of images that leaves at each exit, over all and by class."""
+"""Where images exit: the share of the images that exit at each exit, over all and by class."""
 
 from matplotlib.figure import Figure
 
+from endoexit.evaluation.figures import percent
 from endoexit.report.material import Material
 from endoexit.report.style import INK, Picture, draw, exit_style
-from endoexit.report.words import elided, percent
+from endoexit.report.words import elided
 
 _ROW, _NAME = 0.27, 26  # inches of a bar; characters of a class name beside it
 _SAID = 9  # bars that the alternative text tells
@@ -23,8 +24,8 @@ def exit_shares(material: Material) -> Picture | None:
         + ", ".join(f"{material.exit_name(k)} {percent(shares[k - 1])} %" for k in exits)
         for name, shares in bars[:_SAID]
     ]
-    more = "." if len(bars) <= _SAID else "; all classes stand in the table."
-    alt = f"Images that leave at each exit. {'; '.join(said)}{more}"
+    more = "." if len(bars) <= _SAID else "; the table has all classes."
+    alt = f"Share of the images that exit at each exit. {'; '.join(said)}{more}"
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -55,7 +56,7 @@ def exit_shares(material: Material) -> Picture | None:
 
     return draw(
         "exit-shares", (5.4, 1.25 + _ROW * (len(bars) + 0.5)), paint, alt=alt,
-        caption="Share of the images that leaves at each exit under the policy, over all and by "
+        caption="Share of the images that exit at each exit under the policy, over all and by "
         "true class.",
         source=material.evaluation_file.name, synthetic=material.synthetic,
     )  # fmt: skip

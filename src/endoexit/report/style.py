@@ -83,14 +83,14 @@ class Picture:
     """A figure, drawn.
 
     Attributes:
-        name: of its files, without the suffix.
-        svg: its content as SVG.
-        png: its content as PNG.
-        width: in CSS pixels, as it is to be shown.
-        height: likewise.
-        alt: what it shows, in numbers.
-        caption: what the reader must know to read it.
-        source: the file that its numbers come from.
+        name: Name of its files, without the suffix.
+        svg: Content as SVG.
+        png: Content as PNG.
+        width: Width in CSS pixels, as it is to be shown.
+        height: Height in CSS pixels.
+        alt: What it shows, in numbers.
+        caption: What the reader must know to read it.
+        source: File that its numbers come from.
     """
 
     name: str
@@ -116,14 +116,14 @@ def draw(
     """Draw a figure.
 
     Args:
-        name: see `Picture`.
-        size: width and height in inches of 96 CSS pixels.
-        paint: draws into the figure.
-        alt: see `Picture`.
-        caption: likewise.
-        source: likewise.
-        synthetic: the images are rendered ones; the drawing itself says so, as it may travel
-            without its caption.
+        name: See `Picture`.
+        size: Width and height in inches of 96 CSS pixels.
+        paint: What draws into the figure.
+        alt: See `Picture`.
+        caption: See `Picture`.
+        source: See `Picture`.
+        synthetic: Whether the images are rendered ones; the drawing itself says so, because it may
+            be shown without its caption.
     """
     if synthetic:
         alt, caption = f"{SYNTHETIC} {alt}", f"{SYNTHETIC} {caption}"

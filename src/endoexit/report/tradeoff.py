@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from endoexit.errors import counted
 from endoexit.evaluation.document import Evaluation, Row
-from endoexit.evaluation.figures import percent_with_interval, significant
+from endoexit.evaluation.figures import percent, percent_with_interval, significant
+from endoexit.evaluation.tables import row_name
 from endoexit.report.labels import Label, place_labels
 from endoexit.report.material import Material
 from endoexit.report.paper import PAPER
@@ -21,7 +22,6 @@ from endoexit.report.style import (
     exit_style,
     percent_axis,
 )
-from endoexit.report.words import percent
 
 _LABEL_ROOM = 4.0  # points of accuracy above and below the marks
 
@@ -31,9 +31,9 @@ class Cost:
     """What leaving costs: measured time, or multiply-adds where there is none to be trusted.
 
     Attributes:
-        timed: whether it is a time.
-        unit: for people.
-        label: of the axis.
+        timed: Whether it is a time.
+        unit: Unit, for people.
+        label: Label of the axis.
     """
 
     timed: bool
@@ -87,7 +87,7 @@ def paper_marks(evaluation: Evaluation, cost: Cost) -> list[Mark]:
     """Return the paper's exits, scaled to the network without exits here.
 
     Costs are multiples of the baseline's, accuracies its own plus the paper's differences. The
-    baseline is the twin; without one, the final exit stands in, as the paper's final exit does.
+    baseline is the twin; without one it is the final exit, and so is that of the paper.
     """
     base = evaluation.rows[0] if evaluation.twin else evaluation.row("final")
     paper = [(point.time if cost.timed else point.operations, point.gain) for point in PAPER]
@@ -113,12 +113,12 @@ def tradeoff(material: Material) -> Picture:
         + ("Small dots: the policies of the front, with their accuracy on the calibrate images, "
            "where they were found. " if front else "")
         + ("The hollow star is the same policy there. " if chosen else "")
-        + ("Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
-           f"their gain over it, put beside {base} here. The paper’s images and classes are others."
-           if paper else "")
+        + (f"Grey diamonds: the exits of the paper’s Table 3, at their cost relative to HiFuse and "
+           f"their gain over it, relative to {base} here. The paper’s images and classes are "
+           "others." if paper else "")
     ).strip()  # fmt: skip
     parts = [
-        f"{row.name} {percent_with_interval(row.scores.accuracy)} % at "
+        f"{row_name(row)} {percent_with_interval(row.scores.accuracy)} % at "
         f"{significant(cost.of(row))} {cost.unit}"
         for row in evaluation.rows
     ]
@@ -142,8 +142,8 @@ def tradeoff(material: Material) -> Picture:
         if paper:
             axes.plot(
                 [mark.cost for mark in paper], [mark.accuracy for mark in paper], "D",
-                color="none", markeredgecolor=QUIET, markersize=5,
-                label="exits of the paper, scaled", zorder=1.5,
+                color="none", markeredgecolor=QUIET, markersize=5, zorder=1.5,
+                label="exits of the paper, scaled",
             )  # fmt: skip
         labels = [_point(axes, row, cost) for row in evaluation.rows]
         axes.set_xlim(left=0)
@@ -153,7 +153,8 @@ def tradeoff(material: Material) -> Picture:
         axes.set_xlabel(cost.label)
         axes.set_ylabel("accuracy (%)")
         percent_axis(axes)
-        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, columnspacing=1.2)
+        if front or paper:
+            figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, columnspacing=1.2)
         marks = [*paper, *([chosen] if chosen else [])]
         place_labels(
             figure, axes, labels, [(mark.cost, mark.accuracy) for mark in marks],
@@ -198,7 +199,6 @@ def _point(axes: Axes, row: Row, cost: Cost) -> Label:
         if marker == "x" else 0.6, elinewidth=1.1, capsize=2.5,
         zorder=3 if row.kind == "exit" else 4,
     )  # fmt: skip
-    name = {"adaptive": "policy"}.get(row.kind, row.name)
     return Label(
-        f"{name}\n{percent(accuracy.value)}", x, y, low, high, size, row.kind == "adaptive"
+        f"{row_name(row)}\n{percent(accuracy.value)}", x, y, low, high, size, row.kind == "adaptive"
     )

@@ -1,28 +1,12 @@
-"""Numbers as a reader wants them; names at a length that fits."""
+"""Signs of print; names at a length that fits."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from endoexit.evaluation.document import Estimate
-from endoexit.evaluation.figures import MISSING, points_with_interval, with_interval
 from endoexit.policy import ExitPolicy
 
-_MINUS = "−"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share as percent, without the sign; a dash for none."""
-    return MISSING if value is None else f"{100 * value:.{digits}f}"
-
-
-def points(estimate: Estimate | None) -> str:
-    """Return a difference of shares in points, with the minus of print: `−2.1 [−4.0, −0.4]`."""
-    return points_with_interval(estimate).replace("-", _MINUS)
-
-
-def score(estimate: Estimate | None) -> str:
-    """Return a score with three digits, with the minus of print: `−0.072 [−0.301, 0.155]`."""
-    return with_interval(estimate, 3).replace("-", _MINUS)
+_HYPHEN_AS_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 def elided(name: str, length: int) -> str:
@@ -44,9 +28,9 @@ def by_the_clock(policy: ExitPolicy | None) -> list[str]:
     ]
 
 
-def in_print(goal: str) -> str:
-    """Return a goal with the signs of print: `accuracy ≥ 0.9`."""
-    return goal.replace("<=", "≤").replace(">=", "≥")
+def in_print(text: str) -> str:
+    """Return a goal or a figure with the signs of print: `accuracy ≥ 0.9`, `−2.1 [−4.0, +0.3]`."""
+    return _HYPHEN_AS_MINUS.sub("−", text.replace("<=", "≤").replace(">=", "≥"))
 
 
 def some(names: Sequence[Any], most: int = 5) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoexit.artifacts.bundle import results_folder
+from endoexit.artifacts.source import Source
 from endoexit.files import replacing, write_text
 from endoexit.progress import Track, silent
 from endoexit.report.material import Material
@@ -17,9 +17,9 @@ class Written:
     """A report that was written.
 
     Attributes:
-        page: its file.
-        figures: the files of its figures.
-        notes: what is missing on the page, and why.
+        page: File of the page.
+        figures: Files of its figures.
+        notes: What is missing on the page, and why.
     """
 
     page: Path
@@ -27,17 +27,17 @@ class Written:
     notes: tuple[str, ...]
 
 
-def report_folder(path: Path, out: Path | None = None) -> Path:
+def report_folder(source: Source, out: Path | None = None) -> Path:
     """Return where the report of a run or a bundle is written.
 
     Args:
-        path: of the run or the bundle.
-        out: the folder that was asked for, if any.
+        source: The run or the bundle.
+        out: Folder that was asked for, if any.
 
     Raises:
-        UsageError: that folder lies in the bundle.
+        UsageError: A folder in the bundle was asked for.
     """
-    return results_folder(path) / FOLDER if out is None else results_folder(path, out)
+    return source.results() / FOLDER if out is None else source.results(out)
 
 
 def write_report(
@@ -46,16 +46,16 @@ def write_report(
     """Write `report.html` and `figures/` into a folder.
 
     Args:
-        material: see `endoexit.report.opening.open_material`.
-        out: the folder; files of an earlier report in it are replaced.
-        masks: see `report_page`.
-        track: shows progress.
+        material: See `endoexit.report.opening.open_material`.
+        out: Folder; files of an earlier report in it are replaced.
+        masks: See `report_page`.
+        track: What shows progress.
 
     Raises:
-        DataError: the folder of masks is not there.
-        EndoexitError: a file cannot be written.
+        DataError: The folder of masks is not there.
+        EndoexitError: A file cannot be written.
     """
-    elsewhere = None if out == report_folder(material.path) else out
+    elsewhere = None if out == report_folder(material.source) else out
     page = report_page(material, masks=masks, out=elsewhere, track=track)
     files = []
     for picture in page.pictures:

@@ -1,84 +1,80 @@
-"""The paper's Table 3 next to ours, as cells of text: for the terminal, Markdown and the pages."""
+"""The paper's Table 3 next to ours, as data: for the terminal, Markdown and the pages."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from endoexit.errors import counted
-from endoexit.evaluation.document import Evaluation, Row
-from endoexit.evaluation.figures import MISSING, percent_with_interval, significant
+from endoexit.evaluation.document import Estimate, Evaluation
+from endoexit.evaluation.figures import percent, percent_with_interval, significant
 from endoexit.report.paper import PRINTED
 from endoexit.reproduction.document import Results, SplitResults
+from endoexit.tables import Column, Table
 
 _SHORT = {"random": "random 8:2", "groups": "groups kept together"}
 
 
-@dataclass(frozen=True)
-class TextTable:
-    """A table.
-
-    Attributes:
-        title: What it shows.
-        header: Headings of the columns.
-        rows: Cells.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    @property
-    def narrow(self) -> tuple[str, ...]:
-        """Headings with line breaks in place of commas and brackets, for a terminal."""
-        return tuple(name.replace(", ", "\n").replace(" [", "\n[") for name in self.header)
-
-
-def accuracy_table(results: Results) -> TextTable:
+def accuracy_table(results: Results) -> Table:
     """Return the accuracy of every row: the paper's, and ours on each split."""
-    paper = {row.name: f"{100 * row.accuracy:.1f}" for row in PRINTED}
+    paper = {row.name: row.accuracy for row in PRINTED}
     names = list(dict.fromkeys(row.name for split in results.splits
                                for row in split.evaluation.rows))  # fmt: skip
-    return TextTable(
-        f"Accuracy %, {results.settings.early.label}, {results.title}",
-        ("row", "paper", *(f"{_SHORT[split.name]} [95 % CI]" for split in results.splits)),
-        tuple(
-            (
-                _label(name, results),
-                paper.get(name, MISSING),
-                *(_accuracy(split.evaluation, name) for split in results.splits),
-            )
-            for name in names
-        ),
-    )
+    columns: dict[Column, Callable[[str], Any]] = {
+        Column("row"): lambda name: _label(name, results),
+        Column("paper", form=percent): paper.get,
+    }
+    for split in results.splits:
+        title = _SHORT[split.name]
+        column = Column(f"{title} [95 % CI]", "", percent_with_interval, f"{title}\n[95 % CI]")
+        columns[column] = _accuracy_on(split.evaluation)
+    return Table.of(f"Accuracy %, {results.settings.early.label}, {results.title}", columns, names)
 
 
-def cost_table(results: Results) -> TextTable:
-    """Return time, parameters and "FLOPs" of every row; times are relative to the baseline."""
+def _accuracy_on(evaluation: Evaluation) -> Callable[[str], Estimate | None]:
+    accuracies = {row.name: row.scores.accuracy for row in evaluation.rows}
+    return accuracies.get
+
+
+def cost_table(results: Results) -> Table:
+    """Return time, parameters and "FLOPs" of every row; times are relative to the baseline.
+
+    Parameters and "FLOPs" have the digits that the paper prints.
+    """
     paper = {row.name: row for row in PRINTED}
-    first = paper["twin"].seconds
+    whole = paper["twin"].seconds
     counts = {count.name: count for count in results.counts}
     evaluation = results.splits[-1].evaluation
+    base = evaluation.row("twin").time
+    printed = "{:.3f}".format
     rows = []
     for row in evaluation.rows:
-        printed, counted = paper.get(row.name), counts.get(row.name)
+        known, count, time = paper.get(row.name), counts.get(row.name), row.time
         rows.append(
             (
                 _label(row.name, results),
-                f"{printed.seconds / first:.3f}" if printed else MISSING,
-                _ratio(row, evaluation),
-                significant(row.time.ms) if row.time else MISSING,
-                f"{printed.parameters_m:.3f}" if printed else MISSING,
-                f"{counted.parameters / 1e6:.3f}" if counted else MISSING,
-                f"{printed.operations_g:.3f}" if printed else MISSING,
-                f"{counted.operations / 1e9:.3f}" if counted else MISSING,
+                known and known.seconds / whole,
+                time and base and time.ms / base.ms,
+                time and time.ms,
+                known and known.parameters_m,
+                count and count.parameters / 1e6,
+                known and known.operations_g,
+                count and count.operations / 1e9,
             )
         )
-    return TextTable(
+    return Table(
         "Time, size and work, counted by the paper's rules",
-        ("row", "time ratio, paper", "ours", "ms", "params M, paper", "ours", '"GFLOPs", paper',
-         "ours"),
+        (
+            Column("row"),
+            Column("time ratio, paper", "", significant, "time ratio\npaper"),
+            Column("ours", form=significant),
+            Column("ms", form=significant),
+            Column("params M, paper", "", printed, "params M\npaper"),
+            Column("ours", form=printed),
+            Column('"GFLOPs", paper', "", printed, '"GFLOPs"\npaper'),
+            Column("ours", form=printed),
+        ),
         tuple(rows),
-    )  # fmt: skip
+    )
 
 
 def sentences(results: Results) -> Iterator[str]:
@@ -121,26 +117,10 @@ def _split_sentence(split: SplitResults) -> str:
 
 def markdown(results: Results) -> str:
     """Return all of it as Markdown."""
-    parts = [_markdown(table) for table in (accuracy_table(results), cost_table(results))]
-    return "\n\n".join([*parts, *sentences(results)]) + "\n"
-
-
-def _markdown(table: TextTable) -> str:
-    lines = [table.header, tuple("---:" if n else "---" for n in range(len(table.header)))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (*lines, *table.rows))
+    tables = accuracy_table(results), cost_table(results)
+    return "\n\n".join([*(table.markdown() for table in tables), *sentences(results)]) + "\n"
 
 
 def _label(name: str, results: Results) -> str:
-    return f"{results.settings.baseline.label} (no early exits)" if name == "twin" else name
-
-
-def _accuracy(evaluation: Evaluation, name: str) -> str:
-    row = next((row for row in evaluation.rows if row.name == name), None)
-    return MISSING if row is None else percent_with_interval(row.scores.accuracy)
-
-
-def _ratio(row: Row, evaluation: Evaluation) -> str:
-    first = evaluation.row("twin")
-    if row.time is None or first.time is None:
-        return MISSING
-    return f"{row.time.ms / first.time.ms:.3f}"
+    baseline = f"{results.settings.baseline.label} (no early exits)"
+    return {"twin": baseline, "adaptive": "policy"}.get(name, name)

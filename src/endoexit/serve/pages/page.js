@@ -91,6 +91,7 @@ async function drawImage(row) {
     canvas.height = Math.max(1, Math.round(bitmap.height * scale));
     canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     row.shown = true;
+    offerMaps(row); // the answer may have come before
   } catch {
     canvas.setAttribute("aria-label", `The browser cannot show ${row.name}`);
   }
@@ -182,10 +183,16 @@ function finish(row, line) {
     time.textContent += " Cut by the deadline: no promise holds for this answer.";
     time.className = "time warn";
   }
-  const look = row.card.querySelector(".look");
-  look.hidden = !(state.model && state.model.attention && row.shown);
-  look.onclick = () => showMaps(row, look);
+  offerMaps(row);
   count();
+}
+
+function offerMaps(row) {
+  const answered = row.result && row.result.label !== undefined;
+  if (!answered || !row.shown || !state.model || !state.model.attention) return;
+  const look = row.card.querySelector(".look");
+  look.hidden = false;
+  look.onclick = () => showMaps(row, look);
 }
 
 function fail(row, problem) {
