@@ -1,7 +1,7 @@
 """Values of the pixels of one frame, by the codec that its transfer syntax names.
 
 Frames that are not compressed are decoded in any process. Codecs in C meet hostile files, so
-`worker.py` runs them in a process of their own.
+`worker.py` runs them in a separate process.
 """
 
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ class Form:
         allocated: Bits that a value takes.
         stored: Bits of it that count.
         photometric: Photometric interpretation.
-        planar: Whether each colour has a plane of its own.
+        planar: Whether each colour has a separate plane.
         vr: Value representation of the data, `OB` or `OW`.
     """
 

@@ -1,6 +1,6 @@
 """The elements of a data set, read by allow-list and within bounds.
 
-A parser of our own, because it must not do what parsers do: it keeps nothing that is not
+A separate parser, because it must not do what parsers do: it keeps nothing that is not
 asked for, does not recurse, takes no length at its word, and never inflates without a bound.
 Layout: DICOM PS3.5, section 7 (elements, sequences) and annex A (transfer syntaxes).
 """

@@ -51,7 +51,7 @@ class Header:
         stored: Bits of it that count.
         signed: Whether values are signed.
         photometric: Photometric interpretation, such as `YBR_FULL_422`.
-        planar: Whether each colour has a plane of its own.
+        planar: Whether each colour has a separate plane.
     """
 
     transfer_syntax: str
@@ -154,7 +154,7 @@ class Header:
 
     @property
     def _frame_a_fragment(self) -> bool:
-        """Whether each frame needs a fragment of its own: all but the videos."""
+        """Whether each frame needs a separate fragment: all but the videos."""
         return not self.transfer_syntax.startswith("1.2.840.10008.1.2.4.10")
 
 

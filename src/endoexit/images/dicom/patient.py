@@ -18,7 +18,7 @@ def patient_group(data: bytes, key: bytes) -> str:
     """Return a name for the patient of a DICOM object: `patient-` and 16 digits.
 
     It is the HMAC-SHA-256 of the patient's id with its issuer, or, where there is no id, of the UID
-    of the study. Without the key nobody can try out ids until one fits.
+    of the study. Only whoever has the key can try out ids until one fits.
 
     Args:
         data: Content of a file.
