@@ -1,5 +1,7 @@
 """What is no image is known by its name, and counted where it is passed over."""
 
+from pathlib import Path
+
 import pytest
 
 from endoexit.data.clutter import PassedOver, is_clutter, is_image
@@ -23,7 +25,7 @@ def test_names_of_users_are_not(name: str) -> None:
 
 def test_an_image_is_known_by_its_suffix_in_any_capitals() -> None:
     names = ["a.JPG", "a.jpeg", "a.tif", "a.j2k", "a.b.png", "jpg", "a.txt", "a.jpg.txt", "a"]
-    assert [name for name in names if is_image(name)] == names[:5]
+    assert [name for name in names if is_image(Path(name))] == names[:5]
 
 
 def test_what_is_passed_over_is_counted_with_three_examples_of_each_kind() -> None:

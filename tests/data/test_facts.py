@@ -88,12 +88,12 @@ def test_an_interruption_does_not_wait_for_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listing = list_images(picture_folder(tmp_path, {"a": 200}))
-    looked: list[Path] = []
+    looked: list[bytes] = []
 
-    def slow(path: Path) -> np.ndarray:
-        looked.append(path)
+    def slow(data: bytes) -> np.ndarray:
+        looked.append(data)
         time.sleep(0.01)
-        return read_image(path)
+        return read_image(data)
 
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt

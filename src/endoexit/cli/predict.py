@@ -57,6 +57,13 @@ def predict(
             "--null", "-0", help="Paths on stdin end with a NUL byte.  [default: found by itself]"
         ),
     ] = False,
+    frames: Annotated[
+        str,
+        typer.Option(
+            metavar="first|all|every:N",
+            help="Frames of a file that holds several (DICOM, TIFF, GIF, WebP).",
+        ),
+    ] = "first",
     names: Annotated[
         Literal["path", "index", "hash"],
         typer.Option(help="How rows, errors and notes name an image; paths may hold names."),
@@ -78,6 +85,7 @@ def predict(
     written or shown. Research use only; not a medical device.
     """
     from endoexit.errors import DataError
+    from endoexit.images.frames import FrameChoice
     from endoexit.runtime.inputs import Inputs
     from endoexit.runtime.outputs.naming import choose_naming
     from endoexit.runtime.outputs.tables import Layout, check_suffix
@@ -86,6 +94,7 @@ def predict(
 
     output = Output(as_json)
     naming = choose_naming(names, names_key)
+    chosen_frames = FrameChoice.parse(frames)
     if out is not None:
         check_suffix(out)
     output.warn_if_unfinished(run)
@@ -100,7 +109,7 @@ def predict(
     stages = engine.backend.num_stages
     layout = Layout(session.classes, stages, deadline=with_deadline, naming=naming)
     stdin = getattr(sys.stdin, "buffer", None)
-    inputs = Inputs(paths, stdin, null=null or None, named=naming.shows_paths)
+    inputs = Inputs(paths, stdin, null=null or None, named=naming.shows_paths, frames=chosen_frames)
     tally = _Tally()
     records: list[dict[str, Any]] | None = [] if as_json and out is None else None
     with (

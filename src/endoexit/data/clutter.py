@@ -1,10 +1,11 @@
 """What lies in folders of images and is none: leftovers of systems, files of other kinds."""
 
 from collections import Counter, defaultdict
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from endoexit.errors import counted
+from endoexit.images.dicom.recognise import is_dicom_file
 from endoexit.images.formats import IMAGE_SUFFIXES
 
 # In lower case. Names that begin with a dot (.DS_Store, ._a.jpg, .git, .Trash-1000, .snapshot,
@@ -15,6 +16,7 @@ SYSTEM_NAMES = frozenset((
     "thumbs.db", "ehthumbs.db", "desktop.ini",
     "__macosx", "network trash folder", "temporary items", "icon\r",  # macOS
     "lost+found", "lost.dir",  # Linux, Android
+    "dicomdir",  # the table of contents of DICOM media
     "__pycache__",
 ))  # fmt: skip
 _EXAMPLES = 3
@@ -25,13 +27,16 @@ def is_clutter(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
-def is_image(name: str) -> bool:
-    """Return whether a file of this name is taken for an image: by its suffix."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+def is_image(path: Path) -> bool:
+    """Return whether a file is taken for an image: by its suffix, or as DICOM by its first bytes.
+
+    Files of a suffix that images have are not opened.
+    """
+    return path.suffix.lower() in IMAGE_SUFFIXES or is_dicom_file(path)
 
 
 class PassedOver:
-    """Files that were passed over because their names do not end as those of images do."""
+    """Files that were passed over: no images by their names, nor DICOM by their content."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

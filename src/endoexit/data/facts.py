@@ -11,9 +11,12 @@ import numpy.typing as npt
 from endoexit.data.duplicates import HASH_BITS, difference_hash
 from endoexit.data.folders import ImageFile, Listing
 from endoexit.data.frame import Frame, measure_frame
+from endoexit.data.patients import patient_key
 from endoexit.errors import ImageError
-from endoexit.files import sha256_file
-from endoexit.images.decode import read_image
+from endoexit.files import sha256_bytes
+from endoexit.images.decode import read_bytes, read_image
+from endoexit.images.dicom.patient import patient_group
+from endoexit.images.dicom.recognise import HEAD_BYTES, is_dicom
 from endoexit.machine import usable_cores
 
 
@@ -28,6 +31,7 @@ class ImageFacts:
         height: Height in pixels, upright.
         hash: Difference hash, 32 bytes.
         frame: Black border and position inset.
+        patient: Name for its patient without saying who it is, of DICOM; "" where it is not known.
     """
 
     file: ImageFile
@@ -36,6 +40,7 @@ class ImageFacts:
     height: int
     hash: bytes
     frame: Frame
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,17 @@ def hashes(images: Sequence[ImageFacts]) -> npt.NDArray[np.uint8]:
 def _look(root: Path, file: ImageFile) -> ImageFacts | BrokenFile:
     path = root / file.path
     try:
-        image = read_image(path)
+        data = read_bytes(path)
+        image = read_image(data)
         height, width = image.shape[:2]
-        digest = difference_hash(image).tobytes()
-        return ImageFacts(file, sha256_file(path), width, height, digest, measure_frame(image))
+        return ImageFacts(
+            file=file,
+            sha256=sha256_bytes(data),
+            width=width,
+            height=height,
+            hash=difference_hash(image).tobytes(),
+            frame=measure_frame(image),
+            patient=patient_group(data, patient_key()) if is_dicom(data[:HEAD_BYTES]) else "",
+        )
     except ImageError as error:
         return BrokenFile(file, error.kind, error.fault)

@@ -7,7 +7,7 @@ may group the classes
 (`train`, `val`, `test`, also `training`, `valid`, `validation`, `testing`,
 `calibrate`, `certify`). A folder `images` is a level without meaning: it is
 skipped, and the folders next to it (`masks`, annotations) are not read. Files whose
-suffix is no image's are passed over and named.
+suffix is no image's, and whose content is not DICOM, are passed over and named.
 """
 
 import fnmatch
@@ -220,9 +220,9 @@ class _Walk:
                 part = PARTS[level.lower()]
             elif level.lower() != _IMAGES:
                 levels.append(level)
-        images = [name for name in names if is_image(name)]
-        for name in names:
-            if not is_image(name) and levels:
+        images = [name for name in names if is_image(self.root / folder / name)]
+        if levels:
+            for name in sorted(set(names).difference(images)):
                 self.passed_over.add(str(folder / name))
         if not levels:
             self.unlabelled += [str(folder / name) for name in images]

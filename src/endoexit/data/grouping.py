@@ -140,19 +140,36 @@ def _users_groups(
 
 
 def group_names(images: Sequence[ImageFacts], near: npt.NDArray[np.int64]) -> list[str]:
-    """Return the name of each image's group: that of its folders, joined with its near-copies.
+    """Return the name of each image's group: its folder's or patient's, joined with near-copies.
+
+    Folders of one patient, as DICOM objects tell it, are joined too.
 
     Args:
         images: The images, N of them.
         near: Number of each image's group of near-copies, (N,).
     """
-    if not any(image.file.group for image in images):
+    if not any(image.file.group or image.patient for image in images):
         return [str(number) for number in near]
+    linked = _with_patients(near, [image.patient for image in images])
     given = [
-        image.file.group or f"near-copies {number}"
+        image.file.group or image.patient or f"near-copies {number}"
         for image, number in zip(images, near, strict=True)
     ]
-    return _joined(given, near)
+    return _joined(given, linked)
+
+
+def _with_patients(near: npt.NDArray[np.int64], patients: list[str]) -> npt.NDArray[np.int64]:
+    """Return the numbers of groups in which images of one patient are linked as near-copies are."""
+    if not any(patients):
+        return near
+    first: dict[str, int] = {}
+    members = [position for position, patient in enumerate(patients) if patient]
+    ends = near[members], [near[first.setdefault(patients[at], at)] for at in members]
+    size = int(near.max()) + 1
+    links = coo_matrix((np.ones(len(members), dtype=bool), ends), (size, size))
+    _, component = connected_components(links, directed=False)
+    linked: npt.NDArray[np.int64] = component.astype(np.int64)[near]
+    return linked
 
 
 def _joined(given: list[str], near: npt.NDArray[np.int64]) -> list[str]:

@@ -1,16 +1,18 @@
 """Decoding of images: one copy for training, evaluation and inference."""
 
+import contextlib
 import functools
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from endoexit.errors import ImageError
 from endoexit.files import LFS_FAULT, is_lfs_pointer, sha256_bytes
+from endoexit.images.dicom.recognise import is_encrypted
 from endoexit.images.formats import format_of
 from endoexit.images.pillow import read_by_pillow
 from endoexit.images.pixels import Pixels
 from endoexit.images.reference import ImageRef
-from endoexit.images.refusals import MAX_BYTES
+from endoexit.images.refusals import MAX_BYTES, unsupported
 from endoexit.images.tiff import read_tiff
 
 # Raise this whenever decoding changes: cached pixels are kept apart by it. Ordinary files keep
@@ -18,6 +20,7 @@ from endoexit.images.tiff import read_tiff
 DECODER_VERSION = 2
 
 _LIBRARIES = ("pillow", "simplejpeg", "tifffile", "imagecodecs")
+_DICOM_LIBRARIES = ("pydicom", "pyjpegls", "pylibjpeg-openjpeg", "python-gdcm")
 
 
 def read_image(source: Path | bytes, *, frame: int = 0, at_least: int | None = None) -> Pixels:
@@ -30,7 +33,8 @@ def read_image(source: Path | bytes, *, frame: int = 0, at_least: int | None = N
 
     Args:
         source: A file, or its content.
-        frame: Number of the frame in a file of several (GIF, TIFF, animated PNG or WebP), from 0.
+        frame: Number of the frame in a file of several (GIF, TIFF, animated PNG or WebP, DICOM),
+            from 0.
         at_least: A side in pixels. A JPEG may then be decoded at 1/2, 1/4 or 1/8
             of its size, as long as the shorter side stays at least this; resized
             on to `at_least`, the result is within about one grey level (mean
@@ -59,8 +63,15 @@ def _decode(data: bytes, frame: int, at_least: int | None) -> Pixels:
         )
     if is_lfs_pointer(data):
         raise ImageError(LFS_FAULT)
-    if format_of(data) == "TIFF":
+    form = format_of(data)
+    if form == "TIFF":
         return read_tiff(data, frame)
+    if form == "DICOM":
+        from endoexit.images.dicom.read import read_dicom  # noqa: PLC0415  an extra
+
+        return read_dicom(data, frame, at_least)
+    if is_encrypted(data):
+        raise unsupported("DICOM object", "an encrypted envelope, whose key only its owner has")
     return read_by_pillow(data, frame, at_least)
 
 
@@ -90,4 +101,7 @@ def decoder() -> str:
     Two decoders of one name give the same pixels.
     """
     parts = [str(DECODER_VERSION), *(f"{name} {version(name)}" for name in _LIBRARIES)]
+    for name in _DICOM_LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            parts.append(f"{name} {version(name)}")
     return sha256_bytes("\n".join(parts).encode())[:16]

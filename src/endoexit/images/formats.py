@@ -1,5 +1,7 @@
 """Which image files are read: the formats, the names of their files, their first bytes."""
 
+from endoexit.images.dicom.recognise import HEAD_BYTES, is_dicom
+
 # The decoders are plain libraries: no EPS (starts Ghostscript), no PDF, no network.
 _SUFFIXES = {
     "JPEG": ".jpg .jpeg .jpe .jfif .jif .mpo",
@@ -10,6 +12,7 @@ _SUFFIXES = {
     "GIF": ".gif",
     "JPEG2000": ".jp2 .j2k .j2c .jpc .jpf .jpx .jpm",
     "PPM": ".ppm .pgm .pbm .pnm",
+    "DICOM": ".dcm .dic .dicom",
 }
 
 FORMATS = tuple(_SUFFIXES)
@@ -42,4 +45,6 @@ def format_of(data: bytes) -> str | None:
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    return next((name for start, name in _SIGNATURES if data.startswith(start)), None)
+    known = next((name for start, name in _SIGNATURES if data.startswith(start)), None)
+    # The preamble of a DICOM object may begin as a TIFF: then it is both, and read as DICOM.
+    return "DICOM" if is_dicom(data[:HEAD_BYTES]) else known

@@ -1,4 +1,4 @@
-"""All formats but TIFF, by Pillow."""
+"""All formats but TIFF and DICOM, by Pillow."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ from endoexit.images.jpeg2000 import decode_jpeg2000
 from endoexit.images.pixels import Pixels, over_black, scale_table, upright
 from endoexit.images.refusals import check_size, damaged, no_frame, too_large, unsupported
 
-_FORMATS = tuple(name for name in FORMATS if name != "TIFF")
+_FORMATS = tuple(name for name in FORMATS if name not in {"TIFF", "DICOM"})
 
 _ORIENTATION_TAG = 0x0112
 

@@ -12,9 +12,11 @@ from endoexit.data.clutter import PassedOver, is_clutter, is_image
 from endoexit.data.folders import natural_key
 from endoexit.errors import DataError
 from endoexit.images.formats import IMAGE_SUFFIXES
+from endoexit.images.frames import FrameChoice
 from endoexit.images.reference import ImageRef, split_name
 
 STDIN = "-"
+FIRST = FrameChoice()
 _CHUNK = 1 << 16
 _LONGEST = 1 << 20  # characters of one path; a longer one is no list of paths
 
@@ -22,7 +24,8 @@ _LONGEST = 1 << 20  # characters of one path; a longer one is no list of paths
 class Inputs:
     """The images that are meant, in the order of the arguments; iterate over it once.
 
-    A folder stands for the images in it and below, known by their suffix, in natural order.
+    A folder stands for the images in it and below, known by their suffix or, DICOM, by their
+    content, in natural order.
     A glob that the shell left alone (`'scans/**/*.jpg'`) stands for the images and folders that
     it matches. `-` reads a list of paths. Anything else is a file, whether it exists or not:
     reading it will tell. `clip.gif#12` is frame 12 of a file, unless a file has just that name.
@@ -34,6 +37,7 @@ class Inputs:
         stdin: Standard input, for `-`.
         null: Whether its paths end with a NUL byte; None to find out (see `read_list`).
         named: Whether errors may hold paths.
+        frames: Frames that are meant of a file that holds several, where its name has no number.
 
     Attributes:
         passed_over: Files of folders that were passed over, as far as folders were read.
@@ -50,9 +54,10 @@ class Inputs:
         *,
         null: bool | None = None,
         named: bool = True,
+        frames: FrameChoice = FIRST,
     ) -> None:
         self._arguments, self._stdin = arguments, stdin
-        self._null, self._named = null, named
+        self._null, self._named, self._frames = null, named, frames
         self.passed_over = PassedOver()
 
     def __iter__(self) -> Iterator[ImageRef]:
@@ -62,7 +67,8 @@ class Inputs:
             elif self._stdin is None:
                 raise DataError("standard input is closed: send paths to it, or name files.")
             else:
-                yield from map(_image, read_list(self._stdin, null=self._null))
+                for text in read_list(self._stdin, null=self._null):
+                    yield from self._named_file(text)
 
     def _resolve(self, argument: str) -> Iterator[ImageRef]:
         path = Path(argument)
@@ -73,7 +79,7 @@ class Inputs:
             what = f"the pattern {self._show(repr(argument))}".rstrip()
             yield from self._filled(self._matching(argument), f"{what} matches no images")
         else:
-            yield _image(argument)
+            yield from self._named_file(argument)
 
     def _matching(self, pattern: str) -> Iterator[ImageRef]:
         for name in sorted(glob.iglob(pattern, recursive=True), key=natural_key):  # noqa: PTH207
@@ -106,9 +112,16 @@ class Inputs:
             else:
                 yield from self._file(path)
 
+    def _named_file(self, text: str) -> Iterator[ImageRef]:
+        path, frame = split_name(text)
+        if path == text or os.path.lexists(text):
+            yield from self._frames.of(Path(text))
+        else:
+            yield ImageRef(Path(path), frame)
+
     def _file(self, path: Path) -> Iterator[ImageRef]:
-        if is_image(path.name):
-            yield ImageRef(path)
+        if is_image(path):
+            yield from self._frames.of(path)
         else:
             self.passed_over.add(str(path))
 
@@ -169,10 +182,3 @@ def _decoder(head: bytes) -> tuple[codecs.IncrementalDecoder, bytes]:
         return codecs.getincrementaldecoder("utf-16")("replace"), head
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
     return codecs.getincrementaldecoder(encoding)(errors), head.removeprefix(codecs.BOM_UTF8)
-
-
-def _image(text: str) -> ImageRef:
-    path, frame = split_name(text)
-    if path == text or os.path.lexists(text):
-        return ImageRef(Path(text))
-    return ImageRef(Path(path), frame)

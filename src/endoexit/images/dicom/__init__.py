@@ -1,0 +1,1 @@
+"""DICOM objects as images. Nothing but what the pixels need is ever read out of them."""
