@@ -12,6 +12,7 @@ from endoexit.serve.problems import Problem
 from endoexit.serve.settings import Limits
 
 LONGEST_RETRY_S = 30
+PRUDENCE = 0.7  # share of a deadline that the work before may be forecast to take
 _FADING = 0.98  # weight of all earlier images in the rate, image by image
 
 
@@ -116,7 +117,7 @@ class Gate:
             raise self._refuse("full", "images_inside", limits.images_inside)
         if self._bytes + length > limits.bytes_in_flight:
             raise self._refuse("full", "bytes_in_flight", limits.bytes_in_flight)
-        if self._images / self.rate.images_per_second > seconds:
+        if self._images / self.rate.images_per_second > PRUDENCE * seconds:
             raise self._refuse("full", "images_a_second", round(self.rate.images_per_second, 1))
         slot = Slot(self, client, length)
         self._bytes += length
