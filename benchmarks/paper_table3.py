@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from endoexit.artifacts.run import open_run
-from endoexit.evaluation.logits import collect_logits
 from endoexit.files import replacing, write_json
 from endoexit.report.paper import PRINTED
 from endoexit.reproduction.document import Results
+from endoexit.runtime.session import open_session
 from real_split import data_folder
 from tables import RESULTS, ROOT
 
@@ -56,7 +56,7 @@ def keep_logits(run: Path, target: Path, device: str) -> None:
     opened = open_run(run)
     arrays: dict[str, Any] = {}
     for role in opened.manifest().counts():
-        found = collect_logits(opened, role, device=device)
+        found = open_session(opened, device=device).logits(role)
         arrays |= {f"{role}_logits": found.logits, f"{role}_labels": found.labels}
     with replacing(target) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)

@@ -134,7 +134,7 @@ def training_facts(run: Path) -> dict[str, Any]:
     return {
         "command": config.command,
         "recipe": config.recipe,
-        "precision": config.precision,
+        "precision": config.training_precision,
         "epochs": len(lines) - 1,
         "minutes": round(sum(float(line.split(",")[column]) for line in lines[1:]) / 60, 1),
         "machine": config.machine,

@@ -27,7 +27,6 @@ from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.fitting import CalibrationOptions, exit_costs, find_run_policy
 from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.evaluation.latency import answers_by_the_clock
-from endoexit.evaluation.logits import RoleLogits, collect_logits
 from endoexit.files import read_json, write_json
 from endoexit.images.cache import cache_images
 from endoexit.machine import describe_machine, library_versions
@@ -46,6 +45,8 @@ from endoexit.policy.goals import (
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.table import outcome
+from endoexit.runtime.logits import RoleLogits
+from endoexit.runtime.session import open_session
 from real_policies_pages import write_pages
 from tables import RESULTS, ROOT
 
@@ -125,18 +126,19 @@ class Subject:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.logits: dict[str, RoleLogits] = {
-            role: collect_logits(run, role) for role in ("calibrate", "certify", "test")
-        }
-        self.test: LogitSet = self.logits["test"].as_set()
-        self.bootstrap = GroupBootstrap(self.test.groups)
-        self.costs = {unit: exit_costs(run, unit) for unit in ("ms", "macs")}
         timing = Evaluation.read(run.path / "evaluation.json").timing
         if timing is None:
             raise SystemExit(
                 f"{run.path} was evaluated without times: endoexit evaluate {run.path}"
             )
         self.timing = timing
+        self.session = open_session(run, threads=timing.threads)
+        self.logits: dict[str, RoleLogits] = {
+            role: self.session.logits(role) for role in ("calibrate", "certify", "test")
+        }
+        self.test: LogitSet = self.logits["test"].as_set()
+        self.bootstrap = GroupBootstrap(self.test.groups)
+        self.costs = {unit: exit_costs(self.session, unit) for unit in ("ms", "macs")}
 
     def on_test(self, policy: ExitPolicy) -> dict[str, Any]:
         """Return what a policy does on test."""
@@ -167,7 +169,7 @@ class Subject:
         """Answer the test images one by one under a deadline."""
         test = self.run.manifest().cohort("test").images
         images = cache_images(test, self.run.config.preprocessing).images
-        return answers_by_the_clock(self.run, images, policy, threads=self.timing.threads)
+        return answers_by_the_clock(self.session, images, policy)
 
 
 def row(subject: Subject, ask: Ask) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def row(subject: Subject, ask: Ask) -> dict[str, Any]:
         "rules": ask.rules.model_dump(),
     }
     try:
-        found = find_run_policy(subject.run, goal, CalibrationOptions(rules=ask.rules))
+        found = find_run_policy(subject.session, goal, CalibrationOptions(rules=ask.rules))
     except EndoexitError as error:
         return made | {"refused": str(error)}
     policy = found.policy

@@ -20,7 +20,7 @@ from endoexit.images.decode import read_image
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.progress import Track
-from endoexit.runtime.session import has_bf16
+from endoexit.runtime.backends.choice import has_bf16
 from runtime_networks import SIZE, export_once, held, milliseconds, phantom_images, random_run
 
 WIDE, HIGH, QUALITY = 1280, 1024, 90

@@ -13,9 +13,9 @@ from endoexit.artifacts.bundle import is_bundle
 from endoexit.artifacts.run import Run, RunConfig, write_run
 from endoexit.bench.document import Spread
 from endoexit.bench.limit import limits, matrix_product
-from endoexit.bench.peers import Network, open_peer
+from endoexit.bench.peers import open_peer
 from endoexit.bench.ratios import Times, ratio, spread
-from endoexit.bench.subject import FINAL, Subject, exit_works, open_subject
+from endoexit.bench.subject import FINAL, exit_names, exit_works
 from endoexit.bench.throughput import measure_throughput
 from endoexit.data.manifest import Manifest, write_manifest
 from endoexit.data.rows import Row
@@ -23,13 +23,14 @@ from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.models import create_model
+from endoexit.models import NetworkSpec, create_model
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.policy import threshold_policy
 from endoexit.precision import Precision
 from endoexit.progress import Track
+from endoexit.runtime.backends.choice import has_bf16
 from endoexit.runtime.engine import Engine, Images
-from endoexit.runtime.session import has_bf16
+from endoexit.runtime.session import Session, open_session
 
 NETWORKS = ("ee_hifuse_small", "ee_hifuse_small_dw", "ee_hifuse_nano")
 SIZE = 224
@@ -102,17 +103,17 @@ def phantom_images(folder: Path) -> Manifest:
     return write_manifest(folder / "manifest.csv", rows, folder)
 
 
-def export_once(run: Run, out: Path, backend: str, precision: str, **others: Any) -> Path:
+def export_once(run: Run, out: Path, backend: str, precision: str, **settings: Any) -> Path:
     """Export a run, unless the bundle is there already."""
     if not is_bundle(out):
         options = ExportOptions(backend=backend, precision=precision, accept_drop=True)
-        export_run(run, out, options, **others)
+        export_run(open_session(run, **settings), out, options)
     return out
 
 
 def open_variants(
     name: str, folder: Path, variants: Sequence[str], threads: int, track: Track
-) -> dict[str, Subject]:
+) -> dict[str, Session]:
     """Export what is not there yet; return the variants that this processor computes."""
     run, manifest = random_run(name, folder / "run"), phantom_images(folder)
     floats = "bf16" if has_bf16("openvino") else "f32"
@@ -126,7 +127,7 @@ def open_variants(
             run, folder / f"{backend}-{stored}", backend, stored, manifest=manifest, track=track
         )
         own = "f32" if precision == "f32" else None
-        found[variant] = open_subject(bundle, precision=own, threads=threads)
+        found[variant] = open_session(bundle, precision=own, threads=threads)
     return found
 
 
@@ -161,8 +162,8 @@ def measure_network(
             variant: limits(
                 products[subject.precision.products],
                 times[f"product {subject.precision.products}"],
-                subject.macs(),
-                [times[f"{variant} {at}"] for at in subject.exits],
+                subject.source.complexity.macs,
+                [times[f"{variant} {at}"] for at in exit_names(subject)],
             )
             for variant, subject in subjects.items()
             if subject.precision.products in products
@@ -181,10 +182,10 @@ def measure_network(
 
 
 def _one_piece(
-    name: str, subjects: Mapping[str, Subject], images: Images, threads: int, folder: Path
+    name: str, subjects: Mapping[str, Session], images: Images, threads: int, folder: Path
 ) -> dict[str, Work]:
     """Return the whole network: in eager PyTorch, and as one graph at each precision."""
-    network = Network(name, {}, len(CLASSES), Preprocessing(size=SIZE))
+    network, preprocessing = NetworkSpec(name, len(CLASSES), SIZE), Preprocessing(size=SIZE)
     wanted = [("eager", "eager", "f32")]
     if has_bf16("torch"):
         wanted.append(("eager-bf16", "eager-bf16", "bf16"))
@@ -196,12 +197,14 @@ def _one_piece(
     found = {}
     for called, peer, floats in wanted:
         precision = Precision("torch", floats, floats)
-        opened = open_peer(peer, network, precision, threads=threads, folder=folder / floats)
+        opened = open_peer(
+            peer, network, preprocessing, precision, threads=threads, folder=folder / floats
+        )
         found[called] = Contender(opened.engine, images).answer
     return found
 
 
-def _overhead(subject: Subject, images: Images, track: Track) -> Spread:
+def _overhead(subject: Session, images: Images, track: Track) -> Spread:
     """Return what policy, gathering and bookkeeping take of an image, one at a time."""
     backend = subject.engine.backend
     policy = threshold_policy(backend.num_stages, DECISION)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.artifacts.bundle import Bundle
+from endoexit.artifacts.source import StageFiles
 from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.backends.openvino import OpenVinoBackend
@@ -32,8 +32,8 @@ MILLISECOND = timedelta(milliseconds=1)
 class Profiled(OpenVinoBackend):
     """The backend with OpenVINO's counters on, which cost a little time themselves."""
 
-    def __init__(self, bundle: Bundle, precision: Precision, threads: int) -> None:
-        super().__init__(bundle, precision, threads)
+    def __init__(self, files: StageFiles, precision: Precision, threads: int) -> None:
+        super().__init__(files, precision, threads)
         self._settings["PERF_COUNT"] = True
 
     def layers(self, number: int) -> dict[str, tuple[str, float]]:
@@ -59,8 +59,7 @@ def profile_network(
     Medians of each layer over the rounds, one image of 224×224 at a time.
     """
     subject = open_variants(name, folder, [variant], threads, track)[variant]
-    assert isinstance(subject.source, Bundle)
-    profiled = Profiled(subject.source, subject.precision, threads)
+    profiled = Profiled(subject.source.stage_files(), subject.precision, threads)
     state = profiled.start(np.zeros((1, 3, SIZE, SIZE), np.float32))
     stages = []
     for number in range(1, profiled.num_stages + 1):

@@ -9,30 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.artifacts.run import MANIFEST, Run, open_run
-from endoexit.bench.peers import Network, open_peer
+from endoexit.artifacts.run import Run, open_run
+from endoexit.artifacts.source import LOGITS, MANIFEST
+from endoexit.bench.peers import open_peer
 from endoexit.bench.ratios import mixed, ratio_of, spread
 from endoexit.bench.subject import (
     FINAL,
-    Subject,
     exit_works,
-    open_subject,
     policy_works,
 )
 from endoexit.bench.throughput import measure_throughput
 from endoexit.data.manifest import sidecar_path
-from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
+from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.latency import Contender, keeping_threads
-from endoexit.evaluation.logits import FOLDER as LOGITS
-from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.files import read_json, write_json
 from endoexit.images.cache import cache_images
 from endoexit.policy.goals import make_goal
 from endoexit.precision import Precision
 from endoexit.progress import Track
+from endoexit.runtime.backends.choice import has_bf16
 from endoexit.runtime.engine import Images, Prediction
-from endoexit.runtime.session import has_bf16
+from endoexit.runtime.session import Session, open_session
 from runtime_networks import OVERHEAD_MS, export_once, held, milliseconds, rounded
 
 BATCHES = (1, 8, 32)
@@ -45,15 +43,15 @@ def measure_trained(
 ) -> dict[str, Any]:
     """Measure a trained run, exported at every precision of OpenVINO."""
     run = _copy(path, folder / "run")
-    calibrate_run(run, make_goal(max_accuracy_drop=drop), CalibrationOptions(), track=track)
+    calibrate_run(open_session(run, track=track), make_goal(max_accuracy_drop=drop))
     cohort = run.manifest().cohort("test")
     preprocessing = run.config.preprocessing
     images = np.asarray(cache_images(cohort.images, preprocessing).images)
-    eager = collect_logits(run, "test", track=track)
+    eager = open_session(run, track=track).logits("test")
     precisions = ("bf16", "int8") if has_bf16("openvino") else ("f32", "int8")
     with keeping_threads(), tempfile.TemporaryDirectory() as pieces:
         subjects = {
-            name: open_subject(
+            name: open_session(
                 export_once(run, folder / name, "openvino", name, track=track), threads=threads
             )
             for name in precisions
@@ -66,7 +64,8 @@ def measure_trained(
             works |= {f"{name} policy {at}": one
                       for at, one in policy_works(subject, images, exits).items()}  # fmt: skip
         eager_precision = Precision("torch", "f32", "f32")
-        peer = open_peer("eager", Network.of(run), eager_precision, threads=threads,
+        network, preprocessing = run.config.network, run.config.preprocessing
+        peer = open_peer("eager", network, preprocessing, eager_precision, threads=threads,
                          folder=Path(pieces))  # fmt: skip
         works["eager"] = Contender(peer.engine, images).answer
         with track("timing the trained run", rounds) as bar:
@@ -101,7 +100,7 @@ def _copy(path: Path, folder: Path) -> Run:
     return open_run(folder)
 
 
-def _answers(subject: Subject, images: Images, track: Track) -> list[Prediction]:
+def _answers(subject: Session, images: Images, track: Track) -> list[Prediction]:
     found: list[Prediction] = []
     with track(f"test images, {subject.precision}", len(images)) as bar:
         for row in range(len(images)):
@@ -111,7 +110,7 @@ def _answers(subject: Subject, images: Images, track: Track) -> list[Prediction]
 
 
 def _precision(
-    subject: Subject,
+    subject: Session,
     answers: list[Prediction],
     labels: np.ndarray,
     images: Images,
@@ -161,7 +160,7 @@ def _precision(
     }
 
 
-def _largest_gain(subject: Subject, images: Images, counts: dict[int, int]) -> float:
+def _largest_gain(subject: Session, images: Images, counts: dict[int, int]) -> float:
     """Return what leaving early could gain in full batches if nothing but stages took time."""
     backend = subject.engine.backend
     backend.expect(len(images))
@@ -178,7 +177,7 @@ def _largest_gain(subject: Subject, images: Images, counts: dict[int, int]) -> f
     return float(to_exit[-1] * sum(counts.values()) / mean)
 
 
-def _final_accuracy(subject: Subject, images: Images, labels: np.ndarray) -> float:
+def _final_accuracy(subject: Session, images: Images, labels: np.ndarray) -> float:
     backend, preprocessing = subject.engine.backend, subject.engine.preprocessing
     found = []
     for row in range(len(images)):

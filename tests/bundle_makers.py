@@ -13,7 +13,8 @@ from endoexit.export import quantise
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.policy.goals import make_goal
 from endoexit.precision import BackendName, NumberFormat
-from endoexit.runtime.session import has_bf16
+from endoexit.runtime.backends.choice import has_bf16
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 
 GOAL = {"mean_exit_cost": 0.6}
@@ -41,7 +42,7 @@ class BundleMaker:
 
     def __init__(self, original: Path, folder: Path) -> None:
         self.run: Run = copy_run(original, folder / "run")
-        calibrate_run(self.run, make_goal(**GOAL))
+        calibrate_run(open_session(self.run), make_goal(**GOAL))
         self._folder = folder
         self.make = cache(self._make)
 
@@ -51,7 +52,7 @@ class BundleMaker:
         options = ExportOptions(backend, precision, accept_drop=True, command="endoexit export …")
         out = self._folder / f"{backend}-{precision}"
         with mock.patch.object(quantise, "IMAGES", FEW):  # each costs a pass over all stages
-            return export_run(self.run, out, options).bundle
+            return export_run(open_session(self.run), out, options).bundle
 
 
 def require_bf16(backend: BackendName) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from endoexit.artifacts.run import MANIFEST, Run, open_run, write_run
+from endoexit.artifacts.run import Run, open_run, write_run
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import sidecar_path
 from endoexit.files import read_json, write_json
 from endoexit.models import create_model

@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from endoexit.artifacts.run import Run, RunConfig
 from endoexit.evaluation.document import (
     Adaptive,
     ClassScores,
     Estimate,
+    EvaluatedSource,
     Evaluation,
     Images,
     Interval,
     Reference,
     Row,
     Scores,
-    Subject,
     Time,
     Timing,
 )
@@ -73,6 +74,12 @@ def make_logits(classes: int, images: int, exits: int, seed: int = 0) -> tuple[A
     return logits, labels
 
 
+def make_source(path: str) -> Run:
+    """Return a run that is nowhere on the disk."""
+    preprocessing = Preprocessing(size=32)
+    return Run(Path(path), RunConfig(model="made-up", classes=("a",), preprocessing=preprocessing))
+
+
 def make_material(
     classes: tuple[str, ...] = ("normal", "polyp", "ulcer"),
     images: int = 60,
@@ -97,18 +104,17 @@ def make_material(
             temperatures=temperatures or tuple(1.2 + 0.1 * k for k in range(exits)),
         )
     material = Material(
-        path=Path("runs/made-up"),
+        source=make_source("runs/made-up"),
         evaluation=_evaluation(classes, logits, labels, policy, timed=timed),
         evaluation_file=Path("runs/made-up/evaluation.json"),
         policy=policy,
         policy_changed=False,
-        preprocessing=Preprocessing(size=32),
         logits=logits,
         history=Absent("No history."),
         split=Absent("No manifest."),
         audit=Absent("No audit."),
         images=Absent("No images."),
-        network=Absent("No network."),
+        attention=Absent("No network."),
         facts=(("network", "made up"),),
         steps=(
             Step("endoexit train made-up.csv", "weights", trains=True),
@@ -143,7 +149,7 @@ def _evaluation(
                  ms=mean if timed else None, share=None)
         )  # fmt: skip
         adaptive = _adaptive(policy, left_at, labels, classes, timed=timed)
-    subject = Subject(
+    subject = EvaluatedSource(
         model="ee_made_up", overrides={}, weights_sha256="0" * 64, preprocessing="1" * 64,
         precision="torch-f32", seed=0, logits="logits/test.npz",
     )  # fmt: skip

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from endoexit.artifacts.run import open_run
 from endoexit.cli.main import app
-from endoexit.evaluation.logits import collect_logits
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.models import catalog
 from endoexit.models.layers import GlobalMean, LastMap, conv_norm_relu
 from endoexit.models.staged import Stage, StagedClassifier, State
+from endoexit.runtime.session import open_session
 from endoexit.training.fit import Machine, fit
 from endoexit.training.recipe import read_recipe
 from endoexit.training.start import create_run
@@ -115,14 +115,14 @@ def test_it_is_trained_and_evaluated(run):
 )
 def test_every_backend_computes_the_same(run, tmp_path, backend, precision):
     options = ExportOptions(backend, precision, accept_drop=True)
-    bundle = export_run(run, tmp_path / "bundle", options).bundle
+    bundle = export_run(open_session(run), tmp_path / "bundle", options).bundle
     state = bundle.config.state
     assert [tensor.name for tensor in state.stages[0]] == ["memory", "features"]
     assert [len(tensor.shape) for tensor in state.stages[1]] == [1, 3]
     assert state.stages[2] == ()
     manifest = run.manifest()
-    ours = collect_logits(run, "test", manifest=manifest).logits
-    theirs = collect_logits(bundle, "test", manifest=manifest, out=tmp_path).logits
+    ours = open_session(run, manifest=manifest).logits("test").logits
+    theirs = open_session(bundle, manifest=manifest, out=tmp_path).logits("test").logits
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4 if precision == "f32" else 0.5)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.runtime.session import has_bf16
+from endoexit.runtime.backends.choice import has_bf16
 
 FOLDER = Path(__file__).with_name("without_bf16")
 ASK = """
 from endoexit.machine import describe_machine
-from endoexit.runtime.session import has_bf16
+from endoexit.runtime.backends.choice import has_bf16
 from endoexit.training.start import resolve_precision
 print(has_bf16("torch"), has_bf16("openvino"), resolve_precision("auto", "cpu"))
 """

@@ -35,7 +35,7 @@ from endoexit.files import write_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.runtime.inputs import Inputs
 from endoexit.runtime.predictor import predict_images
-from endoexit.runtime.session import open_engine
+from endoexit.runtime.session import open_session
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "service_load.json"
 FACTORS = (0.5, 1.0, 2.0, 10.0)
@@ -155,7 +155,7 @@ async def idle_ms(port: int, requests: list[bytes], count: int = 20) -> float:
 
 def predicted_per_second(source: Path, images: Path) -> float:
     """Return the images a second of `endoexit predict`, the second of two runs."""
-    engine = open_engine(source).engine
+    engine = open_session(source).engine
     files = list(Inputs([str(images)]))
     for _ in range(2):
         begin = time.monotonic()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from endoexit.errors import ImageError
 from endoexit.precision import FloatFormat
 from endoexit.runtime.engine import Prediction
-from endoexit.runtime.session import Opened, open_engine
+from endoexit.runtime.session import Session, open_session
 
 Image = str | Path | npt.NDArray[np.uint8]
 
@@ -43,21 +43,25 @@ class Predictor:
     """A run or a bundle that is ready to predict, for any number of calls.
 
     Args:
-        opened: Engine and its source, from `open_engine`.
+        session: Run or bundle, from `open_session`.
+
+    Raises:
+        EndoexitError: Its network or its policy cannot be used.
     """
 
-    def __init__(self, opened: Opened) -> None:
-        self._opened = opened
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._engine = session.engine
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the network's outputs."""
-        return self._opened.classes
+        return self._session.classes
 
     @property
     def decided_by(self) -> str:
         """Policy that decides where images exit, and its origin, in words."""
-        return self._opened.decided_by
+        return self._session.decider.words
 
     def predict(self, images: Iterable[Image]) -> list[Answer]:
         """Return one answer for each image, in their order.
@@ -74,7 +78,7 @@ class Predictor:
                 `images` of an array.
             PolicyError: The network gave values that are not finite.
         """
-        engine = self._opened.engine
+        engine = self._engine
         size = BATCH_SIZE if engine.deadline_ms is None else 1
         answers: list[Answer] = []
         loaded = self._load([images] if isinstance(images, str | Path) else images)
@@ -83,7 +87,7 @@ class Predictor:
         return answers
 
     def _load(self, images: Iterable[Image]) -> Iterator[npt.NDArray[np.uint8]]:
-        preprocessing = self._opened.engine.preprocessing
+        preprocessing = self._engine.preprocessing
         for position, image in enumerate(images):
             if isinstance(image, str | Path):
                 yield preprocessing.load(Path(image))
@@ -132,7 +136,7 @@ def open_predictor(
         UsageError: A number is out of range, or the precision or the backend is not available.
     """
     return Predictor(
-        open_engine(
+        open_session(
             Path(path),
             threshold=threshold,
             deadline_ms=deadline_ms,

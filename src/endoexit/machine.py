@@ -59,6 +59,18 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+def machine_words(machine: dict[str, Any]) -> str:
+    """Return a machine, as `describe_machine` has it, in words."""
+    parts = [str(machine.get("processor", "unknown"))]
+    if "cores" in machine:
+        parts.append(f"{machine['cores']} cores")
+    if "memory_gib" in machine:
+        parts.append(f"{machine['memory_gib']} GiB")
+    if "system" in machine:
+        parts.append(str(machine["system"]))
+    return ", ".join(parts)
+
+
 def usable_cores(root: Path = Path("/")) -> int:
     """Return the number of cores that this process may use, at least 1.
 

@@ -15,7 +15,6 @@ from endoexit.artifacts.bundle import (
     BundleConfig,
     open_bundle,
     open_source,
-    results_folder,
     write_bundle,
 )
 from endoexit.artifacts.run import open_run
@@ -77,7 +76,7 @@ def test_a_missing_file_is_refused_by_name(bundle, name):
 
 
 def test_a_pointer_of_git_lfs_in_place_of_a_stage_is_called_so(bundle):
-    stage = bundle.stage_files(1)[0]
+    stage = bundle.stage_files().of(1)[0]
     stage.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(RunError, match=rf"{stage.name} is a pointer of git LFS.*`git lfs pull`"):
         open_bundle(bundle.path)
@@ -162,19 +161,14 @@ def test_files_that_came_later_do_not_matter(bundle):
 
 def test_what_is_found_out_about_a_bundle_lies_beside_it(bundle, monkeypatch):
     beside = bundle.path.with_name(f"{bundle.path.name}-evaluation")
-    assert results_folder(bundle.path) == beside
+    assert bundle.results() == beside
     monkeypatch.chdir(bundle.path)
-    assert results_folder(Path()) == beside
-    assert results_folder(Path("stages/..")) == beside
-    assert results_folder(bundle.path, Path("../other")) == Path("../other")
+    for path in (Path(), Path("stages/..")):
+        assert Bundle(path, bundle.config).results() == beside
+    assert bundle.results(Path("../other")) == Path("../other")
     for inside in (bundle.path, Path("stages"), bundle.path / "new" / "folder"):
         with pytest.raises(UsageError, match=r"lies in the bundle.*name another folder"):
-            results_folder(bundle.path, inside)
-
-
-def test_what_is_found_out_about_a_run_lies_in_it(tmp_path):
-    assert results_folder(tmp_path) == tmp_path
-    assert results_folder(tmp_path, tmp_path / "out") == tmp_path / "out"
+            bundle.results(inside)
 
 
 def test_a_bundle_is_no_run(bundle):

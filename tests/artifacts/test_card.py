@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from endoexit.artifacts.card import write_training_card
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, write_manifest
 from endoexit.data.rows import Row
 from endoexit.phantom.render import render_phantom

@@ -8,6 +8,7 @@ from endoexit.errors import UsageError
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import deadline_policy, threshold_policy
+from endoexit.runtime.session import open_session
 from tiny import CLASSES, SETTINGS, SIDE, save_photos, tiny_run
 
 EXITS = ["exit 1", "exit 2", "exit 3", "final exit"]
@@ -24,10 +25,8 @@ def photos(tmp_path_factory):
 
 
 def test_a_run_beside_a_smaller_network(run, photos):
-    options = BenchOptions(
-        images=(photos,), against=("eager", "hifuse_nano"), threads=1, rounds=5, threshold=0.75
-    )
-    found = bench(run.path, options)
+    options = BenchOptions(images=(photos,), against=("eager", "hifuse_nano"), rounds=5)
+    found = bench(open_session(run.path, threads=1, threshold=0.75), options)
     assert [line.name for line in found.lines] == [*EXITS, "policy", "eager", "hifuse_nano"]
     assert [line.kind for line in found.lines] == ["exit"] * 4 + ["policy", "peer", "peer"]
     assert found.reference == "eager"
@@ -56,8 +55,10 @@ def test_a_run_beside_a_smaller_network(run, photos):
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
     pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[backend])
-    bundle = export_run(run, tmp_path / "bundle", ExportOptions(backend, "f32")).bundle
-    found = bench(bundle.path, BenchOptions(against=("none",), threads=1, rounds=2))
+    bundle = export_run(
+        open_session(run), tmp_path / "bundle", ExportOptions(backend, "f32")
+    ).bundle
+    found = bench(open_session(bundle.path, threads=1), BenchOptions(against=("none",), rounds=2))
     assert [line.name for line in found.lines] == [*EXITS, backend, f"{backend}-all-exits"]
     assert found.reference == backend
     assert [(ratio.name, ratio.to) for ratio in found.ratios[-2:]] == [
@@ -75,9 +76,9 @@ def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
 
 def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, photos):
     run = tiny_run(tmp_path / "run")
-    options = BenchOptions(images=(photos,), against=("none",), threads=1, rounds=2)
+    options = BenchOptions(images=(photos,), against=("none",), rounds=2)
     deadline_policy(4, 60_000).write(run.path / "policy.json")
-    found = bench(run.path, options)
+    found = bench(open_session(run.path, threads=1), options)
     assert [line.name for line in found.lines] == EXITS
     assert all(one.per_second is None for one in found.throughput)
     (note,) = (note for note in found.notes if "deadline" in note)
@@ -85,7 +86,7 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
     assert note.endswith("no images a second are measured under it, and its time has no line.")
     sure = threshold_policy(4, 0.75).replaced(deadline_ms=60_000.0)
     sure.write(run.path / "policy.json")
-    found = bench(run.path, options)
+    found = bench(open_session(run.path, threads=1), options)
     assert [line.name for line in found.lines] == [*EXITS, "policy"]
     assert all(one.per_second is None for one in found.throughput)
     (note,) = (note for note in found.notes if "deadline" in note)
@@ -94,7 +95,7 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
 
 def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
     run = tiny_run(tmp_path / "run")
-    options = BenchOptions(images=(photos,), against=("none",), threads=1, rounds=2)
+    options = BenchOptions(images=(photos,), against=("none",), rounds=2)
     slow_exits = iter(range(100, 0, -1))
 
     def falling(works, rounds, *_, **__):
@@ -102,14 +103,20 @@ def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
 
     monkeypatch.setattr(benchmark, "take_turns", falling)
     monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.05)
-    assert [note for note in bench(run.path, options).notes if "quiet" in note] == [
+    assert [
+        note for note in bench(open_session(run.path, threads=1), options).notes if "quiet" in note
+    ] == [
         "A later exit was measured to be quicker than an earlier one, which cannot be: the machine "
         "was busy. Trust no time and no ratio here, and measure again when it is quiet."
     ]
     monkeypatch.setattr(benchmark, "share_at_work", lambda: 0.6)
-    assert bench(run.path, options).notes[0].startswith("Other work held 60% of this machine")
+    assert (
+        bench(open_session(run.path, threads=1), options)
+        .notes[0]
+        .startswith("Other work held 60% of this machine")
+    )
 
 
 def test_one_round_cannot_spread(run):
     with pytest.raises(UsageError, match="at least 2 rounds"):
-        bench(run.path, BenchOptions(rounds=1))
+        bench(open_session(run.path), BenchOptions(rounds=1))

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from endoexit.bench import peers
-from endoexit.bench.peers import PEERS, Network, choose_peers, open_peer
+from endoexit.bench.peers import PEERS, choose_peers, open_peer, random_network
 from endoexit.errors import UsageError
 from endoexit.models import NetworkSpec, list_models
 from endoexit.precision import Precision
 from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, tiny_photos
 
 TORCH = Precision("torch", "f32", "f32")
-NETWORK = Network(NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SETTINGS), PREPROCESSING)
+NETWORK = NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SETTINGS)
 
 
 def absent(monkeypatch, *modules):
@@ -90,7 +90,7 @@ def test_a_peer_that_is_not_installed_names_what_installs_it(
 def test_compile_without_a_compiler_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UsageError, match=r"needs a C\+\+ compiler: install g\+\+"):
-        open_peer("compile", NETWORK, TORCH, threads=1, folder=tmp_path)
+        open_peer("compile", NETWORK, PREPROCESSING, TORCH, threads=1, folder=tmp_path)
 
 
 @pytest.mark.slow
@@ -99,8 +99,8 @@ def test_uncut_graphs_answer_as_the_network_in_pytorch(name, tmp_path):
     pytest.importorskip("openvino" if "openvino" in name else "onnxruntime")
     images = tiny_photos(2)
     with torch.inference_mode():
-        exits = NETWORK.build()(torch.from_numpy(PREPROCESSING.normalise(images)))
-    peer = open_peer(name, NETWORK, TORCH, threads=1, folder=tmp_path)
+        exits = random_network(NETWORK)(torch.from_numpy(PREPROCESSING.normalise(images)))
+    peer = open_peer(name, NETWORK, PREPROCESSING, TORCH, threads=1, folder=tmp_path)
     backend = peer.engine.backend
     for rows in (slice(0, 1), slice(0, 2)):
         state, logits = backend.run(1, backend.start(PREPROCESSING.normalise(images[rows])))
@@ -112,17 +112,17 @@ def test_uncut_graphs_answer_as_the_network_in_pytorch(name, tmp_path):
         else:
             assert len(state) == 0
     # What an exporter traced must not stay behind in the network's own tables.
-    eager = open_peer("eager", NETWORK, TORCH, threads=1, folder=tmp_path)
+    eager = open_peer("eager", NETWORK, PREPROCESSING, TORCH, threads=1, folder=tmp_path)
     assert len(eager.engine.predict(images)) == 2
 
 
 def test_eager_has_no_exit_heads_but_the_last():
-    assert NETWORK.build(whole=True).num_stages == 1
+    assert random_network(NETWORK, whole=True).num_stages == 1
 
 
 def test_a_smaller_network_has_settings_of_its_own(tmp_path):
-    large = Network(NetworkSpec("ee_hifuse_mini", 3, SIDE, {"depths": [3, 3, 3, 3]}), PREPROCESSING)
-    peer = open_peer("hifuse_nano", large, TORCH, threads=1, folder=tmp_path)
+    large = NetworkSpec("ee_hifuse_mini", 3, SIDE, {"depths": [3, 3, 3, 3]})
+    peer = open_peer("hifuse_nano", large, PREPROCESSING, TORCH, threads=1, folder=tmp_path)
     assert "hifuse_nano" in list_models()
     assert peer.what == "hifuse_nano in one piece, final exit only, eager PyTorch"
     assert peer.engine.preprocessing.size == SIDE

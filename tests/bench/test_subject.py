@@ -5,9 +5,10 @@ import pytest
 from endoexit.artifacts import bundle as bundles
 from endoexit.artifacts.run import open_run
 from endoexit.bench.images import load_images
-from endoexit.bench.subject import FINAL, exit_works, exits_taken, open_subject, policy_works
+from endoexit.bench.subject import FINAL, exit_names, exit_works, exits_taken, policy_works
 from endoexit.policy import fixed_exit
 from endoexit.progress import silent
+from endoexit.runtime.session import open_session
 from tiny import PREPROCESSING, save_photos, tiny_run
 
 
@@ -26,23 +27,23 @@ def test_what_is_measured_is_opened_once(run, monkeypatch):
     """Opening a bundle hashes all of it."""
     opened = []
     monkeypatch.setattr(bundles, "open_run", lambda path: opened.append(path) or open_run(path))
-    subject = open_subject(run.path, threads=1)
+    subject = open_session(run.path, threads=1)
     assert subject.source == run
     assert opened == [run.path]
 
 
 def test_each_work_of_an_exit_sends_all_images_there(run, images):
-    subject = open_subject(run.path, threads=1, threshold=0.75)
-    assert subject.exits == ["exit 1", "exit 2", "exit 3", FINAL]
+    subject = open_session(run.path, threads=1, threshold=0.75)
+    assert exit_names(subject) == ["exit 1", "exit 2", "exit 3", FINAL]
     works = exit_works(subject, images)
-    assert list(works) == subject.exits
+    assert list(works) == exit_names(subject)
     for number, work in enumerate(works.values(), start=1):
         assert [answer.exit for answer in work(0)] == [number]
-    assert subject.macs() == run.config.network.complexity.macs
+    assert subject.source.complexity.macs == run.config.network.complexity.macs
 
 
 def test_each_work_of_the_policy_has_the_images_that_exit_there(run, images):
-    subject = open_subject(run.path, threads=1, threshold=0.75)
+    subject = open_session(run.path, threads=1, threshold=0.75)
     assert subject.adaptive
     exits = exits_taken(subject, images, silent)
     assert len(set(exits.tolist())) > 1
@@ -56,4 +57,4 @@ def test_each_work_of_the_policy_has_the_images_that_exit_there(run, images):
 def test_a_fixed_exit_decides_about_no_image(run, tmp_path):
     fixed = tiny_run(tmp_path / "run")
     fixed_exit(4, 2).write(fixed.path / "policy.json")
-    assert not open_subject(fixed.path, threads=1).adaptive
+    assert not open_session(fixed.path, threads=1).adaptive

@@ -6,11 +6,11 @@ from endoexit.bench.document import (
     Benchmark,
     Limit,
     Line,
+    MeasuredSource,
     Product,
     Ratio,
     Setting,
     Spread,
-    Subject,
     Throughput,
 )
 from endoexit.bench.tables import benchmark_tables, exit_table, spread, throughput_table, time_table
@@ -42,7 +42,7 @@ def benchmark():
         gain=ratio("policy", "final exit", 2.13), overhead_ms=spread_of(0.0412),
     )  # fmt: skip
     return Benchmark(
-        subject=Subject(
+        subject=MeasuredSource(
             path="run", kind="run", model="ee_made_up", precision="torch-f32", size=32,
             weights_sha256="0" * 64, policy="a threshold", shares={1: 0.75, 2: 0.25},
         ),

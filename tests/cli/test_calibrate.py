@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from endoexit.artifacts.run import open_run
 from endoexit.cli.main import app
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
-from endoexit.evaluation.logits import collect_logits
 from endoexit.policy import ExitPolicy
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.search import FELL_BACK
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 from tiny_project import endoexit
 
@@ -103,7 +103,7 @@ def test_the_clock_as_policy(run):
 
 def test_what_no_rule_can_keep_falls_back_to_the_final_exit_and_warns(run):
     """On certify the early exits are made to answer another class than the final one."""
-    certify = collect_logits(open_run(run), "certify")
+    certify = open_session(open_run(run)).logits("certify")
     spoilt = certify.logits.copy()
     spoilt[:3] = np.roll(spoilt[3], 1, axis=1)
     with np.load(certify.file, allow_pickle=False) as archive:

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import CARD
 from endoexit.cli.main import app
 from endoexit.errors import DataError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
@@ -17,7 +18,7 @@ from endoexit.evaluation.tables import exit_table, row_name
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
-from endoexit.runtime.session import served_provenance
+from endoexit.runtime.session import open_session, served_provenance
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
 
@@ -36,7 +37,8 @@ def timed(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory):
     """A copy of the tiny run that was evaluated beside a twin, with times; what was printed."""
     run = copy_run(tiny_run, tmp_path_factory.mktemp("timed") / "run")
     twin = untrained_twin(run, run.path.parent / "twin")
-    return run, endoexit("evaluate", run.path, "--against", twin.path, "--threads", 1)
+    return run, endoexit("evaluate", run.path, "--against", twin.path, "--threads", 1,
+                         "--threshold", 0.9)  # fmt: skip
 
 
 def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
@@ -52,7 +54,7 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
         assert f"{100 * row.scores.accuracy.value:.1f}" in line
         assert significant(row.time.ms) in line
     assert "…" not in done.stdout  # nothing cut off at 80 columns
-    assert "Policy: largest probability of at least 0.9" in done.stdout
+    assert "Policy: largest probability of 0.9 or more, as asked for" in done.stdout
     assert "threads: 1" in done.stdout
     for name in ("oracle", "random"):
         other = getattr(found.adaptive, name)
@@ -62,6 +64,16 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
     shares = " ".join(f"{100 * share:.1f}" for share in found.adaptive.shares)
     assert f"all {shares}" in [" ".join(line.split()) for line in lines]
     assert f"Written: {run.path / 'evaluation.json'}" in lines
+
+
+def test_without_a_policy_the_table_says_that_the_last_exit_answers(run):
+    done = invoke(run.path, "--no-timing")
+    assert done.exit_code == 0
+    assert "Decided by: the last exit, as there is no policy." in done.stdout
+    assert f"warning: {run.path} has no exit policy, so no image exits early" in done.stderr
+    assert "adaptive" not in done.stdout.partition("Scores")[0]
+    card = (run.path / CARD).read_text(encoding="utf-8")
+    assert "Decided by: the last exit, as there is no policy." in card
 
 
 def test_times_that_fall_are_told(timed):
@@ -97,14 +109,16 @@ def promised(run: Run, tolerance: float) -> None:
         goal=f"accuracy_loss<={tolerance}",
         promises=(promise,),
         provenance=served_provenance(run, "torch-f32"),
-        costs=exit_costs(run, "macs"),
+        costs=exit_costs(open_session(run), "macs"),
         note="Said when it was calibrated.",
     )
     policy.write(run.path / "policy.json")
 
 
 def test_a_promise_that_is_violated_is_called_so(run):
-    losing = evaluate_run(run, Options(role="train", threshold=0, timing=False, resamples=10))
+    losing = evaluate_run(
+        open_session(run, threshold=0), Options(role="train", timing=False, resamples=10)
+    )
     lost = losing.adaptive.oracle.accuracy.value - losing.row("exit 1").scores.accuracy.value
     final = losing.row("final").scores.accuracy.value - losing.row("exit 1").scores.accuracy.value
     promised(run, 0.99)

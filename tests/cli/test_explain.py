@@ -50,7 +50,7 @@ def test_what_was_calibrated_at_a_precision_is_explained_at_it(tmp_path):
     assert "precision 'torch-bf16', served 'torch-f32'" in str(refused.exception)
     done = invoke(*arguments, "--precision", "bf16")
     if not supports_bf16():
-        assert "this processor does not compute in bf16" in str(done.exception)
+        assert "bf16, which this processor does not" in str(done.exception)
         return
     assert done.exit_code == 0, done.exception
     assert "and 5 pictures next to it." in done.stdout

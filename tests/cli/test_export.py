@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from endoexit.artifacts.bundle import open_bundle
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.source import MANIFEST
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from evaluation_runs import copy_run

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.artifacts.run import MANIFEST, Run
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import sidecar_path
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.files import read_json, write_json
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 from tiny_project import endoexit
 
@@ -17,7 +19,7 @@ from tiny_project import endoexit
 @pytest.fixture(scope="module")
 def evaluated_once(tiny_run: Path, tmp_path_factory) -> Run:
     run = copy_run(tiny_run, tmp_path_factory.mktemp("evaluated") / "run")
-    evaluate_run(run, Options(timing=False, resamples=20, threshold=0.5))
+    evaluate_run(open_session(run, threshold=0.5), Options(timing=False, resamples=20))
     return run
 
 
@@ -68,7 +70,7 @@ def test_a_run_that_was_not_evaluated_names_the_command(run):
 
 
 def test_another_evaluation_can_be_shown(run, tmp_path):
-    evaluate_run(run, Options(role="val", timing=False, resamples=20, threshold=0.5))
+    evaluate_run(open_session(run, threshold=0.5), Options(role="val", timing=False, resamples=20))
     other = run.path / "evaluation-val.json"
     done = endoexit("report", run.path, "--evaluation", other, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr

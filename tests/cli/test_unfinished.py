@@ -7,7 +7,8 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from endoexit.artifacts.run import CARD, WEIGHTS, open_run, write_run
+from endoexit.artifacts.run import open_run, write_run
+from endoexit.artifacts.source import CARD, WEIGHTS
 from endoexit.cli.main import app
 from endoexit.errors import EndoexitError
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from endoexit.artifacts.card import BEGIN, END, put_figures
-from endoexit.artifacts.run import CARD, Run
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import CARD
 from endoexit.evaluation.card import card_figures
 from endoexit.evaluation.document import Estimate, Evaluation, PromiseShown
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
+from endoexit.runtime.session import open_session
 
 REAL = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "reading_evaluation.json"
 
@@ -24,11 +26,13 @@ def test_an_evaluation_fills_the_card_and_another_replaces_it(run: Run) -> None:
     before = (run.path / CARD).read_text(encoding="utf-8")
     assert "Not evaluated yet" in figures(before)
     for threshold in (0.0, 1.0):
-        found = evaluate_run(run, Options(threshold=threshold, timing=False, resamples=20))
+        found = evaluate_run(
+            open_session(run, threshold=threshold), Options(timing=False, resamples=20)
+        )
         card = (run.path / CARD).read_text(encoding="utf-8")
         assert figures(card).strip() == card_figures(found).strip()
         assert figures(card).count("Policy: ") == 1
-        assert f"largest probability of at least {threshold:g}" in figures(card)
+        assert f"largest probability of {threshold:g} or more" in figures(card)
         accuracy = found.row("final").scores.accuracy
         assert f"| final | {100 * accuracy.value:.1f} [" in figures(card)
         for one in found.rows[-1].scores.classes:
@@ -38,7 +42,7 @@ def test_an_evaluation_fills_the_card_and_another_replaces_it(run: Run) -> None:
 
 def test_only_the_test_role_of_the_runs_own_manifest_counts(run: Run) -> None:
     before = (run.path / CARD).read_text(encoding="utf-8")
-    evaluate_run(run, Options(role="val", timing=False, resamples=20))
+    evaluate_run(open_session(run), Options(role="val", timing=False, resamples=20))
     assert (run.path / CARD).read_text(encoding="utf-8") == before
 
 
@@ -48,7 +52,7 @@ def test_a_run_without_a_place_for_figures_is_left_as_it_is(run: Run, text: str 
     card.unlink()
     if text is not None:
         card.write_text(text)
-    put_figures(run, "| a table |")
+    put_figures(run.path, "| a table |")
     assert (card.read_text() if card.exists() else None) == text
 
 

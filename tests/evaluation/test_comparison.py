@@ -7,6 +7,7 @@ from scipy.stats import binom
 from endoexit.errors import DataError, UsageError
 from endoexit.evaluation.comparison import compare_evaluations
 from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 
 QUICK = Options(timing=False, resamples=400)
@@ -14,7 +15,9 @@ QUICK = Options(timing=False, resamples=400)
 
 @pytest.fixture(scope="module")
 def evaluation(tiny_run, tmp_path_factory):
-    return evaluate_run(copy_run(tiny_run, tmp_path_factory.mktemp("compared") / "run"), QUICK)
+    return evaluate_run(
+        open_session(copy_run(tiny_run, tmp_path_factory.mktemp("compared") / "run")), QUICK
+    )
 
 
 def with_answers(evaluation, name, wrong):

@@ -7,6 +7,7 @@ import pytest
 from endoexit.errors import RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.runtime.session import open_session
 
 RELEASE = Path(__file__).resolve().parents[1] / "golden" / "release-0.1"
 
@@ -32,7 +33,7 @@ def test_a_document_that_is_none_is_refused(tmp_path, content, message):
 
 
 def test_a_misspelt_row_is_answered_by_the_nearest(run):
-    found = evaluate_run(run, Options(timing=False, resamples=20))
+    found = evaluate_run(open_session(run, threshold=0.5), Options(timing=False, resamples=20))
     with pytest.raises(UsageError, match="unknown row 'adaptiv': did you mean 'adaptive'"):
         found.row("adaptiv")
 

@@ -12,14 +12,12 @@ from endoexit.data.rows import Row
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.fitting import (
-    CalibrationOptions,
     calibrate_run,
     exit_costs,
     find_run_policy,
     measured_costs,
     require_unseen,
 )
-from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.files import write_json
 from endoexit.machine import describe_machine
@@ -28,24 +26,24 @@ from endoexit.models.weights import save_weights
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import make_goal
 from endoexit.policy.search import find_policy
-from endoexit.runtime.session import open_engine
+from endoexit.runtime.session import open_session
 
 
 @pytest.fixture
 def timed(run):
     """The run with an evaluation that measured times."""
-    evaluate_run(run, Options(role="val", threshold=0.5, rounds=2, resamples=10))
+    evaluate_run(open_session(run, threshold=0.5), Options(role="val", rounds=2, resamples=10))
     return run
 
 
 def test_policy_is_that_of_the_logits_of_calibrate(run):
-    found = calibrate_run(run, make_goal(mean_exit_cost=0.8))
-    logits = collect_logits(run, "calibrate")
+    found = calibrate_run(open_session(run), make_goal(mean_exit_cost=0.8))
+    logits = open_session(run).logits("calibrate")
     manifest = run.manifest()
     expected = find_policy(
         make_goal(mean_exit_cost=0.8),
         calibrate=logits.as_set(),
-        costs=exit_costs(run, "macs"),
+        costs=exit_costs(open_session(run), "macs"),
         classes=run.classes,
     )
     policy = ExitPolicy.read(run.path / "policy.json")
@@ -61,41 +59,41 @@ def test_policy_is_that_of_the_logits_of_calibrate(run):
 
 def test_a_policy_can_be_found_without_being_written(run):
     goal = make_goal(mean_exit_cost=0.8)
-    found = find_run_policy(run, goal)
+    found = find_run_policy(open_session(run), goal)
     assert not (run.path / "policy.json").exists()
-    assert calibrate_run(run, goal).result.policy == found.policy
+    assert calibrate_run(open_session(run), goal).result.policy == found.policy
 
 
 def test_evaluate_serves_the_policy_and_refuses_another_precision_of_it(run):
-    calibrate_run(run, make_goal(mean_exit_cost=0.8))
-    found = evaluate_run(run, Options(timing=False, resamples=10))
+    calibrate_run(open_session(run), make_goal(mean_exit_cost=0.8))
+    found = evaluate_run(open_session(run), Options(timing=False, resamples=10))
     assert found.adaptive.origin == "policy.json: mean cost <= 0.8 of the whole network"
     path = run.path / "policy.json"
     policy = ExitPolicy.read(path)
     other = policy.provenance.model_copy(update={"precision": "openvino-int8"})
     policy.model_copy(update={"provenance": other}).write(path)
     with pytest.raises(PolicyError, match="precision 'openvino-int8', served 'torch-f32'"):
-        evaluate_run(run, Options(timing=False, resamples=10))
+        evaluate_run(open_session(run), Options(timing=False, resamples=10))
 
 
 def test_guarantee_uses_certify(run):
     goal = make_goal(guarantee=["disagreement<=0.5"], delta=0.2)
-    found = calibrate_run(run, goal)
+    found = calibrate_run(open_session(run), goal)
     promise = found.result.policy.promises[0]
-    certify = collect_logits(run, "certify")
+    certify = open_session(run).logits("certify")
     assert promise.images == len(certify.labels)
     exits = found.result.policy.assign(certify.logits)
     answers = certify.logits.argmax(axis=2)
     observed = np.mean(answers[exits - 1, np.arange(len(exits))] != answers[-1])
     assert promise.observed == observed
     with pytest.raises(PolicyError, match=r"certify has 6 images, too few .*at least 149"):
-        calibrate_run(run, make_goal(guarantee=["disagreement<=0.02"]))
+        calibrate_run(open_session(run), make_goal(guarantee=["disagreement<=0.02"]))
     with pytest.raises(UsageError, match="did you mean 'blue'"):
-        calibrate_run(run, make_goal(guarantee=["missed[bleu]<=0.5"]))
+        calibrate_run(open_session(run), make_goal(guarantee=["missed[bleu]<=0.5"]))
 
 
 def test_costs_are_true_multiply_adds(run):
-    costs = exit_costs(run, "macs")
+    costs = exit_costs(open_session(run), "macs")
     config = run.config
     counted = NetworkSpec(
         config.model, 3, config.preprocessing.size, config.overrides
@@ -112,14 +110,14 @@ def test_costs_are_measured_times(timed):
         time = row.time.model_copy(update={"ms": next(times)}) if row.kind == "exit" else row.time
         rows.append(row.model_copy(update={"time": time}))
     measured.model_copy(update={"rows": tuple(rows)}).write(timed.path / "evaluation-val.json")
-    costs = exit_costs(timed, "ms")
+    costs = exit_costs(open_session(timed), "ms")
     assert costs.values == (1.0, 2.0, 3.0, 4.0)
     assert costs.source.startswith("evaluation-val.json: torch-f32, ")
     assert describe_machine()["processor"] in costs.source
-    found = calibrate_run(timed, make_goal(max_ms=2.5))
+    found = calibrate_run(open_session(timed), make_goal(max_ms=2.5))
     assert found.result.policy.costs == costs
     assert found.result.expected.cost <= 2.5
-    found = calibrate_run(timed, make_goal(budget="100 images, 0.25 seconds"))
+    found = calibrate_run(open_session(timed), make_goal(budget="100 images, 0.25 seconds"))
     assert found.result.expected.cost <= 2.5
 
 
@@ -145,17 +143,17 @@ def test_times_of_another_precision_machine_or_network_are_refused(timed):
     ):
         original.model_copy(update=change).write(path)
         with pytest.raises(PolicyError, match=message):
-            exit_costs(timed, "ms")
+            exit_costs(open_session(timed), "ms")
     path.unlink()
     with pytest.raises(PolicyError, match=message):
-        calibrate_run(timed, make_goal(max_ms=5))
+        calibrate_run(open_session(timed), make_goal(max_ms=5))
 
 
 @pytest.mark.precision
 def test_times_in_f32_are_no_times_in_bf16(timed):
     require_bf16("torch")
     with pytest.raises(PolicyError, match="torch-bf16"):
-        exit_costs(timed, "ms", CalibrationOptions(precision="bf16"))
+        exit_costs(open_session(timed, precision="bf16"), "ms")
 
 
 @pytest.mark.parametrize("used_for", ["train", "val"])
@@ -176,7 +174,7 @@ def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role)
     message = rf"2 images of the role '{role}' trained this network .*Use a manifest of other"
     goal = make_goal(guarantee=["disagreement<=0.6"], delta=0.3)
     with pytest.raises(DataError, match=message):
-        calibrate_run(run, goal, manifest=other)
+        calibrate_run(open_session(run, manifest=other), goal)
     assert not (run.path / "policy.json").exists()
     cohort = other.cohort(role)
     fresh = tuple(
@@ -215,11 +213,11 @@ def test_a_policy_is_not_served_once_the_run_is_another(run, change, precision, 
     """Calibrated on the run, which then changes."""
     if precision == "bf16":
         require_bf16("torch")
-    calibrate_run(run, make_goal(mean_exit_cost=0.8))
-    open_engine(run.path, threads=1)
+    calibrate_run(open_session(run), make_goal(mean_exit_cost=0.8))
+    assert open_session(run.path, threads=1).engine
     change(run)
     with pytest.raises(PolicyError, match=f"fitted for something else: {words}") as error:
-        open_engine(run.path, threads=1, precision=precision)
+        assert open_session(run.path, threads=1, precision=precision).engine
     assert "run `endoexit calibrate` on what is served" in str(error.value)
 
 
@@ -228,7 +226,7 @@ def test_a_run_without_a_manifest_takes_one_by_hand(run):
     (run.path / "manifest.csv").unlink()
     bare = open_run(run.path)
     with pytest.raises(RunError, match=r"no manifest\.csv"):
-        calibrate_run(bare, make_goal(mean_exit_cost=0.8))
+        calibrate_run(open_session(bare), make_goal(mean_exit_cost=0.8))
     elsewhere = replace(manifest, path=manifest.root / "manifest.csv")
-    calibrate_run(bare, make_goal(mean_exit_cost=0.8), manifest=elsewhere)
+    calibrate_run(open_session(bare, manifest=elsewhere), make_goal(mean_exit_cost=0.8))
     assert ExitPolicy.read(run.path / "policy.json").goal

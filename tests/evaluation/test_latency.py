@@ -16,6 +16,7 @@ from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.progress import silent
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
+from endoexit.runtime.session import open_session
 
 
 @pytest.fixture
@@ -111,7 +112,12 @@ def test_a_run_is_measured_stage_by_stage(run, monkeypatch):
     before = torch.get_num_threads()
     nobody = threshold_policy(4, 1.0)
     found = measure_run(
-        run, images, policy=nobody, exits=np.full(6, 4), twin=(run, images), rounds=9, threads=1
+        open_session(run, threads=1),
+        images,
+        policy=nobody,
+        exits=np.full(6, 4),
+        twin=(open_session(run, threads=1), images),
+        rounds=9,
     )
     turns = 9 + WARM_UP
     # Exit k runs stages 1 to k; the adaptive rule and the twin run all four.
@@ -136,8 +142,14 @@ def test_images_are_timed_at_the_exit_where_they_leave(run, monkeypatch):
         return original(self, number, state)
 
     everybody = threshold_policy(4, 0.0)
-    fixed = measure_run(run, images, rounds=3, threads=1)
+    fixed = measure_run(open_session(run, threads=1), images, rounds=3)
     assert fixed.adaptive is None
     monkeypatch.setattr(TorchBackend, "run", counting)
-    measure_run(run, images, policy=everybody, exits=np.ones(10, dtype=int), rounds=3, threads=1)
+    measure_run(
+        open_session(run, threads=1),
+        images,
+        policy=everybody,
+        exits=np.ones(10, dtype=int),
+        rounds=3,
+    )
     assert stages[1] - stages[2] == 2 * (3 + WARM_UP)  # exit 1, and the adaptive rule

@@ -1,22 +1,30 @@
 """The whole evaluation of a real (tiny) run, checked against the engine and by hand."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
+from endoexit.artifacts.run import Run
 from endoexit.data.manifest import read_manifest, write_manifest
 from endoexit.data.rows import Row
 from endoexit.errors import PolicyError, UsageError
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.logits import collect_logits
 from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.images import cache as cache_module
 from endoexit.images.cache import cache_images
+from endoexit.models import spec as spec_module
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy, confidence, fixed_exit, threshold_policy
 from endoexit.policy.document import Promise, Provenance
 from endoexit.policy.risks import parse_risk
 from endoexit.policy.rules.threshold import ThresholdRule
+from endoexit.runtime import logits as logits_module
+from endoexit.runtime import session as session_module
 from endoexit.runtime.backends.torch import TorchBackend
+from endoexit.runtime.deciding import NO_POLICY
 from endoexit.runtime.engine import Engine
+from endoexit.runtime.session import Session, open_session
 from evaluation_runs import untrained_twin
 
 QUICK = {"timing": False, "resamples": 200}
@@ -24,13 +32,13 @@ QUICK = {"timing": False, "resamples": 200}
 
 def middling(run, role: str) -> float:
     """A threshold that lets about half of the images leave at the first exit."""
-    logits = collect_logits(run, role).logits
+    logits = open_session(run).logits(role).logits
     return float(np.median(confidence(logits[0], "max_probability")))
 
 
 def test_the_adaptive_row_is_what_the_engine_does(run):
     threshold = middling(run, "train")
-    found = evaluate_run(run, Options(role="train", threshold=threshold, **QUICK))
+    found = evaluate_run(open_session(run, threshold=threshold), Options(role="train", **QUICK))
     cohort = run.manifest().cohort("train")
     images = cache_images(cohort.images, run.config.preprocessing).images
     engine = Engine(
@@ -61,7 +69,7 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
 
 
 def test_everything_can_be_redrawn_from_the_document(run):
-    made = evaluate_run(run, Options(role="train", **QUICK), twin=None)
+    made = evaluate_run(open_session(run), Options(role="train", **QUICK), twin=None)
     file = run.path / "evaluation-train.json"
     found = Evaluation.read(file)
     assert found == made
@@ -84,9 +92,63 @@ def test_everything_can_be_redrawn_from_the_document(run):
     assert "NaN" not in text
 
 
+def test_without_a_policy_every_image_goes_to_the_last_exit(run):
+    """`predict` and `evaluate` follow the same rule, and the document says which."""
+    session = open_session(run, threads=1)
+    evaluation = evaluate_run(session, Options(**QUICK))
+    assert evaluation.adaptive is None
+    assert [row.name for row in evaluation.rows] == ["exit 1", "exit 2", "exit 3", "final"]
+    assert all(row.share is None for row in evaluation.rows)
+    assert evaluation.decided_by == session.decider.words == NO_POLICY
+    cohort = session.manifest.cohort("test")
+    answers = session.engine.predict(np.asarray(session.images(cohort)))
+    assert [answer.exit for answer in answers] == [4] * len(cohort)
+    assert tuple(answer.label for answer in answers) == evaluation.row("final").predicted
+
+
+def test_each_consequence_of_an_evaluation_happens_once(run, monkeypatch):
+    """A network is loaded, counted, sent through a cohort and decoded for once; of a twin too."""
+    twin = untrained_twin(run, run.path.parent / "twin")
+    counts: Counter[str] = Counter()
+
+    def count(module, name):
+        original = getattr(module, name)
+
+        def counting(*arguments, **options):
+            counts[name] += 1
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counting)
+
+    for module, name in (
+        (session_module, "open_backend"),
+        (spec_module, "measure_complexity"),
+        (Session, "_answers"),
+        (logits_module, "contents_sha256"),
+        (cache_module, "cache_images"),
+        (session_module, "decide"),
+    ):
+        count(module, name)
+    options = Options(rounds=2, resamples=10)
+    sessions = [open_session(Run(each.path, each.config), threads=1) for each in (run, twin)]
+    evaluate_run(sessions[0], options, twin=sessions[1])
+    assert counts == dict.fromkeys(
+        ("open_backend", "measure_complexity", "_answers", "contents_sha256", "cache_images"), 2
+    ) | {"decide": 1}
+    # Kept logits are read, not computed: without times nothing is opened at all.
+    counts.clear()
+    again = open_session(Run(run.path, run.config), threads=1)
+    evaluate_run(again, Options(**QUICK))
+    assert counts == {"measure_complexity": 1, "contents_sha256": 1, "decide": 1}
+
+
 def test_times_stand_in_the_rows(run):
     twin = untrained_twin(run, run.path.parent / "twin")
-    found = evaluate_run(run, Options(rounds=2, threads=1, resamples=200), twin=twin)
+    found = evaluate_run(
+        open_session(run, threads=1, threshold=0.5),
+        Options(rounds=2, resamples=200),
+        twin=open_session(twin, threads=1),
+    )
     assert all(row.time.runs >= 2 for row in found.rows)
     times = [row.time.ms for row in found.rows if row.kind == "exit"]
     for other in (found.adaptive.oracle, found.adaptive.random):
@@ -98,11 +160,11 @@ def test_times_stand_in_the_rows(run):
 
 def test_a_twin_stands_beside_on_the_same_images(run):
     twin = untrained_twin(run, run.path.parent / "twin")
-    found = evaluate_run(run, Options(role="train", **QUICK), twin=twin)
+    found = evaluate_run(open_session(run), Options(role="train", **QUICK), twin=open_session(twin))
     row = found.rows[0]
     assert (row.name, row.kind, row.share, row.beside_twin) == ("twin", "twin", None, None)
     assert found.twin.model == "hifuse_nano"
-    alone = evaluate_run(twin, Options(role="train", **QUICK))
+    alone = evaluate_run(open_session(twin), Options(role="train", **QUICK))
     assert alone.row("final").predicted == row.predicted
     final = found.row("final")
     assert final.beside_twin.value == pytest.approx(
@@ -113,11 +175,11 @@ def test_a_twin_stands_beside_on_the_same_images(run):
 
 def test_a_network_with_one_exit_has_one_row_and_no_adaptive_rule(run):
     twin = untrained_twin(run, run.path.parent / "twin")
-    found = evaluate_run(twin, Options(**QUICK))
+    found = evaluate_run(open_session(twin), Options(**QUICK))
     assert [row.name for row in found.rows] == ["final"]
     assert found.adaptive is None
     with pytest.raises(UsageError, match="has one exit only: leave out the threshold"):
-        evaluate_run(twin, Options(threshold=0.5, **QUICK))
+        evaluate_run(open_session(twin, threshold=0.5), Options(**QUICK))
 
 
 def test_a_twin_of_another_manifest_is_refused(run):
@@ -125,13 +187,13 @@ def test_a_twin_of_another_manifest_is_refused(run):
     with pytest.raises(
         UsageError, match=r"trained on another manifest .* may have seen the images"
     ):
-        evaluate_run(run, Options(**QUICK), twin=twin)
+        evaluate_run(open_session(run), Options(**QUICK), twin=open_session(twin))
 
 
 def test_a_twin_of_other_classes_is_refused(run):
     twin = untrained_twin(run, run.path.parent / "twin", classes=("blue", "green", "violet"))
     with pytest.raises(UsageError, match="knows the classes blue, green, violet"):
-        evaluate_run(run, Options(**QUICK), twin=twin)
+        evaluate_run(open_session(run), Options(**QUICK), twin=open_session(twin))
 
 
 def fitted(run, **changes) -> ExitPolicy:
@@ -152,15 +214,15 @@ def fitted(run, **changes) -> ExitPolicy:
 
 def test_the_policy_of_the_run_decides_unless_a_threshold_is_given(run):
     fitted(run).write(run.path / "policy.json")
-    found = evaluate_run(run, Options(**QUICK))
+    found = evaluate_run(open_session(run), Options(**QUICK))
     assert found.adaptive.exits == (1, 1, 1)
     assert found.adaptive.origin == "policy.json: everyone out at once"
     assert found.adaptive.policy.rule.kind == "margin"
     # Its temperature sharpens the probabilities, the exit's own row is as trained.
     assert min(found.row("adaptive").confidence) > min(found.row("exit 1").confidence)
-    typed = evaluate_run(run, Options(threshold=1.0, **QUICK))
+    typed = evaluate_run(open_session(run, threshold=1.0), Options(**QUICK))
     assert typed.adaptive.exits == (4, 4, 4)
-    assert typed.adaptive.origin == "largest probability of at least 1"
+    assert typed.adaptive.origin == "largest probability of 1 or more, as asked for"
 
 
 @pytest.mark.parametrize(
@@ -175,29 +237,31 @@ def test_the_policy_of_the_run_decides_unless_a_threshold_is_given(run):
 def test_a_policy_for_something_else_is_refused(run, change, words):
     fitted(run, **change).write(run.path / "policy.json")
     with pytest.raises(PolicyError, match=f"fitted for something else: {words}.*calibrate"):
-        evaluate_run(run, Options(**QUICK))
+        evaluate_run(open_session(run), Options(**QUICK))
     assert not (run.path / "evaluation.json").exists()
 
 
 def test_the_clock_decides_under_a_deadline(run):
     hurried = fixed_exit(4, 4).model_copy(update={"deadline_ms": 1e-6, "goal": "at once"})
     hurried.write(run.path / "policy.json")
-    found = evaluate_run(run, Options(rounds=2, threads=1, resamples=10))
+    found = evaluate_run(open_session(run, threads=1), Options(rounds=2, resamples=10))
     assert set(found.adaptive.exits) == {1}  # exit 1 always answers
     assert found.row("adaptive").predicted == found.row("exit 1").predicted
     count = len(found.images.paths)
     late = f"policy.json: at once, by the clock of this machine ({count} late)"
     assert found.adaptive.origin == late
     hurried.model_copy(update={"deadline_ms": 1e6}).write(run.path / "policy.json")
-    found = evaluate_run(run, Options(rounds=2, threads=1, resamples=10))
+    found = evaluate_run(open_session(run, threads=1), Options(rounds=2, resamples=10))
     assert set(found.adaptive.exits) == {4}
     assert found.adaptive.origin.endswith("(0 late)")
-    with pytest.raises(UsageError, match=r"up to the clock: leave out --no-timing"):
-        evaluate_run(run, Options(**QUICK))
+    with pytest.raises(UsageError, match="the clock decides where images exit: leave"):
+        evaluate_run(open_session(run), Options(**QUICK))
 
 
 def test_oracle_and_chance_by_hand(run):
-    found = evaluate_run(run, Options(role="train", threshold=middling(run, "train"), **QUICK))
+    found = evaluate_run(
+        open_session(run, threshold=middling(run, "train")), Options(role="train", **QUICK)
+    )
     adaptive, row = found.adaptive, found.row("adaptive")
     labels = found.images.labels
     answers = [found.row(name).predicted for name in ("exit 1", "exit 2", "exit 3", "final")]
@@ -247,7 +311,7 @@ def test_promises_stand_beside_what_the_images_show(run, tmp_path):
     halves = [Row(r.path, r.label, f"pair {n // 3}", "test") for n, r in enumerate(rows)]
     other = write_manifest(tmp_path / "other.csv", halves, own.root)
     other = read_manifest(other.path, classes=run.classes)
-    found = evaluate_run(run, Options(**QUICK), manifest=other)
+    found = evaluate_run(open_session(run, manifest=other), Options(**QUICK))
     shown = found.adaptive.promises
     differs = np.not_equal(found.row("exit 1").predicted, found.row("final").predicted)
     assert differs.any()
@@ -275,7 +339,7 @@ def test_a_promise_without_a_single_loss_has_the_exact_interval(run):
         promises=(promise("disagreement", 0.5, "image"), promise("accuracy_loss", 0.5, "image")),
     )
     policy.write(run.path / "policy.json")
-    exact, betting = evaluate_run(run, Options(**QUICK)).adaptive.promises
+    exact, betting = evaluate_run(open_session(run), Options(**QUICK)).adaptive.promises
     assert (exact.observed.value, exact.observed.interval.low) == (0.0, 0.0)
     assert exact.observed.interval.high == pytest.approx(1 - 0.025 ** (1 / 3))  # of three groups
     assert betting.observed.interval is None  # a gain would count as well
@@ -283,15 +347,15 @@ def test_a_promise_without_a_single_loss_has_the_exact_interval(run):
 
 
 def test_other_roles_and_manifests_do_not_replace_the_evaluation(run, tmp_path):
-    evaluate_run(run, Options(**QUICK))
+    evaluate_run(open_session(run), Options(**QUICK))
     before = (run.path / "evaluation.json").read_bytes()
-    found = evaluate_run(run, Options(role="val", **QUICK))
+    found = evaluate_run(open_session(run), Options(role="val", **QUICK))
     assert found.caution.startswith("these images chose the epoch")
     own = run.manifest()
     rows = [Row(row.path, row.label, row.group, "test") for row in own.rows[:30]]
     rows += [row for row in own.rows if row.label == "red"]
     other = write_manifest(tmp_path / "other.csv", rows, own.root)
-    outside = evaluate_run(run, Options(**QUICK), manifest=other)
+    outside = evaluate_run(open_session(run, manifest=other), Options(**QUICK))
     assert outside.caution is None
     assert (run.path / "evaluation.json").read_bytes() == before
     names = {path.name for path in run.path.glob("evaluation*")}
@@ -301,4 +365,4 @@ def test_other_roles_and_manifests_do_not_replace_the_evaluation(run, tmp_path):
 
 def test_a_threshold_out_of_range_is_refused(run):
     with pytest.raises(PolicyError, match="less than or equal to 1"):
-        evaluate_run(run, Options(threshold=1.5, **QUICK))
+        evaluate_run(open_session(run, threshold=1.5), Options(**QUICK))

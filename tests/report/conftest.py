@@ -6,6 +6,7 @@ from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.goals import make_goal
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 
 
@@ -13,8 +14,8 @@ from evaluation_runs import copy_run
 def evaluated_once(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The tiny run with a policy and an evaluation; not to be changed."""
     run = copy_run(tiny_run, tmp_path_factory.mktemp("evaluated") / "run")
-    calibrate_run(run, make_goal(max_accuracy_drop=0.5))
-    evaluate_run(run, Options(timing=False, resamples=50))
+    calibrate_run(open_session(run), make_goal(max_accuracy_drop=0.5))
+    evaluate_run(open_session(run), Options(timing=False, resamples=50))
     return run
 
 

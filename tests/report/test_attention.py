@@ -1,11 +1,11 @@
 """The network of a run, asked where it looks in batches."""
 
-from endoexit.report.attention import TorchNetwork
+from endoexit.report.attention import NetworkAttention
 from tiny import tiny_photos, tiny_run
 
 
 def test_a_run_is_asked_in_batches(tmp_path):
     run = tiny_run(tmp_path / "run")
     photos = tiny_photos(11)  # more than one batch
-    network = TorchNetwork(run)
-    assert [one.maps.shape[0] for one in network.attention(photos)] == [11] * 4
+    attention = NetworkAttention(run)
+    assert [one.maps.shape[0] for one in attention(photos)] == [11] * 4

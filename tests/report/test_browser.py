@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from endoexit.images.reference import ImageRef
-from endoexit.report.explain import explain, open_explainable
+from endoexit.report.explain import explain
 from endoexit.report.opening import open_material
 from endoexit.report.page import report_page
 from endoexit.report.write import write_report
-from report_material import make_material
+from endoexit.runtime.session import open_session
+from report_material import make_material, make_source
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = (
@@ -141,15 +142,15 @@ def test_forty_classes_with_long_names_on_a_phone(browser, tmp_path):
     unbroken = "x" * 60
     names = tuple(f"{index}-{unbroken}" for index in range(40))
     page = tmp_path / "report.html"
-    material = replace(make_material(names, images=80), path=Path("/" + "long" * 60))
+    material = replace(make_material(names, images=80), source=make_source("/" + "long" * 60))
     page.write_text(report_page(material).html, encoding="utf-8")
     look(browser, page, 390)
 
 
 def test_the_page_on_single_images(browser, evaluated_once, tmp_path):
     cohort = evaluated_once.manifest().cohort("test")
-    source = open_explainable(evaluated_once.path)
-    found = explain(source, [*cohort.images[:2], ImageRef(tmp_path / ("gone" * 40))], tmp_path)
+    session = open_session(evaluated_once, out=tmp_path)
+    found = explain(session, [*cohort.images[:2], ImageRef(tmp_path / ("gone" * 40))])
     assert len(look(browser, found.page, 390)["alts"]) == 10
     cards = measured(
         browser, found.page, 1280,

@@ -4,15 +4,16 @@ import shutil
 
 import pytest
 
-from endoexit.artifacts.bundle import open_bundle, results_folder
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.bundle import open_bundle
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import read_manifest
 from endoexit.errors import RunError
 from endoexit.evaluation.study import Options, evaluate_run
-from endoexit.report.explain import explain, open_explainable
+from endoexit.report.explain import explain
 from endoexit.report.material import Absent
 from endoexit.report.opening import open_material
 from endoexit.report.write import write_report
+from endoexit.runtime.session import open_session
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
@@ -24,7 +25,7 @@ def bundle(request, bundles, tmp_path):
     shutil.copytree(bundles.make(backend, "f32").path, tmp_path / "bundle")
     copied = open_bundle(tmp_path / "bundle")
     manifest = read_manifest(bundles.run.path / MANIFEST, classes=bundles.run.classes)
-    evaluate_run(copied, Options(timing=False, resamples=20), manifest=manifest)
+    evaluate_run(open_session(copied, manifest=manifest), Options(timing=False, resamples=20))
     return copied
 
 
@@ -32,9 +33,9 @@ def test_a_bundle_is_reported_without_what_it_cannot_know(bundle, bundles, tmp_p
     images = bundles.run.manifest().root
     material = open_material(bundle.path, images=images)
     assert "A bundle keeps no list of images" in open_material(bundle.path).images.reason
-    for part in (material.history, material.split, material.network):
+    for part in (material.history, material.split, material.attention):
         assert isinstance(part, Absent)
-    assert "run in openvino, which cannot be asked where it looks" in material.network.reason
+    assert "run in openvino, which cannot be asked where it looks" in material.attention.reason
     assert ("exported by", "endoexit export …") in material.facts
     assert not material.policy_changed
     written = write_report(material, tmp_path / "report")
@@ -49,19 +50,19 @@ def test_a_bundle_is_reported_without_what_it_cannot_know(bundle, bundles, tmp_p
 @pytest.mark.parametrize("bundle", ["torch"], indirect=True)
 def test_a_bundle_in_pytorch_can_be_asked_where_it_looks(bundle, bundles):
     material = open_material(bundle.path, images=bundles.run.manifest().root)
-    assert not isinstance(material.network, Absent)
+    assert not isinstance(material.attention, Absent)
 
 
 def test_a_bundle_without_evaluation_names_the_command(bundle):
-    (results_folder(bundle.path) / "evaluation.json").unlink()
+    (bundle.results() / "evaluation.json").unlink()
     with pytest.raises(RunError, match=rf"endoexit evaluate {bundle.path} --manifest MANIFEST"):
         open_material(bundle.path)
 
 
 def test_a_bundle_answers_single_images_without_attention(bundle, bundles, tmp_path):
     paths = list(bundles.run.manifest().cohort("test").images)
-    found = explain(open_explainable(bundle.path), paths, tmp_path / "out")
-    beside = explain(open_explainable(bundles.run.path), paths, tmp_path / "beside")
+    found = explain(open_session(bundle.path, out=tmp_path / "out"), paths)
+    beside = explain(open_session(bundles.run.path, out=tmp_path / "beside"), paths)
     for card, other in zip(found.cards, beside.cards, strict=True):
         assert card.title == other.title
         assert card.probabilities == pytest.approx(other.probabilities, abs=1e-3)

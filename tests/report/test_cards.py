@@ -8,7 +8,7 @@ import pytest
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
 from endoexit.policy import softmax, threshold_policy
-from endoexit.report.cards import Cards, Subject, exit_probabilities
+from endoexit.report.cards import Cards, GalleryImage, exit_probabilities
 from endoexit.report.material import Absent, ExitAttention
 from tiny import save_photos
 
@@ -18,14 +18,14 @@ PROBABILITIES = np.array([[0.7, 0.3], [0.4, 0.6]])
 class Looking:
     """A network that looks at the same corner at every exit, and at nothing at the last."""
 
-    def attention(self, images):
+    def __call__(self, images):
         corner = np.zeros((len(images), 2, 2), np.float32)
         corner[:, 0, 1] = 2
         return [ExitAttention(corner, "cbam"), ExitAttention(0 * corner, "grad-cam")]
 
 
 def subject(image, *, exit_=1, truth=1):
-    return Subject(
+    return GalleryImage(
         name="x.png", title="t", image=image, truth=truth, exit=exit_,
         probabilities=PROBABILITIES, predicted=[0, 1],
     )  # fmt: skip

@@ -11,7 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts
-from endoexit.artifacts.run import MANIFEST, Run, RunConfig, open_run
+from endoexit.artifacts.run import Run, RunConfig, open_run
+from endoexit.artifacts.source import MANIFEST
 from endoexit.cli.main import app
 from endoexit.data.manifest import sidecar_path
 from endoexit.files import read_json, write_json

@@ -1,7 +1,6 @@
 """The top of the page: title, origin of the policy, and what its tiles say."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -10,13 +9,13 @@ from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
 from endoexit.report.headline import headline, origin, title
 from endoexit.report.tradeoff import tradeoff
-from report_material import estimate, make_material
+from report_material import estimate, make_material, make_source
 
 
 def test_the_title_does_not_say_the_network_twice():
     material = make_material(images=12)
     assert title(material) == "made-up: ee_made_up on test images"
-    named = replace(material, path=Path("runs/ee_made_up-seed0"))
+    named = replace(material, source=make_source("runs/ee_made_up-seed0"))
     assert title(named) == "ee_made_up-seed0 on test images"
 
 
@@ -36,13 +35,13 @@ def test_no_saving_is_told_from_times_that_cannot_be():
     assert "G multiply-adds" in tradeoff(replace(material, evaluation=busy)).alt
 
 
-def test_a_network_with_one_exit_has_one_tile_and_no_origin():
+def test_a_network_with_one_exit_has_one_tile_and_no_policy():
     material = make_material(exits=1)
     (tile,) = headline(material)
     final = material.evaluation.row("final")
     assert tile.value == f"{100 * final.scores.accuracy.value:.1f} %"
     assert "10.0 ms, 1.00 G multiply-adds an image" in tile.detail
-    assert origin(material) == ""
+    assert origin(material) == "Every image is answered by the only exit."
 
 
 def test_a_policy_that_costs_more_is_not_called_a_saving():

@@ -24,9 +24,9 @@ def track(description, total):
 
 
 class LeftHalf:
-    """Looks at the left half of every image at exits 1 to 3, and nowhere at the final one."""
+    """Attention at the left half of every image at exits 1 to 3, and nowhere at the final one."""
 
-    def attention(self, images):
+    def __call__(self, images):
         left = np.zeros((len(images), SIDE, SIDE), np.float32)
         left[:, :, : SIDE // 2] = 0.5
         return [ExitAttention(left, "cbam")] * 3 + [ExitAttention(0 * left, "grad-cam")]
@@ -44,7 +44,7 @@ def material(tmp_path):
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (SIDE, SIDE), (90, 60, 50)).save(file)
-    return replace(material, images=root, network=LeftHalf())
+    return replace(material, images=root, attention=LeftHalf())
 
 
 def paint(path, box, size=(SIDE, SIDE)):
@@ -131,5 +131,5 @@ def test_the_study_is_what_the_network_looks_at(material):
 def test_without_a_network_there_is_no_study(material):
     folder = material.images.parent / "masks"
     paint((folder / material.evaluation.images.paths[0]).with_suffix(".png"), (0, 0, 8, 8))
-    without = replace(material, network=Absent("Gone."))
+    without = replace(material, attention=Absent("Gone."))
     assert study_masks(without, outlines(material), track) == Absent("Gone.")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, RunError
 from endoexit.files import read_json, write_json
@@ -81,7 +81,7 @@ def test_what_is_gone_is_left_out_with_its_reason(evaluated):
     (evaluated.path / MANIFEST).unlink()
     sidecar_path(evaluated.path / MANIFEST).unlink()
     material = open_material(evaluated.path)
-    for part in (material.logits, material.history, material.network, material.split,
+    for part in (material.logits, material.history, material.attention, material.split,
                  material.images):  # fmt: skip
         assert isinstance(part, Absent)
     assert f"endoexit evaluate {evaluated.path}" in material.logits.reason

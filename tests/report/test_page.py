@@ -219,13 +219,23 @@ def test_the_goal_of_the_policy_is_told_in_words():
 def test_one_exit_no_times_and_a_class_without_images():
     found = outline(make_material(("a", "b", "c"), images=2, exits=1, timed=False))
     for text in (
-        "The network has one exit, so no policy decides.",
-        "Nothing is shown after temperature scaling. A network with one exit",
+        "Every image is answered by the only exit.",
+        "Nothing is shown after temperature scaling. There is no exit policy",
         "No test image is of c: no sensitivity there.",
         "No time was measured.",
     ):
         assert text in found.words
     assert "G multiply-adds" in found.alts[0]
+
+
+def test_without_a_policy_the_page_says_who_answers():
+    """Exits without a rule: what `evaluate` writes of a run without `policy.json`."""
+    material = make_material(images=12)
+    rows = tuple(row for row in material.evaluation.rows if row.kind == "exit")
+    evaluation = material.evaluation.replaced(adaptive=None, rows=rows)
+    found = outline(replace(material, evaluation=evaluation, policy=None))
+    assert "Every image is answered by the last exit, as there is no policy." in found.words
+    assert "accuracy of the policy" not in found.words
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def test_the_deadline_of_a_policy_is_kept_image_by_image(tmp_path):
     threshold_policy(4, 0.6).replaced(deadline_ms=50).write(run / "policy.json")
     model = opened(run)
     assert model.deadline_ms == 50
-    assert model.opened.engine.deadline_ms is None
+    assert model.engine.deadline_ms is None
 
 
 def test_a_threshold_serves_a_run_without_a_policy(tmp_path):

@@ -15,7 +15,7 @@ from table_backend import TableBackend
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import threshold_policy
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.session import Opened
+from endoexit.runtime.session import Session
 from endoexit.serve.answers import Answered, ExitAnswer
 from endoexit.serve.model import Model
 from endoexit.serve.problems import Problem
@@ -60,11 +60,12 @@ async def running(logits, stage_s=0.0, **limits):
     backend = SlowBackend(logits)
     engine = Engine(backend, threshold_policy(EXITS, 0.9), Preprocessing(size=8))
     source = SimpleNamespace(classes=tuple("abcd"), weights_sha256="0" * 64)
+    session = Session(source, backend.precision, results=Path("none"))
     scheduler = Scheduler(
         engine, 4, options.limits.images_inside, observe=service.metrics.observe_stage
     )
     service.worker = Worker(scheduler, service.die)
-    service.use(Model("table", Opened(source, engine, "a table"), scheduler, None))
+    service.use(Model("table", session, engine, scheduler, None))
     service.state = "ready"
     await service.decoders.decode(png(np.zeros((8, 8, 3), np.uint8)), engine.preprocessing)
     backend.stage_s = stage_s

@@ -5,9 +5,9 @@ import pytest
 
 from endoexit.artifacts.run import open_run
 from endoexit.errors import ModelError
-from endoexit.evaluation.logits import collect_logits
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.models import pretrained
+from endoexit.runtime.session import open_session
 from endoexit.training.fit import Machine, fit
 from endoexit.training.recipe import read_recipe
 from endoexit.training.start import create_run, initial_model
@@ -70,12 +70,14 @@ def test_it_is_trained_and_says_where_it_comes_from(tuned):
 
 
 def test_the_bundle_answers_alike_and_knows_the_origin(tuned, tmp_path):
-    exported = export_run(tuned, tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    exported = export_run(
+        open_session(tuned), tmp_path / "bundle", ExportOptions("openvino", "f32")
+    )
     bundle = exported.bundle
     assert bundle.config.starting_weights == tuned.config.starting_weights
     assert "Their licence: Apache-2.0" in (bundle.path / "model_card.md").read_text()
     manifest = tuned.manifest()
-    ours = collect_logits(tuned, "test", manifest=manifest).logits
-    theirs = collect_logits(bundle, "test", manifest=manifest, out=tmp_path).logits
+    ours = open_session(tuned, manifest=manifest).logits("test").logits
+    theirs = open_session(bundle, manifest=manifest, out=tmp_path).logits("test").logits
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-3)

@@ -196,7 +196,7 @@ def test_bfloat16_trains_and_a_training_that_stands_still_stops_early(tiny_manif
     )  # fmt: skip
     rows = metrics(fitting.fit(run, HERE).path)
     assert 1 < len(rows) < 8
-    assert run.config.precision == "bf16-mixed"
+    assert run.config.training_precision == "bf16-mixed"
     assert {value.dtype for name, value in weights(run.path).items() if "weight" in name} == {
         torch.float32
     }

@@ -2,49 +2,40 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
-from endoexit.artifacts.run import WEIGHTS, Run, open_run
+from endoexit.artifacts.run import open_run
+from endoexit.artifacts.source import BUNDLE, STAGES, Kind, Source, SourceConfig, StageFiles
 from endoexit.data.manifest import Manifest
 from endoexit.documents import Record, parse_record
-from endoexit.errors import RunError, UsageError
-from endoexit.files import (
-    read_json,
-    refuse_lfs_pointer,
-    sha256_bytes,
-    sha256_file,
-    write_json,
-)
-from endoexit.images.preprocessing import Preprocessing
-from endoexit.models.origin import Origin
+from endoexit.errors import PolicyError, RunError, UsageError
+from endoexit.files import read_json, refuse_lfs_pointer, sha256_bytes, sha256_file, write_json
+from endoexit.machine import machine_words
 from endoexit.models.state import StateSpec, state_of_shapes
-from endoexit.precision import BackendName, NumberFormat, PrecisionText
+from endoexit.precision import BackendName, NumberFormat, Precision, PrecisionText
 
 if TYPE_CHECKING:
-    from endoexit.models.spec import NetworkSpec
+    from endoexit.models.cost import Complexity
     from endoexit.models.staged import StagedClassifier
 
 FORMAT_VERSION = 2
-BUNDLE = "bundle.json"
-STAGES = "stages"
 MAX_BYTES = 16 * 2**20
 
 StateShapes = tuple[tuple[tuple[int, ...], ...], ...]
 
-SUFFIXES: dict[str, tuple[str, ...]] = {"openvino": (".xml", ".bin"), "onnx": (".onnx",)}
-
 
 class ExitFacts(Record):
-    """What leaving at one exit costs and what the export changed.
+    """What one exit costs and what the export changed.
 
     Attributes:
-        macs: true multiply-adds of an image, everything before the exit included.
-        parameters: true parameters, likewise.
-        accuracy: on the calibrate role, as the bundle computes; None without such images.
-        accuracy_before: of the run in PyTorch at f32 on the same images.
+        macs: True multiply-adds of an image, everything before the exit included.
+        parameters: True parameters, everything before the exit included.
+        accuracy: Accuracy on the calibrate role, as the bundle computes; None without such images.
+        accuracy_before: Accuracy of the run in PyTorch at f32 on the same images.
     """
 
     macs: int
@@ -53,50 +44,30 @@ class ExitFacts(Record):
     accuracy_before: float | None = None
 
 
-class BundleConfig(Record):
+class BundleConfig(SourceConfig):
     """What a bundle holds; `bundle.json` of its folder.
 
     Attributes:
-        backend: what runs its stages.
+        backend: Library that runs its stages.
         precision: Number format of the products; see `computes` for the format of the rest.
-        model: name in the catalog.
-        overrides: settings of the network that differ from the catalog's.
-        classes: class names in the order of the logits.
-        preprocessing: from image to network input.
-        starting_weights: Origin of the weights that the training began with; None for fresh ones.
-        exits: of each exit, in order.
+        exits: Cost and accuracy of each exit, in order.
         state: What each stage hands on. Format 1 kept the shapes only, as `state_shapes`.
         computes: Precisions that the bundle can compute in, the default first.
-        policies: file of the exit policy for each precision, such as "openvino-bf16".
+        policies: File of the exit policy for each precision, such as "openvino-bf16".
         files: SHA-256 of every other file, by its name relative to the folder.
-        run_weights_sha256: of the run's weights file.
-        manifest_sha256: of the manifest that the run was trained with.
-        seed: of the training.
-        command: the command line that made the bundle.
-        versions: of the libraries that made it.
-        machine: that made it.
-        document_sha256: of this document without this field.
+        run_weights_sha256: SHA-256 of the run's weights file.
+        document_sha256: Hash of this document without this field.
     """
 
     format_version: Annotated[int, Field(strict=True, ge=1)] = FORMAT_VERSION
     backend: BackendName
     precision: NumberFormat
-    model: str
-    overrides: dict[str, Any] = Field(default_factory=dict)
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    preprocessing: Preprocessing
-    starting_weights: Origin | None = None
     exits: Annotated[tuple[ExitFacts, ...], Field(min_length=1)]
     state: StateSpec
     computes: Annotated[tuple[PrecisionText, ...], Field(min_length=1)]
     policies: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     run_weights_sha256: str
-    manifest_sha256: str | None = None
-    seed: int = 0
-    command: str = ""
-    versions: dict[str, str] = Field(default_factory=dict)
-    machine: dict[str, Any] = Field(default_factory=dict)
     document_sha256: str = ""
 
     @model_validator(mode="before")
@@ -116,13 +87,6 @@ class BundleConfig(Record):
             raise ValueError(f"states of {len(state.stages)} stages for {len(exits)} exits")
         return state
 
-    @property
-    def network(self) -> "NetworkSpec":
-        """The network, for these classes and images."""
-        from endoexit.models.spec import NetworkSpec  # noqa: PLC0415  (torch is slow to import)
-
-        return NetworkSpec(self.model, len(self.classes), self.preprocessing.size, self.overrides)
-
     def sealed(self) -> "BundleConfig":
         """Return a copy that carries its own hash."""
         return self.replaced(document_sha256=_digest(self.model_dump(mode="json")))
@@ -135,20 +99,23 @@ def _digest(document: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, its files checked.
+    """An opened bundle, its files checked: a `Source`.
 
     Attributes:
-        path: the folder.
-        config: what it holds.
-        made_by: what leaves such a folder behind.
-        has_weights: always: they were there when it was opened.
+        path: The folder.
+        config: What it holds.
     """
 
     path: Path
     config: BundleConfig
 
+    kind: ClassVar[Kind] = "bundle"
     made_by: ClassVar[str] = "export"
-    has_weights: ClassVar[bool] = True
+    makes: ClassVar[str] = "the bundle"
+    calibrates: ClassVar[bool] = False
+    has_weights: ClassVar[bool] = True  # they were there when it was opened
+    manifest_file: ClassVar[None] = None
+    metrics_file: ClassVar[None] = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -157,8 +124,13 @@ class Bundle:
 
     @property
     def backend(self) -> BackendName:
-        """What runs its stages."""
+        """Library that runs its stages."""
         return self.config.backend
+
+    @property
+    def computes(self) -> tuple[Precision, ...]:
+        """Precisions that it can compute in, the default first."""
+        return self.config.computes
 
     @property
     def weights_sha256(self) -> str:
@@ -166,12 +138,36 @@ class Bundle:
         names = sorted(name for name in self.config.files if name.startswith(f"{STAGES}/"))
         return sha256_bytes("".join(self.config.files[name] for name in names).encode())
 
-    def stage_files(self, number: int) -> tuple[Path, ...]:
-        """Return the files of stage `number` (1 to M); for PyTorch one file holds them all."""
-        if self.config.backend == "torch":
-            return (self.path / STAGES / WEIGHTS,)
-        suffixes = SUFFIXES[self.config.backend]
-        return tuple(self.path / STAGES / f"{number}{suffix}" for suffix in suffixes)
+    @property
+    def run_weights_sha256(self) -> str:
+        """SHA-256 of the weights file of its run."""
+        return self.config.run_weights_sha256
+
+    @cached_property
+    def complexity(self) -> "Complexity":
+        """True parameters and multiply-adds of each exit, as the document has them."""
+        from endoexit.models.cost import Complexity  # noqa: PLC0415  (torch is slow to import)
+
+        exits = self.config.exits
+        return Complexity(
+            tuple(facts.parameters for facts in exits),
+            tuple(facts.macs for facts in exits),
+            self.config.preprocessing.size,
+        )
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What it was exported from, how and where."""
+        return {
+            "weights of the run, SHA-256": self.config.run_weights_sha256,
+            "exported by": self.config.command,
+            "exported on": machine_words(self.config.machine),
+        }
+
+    def stage_files(self) -> StageFiles:
+        """Return the files of its stages."""
+        config = self.config
+        return StageFiles(self.path / STAGES, config.backend, config.state, len(config.classes))
 
     def load_model(self) -> "StagedClassifier":
         """Return the network in evaluation mode; of the backend "torch" only.
@@ -189,7 +185,7 @@ class Bundle:
         from endoexit.models.weights import load_weights  # noqa: PLC0415  (torch is slow to import)
 
         model = config.network.build()
-        load_weights(model, self.stage_files(1)[0])
+        load_weights(model, self.stage_files().of(1)[0])
         return model.eval()
 
     def manifest(self) -> Manifest:
@@ -203,41 +199,48 @@ class Bundle:
             f"such as the manifest.csv of the run that it was exported from."
         )
 
+    def policy_file(self, precision: Precision) -> Path | None:
+        """Return where the policy for a precision is; None where there is no policy at all.
 
-Source = Run | Bundle
-"""What predicts and is evaluated: a run, or a bundle that was exported from one."""
+        Raises:
+            PolicyError: there are policies, but none for this precision.
+        """
+        policies = self.config.policies
+        if not policies:
+            return None
+        if str(precision) not in policies:
+            raise PolicyError(
+                f"{self.path} has no policy for {precision}, only for {', '.join(policies)}: give "
+                "a threshold, or export the run again."
+            )
+        return self.path / policies[str(precision)]
+
+    def results(self, out: Path | None = None) -> Path:
+        """Return the folder for what is found out about it: next to it, `BUNDLE-evaluation`.
+
+        A bundle is never written to: it travels, may be read-only, and holds no names of images.
+
+        Args:
+            out: Folder that the user asked for instead.
+
+        Raises:
+            UsageError: that folder is in the bundle.
+        """
+        whole = self.path.resolve()
+        if out is None:
+            folder = self.path if self.path.name not in {"", ".."} else whole
+            return folder.with_name(f"{folder.name}-evaluation")
+        if out.resolve().is_relative_to(whole):
+            raise UsageError(
+                f"{out} lies in the bundle {self.path}, which is never written to: name another "
+                "folder."
+            )
+        return out
 
 
 def is_bundle(path: Path) -> bool:
     """Tell whether a folder is a bundle rather than a run."""
     return (Path(path) / BUNDLE).is_file()
-
-
-def results_folder(path: Path, out: Path | None = None) -> Path:
-    """Return where it is kept what is found out about a run or a bundle.
-
-    That of a run is the run itself. A bundle is never written to: it travels, may be read-only,
-    and holds no names of images. Its folder lies beside it and is called `BUNDLE-evaluation`.
-
-    Args:
-        path: of the run or the bundle.
-        out: the folder that was asked for instead.
-
-    Raises:
-        UsageError: that folder lies in the bundle.
-    """
-    path = Path(path)
-    if not is_bundle(path):
-        return out or path
-    whole = path.resolve()
-    if out is None:
-        beside = path if path.name not in {"", ".."} else whole
-        return beside.with_name(f"{beside.name}-evaluation")
-    if out.resolve().is_relative_to(whole):
-        raise UsageError(
-            f"{out} lies in the bundle {path}, which is never written to: name another folder."
-        )
-    return out
 
 
 def open_source(path: Path) -> Source:
@@ -293,7 +296,7 @@ def _check_files(bundle: Bundle) -> None:
     stages = {
         file.relative_to(path).as_posix()
         for number in range(1, len(config.exits) + 1)
-        for file in bundle.stage_files(number)
+        for file in bundle.stage_files().of(number)
     }
     unlisted = (stages | set(config.policies.values())) - set(config.files)
     if unlisted:
@@ -307,6 +310,14 @@ def _changed(path: Path, name: str) -> RunError:
     )
 
 
+def hashed(path: Path, config: BundleConfig) -> BundleConfig:
+    """Return the document with the hashes of all files that are in the folder now."""
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    return config.replaced(
+        files={name: sha256_file(path / name) for name in names if name != BUNDLE}
+    )
+
+
 def write_bundle(path: Path, config: BundleConfig) -> Bundle:
     """Seal a folder that holds a bundle's files: hash them all and write `bundle.json` last.
 
@@ -314,8 +325,6 @@ def write_bundle(path: Path, config: BundleConfig) -> Bundle:
         path: holds the stages, policies and the model card.
         config: with all but the hashes.
     """
-    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    files = {name: sha256_file(path / name) for name in names if name != BUNDLE}
-    sealed = config.replaced(files=files).sealed()
+    sealed = hashed(path, config).sealed()
     write_json(path / BUNDLE, sealed.model_dump(mode="json"))
     return Bundle(path, sealed)

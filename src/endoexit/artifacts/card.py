@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from endoexit.artifacts.run import CARD, Run
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import CARD
 from endoexit.data.manifest import LICENCE, SOURCE, Manifest, sidecar_path
 from endoexit.errors import DataError
 from endoexit.files import read_json, write_text
@@ -66,12 +67,12 @@ def _said(facts: Any, name: str) -> str:
     return " ".join(text.split()) if isinstance(text, str) else ""
 
 
-def put_figures(run: Run, text: str) -> None:
-    """Put figures into the card of a run, in place of those that were there.
+def put_figures(folder: Path, text: str) -> None:
+    """Put figures into the card in a folder, in place of those that were there.
 
-    A run without a card, or with a card that has no place for them, is left as it is.
+    A folder without a card, or with a card that has no place for them, is left as it is.
     """
-    path = run.path / CARD
+    path = folder / CARD
     if not path.is_file():
         return
     before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)

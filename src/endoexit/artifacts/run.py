@@ -5,80 +5,80 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from endoexit.artifacts.source import (
+    BUNDLE,
+    CARD,
+    CONFIG,
+    MANIFEST,
+    METRICS,
+    POLICY,
+    WEIGHTS,
+    Kind,
+    SourceConfig,
+    StageFiles,
+)
 from endoexit.data.manifest import Manifest, read_manifest
-from endoexit.documents import Record, parse_record
+from endoexit.documents import parse_record
 from endoexit.errors import RunError
 from endoexit.files import read_json, refuse_lfs_pointer, sha256_file, write_json
-from endoexit.images.preprocessing import Preprocessing
-from endoexit.models.origin import Origin
+from endoexit.machine import machine_words
+from endoexit.precision import BackendName, Precision
 
 if TYPE_CHECKING:
-    from endoexit.models.spec import NetworkSpec
+    from endoexit.models.cost import Complexity
     from endoexit.models.staged import StagedClassifier
 
-FORMAT_VERSION = 1
-CONFIG, WEIGHTS, MANIFEST = "config.json", "weights.safetensors", "manifest.csv"
-CARD = "model_card.md"
+FORMAT_VERSION = 2
 
 
-class RunConfig(Record):
+class RunConfig(SourceConfig):
     """What a run was made with; `config.json` of its folder.
 
     Attributes:
-        model: name in the catalog.
-        overrides: settings of the network that differ from the catalog's.
-        classes: class names in the order of the logits.
-        preprocessing: from image to network input.
-        starting_weights: Origin of the weights that the training began with; None for fresh ones.
-        recipe: the training settings, as resolved.
-        seed: of initialisation, order and augmentation.
-        manifest_sha256: of the manifest's bytes.
-        precision: of training, such as "bf16-mixed".
-        command: the command line that made it.
-        versions: of the libraries.
-        machine: processor, cores, memory.
+        recipe: Settings of the training, as resolved; empty for weights that came from elsewhere.
+        training_precision: Lightning's name of the precision of training, such as "bf16-mixed".
+            Format 1 called it `precision`.
     """
 
     format_version: int = FORMAT_VERSION
-    model: str
-    overrides: dict[str, Any] = Field(default_factory=dict)
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
-    starting_weights: Origin | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
-    seed: int = 0
-    manifest_sha256: str | None = None
-    precision: str = "32-true"
-    command: str = ""
-    versions: dict[str, str] = Field(default_factory=dict)
-    machine: dict[str, Any] = Field(default_factory=dict)
+    training_precision: str = "32-true"
 
-    @property
-    def network(self) -> "NetworkSpec":
-        """The network, for these classes and images."""
-        from endoexit.models.spec import NetworkSpec  # noqa: PLC0415  (torch is slow to import)
-
-        return NetworkSpec(self.model, len(self.classes), self.preprocessing.size, self.overrides)
+    @model_validator(mode="before")
+    @classmethod
+    def _of_format_1(cls, document: Any) -> Any:
+        if not isinstance(document, dict) or "precision" not in document:
+            return document
+        rest = {key: value for key, value in document.items() if key != "precision"}
+        new = {"training_precision": document["precision"], "format_version": FORMAT_VERSION}
+        return rest | new
 
 
 @dataclass(frozen=True)
 class Run:
-    """An opened run folder.
+    """An opened run folder: a `Source`.
 
     Attributes:
-        path: the folder.
-        config: its settings.
-        made_by: what leaves such a folder behind.
-        backend: what runs its stages.
+        path: The folder.
+        config: Its settings.
     """
 
     path: Path
     config: RunConfig
 
+    kind: ClassVar[Kind] = "run"
     made_by: ClassVar[str] = "training"
-    backend: ClassVar[str] = "torch"
+    makes: ClassVar[str] = "weights, metrics.csv"
+    calibrates: ClassVar[bool] = True
+    backend: ClassVar[BackendName] = "torch"
+    computes: ClassVar[tuple[Precision, ...]] = (
+        Precision("torch", "f32", "f32"),
+        Precision("torch", "bf16", "bf16"),
+        Precision("torch", "f32", "f32", "cuda"),
+        Precision("torch", "bf16", "bf16", "cuda"),
+    )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -119,6 +119,34 @@ class Run:
         """SHA-256 of the weights file, by which logits and policies are keyed."""
         return sha256_file(self.weights_path)
 
+    @property
+    def run_weights_sha256(self) -> str:
+        """SHA-256 of the weights file."""
+        return self.weights_sha256
+
+    @cached_property
+    def complexity(self) -> "Complexity":
+        """True parameters and multiply-adds of each exit, counted on the network."""
+        return self.config.network.complexity
+
+    @property
+    def manifest_file(self) -> Path:
+        """The copy of the manifest that it was trained with."""
+        return self.path / MANIFEST
+
+    @property
+    def metrics_file(self) -> Path:
+        """The metrics of each epoch."""
+        return self.path / METRICS
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """How and where it was trained."""
+        return {
+            "precision of the training": self.config.training_precision,
+            "trained on": machine_words(self.config.machine),
+        }
+
     def create_model(self) -> "StagedClassifier":
         """Return the run's network, freshly initialised."""
         return self.config.network.build()
@@ -143,7 +171,7 @@ class Run:
             RunError: it was changed since.
             DataError: it, or an image in it, is missing.
         """
-        path = self.path / MANIFEST
+        path = self.manifest_file
         if not path.is_file():
             raise RunError(f"{self.path} has no {MANIFEST}; give one with --manifest.")
         manifest = read_manifest(path, classes=self.classes)
@@ -153,6 +181,23 @@ class Run:
                 "changed. Restore it from the original."
             )
         return manifest
+
+    def stage_files(self) -> StageFiles:
+        """Refuse: a run holds a network in PyTorch.
+
+        Raises:
+            RunError: always; names the remedy.
+        """
+        raise RunError(f"{self.path} is a run, which has no exported stages: export it first.")
+
+    def policy_file(self, precision: Precision) -> Path | None:  # noqa: ARG002
+        """Return where the policy is; None without one. It names its precision itself."""
+        file = self.path / POLICY
+        return file if file.is_file() else None
+
+    def results(self, out: Path | None = None) -> Path:
+        """Return the folder for what is found out about it: itself, unless `out` is given."""
+        return out or self.path
 
 
 def open_run(path: Path) -> Run:
@@ -164,7 +209,7 @@ def open_run(path: Path) -> Run:
     path = Path(path)
     if not path.is_dir():
         raise RunError(f"there is no run folder {path}; `endoexit train` makes one.")
-    if (path / "bundle.json").is_file():
+    if (path / BUNDLE).is_file():
         raise RunError(
             f"{path} is a bundle, which only predicts, is evaluated and timed: name the run that "
             "it was exported from."

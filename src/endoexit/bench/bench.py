@@ -7,21 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import Bundle
-from endoexit.bench.document import Benchmark, Line, Product, Ratio, Setting
-from endoexit.bench.document import Subject as SubjectRecord
+from endoexit.bench.document import Benchmark, Line, MeasuredSource, Product, Ratio, Setting
 from endoexit.bench.images import BenchImages, load_images
 from endoexit.bench.limit import MatrixProduct, limits, matrix_product
 from endoexit.bench.memory import BATCHES, measure_memory
-from endoexit.bench.peers import RANDOM_WEIGHTS, Network, Peer, choose_peers, open_peer
+from endoexit.bench.peers import RANDOM_WEIGHTS, Peer, choose_peers, open_peer
 from endoexit.bench.ratios import mixed, mixed_quantiles, ratio, ratio_of
 from endoexit.bench.subject import (
     FINAL,
     POLICY,
-    Subject,
+    exit_names,
     exit_works,
     exits_taken,
-    open_subject,
     policy_works,
 )
 from endoexit.bench.throughput import measure_throughput
@@ -30,8 +27,7 @@ from endoexit.evaluation.document import FALLING
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.machine import describe_machine, library_versions, share_at_work
-from endoexit.precision import FloatFormat
-from endoexit.progress import Track, silent
+from endoexit.runtime.session import Session
 
 PRODUCT = "matrix product"
 INCLUDES = (
@@ -62,87 +58,71 @@ class BenchOptions:
     """What is measured besides the subject, and how often.
 
     Attributes:
-        rounds: Number of times that one image is timed in each contender.
+        rounds: Number of measurements of the time of one image.
         images: Files, folders and globs; none for rendered images.
         against: Names of peers; see `endoexit.bench.peers.choose_peers`.
-        threads: Number of threads of every contender, by default all cores that this process may
-            use.
-        precision: See `endoexit.runtime.session.computed_in`.
-        threshold: Threshold of a policy in place of the subject's own.
         command: Command line, for the record.
     """
 
     rounds: int
     images: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
-    threads: int | None = None
-    precision: FloatFormat | None = None
-    threshold: float | None = None
     command: str = ""
 
 
-def bench(path: Path, options: BenchOptions, track: Track = silent) -> Benchmark:
+def bench(subject: Session, options: BenchOptions) -> Benchmark:
     """Measure a run or a bundle and its peers, alternately in one process.
 
     Args:
-        path: Folder of the run or the bundle.
+        subject: What is measured, with its threads and its threshold.
         options: See `BenchOptions`.
-        track: What shows progress.
 
     Raises:
         UsageError: No such peer, one that is not installed, or too few rounds.
-        EndoexitError: See `endoexit.runtime.session.open_engine` and
+        EndoexitError: See `endoexit.runtime.session.Session.engine` and
             `endoexit.bench.images.load_images`.
     """
     if options.rounds < 2:
         raise UsageError(f"ratios need at least 2 rounds to spread, got {options.rounds}.")
     others = share_at_work()  # before this process works itself
     with keeping_threads(), tempfile.TemporaryDirectory() as folder:
-        subject = open_subject(
-            path,
-            threshold=options.threshold,
-            precision=options.precision,
-            threads=options.threads,
-        )
-        names = choose_peers(options.against, subject.precision.backend)
         threads = subject.engine.backend.threads
+        names = choose_peers(options.against, subject.precision.backend)
         # Both start processes: done before this one has threads at work and much memory.
         describe_machine()
-        peaks = measure_memory(path, options.precision, threads)
-        images = load_images(options.images, subject.engine.preprocessing, track)
-        network = Network.of(subject.source)
+        peaks = measure_memory(subject.source.path, subject.precision.floats, threads)
+        images = load_images(options.images, subject.preprocessing, subject.track)
         peers = []
-        with track("building peers", len(names)) as bar:
+        with subject.track("building peers", len(names)) as bar:
             for name in names:
                 peer = open_peer(
                     name,
-                    network,
+                    subject.source.config.network,
+                    subject.preprocessing,
                     subject.precision,
                     threads=threads,
                     folder=Path(folder),
                 )
                 peers.append(peer)
                 bar.advance()
-        return _Work(path, options, subject, images, peers, peaks, others, track).measure()
+        return _Work(options, subject, images, peers, peaks, others).measure()
 
 
 @dataclass(frozen=True)
 class _Work:
-    path: Path
     options: BenchOptions
-    subject: Subject
+    subject: Session
     images: BenchImages
     peers: list[Peer]
     peaks: dict[int, float]
     others: float
-    track: Track
     times: dict[str, list[float]] = field(default_factory=dict)
 
     def measure(self) -> Benchmark:
         subject, images = self.subject, self.images.images
-        exits = exits_taken(subject, images, self.track)
+        exits = exits_taken(subject, images, self.subject.track)
         counts = dict(sorted(Counter(exits.tolist()).items()))
-        product = matrix_product(subject.precision.products, subject.engine.backend.threads)
+        product = matrix_product(subject.precision.products, subject.backend.threads)
         works: dict[str, Work] = exit_works(subject, images)
         if subject.adaptive:
             works |= {_exiting(k): work for k, work in policy_works(subject, images, exits).items()}
@@ -150,7 +130,7 @@ class _Work:
             works[peer.name] = Contender(peer.engine, images).answer
         if product is not None:
             works[PRODUCT] = _multiplying(product)
-        with self.track("timing, one image at a time", self.options.rounds) as bar:
+        with self.subject.track("timing, one image at a time", self.options.rounds) as bar:
             self.times.update(take_turns(works, self.options.rounds, bar, untimed=1))
         reference = self.peers[0].name if self.peers else FINAL
         return Benchmark(
@@ -166,7 +146,7 @@ class _Work:
                     images,
                     BATCHES,
                     rounds=max(3, self.options.rounds // 6),
-                    track=self.track,
+                    track=self.subject.track,
                 )
             ),
             peak_memory_mib=self.peaks,
@@ -176,7 +156,7 @@ class _Work:
     def _lines(self, counts: dict[int, int], reference: str) -> list[Line]:
         precision = str(self.subject.precision)
         lines = []
-        for name in self.subject.exits:
+        for name in exit_names(self.subject):
             what = f"all images exit at {name if name != FINAL else 'the final exit'}"
             lines.append(self._line(name, "exit", what, precision, reference))
         if self.subject.adaptive:
@@ -215,7 +195,7 @@ class _Work:
 
     def _ratios(self, counts: dict[int, int]) -> list[Ratio]:
         """Return the ratios within the subject, and to itself in one piece."""
-        found = [ratio(self.times, name, FINAL) for name in self.subject.exits[:-1]]
+        found = [ratio(self.times, name, FINAL) for name in exit_names(self.subject)[:-1]]
         if self.subject.adaptive:
             means = mixed(self._by_exit(counts), counts)
             found.append(ratio_of(POLICY, means, FINAL, self.times[FINAL]))
@@ -229,25 +209,25 @@ class _Work:
     def _limits(self, product: MatrixProduct | None) -> Product | None:
         if product is None:
             return None
-        times = [self.times[name] for name in self.subject.exits]
-        return limits(product, self.times[PRODUCT], self.subject.macs(), times)
+        times = [self.times[name] for name in exit_names(self.subject)]
+        return limits(product, self.times[PRODUCT], self.subject.source.complexity.macs, times)
 
-    def _subject_record(self, shares: dict[int, float]) -> SubjectRecord:
+    def _subject_record(self, shares: dict[int, float]) -> MeasuredSource:
         source = self.subject.source
-        return SubjectRecord(
-            path=str(self.path),
-            kind="bundle" if isinstance(source, Bundle) else "run",
+        return MeasuredSource(
+            path=str(source.path),
+            kind=source.kind,
             model=source.config.model,
             precision=str(self.subject.precision),
             size=source.config.preprocessing.size,
             weights_sha256=source.weights_sha256,
-            policy=self.subject.decided_by,
+            policy=self.subject.decider.words,
             shares=shares,
         )
 
     def _setting(self) -> Setting:
         return Setting(
-            threads=self.subject.engine.backend.threads,
+            threads=self.subject.backend.threads,
             rounds=self.options.rounds,
             includes=INCLUDES,
             images=self.images.words,
@@ -259,7 +239,9 @@ class _Work:
 
     def _notes(self) -> list[str]:
         notes = [BUSY.format(self.others)] if self.others > LITTLE else []
-        if (rising := [np.median(self.times[at]) for at in self.subject.exits]) != sorted(rising):
+        if (rising := [np.median(self.times[at]) for at in exit_names(self.subject)]) != sorted(
+            rising
+        ):
             notes.append(FALLING)
         if self.peers:
             notes.append(RANDOM_WEIGHTS)

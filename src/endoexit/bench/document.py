@@ -118,7 +118,7 @@ class Throughput(Record):
     overhead_ms: Spread
 
 
-class Subject(Record):
+class MeasuredSource(Record):
     """What was measured.
 
     Attributes:
@@ -185,7 +185,7 @@ class Benchmark(Record):
     """
 
     format: Literal["endoexit-benchmark-1"] = "endoexit-benchmark-1"
-    subject: Subject
+    subject: MeasuredSource
     setting: Setting
     reference: str
     lines: tuple[Line, ...]

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import open_source
 from endoexit.errors import EndoexitError
 from endoexit.policy import fixed_exit
 from endoexit.precision import FloatFormat
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.session import open_backend
+from endoexit.runtime.session import open_session
 from endoexit.runtime.stream import predict_stream
 
 BATCHES = (1, 8, 32)
@@ -36,7 +35,7 @@ def measure_memory(
 
     Args:
         path: Run or bundle.
-        precision: See `endoexit.runtime.session.computed_in`.
+        precision: See `endoexit.runtime.backends.choice.computed_in`.
         threads: Number of threads of a stage.
         batches: Sizes of a full batch.
 
@@ -81,10 +80,9 @@ def peak_mib() -> float:
 
 
 def _predict(path: Path, precision: FloatFormat | None, threads: int, batch: int) -> None:
-    source = open_source(path)
-    backend = open_backend(source, precision, threads)
-    last = backend.num_stages
-    engine = Engine(backend, fixed_exit(last, last), source.config.preprocessing)
+    session = open_session(path, precision=precision, threads=threads)
+    last = session.backend.num_stages
+    engine = Engine(session.backend, fixed_exit(last, last), session.preprocessing)
     side = engine.preprocessing.size
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (2 * batch, side, side, 3), dtype=np.uint8)

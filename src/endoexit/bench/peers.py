@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from endoexit.artifacts.bundle import STAGES, Bundle, BundleConfig, ExitFacts, Source
+from endoexit.artifacts.source import StageFiles
 from endoexit.errors import UsageError, unknown_name
 from endoexit.export.graphs import (
     all_exits_graph,
@@ -25,9 +25,9 @@ from endoexit.models.state import state_of_shapes
 from endoexit.policy import fixed_exit
 from endoexit.precision import BackendName, FloatFormat, Precision
 from endoexit.runtime.backends.base import Backend
+from endoexit.runtime.backends.choice import has_bf16, open_exported
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.session import has_bf16
 
 RANDOM_WEIGHTS = "Peers have random weights, which take the same time as trained ones."
 _MODULES: dict[BackendName, tuple[str, ...]] = {
@@ -42,36 +42,19 @@ _LIBRARIES: dict[BackendName, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network of the catalog on images of a size.
+def random_network(spec: NetworkSpec, *, whole: bool = False) -> StagedClassifier:
+    """Return a network with random weights, the same each time.
 
-    Attributes:
+    Args:
         spec: Which network.
-        preprocessing: Preprocessing of its images.
+        whole: Without early exits, in one stage.
+
+    Raises:
+        UsageError: Images of this size do not fit.
     """
-
-    spec: NetworkSpec
-    preprocessing: Preprocessing
-
-    @classmethod
-    def of(cls, source: Source) -> "Network":
-        """Return the network of a run or a bundle."""
-        config = source.config
-        return cls(config.network, config.preprocessing)
-
-    def build(self, *, whole: bool = False) -> StagedClassifier:
-        """Return it with random weights, the same each time.
-
-        Args:
-            whole: Without early exits, in one stage.
-
-        Raises:
-            UsageError: Images of this size do not fit.
-        """
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(0)
-            return (self.spec.build_whole() if whole else self.spec.build()).eval()
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return (spec.build_whole() if whole else spec.build()).eval()
 
 
 @dataclass(frozen=True)
@@ -162,13 +145,20 @@ def _require(name: str, kind: BackendName) -> None:
 
 
 def open_peer(
-    name: str, network: Network, precision: Precision, *, threads: int, folder: Path
+    name: str,
+    network: NetworkSpec,
+    preprocessing: Preprocessing,
+    precision: Precision,
+    *,
+    threads: int,
+    folder: Path,
 ) -> Peer:
     """Build a peer.
 
     Args:
         name: Name in `PEERS`, or in the catalog: a network that computes as the subject does.
         network: Network of the subject.
+        preprocessing: Preprocessing of its images.
         precision: What the subject computes in.
         threads: Number of threads of the peer.
         folder: Folder for its files, which must stay while it is used.
@@ -178,20 +168,21 @@ def open_peer(
     """
     if name in PEERS:
         way = PEERS[name]
-        own = way.floats or precision.floats
+        floats = way.floats or precision.floats
     else:
         way = _Way(precision.backend, None)
-        own = "f32" if way.kind == "onnx" else precision.floats
-        network = replace(network, spec=replace(network.spec, name=name, settings={}))
+        floats = "f32" if way.kind == "onnx" else precision.floats
+        network = replace(network, name=name, settings={})
     backend: Backend
     if way.kind == "torch":
-        backend = _in_torch(network.build(whole=True), own, threads, compiled=way.compiled)
+        model = random_network(network, whole=True)
+        backend = _in_torch(model, floats, threads, compiled=way.compiled)
     else:
-        backend = _in_graph(network, way, own, threads, folder / name)
+        backend = _in_graph(network, way, floats, threads, folder / name)
     exits = "answers at all exits" if way.all_exits else "final exit only"
     library = "torch.compile" if way.compiled else _LIBRARIES[way.kind]
-    engine = Engine(backend, fixed_exit(1, 1), network.preprocessing)
-    return Peer(name, f"{network.spec.name} in one piece, {exits}, {library}", engine)
+    engine = Engine(backend, fixed_exit(1, 1), preprocessing)
+    return Peer(name, f"{network.name} in one piece, {exits}, {library}", engine)
 
 
 def _in_torch(
@@ -208,35 +199,15 @@ def _in_torch(
 
 
 def _in_graph(
-    network: Network, way: _Way, floats: FloatFormat, threads: int, folder: Path
+    network: NetworkSpec, way: _Way, floats: FloatFormat, threads: int, folder: Path
 ) -> Backend:
-    """Write the whole network as one graph; return it as a bundle of one stage that runs."""
-    model = network.build()
+    """Write the whole network as one graph, and open it as a single stage."""
+    model = random_network(network)
     graph = all_exits_graph(model) if way.all_exits else whole_graph(model)
-    example = example_images(network.preprocessing.size)
+    # Answers of early exits leave the graph as a state would, which nobody reads on.
     early = model.num_stages - 1 if way.all_exits else 0
-    if way.kind == "openvino":
-        write_openvino(graph, example, folder / STAGES / "1.xml")
-    else:
-        write_onnx(graph, example, folder / STAGES / "1.onnx")
-    precision = Precision(way.kind, floats, floats)
-    config = BundleConfig(
-        backend=way.kind,
-        precision=floats,
-        model=network.spec.name,
-        classes=tuple(map(str, range(network.spec.classes))),
-        preprocessing=network.preprocessing,
-        exits=(ExitFacts(macs=1, parameters=1),),
-        # Answers of early exits leave the graph as a state would, which nobody reads on.
-        state=state_of_shapes((((network.spec.classes,),) * early,)),
-        computes=(precision,),
-        run_weights_sha256="",
-    )
-    bundle = Bundle(folder, config)
-    if way.kind == "openvino":
-        from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415  (an extra)
-
-        return OpenVinoBackend(bundle, precision, threads)
-    from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
-
-    return OnnxBackend(bundle, precision, threads)
+    state = state_of_shapes((((network.classes,),) * early,))
+    files = StageFiles(folder, way.kind, state, network.classes)
+    write = write_openvino if way.kind == "openvino" else write_onnx
+    write(graph, example_images(network.size), files.of(1)[0])
+    return open_exported(files, Precision(way.kind, floats, floats), threads)

@@ -56,21 +56,22 @@ def bench(
     from endoexit.bench.bench import bench as measure
     from endoexit.files import write_json
     from endoexit.machine import busy_warning
+    from endoexit.runtime.session import open_session
 
-    options = BenchOptions(
-        images=tuple(images or ()),
-        against=tuple(against or ()),
-        threads=threads,
-        rounds=rounds,
-        precision=precision,
-        threshold=threshold,
-        command=shlex.join(["endoexit", *sys.argv[1:]]),
-    )
     output = Output(as_json)
     output.warn_if_unfinished(source)
     if (busy := busy_warning()) is not None:
         output.warn(busy)
-    benchmark = measure(source, options, progress)
+    session = open_session(
+        source, threshold=threshold, threads=threads, precision=precision, track=progress
+    )
+    options = BenchOptions(
+        images=tuple(images or ()),
+        against=tuple(against or ()),
+        rounds=rounds,
+        command=shlex.join(["endoexit", *sys.argv[1:]]),
+    )
+    benchmark = measure(session, options)
     document = benchmark.model_dump(mode="json")
     if out is not None:
         write_json(out, document)

@@ -15,7 +15,6 @@ from endoexit.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from endoexit.artifacts.run import Run
     from endoexit.evaluation.fitting import Calibrated
 
 
@@ -123,34 +122,35 @@ def calibrate(
     )
 
     from endoexit.artifacts.run import open_run
-    from endoexit.data.manifest import read_manifest
     from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
+    from endoexit.runtime.session import open_session
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
-    subject = open_run(run)
-    before = _promised(subject)
-    calibrated = calibrate_run(
-        subject,
-        goal,
-        CalibrationOptions(rules, cost, precision, device, cache),
-        manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
+    session = open_session(
+        open_run(run),
+        precision=precision,
+        device=device,
+        manifest=manifest,
+        cache=cache,
         track=progress,
     )
+    before = _promised(run)
+    calibrated = calibrate_run(session, goal, CalibrationOptions(rules, cost))
     _print(output, calibrated)
     if before and not calibrated.result.policy.promises:
         output.warn(f"the policy before this one promised: {before}. This one promises nothing.")
     output.document(_document(calibrated))
 
 
-def _promised(run: "Run") -> str:
+def _promised(run: Path) -> str:
     """Return what the present policy of a run promises; empty for nothing."""
+    from endoexit.artifacts.source import POLICY
     from endoexit.errors import PolicyError
     from endoexit.policy import ExitPolicy
-    from endoexit.runtime.session import POLICY
 
     try:
-        policy = ExitPolicy.read(run.path / POLICY)
+        policy = ExitPolicy.read(run / POLICY)
     except PolicyError:  # none there, or one that cannot be used
         return ""
     return (policy.goal or "") if policy.promises else ""

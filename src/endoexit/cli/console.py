@@ -83,7 +83,8 @@ class Output:
     def warn_if_unfinished(self, *folders: Path) -> None:
         """Warn of runs with weights whose training has not ended; bundles are always whole."""
         from endoexit.artifacts.bundle import is_bundle
-        from endoexit.artifacts.run import WEIGHTS, open_run
+        from endoexit.artifacts.run import open_run
+        from endoexit.artifacts.source import WEIGHTS
 
         for folder in folders:
             if not (folder / WEIGHTS).is_file() or is_bundle(folder):
@@ -94,6 +95,10 @@ class Output:
                     "weights kept so far. Continue with: endoexit train --resume "
                     + shlex.quote(str(folder))
                 )
+
+    def warn_without_policy(self, folder: Path) -> None:
+        """Warn of a network with several exits of which only the last one answers."""
+        self.warn(f"{folder} has no exit policy, so no image exits early: try --threshold 0.9.")
 
     def document(self, value: Any) -> None:
         """Print the JSON document, if one was asked for."""

@@ -1,7 +1,8 @@
 """`endoexit evaluate`: what each exit and the adaptive rule of a run are worth."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,10 +15,6 @@ from endoexit.cli.console import (
     progress,
 )
 from endoexit.errors import UsageError
-
-if TYPE_CHECKING:
-    from endoexit.artifacts.bundle import Source
-    from endoexit.data.manifest import Manifest
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +31,7 @@ def evaluate(
         typer.Option(
             min=0,
             max=1,
-            help="Exit at the first exit whose confidence reaches this.  "
-            "[default: policy.json, else 0.9]",
+            help="Exit at the first exit whose confidence reaches this.  [default: its own policy]",
         ),
     ] = None,
     against: Annotated[
@@ -70,38 +66,32 @@ def evaluate(
     if threads is not None and not timing:
         raise UsageError("--threads is about measured times: leave it out, or --no-timing.")
 
-    from endoexit.artifacts.bundle import open_source
     from endoexit.cli.evaluation_tables import print_evaluation
     from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
+    from endoexit.runtime.session import open_session
 
     output = Output(as_json)
     output.warn_if_unfinished(run, *([against] if against else []))
-    subject = open_source(run)
-    found = evaluate_run(
-        subject,
-        Options(
-            role=role,
-            threshold=threshold,
-            precision=precision,
-            device=device,
-            timing=timing,
-            threads=threads,
-            cache=cache,
-            out=out,
-        ),
-        twin=None if against is None else open_source(against),
-        manifest=None if manifest is None else _read(manifest, subject),
+    opening = partial(
+        open_session,
+        precision=precision,
+        device=device,
+        threads=threads,
+        cache=cache,
+        out=out,
         track=progress,
     )
-    print_evaluation(output, found)
-    written = evaluation_path(subject, role, found.manifest_sha256, out)
-    output.say(f"Written: {written}", f"Logits: {written.parent / found.run.logits}")
-    if found.caution:
-        output.warn(f"role {role}: {found.caution}")
-    output.document(found.model_dump(mode="json"))
-
-
-def _read(manifest: Path, run: "Source") -> "Manifest":
-    from endoexit.data.manifest import read_manifest
-
-    return read_manifest(manifest, classes=run.classes)
+    session = opening(run, threshold=threshold, manifest=manifest)
+    evaluation = evaluate_run(
+        session,
+        Options(role=role, timing=timing),
+        twin=None if against is None else opening(against, manifest=session.manifest),
+    )
+    print_evaluation(output, evaluation)
+    written = evaluation_path(session, role)
+    output.say(f"Written: {written}", f"Logits: {written.parent / evaluation.run.logits}")
+    if evaluation.adaptive is None and len(evaluation.rows) > 1:
+        output.warn_without_policy(run)
+    if evaluation.caution:
+        output.warn(f"role {role}: {evaluation.caution}")
+    output.document(evaluation.model_dump(mode="json"))

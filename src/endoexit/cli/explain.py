@@ -35,30 +35,27 @@ def explain(
 
     Example: `endoexit explain runs/nano polyp.jpg 'more/*.png' --out explained`
     """
-    from endoexit.artifacts.bundle import results_folder
     from endoexit.report.explain import explain as write_page
-    from endoexit.report.explain import open_explainable
     from endoexit.runtime.inputs import Inputs
+    from endoexit.runtime.session import open_session
 
     output = Output(as_json)
-    folder = results_folder(run, out)
     output.warn_if_unfinished(run)
-    source = open_explainable(run, threshold=threshold, precision=precision)
-    files = list(Inputs(paths))
-    found = write_page(source, files, folder, track=progress)
+    session = open_session(run, threshold=threshold, precision=precision, out=out, track=progress)
+    found = write_page(session, list(Inputs(paths)))
     for card in found.cards:
         output.say(f"{card.name}: {card.title}")
     for _, reason in found.failed:
         output.warn(reason)
     output.say(
-        f"Decided by: {source.decided_by}",
+        f"Decided by: {session.decider.words}",
         f"Written: {found.page}, and {counted(len(found.pictures), 'picture')} next to it.",
     )
     output.document(
         {
             "page": str(found.page),
             "pictures": [str(file) for file in found.pictures],
-            "decided_by": source.decided_by,
+            "decided_by": session.decider.words,
             "images": [_document(card) for card in found.cards],
             "failed": [{"path": path, "error": reason} for path, reason in found.failed],
         }

@@ -51,20 +51,17 @@ def export(
     Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`
     """
     from endoexit.artifacts.run import open_run
-    from endoexit.data.manifest import read_manifest
     from endoexit.export.export import ExportOptions, export_run
+    from endoexit.runtime.session import open_session
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
-    subject = open_run(run)
-    command = shlex.join(["endoexit", *sys.argv[1:]])
-    exported = export_run(
-        subject,
-        out,
-        ExportOptions(backend, precision, accept_drop, threads, cache, command),
-        manifest=None if manifest is None else read_manifest(manifest, classes=subject.classes),
-        track=progress,
+    session = open_session(
+        open_run(run), manifest=manifest, threads=threads, cache=cache, track=progress
     )
+    command = shlex.join(["endoexit", *sys.argv[1:]])
+    options = ExportOptions(backend, precision, accept_drop, command)
+    exported = export_run(session, out, options)
     _print(output, exported)
     output.document(_document(exported))
 

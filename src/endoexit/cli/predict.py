@@ -82,22 +82,23 @@ def predict(
     from endoexit.runtime.outputs.naming import choose_naming
     from endoexit.runtime.outputs.tables import Layout, check_suffix
     from endoexit.runtime.predictor import predict_images
-    from endoexit.runtime.session import NO_POLICY, open_engine
+    from endoexit.runtime.session import open_session
 
     output = Output(as_json)
     naming = choose_naming(names, names_key)
     if out is not None:
         check_suffix(out)
     output.warn_if_unfinished(run)
-    opened = open_engine(
+    session = open_session(
         run, threshold=threshold, deadline_ms=deadline_ms, threads=threads, precision=precision
     )
-    if opened.decided_by == NO_POLICY and opened.engine.backend.num_stages > 1:
-        output.warn(f"{run} has no exit policy, so no image exits early: try --threshold 0.9.")
-    with_deadline = opened.engine.deadline_ms is not None
+    engine, decided_by = session.engine, session.decider.words
+    if session.decider.origin == "none" and engine.backend.num_stages > 1:
+        output.warn_without_policy(run)
+    with_deadline = engine.deadline_ms is not None
     size = batch_size or (1 if with_deadline else BATCH_SIZE)
-    stages = opened.engine.backend.num_stages
-    layout = Layout(opened.classes, stages, deadline=with_deadline, naming=naming)
+    stages = engine.backend.num_stages
+    layout = Layout(session.classes, stages, deadline=with_deadline, naming=naming)
     stdin = getattr(sys.stdin, "buffer", None)
     inputs = Inputs(paths, stdin, null=null or None, named=naming.shows_paths)
     tally = _Tally()
@@ -106,7 +107,7 @@ def predict(
         _writing(out, layout, records) as write,
         _counting(inputs, paths, shown=out is None and not as_json) as (images, advance),
     ):
-        for row in predict_images(opened.engine, images, size):
+        for row in predict_images(engine, images, size):
             write(row)
             tally.count(row)
             advance()
@@ -115,15 +116,15 @@ def predict(
     if inputs.passed_over:
         print(inputs.passed_over.words(named=naming.shows_paths), file=sys.stderr)
     if out is not None:
-        output.say(f"{tally.words()}\nDecided by: {opened.decided_by}\nWritten: {out}")
+        output.say(f"{tally.words()}\nDecided by: {decided_by}\nWritten: {out}")
     output.document(
         {
             "source": str(run),
-            "decided_by": opened.decided_by,
-            "precision": str(opened.engine.backend.precision),
-            "threads": opened.engine.backend.threads,
+            "decided_by": decided_by,
+            "precision": str(engine.backend.precision),
+            "threads": engine.backend.threads,
             "batch_size": size,
-            "deadline_ms": opened.engine.deadline_ms,
+            "deadline_ms": engine.deadline_ms,
             **tally.document(),
             "passed_over": inputs.passed_over.document(named=naming.shows_paths),
             "out": None if out is None else str(out),

@@ -59,9 +59,9 @@ def report(
     from endoexit.report.write import report_folder, write_report
 
     output = Output(as_json)
-    folder = report_folder(run, out)
     output.warn_if_unfinished(run)
     material = open_material(run, evaluation=evaluation, images=images, audit=audit, paper=paper)
+    folder = report_folder(material.source, out)
     written = write_report(material, folder, masks=masks, track=progress)
     for note in written.notes:
         output.say(f"Not on the page: {note}")

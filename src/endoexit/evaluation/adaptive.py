@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from endoexit.evaluation.document import Adaptive, Estimate, PromiseShown, Reference
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
-from endoexit.evaluation.logits import RoleLogits
 from endoexit.models.cost import Complexity
 from endoexit.policy import ExitPolicy
 from endoexit.policy.comparisons import oracle, random_assignment, random_right
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.promises import PromiseCheck, check_promises
 from endoexit.policy.table import Outcome
+from endoexit.runtime.logits import RoleLogits
 
 
 @dataclass(frozen=True)

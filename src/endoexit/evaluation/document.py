@@ -10,6 +10,7 @@ from endoexit.errors import RunError, unknown_name
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
+from endoexit.runtime.deciding import NO_POLICY
 
 NEWEST = 2
 FIRST: Final = "endoexit-evaluation-1"
@@ -232,7 +233,7 @@ class Images(Record):
     contents_sha256: str | None = None
 
 
-class Subject(Record):
+class EvaluatedSource(Record):
     """What was evaluated.
 
     Attributes:
@@ -274,7 +275,8 @@ class Evaluation(Record):
         twin: Network without early exits that it was compared with; None for none.
         images: Images of the cohort.
         rows: Lines of the table, in the order of the paper's: twin, exits, policy.
-        adaptive: Policy on the cohort; None for a network with one exit.
+        adaptive: Policy on the cohort; None where every image goes to the last exit: in a network
+            with one exit, or without policy and threshold.
         timing: How times were measured; None when they were not.
         resamples: Number of draws of the bootstrap.
         seed: Random seed of the bootstrap.
@@ -287,8 +289,8 @@ class Evaluation(Record):
     role: str
     classes: tuple[str, ...]
     manifest_sha256: str
-    run: Subject
-    twin: Subject | None
+    run: EvaluatedSource
+    twin: EvaluatedSource | None
     images: Images
     rows: tuple[Row, ...]
     adaptive: Adaptive | None
@@ -306,6 +308,13 @@ class Evaluation(Record):
         if isinstance(document, dict) and document.get("format") == FIRST:
             return document | {"format": CURRENT}
         return document
+
+    @property
+    def decided_by(self) -> str:
+        """Rule that decides where images exit, and where it comes from, in words."""
+        if self.adaptive is not None:
+            return self.adaptive.origin
+        return NO_POLICY if sum(row.kind == "exit" for row in self.rows) > 1 else "the only exit"
 
     @property
     def times_fall(self) -> bool:

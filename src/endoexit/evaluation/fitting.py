@@ -8,21 +8,18 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from endoexit.artifacts.bundle import Source, results_folder
-from endoexit.artifacts.run import Run
-from endoexit.data.manifest import Cohort, Manifest
+from endoexit.artifacts.source import POLICY, Source
+from endoexit.data.manifest import Cohort
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.logits import RoleLogits, collect_logits
 from endoexit.files import sha256_file
 from endoexit.machine import describe_machine
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import Goal, Guarantee
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.search import DEFAULT_RULE, PolicyResult, find_policy
-from endoexit.precision import Device, FloatFormat
-from endoexit.progress import Track, silent
-from endoexit.runtime.session import POLICY, computed_in, served_provenance
+from endoexit.runtime.deciding import served_provenance
+from endoexit.runtime.session import Session
 
 CostUnit = Literal["macs", "ms"]
 
@@ -36,18 +33,10 @@ class CalibrationOptions:
         cost: Cost of an image at each exit: true multiply-adds, or the milliseconds that an
             evaluation measured on this machine. None takes what the goal is about, and
             multiply-adds where it is about neither.
-        precision: Floats that the network computes in, now and when the policy is used.
-        device: Device that computes the logits.
-        cache: Folder of decoded images; by default the user's.
-        out: Folder to keep logits in; by default see `endoexit.artifacts.bundle.results_folder`.
     """
 
     rules: RuleOptions = DEFAULT_RULE
     cost: CostUnit | None = None
-    precision: FloatFormat | None = None
-    device: Device = "cpu"
-    cache: Path | None = None
-    out: Path | None = None
 
 
 DEFAULTS = CalibrationOptions()
@@ -67,28 +56,21 @@ class Calibrated:
 
 
 def calibrate_run(
-    run: Run,
-    goal: Goal,
-    options: CalibrationOptions = DEFAULTS,
-    *,
-    manifest: Manifest | None = None,
-    track: Track = silent,
+    session: Session, goal: Goal, options: CalibrationOptions = DEFAULTS
 ) -> Calibrated:
     """Find the policy for a goal and write `policy.json` into the run; see `find_run_policy`."""
-    result = find_run_policy(run, goal, options, manifest=manifest, track=track)
-    path = run.path / POLICY
+    result = find_run_policy(session, goal, options)
+    path = session.source.path / POLICY
     result.policy.write(path)
     return Calibrated(result, path)
 
 
 def find_run_policy(
-    run: Source,
+    session: Session,
     goal: Goal,
     options: CalibrationOptions = DEFAULTS,
     *,
-    manifest: Manifest | None = None,
     costs: Costs | None = None,
-    track: Track = silent,
 ) -> PolicyResult:
     """Find the policy of a run or a bundle for a goal, and leave what it has as it is.
 
@@ -96,12 +78,10 @@ def find_run_policy(
     certify. The policy can serve only these weights, preprocessing, classes and precision.
 
     Args:
-        run: Run or bundle with weights.
-        goal: See `endoexit.policy.goals.make_goal`.
-        options: See `CalibrationOptions`.
-        manifest: Manifest in place of the run's own.
-        costs: Costs of its exits, where they are known; else see `exit_costs`.
-        track: What shows progress.
+        session: with weights.
+        goal: see `endoexit.policy.goals.make_goal`.
+        options: see `CalibrationOptions`.
+        costs: of its exits, where they are known; else see `exit_costs`.
 
     Raises:
         RunError: The run has no weights or no manifest.
@@ -109,76 +89,58 @@ def find_run_policy(
         PolicyError: No policy meets the goal, certify is too small, or costs are missing.
         UsageError: An option that does not fit, or a class that does not exist.
     """
-    costs = costs or exit_costs(run, options.cost or ("ms" if goal.about_time else "macs"), options)
-    manifest = manifest or run.manifest()
+    costs = costs or exit_costs(session, options.cost or ("ms" if goal.about_time else "macs"))
+    source, manifest = session.source, session.manifest
     roles = ("calibrate", "certify") if isinstance(goal, Guarantee) else ("calibrate",)
     for role in roles:
-        require_unseen(run, manifest.cohort(role))
-    logits = [_logits(run, role, manifest, options, track) for role in roles]
-    sets = [found.as_set() for found in logits]
+        require_unseen(source, manifest.cohort(role))
+    sets = [session.logits(role).as_set() for role in roles]
     result = find_policy(
         goal,
         calibrate=sets[0],
         certify=sets[1] if len(sets) == 2 else None,
         costs=costs,
-        classes=run.classes,
+        classes=source.classes,
         options=options.rules,
     )
-    served = served_provenance(run, logits[0].precision, manifest.sha256)
+    served = served_provenance(source, session.precision, manifest.sha256)
     return replace(result, policy=result.policy.replaced(provenance=served))
 
 
-def _logits(
-    run: Source, role: str, manifest: Manifest, options: CalibrationOptions, track: Track
-) -> RoleLogits:
-    return collect_logits(
-        run,
-        role,
-        precision=options.precision,
-        device=options.device,
-        manifest=manifest,
-        cache=options.cache,
-        out=options.out,
-        track=track,
-    )
-
-
-def exit_costs(run: Source, unit: CostUnit, options: CalibrationOptions = DEFAULTS) -> Costs:
-    """Return what an image costs that exits at each exit of a run.
+def exit_costs(session: Session, unit: CostUnit) -> Costs:
+    """Return what each exit of a run costs.
 
     Args:
-        run: Run with weights.
-        unit: Unit of the costs. Multiply-adds are counted; milliseconds are those of the newest
-            evaluation in the run that measured these weights at this precision on this machine.
-        options: Options, for the precision.
+        session: with weights.
+        unit: multiply-adds are counted; milliseconds are those of the newest evaluation in the
+            run that measured these weights at this precision on this machine.
 
     Raises:
         PolicyError: No such evaluation.
     """
-    config = run.config
+    source = session.source
     if unit == "macs":
-        size = config.preprocessing.size
+        size = session.preprocessing.size
         return Costs(
-            values=tuple(float(macs) for macs in config.network.complexity.macs),
+            values=tuple(float(macs) for macs in source.complexity.macs),
             unit="macs",
-            source=f"true multiply-adds of {config.model} at {size} × {size}",
+            source=f"true multiply-adds of {source.config.model} at {size} × {size}",
         )
-    wanted = computed_in(run, options.precision)
-    for path in _newest_first(results_folder(run.path).glob("evaluation*.json")):
-        found = Evaluation.read(path)
-        timing = found.timing
-        if timing is None or found.run.weights_sha256 != run.weights_sha256:
+    wanted, here = str(session.precision), describe_machine()
+    for path in _newest_first(source.results().glob("evaluation*.json")):
+        evaluation = Evaluation.read(path)
+        timing = evaluation.timing
+        if timing is None or evaluation.run.weights_sha256 != source.weights_sha256:
             continue
-        here = describe_machine()
-        if timing.precision == str(wanted) and timing.machine == here:
-            times = {row.exit: row.time for row in found.rows if row.kind == "exit"}
+        if timing.precision == wanted and timing.machine == here:
+            times = {row.exit: row.time for row in evaluation.rows if row.kind == "exit"}
             return measured_costs(
                 [time.ms for _, time in sorted(times.items()) if time is not None],
-                f"{path.name}: {timing.precision}, {timing.threads} threads, {here['processor']}",
+                f"{path.name}: {wanted}, {timing.threads} threads, {here['processor']}",
             )
     raise PolicyError(
-        f"{run.path} has no times of its exits measured on this machine with {wanted}: measure "
-        f"them with `endoexit evaluate {run.path} --role val`, or count multiply-adds."
+        f"{source.path} has no times of its exits measured on this machine with {wanted}: measure "
+        f"them with `endoexit evaluate {source.path} --role val`, or count multiply-adds."
     )
 
 
@@ -204,7 +166,7 @@ def _newest_first(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def require_unseen(run: Source, cohort: Cohort) -> None:
+def require_unseen(source: Source, cohort: Cohort) -> None:
     """Refuse images that trained the network of a run, or chose its epoch.
 
     The run's own manifest gives each group one role; images of another manifest are compared
@@ -214,7 +176,7 @@ def require_unseen(run: Source, cohort: Cohort) -> None:
         DataError: Names an image and counts them.
     """
     try:
-        own = run.manifest()
+        own = source.manifest()
     except RunError:
         return
     used = [own.root / row.path for row in own.rows if row.role in ("train", "val")]

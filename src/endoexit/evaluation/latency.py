@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import Source
 from endoexit.evaluation.document import Time, Timing
 from endoexit.evaluation.turns import take_turns
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
-from endoexit.precision import FloatFormat
-from endoexit.progress import Bar, Track, silent
+from endoexit.progress import Bar
 from endoexit.runtime.engine import Engine, Prediction
-from endoexit.runtime.session import open_backend
+from endoexit.runtime.session import Session
 
 ROUNDS = 30
 INCLUDES = (
@@ -64,16 +62,13 @@ class Measured:
 
 
 def measure_run(
-    run: Source,
+    session: Session,
     images: Images,
     *,
     policy: ExitPolicy | None = None,
     exits: NDArray[np.int64] | None = None,
-    twin: tuple[Source, Images] | None = None,
-    precision: FloatFormat | None = None,
-    threads: int | None = None,
+    twin: tuple[Session, Images] | None = None,
     rounds: int = ROUNDS,
-    track: Track = silent,
 ) -> Measured:
     """Measure every exit, the policy, and a twin, alternately on the same machine.
 
@@ -81,19 +76,15 @@ def measure_run(
     median over images that exit there, weighed by their share.
 
     Args:
-        run: Network.
-        images: Cohort, uint8 (N, S, S, 3), preprocessed.
-        policy: Policy; None for none.
-        exits: Exit (N,) of each image under `policy`, 1 to M.
-        twin: Another run, whose last exit is timed, and the cohort preprocessed for it.
-        precision: See `endoexit.runtime.session.computed_in`.
-        threads: Number of threads of one stage, by default all cores that this process may use.
-        rounds: Number of measurements of each contender, after the warm-up.
-        track: What shows progress.
+        session: the network.
+        images: uint8 (N, S, S, 3), the cohort, preprocessed.
+        policy: the adaptive rule; None for none.
+        exits: (N,) where each image leaves under `policy`, 1 to M.
+        twin: another network, whose last exit is timed, and the cohort as it takes it.
+        rounds: measurements of each contender, after the warm-up.
     """
     with keeping_threads():
-        backend = open_backend(run, precision, threads)
-        preprocessing = run.config.preprocessing
+        backend, preprocessing = session.backend, session.preprocessing
         last = backend.num_stages
         contenders = {
             f"exit {number}": Contender(
@@ -109,8 +100,8 @@ def measure_run(
                 leaving[number] = len(rows)
                 contenders[f"adaptive {number}"] = Contender(engine, images[rows[:rounds]])
         if twin is not None:
-            contenders["twin"] = _twin(*twin, precision, threads)
-        with track("timing, batch of 1", rounds) as bar:
+            contenders["twin"] = _last_exit(*twin)
+        with session.track("timing, batch of 1", rounds) as bar:
             found = summarise(measure(contenders, rounds, bar))
         timing = Timing(
             threads=backend.threads,
@@ -128,43 +119,29 @@ def measure_run(
     )
 
 
-def answers_by_the_clock(
-    run: Source,
-    images: Images,
-    policy: ExitPolicy,
-    *,
-    precision: FloatFormat | None = None,
-    threads: int | None = None,
-    track: Track = silent,
-) -> list[Prediction]:
+def answers_by_the_clock(session: Session, images: Images, policy: ExitPolicy) -> list[Prediction]:
     """Return the answers to images under a policy with a deadline.
 
     The images go through the engine one by one: on another machine they may exit elsewhere.
 
     Args:
-        run: Network.
-        images: Images, uint8 (N, S, S, 3), preprocessed.
-        policy: Policy with a deadline.
-        precision: See `endoexit.runtime.session.computed_in`.
-        threads: Number of threads of one stage, by default all cores that this process may use.
-        track: What shows progress.
+        session: the network.
+        images: uint8 (N, S, S, 3), preprocessed.
+        policy: with a deadline.
     """
     answers = []
-    with keeping_threads(), track("exits by the clock", len(images)) as bar:
-        backend = open_backend(run, precision, threads)
-        engine = Engine(backend, policy, run.config.preprocessing)
+    with keeping_threads(), session.track("exits by the clock", len(images)) as bar:
+        engine = Engine(session.backend, policy, session.preprocessing)
         for row in range(len(images)):
             answers += engine.predict(np.ascontiguousarray(images[row : row + 1]))
             bar.advance()
     return answers
 
 
-def _twin(
-    run: Source, images: Images, precision: FloatFormat | None, threads: int | None
-) -> Contender:
-    backend = open_backend(run, precision, threads)
-    last = backend.num_stages
-    return Contender(Engine(backend, fixed_exit(last, last), run.config.preprocessing), images)
+def _last_exit(session: Session, images: Images) -> Contender:
+    last = session.backend.num_stages
+    engine = Engine(session.backend, fixed_exit(last, last), session.preprocessing)
+    return Contender(engine, images)
 
 
 def measure(contenders: Mapping[str, Contender], rounds: int, bar: Bar) -> dict[str, list[float]]:

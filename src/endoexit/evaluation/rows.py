@@ -11,10 +11,10 @@ from endoexit.evaluation.adaptive import Decision
 from endoexit.evaluation.document import Estimate, Row, Time
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
-from endoexit.evaluation.logits import RoleLogits
 from endoexit.evaluation.scores import score
 from endoexit.models.cost import Complexity
 from endoexit.policy import softmax
+from endoexit.runtime.logits import RoleLogits
 
 FINAL, TWIN, ADAPTIVE = "final", "twin", "adaptive"
 

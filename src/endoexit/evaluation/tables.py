@@ -109,7 +109,9 @@ def _about_exits(evaluation: Evaluation) -> Iterator[str]:
         "are right or all are wrong."
     )
     if evaluation.adaptive is not None:
-        yield f"Policy: {evaluation.adaptive.origin}; its multiply-adds and time are means."
+        yield f"Policy: {evaluation.decided_by}; its multiply-adds and time are means."
+    else:
+        yield f"Decided by: {evaluation.decided_by}."
     if evaluation.twin is not None:
         yield f"Twin: the last exit of {evaluation.twin.model}, trained on the same manifest."
     if evaluation.timing is not None:

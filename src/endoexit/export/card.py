@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from endoexit.artifacts.bundle import BundleConfig, ExitFacts
+from endoexit.artifacts.source import CARD
 from endoexit.evaluation.figures import percent, points
 from endoexit.evaluation.tables import MACS, PARAMETERS
 from endoexit.files import write_text
@@ -12,8 +13,6 @@ from endoexit.policy import ExitPolicy
 from endoexit.policy.promises import promise_words
 from endoexit.precision import Precision
 from endoexit.tables import Column, Table
-
-CARD = "model_card.md"
 
 
 def write_bundle_card(

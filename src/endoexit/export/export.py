@@ -1,24 +1,16 @@
 """One export, start to end: stages, precision, accuracy, policies, card; whole or not at all."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import (
-    BUNDLE,
-    STAGES,
-    Bundle,
-    BundleConfig,
-    ExitFacts,
-    write_bundle,
-)
-from endoexit.artifacts.run import Run
+from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts, hashed, write_bundle
+from endoexit.artifacts.source import POLICY, STAGES
 from endoexit.data.manifest import Manifest
 from endoexit.errors import ModelError, UsageError, counted
 from endoexit.evaluation.fitting import require_unseen
-from endoexit.evaluation.logits import collect_logits
 from endoexit.export.card import write_bundle_card
 from endoexit.export.policies import RunPolicy, read_run_policy
 from endoexit.export.requirements import computed_precisions, require_export
@@ -28,8 +20,7 @@ from endoexit.machine import describe_machine, library_versions
 from endoexit.models.state import StateSpec
 from endoexit.policy import ExitPolicy
 from endoexit.precision import BackendName, NumberFormat, Precision
-from endoexit.progress import Track, silent
-from endoexit.runtime.session import POLICY
+from endoexit.runtime.session import Session
 
 LARGEST_DROP = 0.01
 
@@ -39,20 +30,15 @@ class ExportOptions:
     """How a run is exported.
 
     Attributes:
-        backend: What will run the stages.
-        precision: Precision that they compute in.
-        accept_drop: Whether to export even if an exit loses more than one point of accuracy.
-        threads: Threads of a stage when times are measured, for a policy about time; by default all
-            usable cores.
-        cache: Folder of decoded images; by default the user's.
+        backend: Library that will run the stages.
+        precision: Number format of their products.
+        accept_drop: Whether an exit may lose more than one point of accuracy.
         command: Command line, for the record.
     """
 
     backend: BackendName = "openvino"
     precision: NumberFormat = "f32"
     accept_drop: bool = False
-    threads: int | None = None
-    cache: Path | None = None
     command: str = ""
 
 
@@ -71,14 +57,7 @@ class Exported:
     without: str = ""
 
 
-def export_run(
-    run: Run,
-    out: Path,
-    options: ExportOptions,
-    *,
-    manifest: Manifest | None = None,
-    track: Track = silent,
-) -> Exported:
+def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
     """Export a run as a bundle.
 
     The logits of another backend or precision differ, so the accuracy of every exit is measured
@@ -86,11 +65,9 @@ def export_run(
     proven again on certify.
 
     Args:
-        run: Run with weights.
+        session: Run with weights. Its threads are for times, where the policy is about them.
         out: Folder of the bundle; it must not exist, or be empty.
         options: See `ExportOptions`.
-        manifest: Manifest in place of the run's own.
-        track: What shows progress.
 
     Raises:
         UsageError: A precision that the backend or this processor does not have, something that
@@ -104,78 +81,75 @@ def export_run(
     require_export(options.backend, options.precision)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists already: name a new folder, or remove it first.")
-    if manifest is None and run.config.manifest_sha256 is not None:
-        manifest = run.manifest()
+    run = session.source
+    listed = session.other_manifest is not None or run.config.manifest_sha256 is not None
+    manifest = session.manifest if listed else None
     policy = read_run_policy(run, manifest)
-    if options.threads is not None and (policy is None or policy.unit != "ms"):
+    if session.threads is not None and (policy is None or policy.unit != "ms"):
         raise UsageError(
             "--threads is for measuring times, which an export does for a policy about "
             f"milliseconds only, and {run.path} has none: leave it out."
         )
     # The bundle's logits name images, so they stay out of it.
     with replacing_folder(out) as building, tempfile.TemporaryDirectory() as scratch:
-        work = _Work(run, building, Path(scratch), options, manifest, track)
+        work = _Work(session, building, Path(scratch), options, manifest)
         exported = work.export(policy)
-        bundle = write_bundle(building, exported.bundle.config)
-    return Exported(Bundle(out, bundle.config), exported.policies, exported.without)
+    return replace(exported, bundle=Bundle(out, exported.bundle.config))
 
 
 @dataclass(frozen=True)
 class _Work:
-    run: Run
+    session: Session
     folder: Path
     scratch: Path
     options: ExportOptions
     manifest: Manifest | None
-    track: Track
 
     def export(self, policy: RunPolicy | None) -> Exported:
         state = write_stages(
-            self.run,
+            self.session,
             self.folder / STAGES,
             self.options.backend,
             int8=self.options.precision == "int8",
             manifest=self.manifest,
-            cache=self.options.cache,
-            track=self.track,
         )
-        config = self._config(state)
-        bundle = write_bundle(self.folder, config)
-        without = ""
+        # The document is written last; until then the bundle is in memory only.
+        bundle = Bundle(self.folder, hashed(self.folder, self._config(state)))
+        sessions = {precision: self._opened(bundle, precision) for precision in bundle.computes}
+        exits, without = bundle.config.exits, ""
         if self.manifest is not None and self.manifest.has("calibrate"):
-            require_unseen(self.run, self.manifest.cohort("calibrate"))
-            bundle = self._measured(bundle)
+            require_unseen(self.session.source, self.manifest.cohort("calibrate"))
+            exits = self._measured(exits, sessions[bundle.computes[0]])
         else:
             without = (
                 "No images of the role calibrate, so the accuracy at this precision is unknown."
             )
         policies = {}
         if policy is not None:
-            policies = {
-                precision: policy.find_again(
-                    bundle,
-                    precision,
-                    threads=self.options.threads,
-                    cache=self.options.cache,
-                    scratch=self.scratch,
-                    track=self.track,
-                )
-                for precision in config.computes
-            }
-        elif len(bundle.config.exits) > 1:
+            policies = {precision: policy.find_again(each) for precision, each in sessions.items()}
+        elif len(exits) > 1:
             without = f"{without} The run has no policy, so every image will go to the last exit."
         files = {}
         for number, (precision, found) in enumerate(policies.items()):
             files[str(precision)] = POLICY if number == 0 else f"policy-{precision}.json"
             found.write(self.folder / files[str(precision)])
-        config = bundle.config.replaced(policies=files)
-        write_bundle_card(self.folder, config, policies, self.run.path)
-        (self.folder / BUNDLE).unlink()
-        return Exported(Bundle(self.folder, config), policies, without.strip())
+        config = bundle.config.replaced(exits=exits, policies=files)
+        write_bundle_card(self.folder, config, policies, self.session.source.path)
+        return Exported(write_bundle(self.folder, config), policies, without.strip())
+
+    def _opened(self, bundle: Bundle, precision: Precision) -> Session:
+        """Return the bundle at work at one of its precisions."""
+        return replace(
+            self.session,
+            source=bundle,
+            precision=precision,
+            other_manifest=self.manifest,
+            results=self.scratch,
+        )
 
     def _config(self, state: StateSpec) -> BundleConfig:
-        config = self.run.config
-        cost = config.network.complexity
+        source = self.session.source
+        config, cost = source.config, source.complexity
         return BundleConfig(
             backend=self.options.backend,
             precision=self.options.precision,
@@ -190,7 +164,7 @@ class _Work:
             ),
             state=state,
             computes=computed_precisions(self.options.backend, self.options.precision),
-            run_weights_sha256=self.run.weights_sha256,
+            run_weights_sha256=source.weights_sha256,
             manifest_sha256=config.manifest_sha256,
             seed=config.seed,
             command=self.options.command,
@@ -198,28 +172,13 @@ class _Work:
             machine=describe_machine(),
         )
 
-    def _measured(self, bundle: Bundle) -> Bundle:
-        """Return the bundle with the accuracy of every exit, before and after."""
-        manifest, cache = self.manifest, self.options.cache
-        before = collect_logits(
-            self.run, "calibrate", manifest=manifest, cache=cache, track=self.track
-        )
-        after = collect_logits(
-            bundle,
-            "calibrate",
-            manifest=manifest,
-            cache=cache,
-            out=self.scratch,
-            track=self.track,
-        )
+    def _measured(self, exits: tuple[ExitFacts, ...], bundle: Session) -> tuple[ExitFacts, ...]:
+        """Return the exits with their accuracy, before and after."""
+        before, after = (each.logits("calibrate") for each in (self.session, bundle))
         pairs = [
             tuple((logits.argmax(axis=1) == before.labels).mean().item() for logits in pair)
             for pair in zip(before.logits, after.logits, strict=True)
         ]
-        exits = tuple(
-            facts.replaced(accuracy_before=was, accuracy=now)
-            for facts, (was, now) in zip(bundle.config.exits, pairs, strict=True)
-        )
         drops = [was - now for was, now in pairs]
         worst = int(np.argmax(drops))
         if drops[worst] > LARGEST_DROP + 1e-9 and not self.options.accept_drop:
@@ -229,4 +188,7 @@ class _Work:
                 f"{pairs[worst][0]:.1%}: export all the same with --accept-drop, or take another "
                 "--precision."
             )
-        return Bundle(bundle.path, bundle.config.replaced(exits=exits))
+        return tuple(
+            facts.replaced(accuracy_before=was, accuracy=now)
+            for facts, (was, now) in zip(exits, pairs, strict=True)
+        )

@@ -4,7 +4,7 @@ import importlib.util
 
 from endoexit.errors import UsageError
 from endoexit.precision import BackendName, FloatFormat, NumberFormat, Precision
-from endoexit.runtime.session import has_bf16, require_backend
+from endoexit.runtime.backends.choice import has_bf16, require_backend
 
 PRECISIONS: dict[BackendName, tuple[NumberFormat, ...]] = {
     "openvino": ("f32", "bf16", "int8"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.run import WEIGHTS, Run
+from endoexit.artifacts.source import WEIGHTS
 from endoexit.data.manifest import Manifest
 from endoexit.errors import RunError
 from endoexit.export.graphs import (
@@ -22,45 +22,41 @@ from endoexit.export.quantise import Stage, States, calibration_images, quantise
 from endoexit.models.dry_run import find_state
 from endoexit.models.state import StateSpec
 from endoexit.precision import BackendName
-from endoexit.progress import Track
+from endoexit.runtime.session import Session
 
 
 def write_stages(
-    run: Run,
+    session: Session,
     folder: Path,
     backend: BackendName,
     *,
     int8: bool,
     manifest: Manifest | None,
-    cache: Path | None,
-    track: Track,
 ) -> StateSpec:
     """Write the stages of a run; return what each hands on.
 
     Args:
-        run: Run with weights.
+        session: Run with weights.
         folder: Folder of the stages.
         backend: What will run them.
-        int8: Whether they are quantised, on images of the role train.
+        int8: Whether to quantise them, on images of the role train.
         manifest: Manifest of the images; needed for int8.
-        cache: Folder of decoded images; by default the user's.
-        track: What shows progress.
 
     Raises:
         RunError: Int8 without a manifest.
         DataError: No image has the role train, or images cannot be read.
     """
     folder.mkdir(parents=True)
-    model = run.load_model()
-    size = run.config.preprocessing.size
+    model = session.source.load_model()
+    size = session.preprocessing.size
     if backend == "torch":
-        shutil.copyfile(run.weights_path, folder / WEIGHTS)
+        shutil.copyfile(session.source.path / WEIGHTS, folder / WEIGHTS)
         return find_state(model, size)
     model = simplified(model)
-    images = _images(run, manifest, cache) if int8 else None
+    images = _images(session, manifest) if int8 else None
     state = graph_state(model, size)
     before: list[Stage] = []
-    with track("exporting stages", model.num_stages) as bar:
+    with session.track("exporting stages", model.num_stages) as bar:
         for graph in stage_graphs(model, size):
             write = _write_openvino if backend == "openvino" else _write_onnx
             stage = write(graph, folder, images, before)
@@ -69,13 +65,13 @@ def write_stages(
     return state
 
 
-def _images(run: Run, manifest: Manifest | None, cache: Path | None) -> NDArray[np.float32]:
+def _images(session: Session, manifest: Manifest | None) -> NDArray[np.float32]:
     if manifest is None:
         raise RunError(
-            f"int8 needs images of the role train, but {run.path} has no list of images: name one "
-            "with --manifest."
+            f"int8 needs images of the role train, but {session.source.path} has no list of "
+            "images: name one with --manifest."
         )
-    return calibration_images(manifest, run.config.preprocessing, cache)
+    return calibration_images(manifest, session.preprocessing, session.cache)
 
 
 def _write_openvino(

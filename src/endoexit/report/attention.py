@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoexit.artifacts.bundle import Source
+from endoexit.artifacts.source import Source
 from endoexit.models.attention import exit_attention
 from endoexit.models.staged import StagedClassifier
 from endoexit.report.material import ExitAttention
@@ -16,23 +16,23 @@ from endoexit.report.material import ExitAttention
 BATCH_SIZE = 8
 
 
-class TorchNetwork:
-    """The network of a run, or of a bundle in PyTorch; its weights are loaded when first asked.
+class NetworkAttention:
+    """What the exits of a network in PyTorch look at; its weights are loaded when first asked.
 
     Args:
-        run: Run with weights.
+        source: Run or bundle with weights.
     """
 
-    def __init__(self, run: Source) -> None:
-        self._run = run
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     @cached_property
     def model(self) -> StagedClassifier:
         """The network, in evaluation mode."""
-        return self._run.load_model()
+        return self._source.load_model()
 
-    def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
-        """Return what each exit looks at; see `Network`."""
+    def __call__(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
+        """Return what each exit looks at, for images uint8 (B, S, S, 3)."""
         looks = [exit_attention(self.model, batch) for batch in self._batches(images)]
         exits = []
         for parts in zip(*looks, strict=True):
@@ -41,7 +41,7 @@ class TorchNetwork:
         return exits
 
     def _batches(self, images: NDArray[np.uint8]) -> list[Tensor]:
-        preprocessing = self._run.config.preprocessing
+        preprocessing = self._source.config.preprocessing
         return [
             torch.from_numpy(preprocessing.normalise(images[start : start + BATCH_SIZE]))
             for start in range(0, len(images), BATCH_SIZE)

@@ -11,7 +11,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
 from endoexit.policy import ExitPolicy, softmax
 from endoexit.report.masks import Mask, Masks, read_mask
-from endoexit.report.material import Absent, ExitAttention, Network
+from endoexit.report.material import Absent, Attention, ExitAttention
 from endoexit.report.pictures import Photograph, data_uri, heat_over, jpeg, open_photograph, resized
 
 KINDS = {
@@ -98,7 +98,7 @@ class Card:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class GalleryImage:
     """One image that becomes a card.
 
     Attributes:
@@ -137,80 +137,80 @@ class Cards:
         classes: Names in the order of the probabilities.
         exits: Names of the exits.
         preprocessing: Preprocessing from image to network input.
-        network: Network that shows where it looks.
+        attention: Function that tells where the exits look.
         masks: Masks of the finding, drawn as a line.
     """
 
     classes: tuple[str, ...]
     exits: tuple[str, ...]
     preprocessing: Preprocessing
-    network: Network | Absent
+    attention: Attention | Absent
     masks: Masks | Absent
 
-    def make(self, subjects: Sequence[Subject]) -> list[Card]:
+    def make(self, entries: Sequence[GalleryImage]) -> list[Card]:
         """Return the cards; the network sees a few images at once, so memory stays bounded."""
         made: list[Card] = []
-        for start in range(0, len(subjects), _BATCH):
-            made += self._batch(subjects[start : start + _BATCH])
+        for start in range(0, len(entries), _BATCH):
+            made += self._batch(entries[start : start + _BATCH])
         return made
 
-    def _batch(self, subjects: Sequence[Subject]) -> list[Card]:
-        photographs = [self._open(subject) for subject in subjects]
+    def _batch(self, entries: Sequence[GalleryImage]) -> list[Card]:
+        photographs = [self._open(entry) for entry in entries]
         there = [place for place, found in enumerate(photographs) if isinstance(found, Photograph)]
         looks: list[ExitAttention] = []
-        if there and not isinstance(self.network, Absent):
+        if there and not isinstance(self.attention, Absent):
             seen = [found.seen for found in photographs if isinstance(found, Photograph)]
-            looks = self.network.attention(np.stack(seen))
+            looks = self.attention(np.stack(seen))
         cards = []
-        for place, (subject, found) in enumerate(zip(subjects, photographs, strict=True)):
+        for place, (entry, found) in enumerate(zip(entries, photographs, strict=True)):
             if isinstance(found, Absent):
-                cards.append(self._card(subject, (), found.reason))
+                cards.append(self._card(entry, (), found.reason))
                 continue
             column = there.index(place)
             maps = [(one.maps[column], one.kind) for one in looks]
-            cards.append(self._card(subject, self._views(subject, found, maps), ""))
+            cards.append(self._card(entry, self._views(entry, found, maps), ""))
         return cards
 
-    def _open(self, subject: Subject) -> Photograph | Absent:
-        if subject.image is None:
+    def _open(self, entry: GalleryImage) -> Photograph | Absent:
+        if entry.image is None:
             return Absent("The folder of the images is not known.")
-        if not subject.image.path.is_file():
+        if not entry.image.path.is_file():
             return Absent("The image is not there any more.")
         try:
-            return open_photograph(subject.image, self.preprocessing)
+            return open_photograph(entry.image, self.preprocessing)
         except (ImageError, OSError):
             return Absent("The image cannot be read any more.")
 
-    def _card(self, subject: Subject, views: tuple[View, ...], missing: str) -> Card:
-        taken = subject.exit
+    def _card(self, entry: GalleryImage, views: tuple[View, ...], missing: str) -> Card:
+        taken = entry.exit
         answers = tuple(
             Answer(
                 exit=name,
-                label=self.classes[subject.predicted[index]],
-                probability=float(subject.probabilities[index, subject.predicted[index]]),
+                label=self.classes[entry.predicted[index]],
+                probability=float(entry.probabilities[index, entry.predicted[index]]),
                 of_truth=None
-                if subject.truth is None
-                else float(subject.probabilities[index, subject.truth]),
-                right=None if subject.truth is None else subject.predicted[index] == subject.truth,
+                if entry.truth is None
+                else float(entry.probabilities[index, entry.truth]),
+                right=None if entry.truth is None else entry.predicted[index] == entry.truth,
                 used=None if taken is None else index + 1 == taken,
                 ran=None if taken is None else index + 1 <= taken,
             )
             for index, name in enumerate(self.exits)
         )
-        return Card(subject.name, subject.title, answers, subject.probabilities, views, missing)
+        return Card(entry.name, entry.title, answers, entry.probabilities, views, missing)
 
     def _views(
         self,
-        subject: Subject,
+        entry: GalleryImage,
         photograph: Photograph,
         maps: Sequence[tuple[NDArray[np.float32], str]],
     ) -> tuple[View, ...]:
         shown = photograph.shown
         height, width = shown.shape[:2]
-        said = "of unknown class" if subject.truth is None else f"of {self.classes[subject.truth]}"
-        alt = f"Photograph {said}: {subject.name}"
+        said = "of unknown class" if entry.truth is None else f"of {self.classes[entry.truth]}"
+        alt = f"Photograph {said}: {entry.name}"
         views = [View("image", "image", alt, jpeg(shown), width, height)]
-        mask = self._mask(subject)
+        mask = self._mask(entry)
         outline = None if mask is None else mask.astype(np.uint8)
         looked = self.exits if maps else ()  # nobody could be asked
         for name, (values, kind) in zip(looked, maps, strict=True):
@@ -228,11 +228,11 @@ class Cards:
             views.append(View(name, f"{name}: {KINDS[kind]}", alt, jpeg(picture), width, height))
         return tuple(views)
 
-    def _mask(self, subject: Subject) -> Mask | None:
-        if isinstance(self.masks, Absent) or subject.image is None:
+    def _mask(self, entry: GalleryImage) -> Mask | None:
+        if isinstance(self.masks, Absent) or entry.image is None:
             return None
-        path = self.masks.of(subject.name)
+        path = self.masks.of(entry.name)
         try:
-            return None if path is None else read_mask(path, self.preprocessing, subject.image)
+            return None if path is None else read_mask(path, self.preprocessing, entry.image)
         except ImageError:
             return None

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from endoexit.artifacts.bundle import Bundle, Source, results_folder
+from endoexit.artifacts.source import Source
 from endoexit.evaluation.document import Evaluation
 from endoexit.policy import ExitPolicy, threshold_policy
 from endoexit.policy.options import RuleOptions
@@ -29,9 +29,9 @@ def steps(
     """
     made = []
     if source.config.command:
-        what = "the bundle" if isinstance(source, Bundle) else "weights, metrics.csv"
-        made.append(Step(source.config.command, f"{what} (as it was run)", trains=True))
-    if policy is not None and policy.goal is not None and not isinstance(source, Bundle):
+        makes = f"{source.makes} (as it was run)"
+        made.append(Step(source.config.command, makes, trains=True))
+    if policy is not None and policy.goal is not None and source.calibrates:
         made.append(_calibrate_step(source, policy))
     remarks = [f"{file.name}, logits"]
     if _needs_manifest(source, evaluation.manifest_sha256):
@@ -46,7 +46,7 @@ def steps(
 def evaluate_remedy(source: Source) -> str:
     """Return the plain command that evaluates a run or a bundle."""
     words = ["evaluate", str(source.path)]
-    return _line([*words, "--manifest", MANIFEST] if isinstance(source, Bundle) else words)
+    return _line([*words, "--manifest", MANIFEST] if source.manifest_file is None else words)
 
 
 def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
@@ -64,7 +64,7 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
     timing = evaluation.timing
     words += ["--no-timing"] if timing is None else ["--threads", str(timing.threads)]
     words += _precision(source, evaluation.run.precision)
-    if file.parent.resolve() != results_folder(source.path).resolve():
+    if file.parent.resolve() != source.results().resolve():
         words += ["--out", str(file.parent)]
     return _line(words)
 
@@ -113,7 +113,7 @@ def _needs_manifest(source: Source, sha256: str | None) -> bool:
     """Tell whether a command must name the manifest: the run's own is found without."""
     if sha256 is None:
         return False
-    return isinstance(source, Bundle) or source.config.manifest_sha256 != sha256
+    return source.manifest_file is None or source.config.manifest_sha256 != sha256
 
 
 def _of_manifest(sha256: str) -> str:
@@ -123,7 +123,7 @@ def _of_manifest(sha256: str) -> str:
 def _precision(source: Source, computed: str) -> list[str]:
     """Return the options without which a source would compute in something else."""
     precision = Precision.parse(computed)
-    default = source.config.computes[0].floats if isinstance(source, Bundle) else "f32"
+    default = source.computes[0].floats
     words = [] if precision.floats == default else ["--precision", precision.floats]
     return words if precision.device == "cpu" else [*words, "--device", precision.device]
 

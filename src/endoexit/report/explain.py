@@ -6,61 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import open_source
 from endoexit.errors import ImageError, UsageError
 from endoexit.evaluation.figures import probability
 from endoexit.files import replacing, write_text
-from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
 from endoexit.phantom.render import is_phantom
-from endoexit.policy import ExitPolicy
-from endoexit.precision import FloatFormat
-from endoexit.progress import Track, silent
-from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
-from endoexit.report.material import Absent, Network
-from endoexit.report.opening import network_of
+from endoexit.report.cards import Card, Cards, GalleryImage, exit_probabilities
+from endoexit.report.material import Absent
+from endoexit.report.opening import attention_of
 from endoexit.report.page import render
 from endoexit.report.words import by_the_clock
-from endoexit.runtime.exits import AnswerAll, all_exits
-from endoexit.runtime.session import choose_policy, open_backend
+from endoexit.runtime.exits import all_exits
+from endoexit.runtime.session import Session
 from endoexit.tables import Column, Table
 
 PAGE, PICTURES = "explain.html", "images"
 MOST = 200  # images of one page
 _BATCH = 16
 _CLASSES = 12  # of more, the most probable ones are listed
-
-
-@dataclass(frozen=True)
-class Explainable:
-    """A network that can be asked about single images, wherever it comes from.
-
-    Attributes:
-        name: Name of its folder.
-        model: Name of the network.
-        classes: Names in the order of the logits.
-        exits: M.
-        preprocessing: Preprocessing from image to network input.
-        logits: What computes the logits (M, B, C) of all exits from normalised images
-            (B, 3, S, S).
-        network: Network that shows where it looks.
-        policy: Policy, which decides which exit answers.
-        decided_by: Policy and its origin, in words.
-    """
-
-    name: str
-    model: str
-    classes: tuple[str, ...]
-    exits: int
-    preprocessing: Preprocessing
-    logits: AnswerAll
-    network: Network | Absent
-    policy: ExitPolicy
-    decided_by: str
-
-    def exit_name(self, number: int) -> str:
-        """Return the name of exit 1 to M."""
-        return "final" if number == self.exits else f"exit {number}"
 
 
 @dataclass(frozen=True)
@@ -80,66 +43,33 @@ class Explained:
     failed: tuple[tuple[str, str], ...]
 
 
-def open_explainable(
-    path: Path, *, threshold: float | None = None, precision: FloatFormat | None = None
-) -> Explainable:
-    """Open a run or a bundle for questions about single images.
+def explain(session: Session, images: Sequence[ImageRef]) -> Explained:
+    """Write `explain.html` on some images, and its pictures as files, among the results.
+
+    Where the network looks is always computed in f32.
 
     Args:
-        path: Folder of the run or bundle.
-        threshold: Threshold, as in `endoexit.runtime.session.open_engine`.
-        precision: Floats that the answers are computed in; see
-            `endoexit.runtime.session.computed_in`. Where the network looks is always computed in
-            f32.
-
-    Raises:
-        RunError: It is neither, or has no weights.
-        PolicyError: Its policy was fitted for other weights or another precision, or the
-            threshold is out of range.
-        UsageError: A precision that cannot be had here.
-    """
-    source = open_source(path)
-    backend = open_backend(source, precision)
-    policy, decided_by = choose_policy(source, backend, threshold)
-    return Explainable(
-        name=path.resolve().name,
-        model=source.config.model,
-        classes=source.classes,
-        exits=backend.num_stages,
-        preprocessing=source.config.preprocessing,
-        logits=all_exits(backend),
-        network=network_of(source),
-        policy=policy,
-        decided_by=decided_by,
-    )
-
-
-def explain(
-    source: Explainable, images: Sequence[ImageRef], out: Path, *, track: Track = silent
-) -> Explained:
-    """Write `explain.html` on some images, and its pictures as files.
-
-    Args:
-        source: See `open_explainable`.
+        session: Network; its policy decides which exit answers.
         images: Images; the page names those that cannot be read.
-        out: Folder of the page.
-        track: What shows progress.
 
     Raises:
         UsageError: More images than a page holds.
-        EndoexitError: A file cannot be written.
+        EndoexitError: A file cannot be written; the network or its policy cannot be used.
     """
     if len(images) > MOST:
         raise UsageError(
             f"{len(images)} images are more than the {MOST} of one page: name fewer, or use "
             "`endoexit predict` for answers without pictures."
         )
+    out, attention, policy = session.results, attention_of(session.source), session.engine.policy
+    no_masks = Absent("There are no outlines of these images.")
+    maker = Cards(session.classes, _names(session), session.preprocessing, attention, no_masks)
     cards: list[Card] = []
     failed: list[tuple[str, str]] = []
-    with track("explaining", len(images)) as bar:
+    with session.track("explaining", len(images)) as bar:
         for start in range(0, len(images), _BATCH):
             some = images[start : start + _BATCH]
-            cards += _cards(source, some, failed)
+            cards += maker.make(_entries(session, some, failed))
             bar.advance(len(some))
     pictures = []
     for number, card in enumerate(cards, start=1):
@@ -151,40 +81,42 @@ def explain(
             pictures.append(out / PICTURES / name)
     html = render(
         "explain.html",
-        source=source,
-        entries=[(card, _probabilities(source, card)) for card in cards],
+        session=session,
+        name=session.source.path.resolve().name,
+        entries=[(card, _probabilities(session, card)) for card in cards],
         failed=failed,
         synthetic={_name(image) for image in images if _is_synthetic(image.path)},
-        clock=by_the_clock(source.policy),
-        unseen=source.network.reason if isinstance(source.network, Absent) else "",
+        clock=by_the_clock(policy),
+        unseen=attention.reason if isinstance(attention, Absent) else "",
     )
     write_text(out / PAGE, html)
     return Explained(out / PAGE, tuple(pictures), tuple(cards), tuple(failed))
 
 
-def _cards(
-    source: Explainable, images: Sequence[ImageRef], failed: list[tuple[str, str]]
-) -> list[Card]:
-    """Return the cards of a few images; what cannot be read is added to `failed`."""
+def _entries(
+    session: Session, images: Sequence[ImageRef], failed: list[tuple[str, str]]
+) -> list[GalleryImage]:
+    """Return the answers to a few images; what cannot be read is added to `failed`."""
     readable, seen = [], []
     for image in images:
         try:
-            seen.append(source.preprocessing.load(image))
+            seen.append(session.preprocessing.load(image))
             readable.append(image)
         except (ImageError, OSError) as error:
             failed.append((_name(image), str(error)))
     if not readable:
         return []
-    logits = source.logits(source.preprocessing.normalise(np.stack(seen)))
+    policy = session.engine.policy
+    logits = all_exits(session.backend)(session.preprocessing.normalise(np.stack(seen)))
     predicted = logits.argmax(axis=2)
     exits: list[int | None] = [None] * len(readable)
-    if source.policy.deadline_ms is None:
-        exits = source.policy.assign(logits).tolist()
-    probabilities = exit_probabilities(source.policy, logits)
-    subjects = [
-        Subject(
+    if policy.deadline_ms is None:
+        exits = policy.assign(logits).tolist()
+    probabilities = exit_probabilities(policy, logits)
+    return [
+        GalleryImage(
             name=_name(image),
-            title=_title(source, exits[place], predicted[:, place].tolist()),
+            title=_title(session, exits[place], predicted[:, place].tolist()),
             image=image,
             truth=None,
             exit=exits[place],
@@ -193,18 +125,21 @@ def _cards(
         )
         for place, image in enumerate(readable)
     ]
-    names = tuple(source.exit_name(number) for number in range(1, source.exits + 1))
-    no_masks = Absent("There are no outlines of these images.")
-    maker = Cards(source.classes, names, source.preprocessing, source.network, no_masks)
-    return maker.make(subjects)
 
 
-def _title(source: Explainable, taken: int | None, predicted: Sequence[int]) -> str:
-    if taken is None:
-        names = " or ".join(dict.fromkeys(source.classes[label] for label in predicted))
+def _names(session: Session) -> tuple[str, ...]:
+    """Return the names of the exits."""
+    return (*(f"exit {number}" for number in range(1, session.backend.num_stages)), "final")
+
+
+def _title(session: Session, left_at: int | None, predicted: Sequence[int]) -> str:
+    classes = session.classes
+    if left_at is None:
+        names = " or ".join(dict.fromkeys(classes[label] for label in predicted))
         return f"{names}, up to the clock" if len(set(predicted)) > 1 else f"{names}, at every exit"
-    by = "the final exit" if taken == source.exits else source.exit_name(taken)
-    return f"{source.classes[predicted[taken - 1]]}, answered by {by}"
+    last = left_at == session.backend.num_stages
+    by = "the final exit" if last else f"exit {left_at}"
+    return f"{classes[predicted[left_at - 1]]}, answered by {by}"
 
 
 def _name(image: ImageRef) -> str:
@@ -217,15 +152,14 @@ def _is_synthetic(path: Path) -> bool:
     return any(is_phantom(folder) for folder in path.absolute().parents)
 
 
-def _probabilities(source: Explainable, card: Card) -> Table:
+def _probabilities(session: Session, card: Card) -> Table:
     """Return the probability of each class at each exit."""
     order = np.argsort(-card.probabilities.max(axis=0), kind="stable")[:_CLASSES]
     shown = sorted(order.tolist())
-    left_out = len(source.classes) - len(shown)
+    left_out = len(session.classes) - len(shown)
     more = f"; {left_out} less probable classes left out" if left_out else ""
-    exits = (source.exit_name(number) for number in range(1, source.exits + 1))
     return Table(
         f"Probability of each class at each exit{more}",
-        (Column("class"), *(Column(name, form=probability) for name in exits)),
-        tuple((source.classes[index], *card.probabilities[:, index]) for index in shown),
+        (Column("class"), *(Column(name, form=probability) for name in _names(session))),
+        tuple((session.classes[index], *card.probabilities[:, index]) for index in shown),
     )

@@ -41,10 +41,10 @@ def title(material: Material) -> str:
 
 
 def origin(material: Material) -> str:
-    """Return where the policy comes from, as a sentence; empty for a network with one exit."""
+    """Return what decides where images exit, and where it comes from, as a sentence."""
     adaptive, policy = material.evaluation.adaptive, material.policy
     if adaptive is None:
-        return ""
+        return f"Every image is answered by {material.evaluation.decided_by}."
     source = in_print(adaptive.origin)
     file, colon, goal = source.partition(": ")
     if colon and policy is not None and policy.goal is not None:

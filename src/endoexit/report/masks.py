@@ -156,8 +156,8 @@ class MaskStudy:
 
 def study_masks(material: Material, masks: Masks, track: Track) -> MaskStudy | Absent:
     """Measure, for each exit, the share of its attention that falls inside the masks."""
-    if isinstance(material.network, Absent):
-        return material.network
+    if isinstance(material.attention, Absent):
+        return material.attention
     if isinstance(material.images, Absent):
         return material.images
     paths = material.evaluation.images.paths
@@ -173,7 +173,7 @@ def study_masks(material: Material, masks: Masks, track: Track) -> MaskStudy | A
             some = chosen[start : start + _BATCH]
             read = _read(material, masks, material.images, some)
             if read:
-                exits = material.network.attention(np.stack([seen for _, seen, _ in read]))
+                exits = material.attention(np.stack([seen for _, seen, _ in read]))
                 shares.append(_shares(exits, [(seen, mask) for _, seen, mask in read]))
                 used += [index for index, _, _ in read]
             bar.advance(len(some))

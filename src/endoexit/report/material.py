@@ -1,13 +1,14 @@
 """What a report is made of, wherever it comes from: a run or a bundle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.artifacts.source import Source
 from endoexit.audit.document import AuditDocument
 from endoexit.evaluation.document import Evaluation
 from endoexit.images.preprocessing import Preprocessing
@@ -43,11 +44,8 @@ class ExitAttention:
     kind: AttentionKind
 
 
-class Network(Protocol):
-    """A trained network that can be asked where it looks."""
-
-    def attention(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
-        """Return what each of the M exits looks at, in uint8 images (B, S, S, 3)."""
+Attention = Callable[[NDArray[np.uint8]], list[ExitAttention]]
+"""Function from images uint8 (B, S, S, 3) to what each of the M exits looks at."""
 
 
 @dataclass(frozen=True)
@@ -86,40 +84,48 @@ class Material:
     What a source does not have is `Absent`; the page then says so in that place.
 
     Attributes:
-        path: Folder that was named.
+        source: Run or bundle that was evaluated.
         evaluation: Evaluation of it.
         evaluation_file: File of the evaluation.
-        policy: Policy that was evaluated, with temperatures; None for a network with one exit.
+        policy: Policy that was evaluated, with temperatures; None without one.
         policy_changed: Whether the folder's policy is no longer the evaluated one.
-        preprocessing: Preprocessing from image to network input.
         logits: Logits (M, N, C) of all exits on the evaluated images.
         history: Metrics of the training.
         split: Sidecar of the manifest: which image has which role, and what was dropped.
         audit: Findings of `endoexit audit` on the same images.
         images: Folder that the paths of the evaluation are relative to.
-        network: Network that shows where it looks; it is loaded when it is asked.
+        attention: Function that tells where the exits look; it loads the weights when asked.
         facts: Names and values of what the results came from, for the provenance.
         steps: Commands that led to the evaluation, in order.
         named: Options of `endoexit report` that were given, and their values.
         paper: Whether the measurements of the exit paper are drawn as well.
     """
 
-    path: Path
+    source: Source
     evaluation: Evaluation
     evaluation_file: Path
     policy: ExitPolicy | None
     policy_changed: bool
-    preprocessing: Preprocessing
     logits: NDArray[np.float32] | Absent
     history: History | Absent
     split: dict[str, Any] | Absent
     audit: AuditDocument | Absent
     images: Path | Absent
-    network: Network | Absent
+    attention: Attention | Absent
     facts: Sequence[tuple[str, str]]
     steps: Sequence[Step]
     named: Mapping[str, Path | bool | None] = field(default_factory=dict)
     paper: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run or the bundle."""
+        return self.source.path
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Way from an image to the network's input."""
+        return self.source.config.preprocessing
 
     @property
     def num_exits(self) -> int:
@@ -128,7 +134,7 @@ class Material:
 
     @property
     def answers(self) -> str:
-        """Name of the row whose answers are used: "adaptive", or "final" with one exit."""
+        """Name of the row whose answers are used: "adaptive", or "final" without a policy."""
         return "final" if self.evaluation.adaptive is None else "adaptive"
 
     @property

@@ -8,24 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.artifacts.bundle import Bundle, Source, open_source, results_folder
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.bundle import open_source
+from endoexit.artifacts.source import EVALUATION, Source
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, UsageError, counted
 from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, sha256_file
 from endoexit.images.cache import contents_sha256
 from endoexit.images.reference import ImageRef
+from endoexit.machine import machine_words
 from endoexit.policy import ExitPolicy
 from endoexit.precision import Precision
 from endoexit.report.audit import find_audit
 from endoexit.report.commands import evaluate_remedy, steps
 from endoexit.report.history import read_history
-from endoexit.report.material import Absent, History, Material, Network
+from endoexit.report.material import Absent, Attention, History, Material
 from endoexit.report.paper import is_papers
-from endoexit.runtime.session import policy_file
-
-EVALUATION, METRICS = "evaluation.json", "metrics.csv"
 
 
 def open_material(
@@ -56,44 +54,43 @@ def open_material(
         RunError: It is neither, was not evaluated, or its weights are no longer those evaluated.
         DataError: A folder or an audit that was named is not there, or is not one.
     """
-    run = open_source(path)
-    file = evaluation or results_folder(path) / EVALUATION
-    found = _read_evaluation(run, file)
-    split = _split(run)
-    root = _images(run, split, images, found)
+    source = open_source(path)
+    file = evaluation or source.results() / EVALUATION
+    found = _read_evaluation(source, file)
+    split = _split(source)
+    root = _images(source, split, images, found)
     policy = _policy(found)
     return Material(
-        path=run.path,
+        source=source,
         evaluation=found,
         evaluation_file=file,
         policy=policy,
-        policy_changed=_policy_changed(run, found, policy),
-        preprocessing=run.config.preprocessing,
-        logits=_logits(run, found, file.parent),
-        history=_history(run),
+        policy_changed=_policy_changed(source, found, policy),
+        logits=_logits(source, found, file.parent),
+        history=_history(source),
         split=split,
-        audit=find_audit(run.path, root, audit),
+        audit=find_audit(source.path, root, audit),
         images=root,
-        network=network_of(run),
-        facts=_facts(run, file, found),
-        steps=steps(run, found, file, policy),
+        attention=attention_of(source),
+        facts=_facts(source, file, found),
+        steps=steps(source, found, file, policy),
         named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
-        paper=is_papers(run.config.model) if paper is None else paper,
+        paper=is_papers(source.config.model) if paper is None else paper,
     )
 
 
-def _read_evaluation(run: Source, file: Path) -> Evaluation:
+def _read_evaluation(source: Source, file: Path) -> Evaluation:
     if not file.is_file():
         raise RunError(
             f"there is no {file}: a report shows an evaluation. Make one with: "
-            f"{evaluate_remedy(run)}"
+            f"{evaluate_remedy(source)}"
         )
     found = Evaluation.read(file)
     _check_lengths(file, found)
-    if run.has_weights and run.weights_sha256 != found.run.weights_sha256:
+    if source.has_weights and source.weights_sha256 != found.run.weights_sha256:
         raise RunError(
-            f"{file} is of other weights than {run.path} holds now: evaluate again with "
-            f"`{evaluate_remedy(run)}`."
+            f"{file} is of other weights than {source.path} holds now: evaluate again with "
+            f"`{evaluate_remedy(source)}`."
         )
     return found
 
@@ -126,9 +123,9 @@ def _policy(found: Evaluation) -> ExitPolicy | None:
     return None if found.adaptive is None else found.adaptive.policy
 
 
-def _policy_changed(run: Source, found: Evaluation, evaluated: ExitPolicy | None) -> bool:
+def _policy_changed(source: Source, found: Evaluation, evaluated: ExitPolicy | None) -> bool:
     try:
-        file = policy_file(run, Precision.parse(found.run.precision))
+        file = source.policy_file(Precision.parse(found.run.precision))
         if evaluated is None or file is None:
             return False
         return ExitPolicy.read(file) != evaluated
@@ -136,9 +133,9 @@ def _policy_changed(run: Source, found: Evaluation, evaluated: ExitPolicy | None
         return True
 
 
-def _logits(run: Source, found: Evaluation, folder: Path) -> NDArray[np.float32] | Absent:
+def _logits(source: Source, found: Evaluation, folder: Path) -> NDArray[np.float32] | Absent:
     file = folder / found.run.logits
-    remake = f"`{evaluate_remedy(run)}` computes them again."
+    remake = f"`{evaluate_remedy(source)}` computes them again."
     try:
         # Opened here: np.load leaves a damaged archive open.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
@@ -153,18 +150,18 @@ def _logits(run: Source, found: Evaluation, folder: Path) -> NDArray[np.float32]
     return logits
 
 
-def _history(run: Source) -> History | Absent:
-    if isinstance(run, Bundle):
+def _history(source: Source) -> History | Absent:
+    if source.metrics_file is None:
         return Absent("A bundle does not hold how its network was trained; its run does.")
-    return read_history(run.path / METRICS)
+    return read_history(source.metrics_file)
 
 
-def _split(run: Source) -> dict[str, Any] | Absent:
-    if isinstance(run, Bundle):
+def _split(source: Source) -> dict[str, Any] | Absent:
+    if source.manifest_file is None:
         return Absent(
             "A bundle holds no list of images, so it cannot say which image had which role."
         )
-    file = sidecar_path(run.path / MANIFEST)
+    file = sidecar_path(source.manifest_file)
     if not file.is_file():
         return Absent(
             "The run keeps no manifest, so it is not known here which images had which role. "
@@ -180,15 +177,15 @@ def _split(run: Source) -> dict[str, Any] | Absent:
 
 
 def _folder(
-    run: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+    source: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
 ) -> Path | Absent:
     if images is not None:
         if not images.is_dir():
             raise DataError(f"there is no folder {images}: name the folder of the images.")
         return images.resolve()
-    own = run.config.manifest_sha256 in {None, found.manifest_sha256}
+    own = source.config.manifest_sha256 in {None, found.manifest_sha256}
     root = None if isinstance(split, Absent) else split.get("root")
-    if isinstance(run, Bundle):
+    if source.manifest_file is None:
         return Absent(
             "A bundle keeps no list of images, and its evaluation keeps their names, not the "
             "folder that the manifest named: name that folder with --images."
@@ -197,7 +194,7 @@ def _folder(
         return Absent(
             "The run does not say where these images are: name their folder with --images."
         )
-    folder = (run.path.resolve() / root).resolve()
+    folder = (source.path.resolve() / root).resolve()
     if not folder.is_dir():
         return Absent(
             "The folder of the images is not there any more: bring it back, or name its new place "
@@ -207,10 +204,10 @@ def _folder(
 
 
 def _images(
-    run: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+    source: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
 ) -> Path | Absent:
     """Return the folder of the images, unless they changed since they were evaluated."""
-    folder = _folder(run, split, images, found)
+    folder = _folder(source, split, images, found)
     kept = found.images.contents_sha256
     if isinstance(folder, Absent) or kept is None:
         return folder
@@ -228,22 +225,22 @@ def _references(found: Evaluation, folder: Path) -> list[ImageRef]:
     return [ImageRef.parse(name).under(folder) for name in found.images.paths]
 
 
-def network_of(run: Source) -> Network | Absent:
-    """Return what says where the exits look; Absent without a network in PyTorch."""
-    if run.backend != "torch":
+def attention_of(source: Source) -> Attention | Absent:
+    """Return what tells where the exits look; Absent without a network in PyTorch."""
+    if source.backend != "torch":
         return Absent(
-            f"These stages run in {run.backend}, which cannot be asked where it looks; the "
+            f"These stages run in {source.backend}, which cannot be asked where it looks; the "
             "run that the bundle was exported from can."
         )
-    if not run.has_weights:
+    if not source.has_weights:
         return Absent("The weights are not in the run any more, so the network cannot be asked.")
-    from endoexit.report.attention import TorchNetwork  # noqa: PLC0415  (torch is slow to import)
+    from endoexit.report.attention import NetworkAttention  # noqa: PLC0415  (torch is slow)
 
-    return TorchNetwork(run)
+    return NetworkAttention(source)
 
 
-def _facts(run: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
-    config, timing = run.config, found.timing
+def _facts(source: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
+    config, timing = source.config, found.timing
     changed = "".join(f", {name} {value}" for name, value in config.overrides.items())
     facts = [
         ("network", f"{config.model}{changed}"),
@@ -253,43 +250,18 @@ def _facts(run: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
         ("evaluation, SHA-256", sha256_file(file)),
         ("seed of the training", str(config.seed)),
         *(config.starting_weights.lines() if config.starting_weights else ()),
-        *_origin(run),
+        *source.origin.items(),
         ("precision of the answers", found.run.precision),
         ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),
     ]
     if timing is not None:
         threads = f"{counted(timing.threads, 'thread')}, {timing.rounds} rounds, {timing.precision}"
-        facts.append(("timed on", f"{_machine(timing.machine)}; {threads}"))
+        facts.append(("timed on", f"{machine_words(timing.machine)}; {threads}"))
     if found.twin is not None:
         facts.append(("twin", f"{found.twin.model}, weights {found.twin.weights_sha256}"))
-    facts.append((f"versions, {run.made_by}", _versions(config.versions)))
+    facts.append((f"versions, {source.made_by}", _versions(config.versions)))
     facts.append(("versions, evaluation", _versions(found.versions)))
     return facts
-
-
-def _origin(run: Source) -> list[tuple[str, str]]:
-    config = run.config
-    if isinstance(run, Bundle):
-        return [
-            ("weights of the run, SHA-256", run.config.run_weights_sha256),
-            ("exported by", config.command),
-            ("exported on", _machine(config.machine)),
-        ]
-    return [
-        ("precision of the training", config.precision),
-        ("trained on", _machine(config.machine)),
-    ]
-
-
-def _machine(machine: dict[str, Any]) -> str:
-    parts = [str(machine.get("processor", "unknown"))]
-    if "cores" in machine:
-        parts.append(f"{machine['cores']} cores")
-    if "memory_gib" in machine:
-        parts.append(f"{machine['memory_gib']} GiB")
-    if "system" in machine:
-        parts.append(str(machine["system"]))
-    return ", ".join(parts)
 
 
 def _versions(versions: dict[str, str]) -> str:

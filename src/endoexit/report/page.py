@@ -23,7 +23,7 @@ from endoexit.evaluation.tables import (
 from endoexit.images.reference import ImageRef
 from endoexit.progress import Track, silent
 from endoexit.report.audit import audit_facts
-from endoexit.report.cards import Card, Cards, Subject, exit_probabilities
+from endoexit.report.cards import Card, Cards, GalleryImage, exit_probabilities
 from endoexit.report.classes import class_figures, confusion_matrix
 from endoexit.report.commands import report_command
 from endoexit.report.gallery import ERROR, Choice, choose_images
@@ -164,18 +164,18 @@ def _cards(
 ) -> dict[Choice, Card]:
     evaluation = material.evaluation
     names = tuple(material.exit_name(number) for number in range(1, material.num_exits + 1))
-    maker = Cards(evaluation.classes, names, material.preprocessing, material.network, masks)
-    subjects = [_subject(material, choice) for choice in choices]
+    maker = Cards(evaluation.classes, names, material.preprocessing, material.attention, masks)
+    entries = [_entry(material, choice) for choice in choices]
     made: list[Card] = []
-    with track("gallery", len(subjects)) as bar:
-        for start in range(0, len(subjects), 16):
-            some = subjects[start : start + 16]
+    with track("gallery", len(entries)) as bar:
+        for start in range(0, len(entries), 16):
+            some = entries[start : start + 16]
             made += maker.make(some)
             bar.advance(len(some))
     return dict(zip(choices, made, strict=True))
 
 
-def _subject(material: Material, choice: Choice) -> Subject:
+def _entry(material: Material, choice: Choice) -> GalleryImage:
     evaluation = material.evaluation
     exits = [row for row in evaluation.rows if row.kind == "exit"]
     predicted = [row.predicted[choice.index] for row in exits]
@@ -197,7 +197,7 @@ def _subject(material: Material, choice: Choice) -> Subject:
     image = None
     if not isinstance(material.images, Absent):
         image = ImageRef.parse(name).under(material.images)
-    return Subject(
+    return GalleryImage(
         name=name,
         title=title,
         image=image,
@@ -210,7 +210,7 @@ def _subject(material: Material, choice: Choice) -> Subject:
 
 def _notes(material: Material, cards: Collection[Card]) -> list[str]:
     parts = (material.logits, material.history, material.split, material.audit, material.images,
-             material.network)  # fmt: skip
+             material.attention)  # fmt: skip
     notes = list(dict.fromkeys(part.reason for part in parts if isinstance(part, Absent)))
     gone = sum(bool(card.missing) for card in cards)
     if gone and not isinstance(material.images, Absent):

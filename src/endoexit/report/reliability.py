@@ -85,7 +85,7 @@ def no_temperatures(material: Material) -> str | None:
     """Return why there is nothing to show after temperature scaling; None where there is."""
     policy = material.policy
     if policy is None:
-        return "A network with one exit has no exit policy, so no temperature was fitted."
+        return "There is no exit policy, so no temperature was fitted."
     if all(temperature == 1.0 for temperature in policy.temperatures):
         return (
             "The evaluated policy has no fitted temperatures. `endoexit calibrate` fits them; "

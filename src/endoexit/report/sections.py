@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from endoexit.artifacts.run import MANIFEST
+from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
 from endoexit.errors import counted
 from endoexit.evaluation.document import FALLING

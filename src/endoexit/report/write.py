@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoexit.artifacts.bundle import results_folder
+from endoexit.artifacts.source import Source
 from endoexit.files import replacing, write_text
 from endoexit.progress import Track, silent
 from endoexit.report.material import Material
@@ -27,17 +27,17 @@ class Written:
     notes: tuple[str, ...]
 
 
-def report_folder(path: Path, out: Path | None = None) -> Path:
+def report_folder(source: Source, out: Path | None = None) -> Path:
     """Return where the report of a run or a bundle is written.
 
     Args:
-        path: Path of the run or the bundle.
+        source: The run or the bundle.
         out: Folder that was asked for, if any.
 
     Raises:
         UsageError: A folder in the bundle was asked for.
     """
-    return results_folder(path) / FOLDER if out is None else results_folder(path, out)
+    return source.results() / FOLDER if out is None else source.results(out)
 
 
 def write_report(
@@ -55,7 +55,7 @@ def write_report(
         DataError: The folder of masks is not there.
         EndoexitError: A file cannot be written.
     """
-    elsewhere = None if out == report_folder(material.path) else out
+    elsewhere = None if out == report_folder(material.source) else out
     page = report_page(material, masks=masks, out=elsewhere, track=track)
     files = []
     for picture in page.pictures:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from endoexit.artifacts.run import CONFIG, Run, open_run
+from endoexit.artifacts.run import Run, open_run
+from endoexit.artifacts.source import CONFIG, EVALUATION, METRICS, POLICY
 from endoexit.audit.findings import audit_images
 from endoexit.audit.recording import write_audit
 from endoexit.data.manifest import Manifest, read_manifest
@@ -14,8 +15,8 @@ from endoexit.datasets.layouts import Recognised
 from endoexit.datasets.tables import OfficialFolds
 from endoexit.errors import DataError, EndoexitError
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
-from endoexit.evaluation.study import EVALUATION, Options, evaluate_run
+from endoexit.evaluation.fitting import calibrate_run
+from endoexit.evaluation.study import evaluate_run
 from endoexit.files import read_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import AccuracyDrop
@@ -25,8 +26,7 @@ from endoexit.report.opening import open_material
 from endoexit.report.write import PAGE, write_report
 from endoexit.reproduction.settings import Network, Settings, SplitName
 from endoexit.reproduction.splits import make_manifest
-from endoexit.runtime.session import POLICY
-from endoexit.training.callbacks import METRICS
+from endoexit.runtime.session import Session, open_session
 from endoexit.training.fit import Machine, fit
 from endoexit.training.start import create_run
 
@@ -61,6 +61,17 @@ class Place:
     def manifest(self, split: SplitName) -> Path:
         """Return the file of a manifest."""
         return self.folder / f"{split}.csv"
+
+    def open(self, run: Run, manifest: Manifest | None = None) -> Session:
+        """Return a run at work."""
+        return open_session(
+            run,
+            device=self.device,
+            threads=self.threads,
+            manifest=manifest,
+            cache=self.machine.cache,
+            track=self.track,
+        )
 
     def report(self, split: SplitName) -> Path:
         """Return the folder of a report."""
@@ -166,12 +177,7 @@ def calibrate(place: Place, run: Run) -> None:
         policy = None
     if policy and policy.provenance and policy.provenance.weights_sha256 == run.weights_sha256:
         return
-    calibrate_run(
-        run,
-        AccuracyDrop(drop=MAX_DROP),
-        CalibrationOptions(device=place.device, cache=place.machine.cache),
-        track=place.track,
-    )
+    calibrate_run(place.open(run), AccuracyDrop(drop=MAX_DROP))
 
 
 def evaluate(place: Place, name: SplitName, run: Run, baseline: Run) -> Evaluation:
@@ -184,8 +190,8 @@ def evaluate(place: Place, name: SplitName, run: Run, baseline: Run) -> Evaluati
             place.say(f"Evaluation on {name}: done")
             return known
     place.say(f"Evaluation on {name}: starts")
-    options = Options(device=place.device, threads=place.threads, cache=place.machine.cache)
-    return evaluate_run(run, options, twin=baseline, track=place.track)
+    session = place.open(run)
+    return evaluate_run(session, twin=place.open(baseline, session.manifest))
 
 
 def report(place: Place, name: SplitName, run: Run) -> Path:

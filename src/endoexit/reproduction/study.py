@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from endoexit.artifacts.run import CONFIG, open_run
+from endoexit.artifacts.run import open_run
+from endoexit.artifacts.source import CONFIG
 from endoexit.data.manifest import Manifest
 from endoexit.datasets.layouts import Recognised
 from endoexit.datasets.tables import OfficialFolds

@@ -1,232 +1,239 @@
-"""From a folder that a user names to an engine that predicts."""
+"""`Session`: a run or a bundle at work. What follows from opening it happens once."""
 
-import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from endoexit.artifacts.bundle import Bundle, Source, open_source
-from endoexit.artifacts.run import Run
-from endoexit.errors import PolicyError, UsageError
-from endoexit.policy import ExitPolicy, fixed_exit, threshold_policy
-from endoexit.policy.document import Provenance
-from endoexit.precision import BackendName, FloatFormat, Precision
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.artifacts.bundle import open_source
+from endoexit.artifacts.source import LOGITS, Source
+from endoexit.data.manifest import Cohort, Manifest, read_manifest
+from endoexit.errors import ModelError, UsageError
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.precision import Device, FloatFormat, Precision
+from endoexit.progress import Track, silent
 from endoexit.runtime.backends.base import Backend
+from endoexit.runtime.backends.choice import computed_in, open_backend
+from endoexit.runtime.deciding import Decider, decide
 from endoexit.runtime.engine import Engine
+from endoexit.runtime.exits import AnswerAll, all_exits
 
-POLICY = "policy.json"
-NO_POLICY = "the last exit, as there is no policy"
-MODULES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+if TYPE_CHECKING:
+    from endoexit.runtime.logits import RoleLogits
+
+BATCH_SIZE = 32
 
 
-@dataclass(frozen=True)
-class Opened:
-    """What predicts, and where it comes from.
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A run or a bundle that a command works with: see `open_session`.
+
+    The backend is opened, a cohort decoded and its logits computed when they are first asked
+    for, and once.
 
     Attributes:
-        source: the run or the bundle.
-        engine: ready to predict.
-        decided_by: the policy and its origin, in words.
+        source: The run or the bundle.
+        precision: What its answers are computed in.
+        threshold: Threshold in place of its policy.
+        deadline_ms: Deadline of an answer, see `Engine`.
+        threads: Number of threads of a stage; None for all cores that this process may use.
+        other_manifest: Manifest in place of the source's own.
+        cache: Folder of decoded images; None for the user's.
+        results: Folder of what is found out.
+        track: Display of progress.
     """
 
     source: Source
-    engine: Engine
-    decided_by: str
+    precision: Precision
+    threshold: float | None = None
+    deadline_ms: float | None = None
+    threads: int | None = None
+    other_manifest: Manifest | None = None
+    cache: Path | None = None
+    results: Path = field(kw_only=True)
+    track: Track = silent
+    _logits: dict[str, "RoleLogits"] = field(default_factory=dict, init=False, repr=False)
+    _images: dict[str, NDArray[np.uint8]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names in the order of the logits."""
+        """Class names in the order of the logits."""
         return self.source.classes
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Way from an image to the network's input."""
+        return self.source.config.preprocessing
 
-def open_engine(
-    path: Path,
+    @cached_property
+    def backend(self) -> Backend:
+        """What runs the stages on the CPU.
+
+        Raises:
+            RunError: there are no weights, or they cannot be read.
+            UsageError: no thread.
+        """
+        return open_backend(self.source, self.precision, self.threads)
+
+    @cached_property
+    def decider(self) -> Decider:
+        """What decides where images exit; see `decide`."""
+        return self.decide(self.backend.num_stages)
+
+    def decide(self, exits: int) -> Decider:
+        """Return what decides where images exit, where the number of exits is known already."""
+        return decide(self.source, self.precision, exits, self.threshold)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the policy decides for each image."""
+        return self.decider.policy.rule.kind != "fixed"
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What predicts.
+
+        Raises:
+            RunError, PolicyError, UsageError: see `backend` and `decide`.
+        """
+        return Engine(self.backend, self.decider.policy, self.preprocessing, self.deadline_ms)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest that was named, else the source's own.
+
+        Raises:
+            RunError, DataError: see `Source.manifest`.
+            UsageError: it was read with other classes.
+        """
+        manifest = self.other_manifest or self.source.manifest()
+        if manifest.classes != self.classes:
+            raise UsageError(
+                f"{manifest.path} was read with the classes {', '.join(manifest.classes)}, but the "
+                f"network of {self.source.path} knows {', '.join(self.classes)}: read it with the "
+                "run's classes."
+            )
+        return manifest
+
+    def images(self, cohort: Cohort) -> NDArray[np.uint8]:
+        """Return the preprocessed images of a cohort, uint8 (N, S, S, 3), from the cache.
+
+        Raises:
+            DataError: images cannot be read.
+        """
+        from endoexit.images.cache import cache_images  # noqa: PLC0415  (predicting needs none)
+
+        if cohort.role not in self._images:
+            with self.track("decoding images", len(cohort)) as bar:
+                cached = cache_images(cohort.images, self.preprocessing, self.cache, bar.advance)
+            self._images[cohort.role] = cached.images
+        return self._images[cohort.role]
+
+    def logits(self, role: str) -> "RoleLogits":
+        """Return the logits of every exit on every image of a role.
+
+        They are computed once and kept as `logits/<role>-<key>.npz` among the results, with a
+        `.json` that says what they are of. The key holds the weights, the preprocessing, the
+        precision, the manifest and the content of the images: after a change of any of them they
+        are computed again.
+
+        Args:
+            role: One of `endoexit.data.rows.ROLES`.
+
+        Raises:
+            RunError: the run has no weights or no manifest.
+            DataError: no image has the role, or images cannot be read.
+            ModelError: the network gives values that are not finite.
+        """
+        from endoexit.runtime.logits import kept_logits  # noqa: PLC0415  (predicting needs none)
+
+        if role not in self._logits:
+            cohort = self.manifest.cohort(role)
+            facts = {
+                "weights_sha256": self.source.weights_sha256,
+                "preprocessing": self.preprocessing.fingerprint(),
+                "manifest_sha256": self.manifest.sha256,
+            }
+            self._logits[role] = kept_logits(
+                self.results / LOGITS, cohort, self.precision, facts, self._answers
+            )
+        return self._logits[role]
+
+    def _answers(self, cohort: Cohort) -> NDArray[np.float32]:
+        """Return the logits (M, N, C) of a cohort, computed now."""
+        images, parts = self.images(cohort), []
+        answer = self._answer_all()
+        with self.track(f"logits of {self.source.path.name}", len(cohort)) as bar:
+            for start in range(0, len(images), BATCH_SIZE):
+                parts.append(
+                    answer(self.preprocessing.normalise(images[start : start + BATCH_SIZE]))
+                )
+                bar.advance(parts[-1].shape[1])
+        logits = np.concatenate(parts, axis=1)
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"the network of {self.source.path} gives logits that are not finite on the role "
+                f"{cohort.role!r}: its weights are damaged, or {self.precision} is too coarse for "
+                "it."
+            )
+        return logits
+
+    def _answer_all(self) -> AnswerAll:
+        if self.precision.device == "cpu":
+            return all_exits(self.backend)
+        from endoexit.runtime.backends.torch import all_exits_on_gpu  # noqa: PLC0415
+
+        return all_exits_on_gpu(self.source.load_model(), self.precision)
+
+
+def open_session(
+    source: Source | Path,
     *,
+    precision: FloatFormat | None = None,
+    device: Device = "cpu",
     threshold: float | None = None,
     deadline_ms: float | None = None,
     threads: int | None = None,
-    precision: FloatFormat | None = None,
-) -> Opened:
-    """Open a run or a bundle for prediction.
+    manifest: Manifest | Path | None = None,
+    cache: Path | None = None,
+    out: Path | None = None,
+    track: Track = silent,
+) -> Session:
+    """Open a run or a bundle for one command.
 
     Args:
-        path: the folder.
-        threshold: images leave at the first exit whose largest probability reaches it; by
-            default the policy in the folder decides, and without one the last exit answers.
-        deadline_ms: see `Engine`.
-        threads: threads of a stage, by default all cores that this process may use.
-        precision: see `computed_in`.
+        source: The run or the bundle, or its folder.
+        precision: Number format, see `computed_in`.
+        device: Device that computes logits: "cpu", or "cuda" where there is a GPU.
+        threshold: Images exit at the first exit whose largest probability reaches it. By default
+            the policy in the folder decides; without one, every image goes to the last exit.
+        deadline_ms: Deadline of an answer, see `Engine`.
+        threads: Number of threads of a stage, by default all cores that this process may use.
+        manifest: Manifest in place of the source's own.
+        cache: Folder of decoded images, by default the user's.
+        out: Folder of what is found out, by default see `Source.results`.
+        track: Display of progress.
 
     Raises:
-        RunError: it is neither, has no weights, or a file of a bundle is missing or was changed.
-        PolicyError: its policy was fitted for other weights or another precision.
-        UsageError: a number out of range, a precision that cannot be had here, or a backend
-            that is not installed.
+        RunError: it is neither a run nor a bundle, or a file of a bundle is missing or changed.
+        DataError: the manifest is not there, or does not fit.
+        UsageError: a precision or a device that cannot be had here, a backend that is not
+            installed, or a folder in a bundle.
     """
-    source = open_source(path)
-    backend = open_backend(source, precision, threads)
-    policy, decided_by = choose_policy(source, backend, threshold)
-    engine = Engine(backend, policy, source.config.preprocessing, deadline_ms)
-    return Opened(source, engine, decided_by)
-
-
-def open_backend(
-    source: Source, precision: FloatFormat | None, threads: int | None = None
-) -> Backend:
-    """Return what runs the stages of a run or a bundle.
-
-    Args:
-        source: with weights.
-        precision: see `computed_in`.
-        threads: threads of a stage, by default all cores that this process may use.
-
-    Raises:
-        RunError, UsageError: see `open_engine`.
-    """
-    computed = computed_in(source, precision)
-    if computed.backend == "openvino":
-        from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415
-
-        assert isinstance(source, Bundle)  # noqa: S101  (runs compute in PyTorch)
-        return OpenVinoBackend(source, computed, threads)
-    if computed.backend == "onnx":
-        from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
-
-        assert isinstance(source, Bundle)  # noqa: S101
-        return OnnxBackend(source, computed, threads)
-    from endoexit.runtime.backends.torch import TorchBackend  # noqa: PLC0415  (torch is slow)
-
-    return TorchBackend(source.load_model(), computed.floats, threads)
-
-
-def computed_in(source: Source, precision: FloatFormat | None = None) -> Precision:
-    """Return what a source computes in.
-
-    Args:
-        source: a run or a bundle.
-        precision: of a run, by default "f32". A bundle has its own; "f32" makes one of bf16, or
-            the part of an int8 one that is not int8, compute in f32, on a processor without bf16.
-
-    Raises:
-        UsageError: it cannot be had: a backend that is not installed, bf16 on a processor
-            without it, or bf16 of a bundle that has none.
-    """
-    if isinstance(source, Run):
-        if precision == "bf16":
-            from endoexit.runtime.backends.torch import require_bf16  # noqa: PLC0415
-
-            require_bf16()
-        floats = precision or "f32"
-        return Precision("torch", floats, floats)
-    config = source.config
-    require_backend(config.backend)
-    available = {computed.floats: computed for computed in config.computes}
-    computed = available.get(precision or config.computes[0].floats)
-    if computed is None:
-        raise UsageError(
-            f"{source.path} computes in {config.precision}, not in {precision}: leave --precision "
-            f"out, or export the run with --precision {precision}."
-        )
-    if computed.floats == "bf16" and not has_bf16(config.backend):
-        raise UsageError(
-            f"{source.path} computes in bf16, which this processor does not. Add --precision f32 "
-            "for slower answers in f32, for which the bundle has a policy of its own."
-        )
-    return computed
-
-
-def require_backend(backend: BackendName) -> None:
-    """Refuse a backend that is not installed.
-
-    Raises:
-        UsageError: names the extra that installs it.
-    """
-    if importlib.util.find_spec(MODULES[backend]) is None:
-        raise UsageError(
-            f"the backend {backend} is not installed: pip install 'endoexit[{backend}]'."
-        )
-
-
-def has_bf16(backend: BackendName) -> bool:
-    """Tell whether a backend computes in bf16 on this processor."""
-    if backend == "openvino":
-        from endoexit.runtime.backends.openvino import computes_bf16  # noqa: PLC0415
-
-        return computes_bf16()
-    if backend == "onnx":
-        return False
-    from endoexit.runtime.backends.torch import supports_bf16  # noqa: PLC0415
-
-    return supports_bf16()
-
-
-def choose_policy(
-    source: Source, backend: Backend, threshold: float | None
-) -> tuple[ExitPolicy, str]:
-    """Return what decides who leaves where, and its origin in words; see `open_engine`."""
-    exits = backend.num_stages
-    if threshold is not None:
-        words = f"largest probability of {threshold:g} or more, as asked for"
-        return threshold_policy(exits, threshold), words
-    policy = read_policy(source, backend.precision)
-    if policy is None:
-        return fixed_exit(exits, exits), NO_POLICY
-    file = policy_file(source, backend.precision)
-    return policy, f"{file}: {policy.goal or policy.rule.kind}"
-
-
-def served_provenance(
-    source: Source, precision: Precision, manifest_sha256: str | None = None
-) -> Provenance:
-    """Return what a run or a bundle serves: what its policy must have been fitted for.
-
-    Args:
-        source: with weights.
-        precision: see `computed_in`.
-        manifest_sha256: of the manifest that a policy is fitted on.
-    """
-    return Provenance(
-        weights_sha256=source.weights_sha256,
-        preprocessing=source.config.preprocessing.fingerprint(),
-        precision=str(precision),
-        classes=source.classes,
-        manifest_sha256=manifest_sha256,
+    opened = open_source(source) if isinstance(source, Path) else source
+    if isinstance(manifest, Path):
+        manifest = read_manifest(manifest, classes=opened.classes)
+    return Session(
+        source=opened,
+        precision=computed_in(opened, precision, device),
+        threshold=threshold,
+        deadline_ms=deadline_ms,
+        threads=threads,
+        other_manifest=manifest,
+        cache=cache,
+        results=opened.results(out),
+        track=track,
     )
-
-
-def policy_file(source: Source, precision: Precision) -> Path | None:
-    """Return where the policy for a precision is, or None when the source has none.
-
-    Raises:
-        PolicyError: a bundle has policies, but none for this precision.
-    """
-    if isinstance(source, Run):
-        file = source.path / POLICY
-        return file if file.is_file() else None
-    policies = source.config.policies
-    if not policies:
-        return None
-    if str(precision) not in policies:
-        raise PolicyError(
-            f"{source.path} has no policy for {precision}, only for {', '.join(policies)}: give "
-            "a threshold, or export the run again."
-        )
-    return source.path / policies[str(precision)]
-
-
-def read_policy(source: Source, precision: Precision) -> ExitPolicy | None:
-    """Return the policy of a run or a bundle, or None when it has none.
-
-    Args:
-        source: with weights.
-        precision: see `computed_in`.
-
-    Raises:
-        PolicyError: it cannot be read, or was fitted for other weights, preprocessing, classes
-            or precision.
-    """
-    file = policy_file(source, precision)
-    if file is None:
-        return None
-    policy = ExitPolicy.read(file)
-    policy.require_served_as(served_provenance(source, precision))
-    return policy

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from endoexit.artifacts.bundle import Bundle, Source, open_source
+from endoexit.artifacts.bundle import open_source
+from endoexit.artifacts.source import Source
 from endoexit.errors import RunError
 from endoexit.serve.model import Model
 from endoexit.serve.problems import Problem
@@ -63,11 +64,8 @@ def open_attention(path: Path, model: Model) -> Attention:
         RunError: Its weights are others.
     """
     source = open_source(path)
-    served = model.opened.source
-    expected = {served.weights_sha256}
-    if isinstance(served, Bundle):
-        expected.add(served.config.run_weights_sha256)
-    if source.weights_sha256 not in expected:
+    served = model.session.source
+    if source.weights_sha256 not in {served.weights_sha256, served.run_weights_sha256}:
         raise RunError(
             f"{path} has other weights than {served.path}: name the run that it was exported from "
             "with --attention."

@@ -14,7 +14,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
 from endoexit.policy.promises import promise_words
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.session import NO_POLICY, Opened, open_engine
+from endoexit.runtime.session import Session, open_session
 from endoexit.serve.scheduler import Scheduler
 from endoexit.serve.settings import Settings
 from endoexit.serve.worker import Journey
@@ -28,44 +28,46 @@ class Model:
 
     Attributes:
         name: Name of its folder.
-        opened: Engine and its source.
+        session: Run or bundle.
+        engine: Engine without a deadline: the scheduler keeps deadlines, image by image.
         scheduler: Scheduler of its images.
         deadline_ms: Milliseconds that its policy gives an image, if it does.
     """
 
     name: str
-    opened: Opened
+    session: Session
+    engine: Engine
     scheduler: Scheduler[Journey]
     deadline_ms: float | None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names in the order of the probabilities."""
-        return self.opened.classes
+        return self.session.classes
 
     @property
     def exits(self) -> int:
         """Number of exits, M."""
-        return self.opened.engine.backend.num_stages
+        return self.engine.backend.num_stages
 
     @property
     def policy(self) -> ExitPolicy:
         """Policy that decides where images exit."""
-        return self.opened.engine.policy
+        return self.engine.policy
 
     @property
     def preprocessing(self) -> Preprocessing:
         """Preprocessing of the images."""
-        return self.opened.engine.preprocessing
+        return self.engine.preprocessing
 
     @cached_property
     def identity(self) -> dict[str, str]:
         """Name, hashes of weights and policy, and precision: what each answer names."""
         return {
             "name": self.name,
-            "weights": self.opened.source.weights_sha256,
+            "weights": self.session.source.weights_sha256,
             "policy": sha256_bytes(self.policy.model_dump_json().encode()),
-            "precision": str(self.opened.engine.backend.precision),
+            "precision": str(self.engine.backend.precision),
         }
 
     @property
@@ -109,17 +111,17 @@ def open_model(path: Path, settings: Settings, observe: Callable[[int, int, floa
         PolicyError: It has no policy, one for other weights, or its answer is not finite.
         UsageError: It cannot compute here.
     """
-    opened = open_engine(path, threshold=settings.threshold, threads=settings.threads)
-    if opened.decided_by == NO_POLICY and opened.engine.backend.num_stages > 1:
+    session = open_session(path, threshold=settings.threshold, threads=settings.threads)
+    engine = session.engine
+    if session.decider.origin == "none" and engine.backend.num_stages > 1:
         raise PolicyError(
             f"{path} has no exit policy, so no image would exit early: run `endoexit calibrate`, "
             "or add --threshold 0.9."
         )
-    engine, deadline_ms = opened.engine, opened.engine.deadline_ms
-    if deadline_ms is not None:  # deadlines are kept by the scheduler, image by image
+    deadline_ms = engine.deadline_ms
+    if deadline_ms is not None:
         policy = engine.policy.replaced(deadline_ms=None)
         engine = Engine(engine.backend, policy, engine.preprocessing)
-        opened = Opened(opened.source, engine, opened.decided_by)
     scheduler: Scheduler[Journey] = Scheduler(
         engine,
         settings.batch_size,
@@ -129,7 +131,7 @@ def open_model(path: Path, settings: Settings, observe: Callable[[int, int, floa
     )
     scheduler.warm_up()
     _ask(engine)
-    return Model(path.resolve().name, opened, scheduler, deadline_ms)
+    return Model(path.resolve().name, session, engine, scheduler, deadline_ms)
 
 
 def _ask(engine: Engine) -> None:

@@ -9,12 +9,10 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
-from endoexit.artifacts.run import WEIGHTS
+from endoexit.artifacts.source import METRICS, WEIGHTS
 from endoexit.files import write_csv
 from endoexit.models.weights import save_weights
 from endoexit.training.module import ExitTraining
-
-METRICS = "metrics.csv"
 
 
 class KeepRun(Callback):

@@ -24,12 +24,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from endoexit.artifacts.card import write_training_card
-from endoexit.artifacts.run import CARD, WEIGHTS, Run, open_run
+from endoexit.artifacts.run import Run, open_run
+from endoexit.artifacts.source import CARD, METRICS, WEIGHTS
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import EndoexitError, RunError, UsageError, WriteError
 from endoexit.files import is_full
 from endoexit.images.cache import cache_images
-from endoexit.training.callbacks import METRICS, KeepRun
+from endoexit.training.callbacks import KeepRun
 from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.loading import Batch, CachedDataset, make_loader
 from endoexit.training.module import ExitTraining
@@ -192,7 +193,7 @@ def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> 
                 accelerator=machine.accelerator,
                 devices=machine.devices,
                 strategy=strategy,
-                precision=run.config.precision,  # type: ignore[arg-type]
+                precision=run.config.training_precision,  # type: ignore[arg-type]
                 max_epochs=recipe.epochs,
                 gradient_clip_val=recipe.optimizer.gradient_clip,
                 callbacks=[*callbacks, checkpoint],

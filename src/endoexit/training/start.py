@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from endoexit.artifacts.run import CONFIG, MANIFEST, Run, RunConfig, open_run, write_config
+from endoexit.artifacts.run import Run, RunConfig, open_run, write_config
+from endoexit.artifacts.source import CONFIG, MANIFEST
 from endoexit.data.manifest import Manifest, read_manifest, sidecar_path, write_manifest
 from endoexit.errors import DataError, UsageError, unknown_name
 from endoexit.files import make_folder, read_json
@@ -67,7 +68,7 @@ def create_run(
         recipe=recipe.model_dump(mode="json"),
         seed=seed,
         manifest_sha256=copied.sha256,
-        precision=resolve_precision(recipe.precision, accelerator),
+        training_precision=resolve_precision(recipe.precision, accelerator),
         command=shlex.join(["endoexit", *sys.argv[1:]]),
         versions=library_versions(),
         machine=machine,

@@ -14,17 +14,23 @@ from endoexit.artifacts.bundle import BundleConfig
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.models.state import state_of_shapes
 from endoexit.policy import confidence, threshold_policy
-from endoexit.runtime import session as opening
+from endoexit.precision import Precision
+from endoexit.runtime.backends import choice
 from endoexit.runtime.backends import openvino as openvino_backend
+from endoexit.runtime.deciding import decide
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.exits import all_exits
-from endoexit.runtime.session import computed_in, open_backend, open_engine, read_policy
+from endoexit.runtime.session import open_session
 from endoexit.runtime.stream import predict_stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
 
 # Largest difference of a stage's logits from eager PyTorch at f32, relative to the largest logit.
 BOUNDS = {"f32": 1e-4, "bf16": 0.05, "int8": 0.25}
+
+
+def policy_for(bundle, precision):
+    return decide(bundle, Precision.parse(precision), len(bundle.config.exits)).policy
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,7 @@ def images(bundles):
 @pytest.fixture(scope="module")
 def eager(bundles, images):
     normalised = bundles.run.config.preprocessing.normalise(images)
-    return all_exits(open_backend(bundles.run, "f32", 1))(normalised)
+    return all_exits(open_session(bundles.run, precision="f32", threads=1).backend)(normalised)
 
 
 @pytest.mark.parametrize("shapes", [((3,),), ((7, 7, 7), (7, 7, 7), (7, 7, 7))])
@@ -46,7 +52,7 @@ def test_states_of_other_shapes_than_the_document_says_are_refused(bundles, imag
     bundle = bundles.make("openvino", "f32")
     states = state_of_shapes((shapes, *bundle.config.state.shapes[1:]))
     wrong = replace(bundle, config=bundle.config.replaced(state=states))
-    stages = open_backend(wrong, None, 1)
+    stages = open_session(wrong, threads=1).backend
     with pytest.raises(RunError, match=r"stage 1 of .* gives other tensors.*export the run again"):
         stages.run(1, stages.start(bundle.config.preprocessing.normalise(images)))
 
@@ -54,7 +60,7 @@ def test_states_of_other_shapes_than_the_document_says_are_refused(bundles, imag
 @pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
 def test_every_stage_agrees_with_eager_pytorch(bundles, images, eager, backend, precision):
     bundle = bundles.make(backend, precision)
-    stages = open_backend(bundle, None, 1)
+    stages = open_session(bundle, threads=1).backend
     normalised = bundle.config.preprocessing.normalise(images)
     found = all_exits(stages)(normalised)
     scale = np.abs(eager).max()
@@ -68,7 +74,7 @@ def test_every_stage_agrees_with_eager_pytorch(bundles, images, eager, backend, 
 
 
 def test_a_prepared_stage_was_run_once_for_each_batch_size(bundles, images, monkeypatch):
-    stages = open_backend(bundles.make("openvino", "f32"), None, 1)
+    stages = open_session(bundles.make("openvino", "f32"), threads=1).backend
     normalised = bundles.run.config.preprocessing.normalise(images)
     runs = []
     original = type(stages).run
@@ -89,14 +95,14 @@ def test_a_prepared_stage_was_run_once_for_each_batch_size(bundles, images, monk
 
 
 def test_a_prepared_stage_of_onnx_is_loaded(bundles, images):
-    stages = open_backend(bundles.make("onnx", "f32"), None, 1)
+    stages = open_session(bundles.make("onnx", "f32"), threads=1).backend
     state = stages.start(bundles.run.config.preprocessing.normalise(images[:1]))
     stages.prepare(1, state)
     assert set(stages._sessions) == {1}
 
 
 def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, images, monkeypatch):
-    stages = open_backend(bundles.make("openvino", "f32"), None, 1)
+    stages = open_session(bundles.make("openvino", "f32"), threads=1).backend
     compiled = []
     original = type(stages)._compile
 
@@ -120,7 +126,7 @@ def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, i
 @pytest.fixture(scope="module", params=[("openvino", "f32"), ("openvino", "bf16"), ("onnx", "f32")])
 def engine(request, bundles, images):
     bundle = bundles.make(*request.param)
-    backend = open_backend(bundle, None, 1)
+    backend = open_session(bundle, threads=1).backend
     exits = all_exits(backend)(bundle.config.preprocessing.normalise(images))
     sure = np.sort(confidence(exits[:-1], "max_probability").ravel())
     gaps = np.diff(sure[4:-4])  # rounding must not decide who leaves: far from every image
@@ -158,7 +164,7 @@ def test_some_images_leave_early(alone):
 def test_states_stay_as_they_are_while_others_run(bundles, images):
     """What `gather` returns lasts, although stages write into the same arrays again."""
     bundle = bundles.make("openvino", "f32")
-    backend = open_backend(bundle, None, 1)
+    backend = open_session(bundle, threads=1).backend
     normalised = bundle.config.preprocessing.normalise(images)
     state, _ = backend.run(1, backend.start(normalised[:4]))
     kept = backend.gather(state, np.array([2, 0]))
@@ -170,11 +176,11 @@ def test_states_stay_as_they_are_while_others_run(bundles, images):
 
 def test_the_policy_of_the_bundle_decides(bundles):
     bundle = bundles.make("openvino", "f32")
-    opened = open_engine(bundle.path, threads=1)
-    assert opened.decided_by.startswith(f"{bundle.path / 'policy.json'}: mean cost <= 0.6")
-    assert opened.engine.policy.provenance.precision == "openvino-f32"
-    assert opened.engine.backend.threads == 1
-    assert opened.classes == bundles.run.classes
+    session = open_session(bundle.path, threads=1)
+    assert session.decider.words.startswith(f"{bundle.path / 'policy.json'}: mean cost <= 0.6")
+    assert session.engine.policy.provenance.precision == "openvino-f32"
+    assert session.engine.backend.threads == 1
+    assert session.classes == bundles.run.classes
 
 
 def test_a_bundle_predicts_without_torch(bundles):
@@ -197,8 +203,10 @@ def test_a_bundle_predicts_without_torch(bundles):
 def test_a_bundle_answers_at_all_exits_without_torch(bundles):
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from endoexit.report.explain import open_explainable\n"
-        f"open_explainable(Path({str(bundles.make('openvino', 'f32').path)!r}))\n"
+        "from endoexit.runtime.exits import all_exits\n"
+        "from endoexit.runtime.session import open_session\n"
+        f"session = open_session(Path({str(bundles.make('openvino', 'f32').path)!r}))\n"
+        "assert all_exits(session.backend)\n"
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -222,9 +230,9 @@ def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
     bundle = made_in_bf16(bundles.make("openvino", "f32"))
     monkeypatch.setattr(openvino_backend, "computes_bf16", lambda: False)
     with pytest.raises(UsageError, match=r"bf16, which this processor does not.*--precision f32"):
-        open_backend(bundle, None)
-    assert str(open_backend(bundle, "f32").precision) == "openvino-f32"
-    policy = read_policy(bundle, "openvino-f32")
+        open_session(bundle)
+    assert str(open_session(bundle, precision="f32").precision) == "openvino-f32"
+    policy = policy_for(bundle, "openvino-f32")
     assert policy is not None
     assert policy.provenance.precision == "openvino-f32"
 
@@ -232,27 +240,27 @@ def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
 def test_a_bundle_of_bf16_has_a_policy_for_each_precision_that_it_computes_in(bundles):
     bundle = bundles.make("openvino", "bf16")
     for name in ("openvino-bf16", "openvino-f32"):
-        policy = read_policy(bundle, name)
+        policy = policy_for(bundle, name)
         assert policy is not None
         assert policy.provenance.precision == name
 
 
 def test_a_precision_that_the_bundle_lacks_is_refused(bundles):
     with pytest.raises(UsageError, match=r"computes in f32, not in bf16: leave --precision out"):
-        computed_in(bundles.make("openvino", "f32"), "bf16")
+        open_session(bundles.make("openvino", "f32"), precision="bf16")
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_a_backend_that_is_not_installed_names_its_extra(bundles, monkeypatch, backend):
     bundle = bundles.make(backend, "f32")
-    monkeypatch.setitem(opening.MODULES, backend, "a_module_that_nobody_has")
+    monkeypatch.setitem(choice.MODULES, backend, "a_module_that_nobody_has")
     with pytest.raises(UsageError, match=rf"not installed: pip install 'endoexit\[{backend}\]'"):
-        open_engine(bundle.path)
+        open_session(bundle.path)
 
 
 def test_another_precision_has_no_policy(bundles):
     with pytest.raises(PolicyError, match="no policy for openvino-int8"):
-        read_policy(bundles.make("openvino", "f32"), "openvino-int8+f32")
+        policy_for(bundles.make("openvino", "f32"), "openvino-int8+f32")
 
 
 @pytest.mark.parametrize(("backend", "name"), [("openvino", "1.xml"), ("onnx", "1.onnx")])
@@ -261,7 +269,7 @@ def test_a_stage_that_cannot_be_read_says_so(bundles, tmp_path, backend, name):
     broken = type(bundle)(tmp_path, bundle.config)
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages" / name).write_bytes(b"<net></net>")
-    stages = open_backend(broken, None, 1)
+    stages = open_session(broken, threads=1).backend
     side = bundle.config.preprocessing.size
     with pytest.raises(RunError, match=rf"cannot load .*{name}.*Export the run again"):
         stages.run(1, stages.start(np.zeros((1, 3, side, side), np.float32)))

@@ -1,7 +1,6 @@
-"""The stages of a bundle in OpenVINO."""
+"""Exported stages in OpenVINO."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +9,12 @@ from openvino import properties
 from openvino.preprocess import PrePostProcessor
 from openvino.properties import hint
 
-from endoexit.artifacts.bundle import Bundle
+from endoexit.artifacts.source import StageFiles
 from endoexit.errors import RunError
 from endoexit.precision import FloatFormat, Precision
-from endoexit.runtime.backends.base import Rows
-from endoexit.runtime.threads import check_threads
+from endoexit.runtime.backends.exported import Array, ExportedStages
 
-State = tuple[npt.NDArray[Any], ...]
+State = tuple[Array, ...]
 """Arrays (B, ...) at the stages' own precision; bf16 as the 16 bits of each number."""
 
 # NumPy has no bf16: an array holds its bits, and OpenVINO reads them without a copy.
@@ -52,7 +50,7 @@ class _Request:
             ((classes,), np.float32),
         ]
         self._room: State = ()
-        self._inputs: list[npt.NDArray[Any] | None] = [None] * len(compiled.inputs)
+        self._inputs: list[Array | None] = [None] * len(compiled.inputs)
         self._outputs: State = ()
 
     def __call__(self, state: State) -> State:
@@ -76,35 +74,25 @@ class _Request:
             self._infer.set_output_tensor(index, _tensor(array))
 
 
-def _tensor(array: npt.NDArray[Any]) -> ov.Tensor:
+def _tensor(array: Array) -> ov.Tensor:
     """Return a tensor on the memory of an array."""
     kind = _TYPES["f32"] if array.dtype == np.float32 else _TYPES["bf16"]
     return ov.Tensor(array, ov.Shape(array.shape), kind)
 
 
-class OpenVinoBackend:
-    """Runs the stages of a bundle in OpenVINO on the CPU.
+class OpenVinoBackend(ExportedStages[Array]):
+    """Runs exported stages in OpenVINO on the CPU; see `ExportedStages`.
 
     States stay in OpenVINO's own precision, in arrays that the next stage reads in place: between
     two stages nothing is copied or converted. A stage is compiled when it is first used: for the
     batch size that is expected, at first one image, and for any other. Where the shape is known,
     it is faster; each compiled form holds its own copy of the weights.
-
-    Args:
-        bundle: of the backend "openvino".
-        precision: What the stages compute in.
-        threads: threads of a stage, by default all cores that this process may use.
-
-    Raises:
-        RunError: a stage cannot be read.
-        UsageError: no thread.
     """
 
-    def __init__(self, bundle: Bundle, precision: Precision, threads: int | None = None) -> None:
-        self.threads = check_threads(threads)
-        self.precision = precision
-        self.num_stages = len(bundle.config.exits)
-        self._bundle = bundle
+    library = f"OpenVINO {ov.get_version()}"
+
+    def __init__(self, files: StageFiles, precision: Precision, threads: int | None = None) -> None:
+        super().__init__(files, precision, threads)
         self._floats: FloatFormat = precision.floats
         self._core = ov.Core()
         self._settings = {
@@ -134,23 +122,21 @@ class OpenVinoBackend:
             self.run(number, state)
             self._ready.add(key)
 
-    def start(self, images: npt.NDArray[np.float32]) -> State:
-        """Return the state before stage 1 for normalised images (B, 3, S, S)."""
-        return (np.ascontiguousarray(images.transpose(0, 2, 3, 1)),)  # no copy as normalised
-
     def run(self, number: int, state: State) -> tuple[State, npt.NDArray[np.float32]]:
-        """Run stage `number`; return its state and its exit's logits (B, C)."""
+        """Run stage `number`; return its state and its exit's logits (B, C).
+
+        Raises:
+            RunError: the stage cannot be read, or is not as its document says.
+        """
         images = len(state[0])
         *after, logits = self._request(number, images if images == self._expected else None)(state)
         return tuple(after), logits.copy()
 
-    def gather(self, state: State, rows: Rows) -> State:
-        """Return the state of some images, in the order of `rows`."""
-        return tuple(array[rows] for array in state)
+    def _tensor(self, array: Array) -> Array:
+        return array
 
-    def concatenate(self, states: Sequence[State]) -> State:
-        """Return the states of several batches as the state of one batch."""
-        return tuple(np.concatenate(arrays) for arrays in zip(*states, strict=True))
+    def _array(self, tensor: Array) -> Array:
+        return tensor
 
     def _request(self, number: int, images: int | None) -> _Request:
         """Return what runs a stage on so many images, or on any number of them."""
@@ -158,36 +144,33 @@ class OpenVinoBackend:
         if key not in self._requests:
             self._requests[key] = _Request(
                 self._compile(number, images),
-                self._bundle.config.state.shapes[number - 1],
+                self._files.state.shapes[number - 1],
                 _BITS[self._floats],
-                len(self._bundle.classes),
+                self._files.classes,
             )
         return self._requests[key]
 
     def _compile(self, number: int, images: int | None) -> ov.CompiledModel:
-        file = self._bundle.stage_files(number)[0]
+        file = self._files.of(number)[0]
         try:
             model = self._core.read_model(file)
             self._check_outputs(model, number)
             model = self._prepared(model, number, images)
             return self._core.compile_model(model, "CPU", self._settings)
         except RuntimeError as error:
-            raise RunError(
-                f"OpenVINO {ov.get_version()} cannot load {file}: it is damaged or of another "
-                "version. Export the run again with this one."
-            ) from error
+            raise self._unreadable(number) from error
 
     def _check_outputs(self, model: ov.Model, number: int) -> None:
         """Refuse a stage that gives other tensors than the arrays that are made for them."""
-        tensors = (*self._bundle.config.state.shapes[number - 1], (len(self._bundle.classes),))
+        tensors = (*self._files.state.shapes[number - 1], (self._files.classes,))
         shapes = [ov.PartialShape([-1, *shape]) for shape in tensors]
         given = [port.partial_shape for port in model.outputs]
         if len(given) != len(shapes) or not all(
             one.compatible(other) for one, other in zip(given, shapes, strict=True)
         ):
             raise RunError(
-                f"stage {number} of {self._bundle.path} gives other tensors than its bundle.json "
-                "says: export the run again."
+                f"stage {number} of {self._files.folder} gives other tensors than the document "
+                "of its bundle says: export the run again."
             )
 
     def _prepared(self, model: ov.Model, number: int, images: int | None) -> ov.Model:

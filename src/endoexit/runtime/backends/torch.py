@@ -10,6 +10,7 @@ from endoexit.errors import UsageError
 from endoexit.models import StagedClassifier, State
 from endoexit.precision import FloatFormat, Precision
 from endoexit.runtime.backends.base import Rows
+from endoexit.runtime.exits import AnswerAll
 from endoexit.runtime.threads import check_threads
 
 
@@ -63,6 +64,21 @@ class TorchBackend:
     def concatenate(self, states: Sequence[State]) -> State:
         """Return the states of several batches as the state of one batch."""
         return tuple(torch.cat(tensors) for tensors in zip(*states, strict=True))
+
+
+def all_exits_on_gpu(model: StagedClassifier, precision: Precision) -> AnswerAll:
+    """Return a function that answers at all exits on the GPU of a precision."""
+    device, bf16 = precision.device, precision.floats == "bf16"
+    moved = model.to(device)
+
+    @torch.inference_mode()
+    def answer(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            exits = moved(torch.from_numpy(batch).to(device))
+        logits: npt.NDArray[np.float32] = torch.stack(exits).float().cpu().numpy()
+        return logits
+
+    return answer
 
 
 def require_bf16() -> None:

@@ -13,9 +13,16 @@ from endoexit.artifacts.run import Run, open_run
 from endoexit.data.manifest import read_manifest, write_manifest
 from endoexit.data.rows import Row
 from endoexit.errors import DataError, ModelError, RunError, UsageError
-from endoexit.evaluation.logits import collect_logits
 from endoexit.files import read_json
 from endoexit.models.weights import save_weights
+from endoexit.runtime.session import open_session
+from evaluation_runs import copy_run
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A copy of the tiny run: tests may change it."""
+    return copy_run(tiny_run, tmp_path / "run")
 
 
 def spoil(run: Run, change) -> Run:
@@ -28,7 +35,7 @@ def spoil(run: Run, change) -> Run:
 
 
 def test_they_are_what_the_network_answers_image_by_image(run):
-    found = collect_logits(run, "train")
+    found = open_session(run).logits("train")
     cohort, model = run.manifest().cohort("train"), run.load_model()
     preprocessing = run.config.preprocessing
     assert found.logits.shape == (4, len(cohort), 3)
@@ -45,7 +52,7 @@ def test_they_are_what_the_network_answers_image_by_image(run):
 
 
 def test_they_are_kept_with_all_that_belongs_to_them(run):
-    found = collect_logits(run, "certify")
+    found = open_session(run).logits("certify")
     assert found.file.parent == run.path / "logits"
     with np.load(found.file, allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["logits"], found.logits)
@@ -65,27 +72,27 @@ def rewrite(file, **changes) -> None:
 
 
 def test_they_are_computed_once(run, monkeypatch):
-    first = collect_logits(run, "test")
+    first = open_session(run).logits("test")
     monkeypatch.setattr(Run, "load_model", lambda _: pytest.fail("computed again"))
-    again = collect_logits(run, "test")
+    again = open_session(run).logits("test")
     np.testing.assert_array_equal(again.logits, first.logits)
     with pytest.raises(pytest.fail.Exception, match="computed again"):
-        collect_logits(run, "certify")
+        open_session(run).logits("certify")
 
 
 def test_other_weights_mean_other_logits(run):
-    before = collect_logits(run, "test")
+    before = open_session(run).logits("test")
     run = spoil(run, lambda bias: bias.add_(1.0))
-    after = collect_logits(run, "test")
+    after = open_session(run).logits("test")
     assert after.file != before.file
     np.testing.assert_allclose(after.logits[-1], before.logits[-1] + 1, rtol=1e-5)
 
 
 def test_another_preprocessing_means_other_logits(run):
-    before = collect_logits(run, "test")
+    before = open_session(run).logits("test")
     shifted = run.config.preprocessing.model_copy(update={"mean": (0.2, 0.5, 0.5)})
     other = replace(run, config=run.config.model_copy(update={"preprocessing": shifted}))
-    after = collect_logits(other, "test")
+    after = open_session(other).logits("test")
     assert after.file != before.file
     assert not np.array_equal(after.logits, before.logits)
 
@@ -97,8 +104,8 @@ def test_another_manifest_means_other_logits(run, tmp_path):
         for row in own.rows
     ]
     other = write_manifest(tmp_path / "other.csv", rows, own.root)
-    before = collect_logits(run, "test")
-    after = collect_logits(run, "test", manifest=other)
+    before = open_session(run).logits("test")
+    after = open_session(run, manifest=other).logits("test")
     assert after.file != before.file
     assert after.paths != before.paths
 
@@ -106,7 +113,10 @@ def test_another_manifest_means_other_logits(run, tmp_path):
 @pytest.mark.precision
 def test_another_precision_means_other_logits(run):
     require_bf16("torch")
-    fine, coarse = collect_logits(run, "test"), collect_logits(run, "test", precision="bf16")
+    fine, coarse = (
+        open_session(run).logits("test"),
+        open_session(run, precision="bf16").logits("test"),
+    )
     assert (str(fine.precision), str(coarse.precision)) == ("torch-f32", "torch-bf16")
     assert coarse.file != fine.file
     assert not np.array_equal(coarse.logits, fine.logits)
@@ -115,7 +125,7 @@ def test_another_precision_means_other_logits(run):
 
 @pytest.mark.parametrize("damage", ["text", "cut", "flipped", "pickled", "other"])
 def test_a_damaged_file_is_made_again(run, damage):
-    found = collect_logits(run, "test")
+    found = open_session(run).logits("test")
     content = found.file.read_bytes()
     if damage == "pickled":
         rewrite(found.file, logits=np.array([{"a": 1}], dtype=object))
@@ -130,7 +140,7 @@ def test_a_damaged_file_is_made_again(run, damage):
                 "flipped": content[:60] + bytes(255 - b for b in content[60:90]) + content[90:],
             }[damage]
         )
-    again = collect_logits(run, "test")
+    again = open_session(run).logits("test")
     np.testing.assert_array_equal(again.logits, found.logits)
     with np.load(found.file, allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["logits"], found.logits)
@@ -139,13 +149,13 @@ def test_a_damaged_file_is_made_again(run, damage):
 def test_logits_that_are_not_finite_are_refused_and_not_kept(run):
     run = spoil(run, lambda bias: bias[1].fill_(float("nan")))
     with pytest.raises(ModelError, match="not finite on the role 'test': its weights are damaged"):
-        collect_logits(run, "test")
+        open_session(run).logits("test")
     assert not (run.path / "logits").exists()
 
 
 def test_a_role_that_does_not_exist_is_refused_with_the_nearest(run):
     with pytest.raises(UsageError, match="unknown role 'tset': did you mean 'test'"):
-        collect_logits(run, "tset")
+        open_session(run).logits("tset")
 
 
 def test_a_role_without_images_is_refused_with_the_remedy(run, tmp_path):
@@ -153,7 +163,7 @@ def test_a_role_without_images_is_refused_with_the_remedy(run, tmp_path):
     rows = [row for row in own.rows if row.role != "test"]
     without = write_manifest(tmp_path / "without.csv", rows, own.root)
     with pytest.raises(DataError, match=r"no image with the role 'test' .*endoexit split --roles"):
-        collect_logits(run, "test", manifest=without)
+        open_session(run, manifest=without).logits("test")
 
 
 def test_a_manifest_of_other_classes_is_refused(run, tmp_path):
@@ -161,30 +171,30 @@ def test_a_manifest_of_other_classes_is_refused(run, tmp_path):
     rows = [row for row in own.rows if row.label != "red"]
     other = write_manifest(tmp_path / "two.csv", rows, own.root)
     with pytest.raises(UsageError, match=r"classes blue, green, but .* knows blue, green, red"):
-        collect_logits(run, "test", manifest=other)
+        open_session(run, manifest=other).logits("test")
 
 
 def test_a_run_without_weights_is_refused_with_the_remedy(run):
     (run.path / "weights.safetensors").unlink()
     with pytest.raises(RunError, match=r"has no weights.safetensors.*endoexit train --resume"):
-        collect_logits(run, "test")
+        open_session(run).logits("test")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused(run):
     with pytest.raises(UsageError, match="no GPU here"):
-        collect_logits(run, "test", device="cuda")
+        open_session(run, device="cuda").logits("test")
 
 
 def test_images_that_were_replaced_under_their_names_are_computed_again(run, tmp_path):
     original = run.manifest()
     copied = shutil.copytree(original.root / "images", tmp_path / "data" / "images")
     manifest = read_manifest(original.path, copied.parent, classes=run.classes)
-    before = collect_logits(run, "certify", manifest=manifest)
-    assert collect_logits(run, "certify", manifest=manifest).file == before.file
+    before = open_session(run, manifest=manifest).logits("certify")
+    assert open_session(run, manifest=manifest).logits("certify").file == before.file
     replaced = manifest.cohort("certify").images[0].path
     Image.new("RGB", (72, 80)).save(replaced)
-    after = collect_logits(run, "certify", manifest=manifest)
+    after = open_session(run, manifest=manifest).logits("certify")
     assert after.file != before.file
     assert (after.logits[:, 0] != before.logits[:, 0]).all()
     np.testing.assert_array_equal(after.logits[:, 1:], before.logits[:, 1:])

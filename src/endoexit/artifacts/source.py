@@ -1,0 +1,196 @@
+"""`Source`: what predicts. A run and a bundle each answer for themselves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from endoexit.data.manifest import Manifest
+from endoexit.documents import Record
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.models.origin import Origin
+from endoexit.models.state import StateSpec
+from endoexit.precision import BackendName, Precision
+
+if TYPE_CHECKING:
+    from endoexit.models.cost import Complexity
+    from endoexit.models.spec import NetworkSpec
+    from endoexit.models.staged import StagedClassifier
+
+CONFIG, BUNDLE = "config.json", "bundle.json"
+WEIGHTS, STAGES = "weights.safetensors", "stages"
+MANIFEST, METRICS, CARD = "manifest.csv", "metrics.csv", "model_card.md"
+POLICY, EVALUATION, LOGITS = "policy.json", "evaluation.json", "logits"
+
+Kind = Literal["run", "bundle"]
+
+_SUFFIXES: dict[BackendName, tuple[str, ...]] = {"openvino": (".xml", ".bin"), "onnx": (".onnx",)}
+
+
+class SourceConfig(Record):
+    """What the documents of runs and bundles have in common.
+
+    Attributes:
+        model: Name in the catalog.
+        overrides: Settings of the network that differ from the catalog's.
+        classes: Class names in the order of the logits.
+        preprocessing: Way from an image to the network's input.
+        starting_weights: Origin of the weights that the training began with; None for fresh ones.
+        seed: Random seed of initialisation, order and augmentation.
+        manifest_sha256: SHA-256 of the manifest that the network was trained with.
+        command: Command line that made the folder.
+        versions: Versions of the libraries that made it.
+        machine: Processor, cores and memory of the machine that made it.
+    """
+
+    model: str
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    preprocessing: Preprocessing
+    starting_weights: Origin | None = None
+    seed: int = 0
+    manifest_sha256: str | None = None
+    command: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def network(self) -> "NetworkSpec":
+        """The network, for these classes and images."""
+        from endoexit.models.spec import NetworkSpec  # noqa: PLC0415  (torch is slow to import)
+
+        return NetworkSpec(self.model, len(self.classes), self.preprocessing.size, self.overrides)
+
+
+@dataclass(frozen=True)
+class StageFiles:
+    """The files of exported stages, and what a backend must know to run them.
+
+    Attributes:
+        folder: Folder of the files.
+        backend: Library that runs them.
+        state: What each stage hands on.
+        classes: Number of classes C.
+    """
+
+    folder: Path
+    backend: BackendName
+    state: StateSpec
+    classes: int
+
+    @property
+    def num_stages(self) -> int:
+        """Number of stages M."""
+        return len(self.state.stages)
+
+    def of(self, number: int) -> tuple[Path, ...]:
+        """Return the files of stage `number` (1 to M); for PyTorch one file holds them all."""
+        if self.backend == "torch":
+            return (self.folder / WEIGHTS,)
+        return tuple(self.folder / f"{number}{suffix}" for suffix in _SUFFIXES[self.backend])
+
+
+class Source(Protocol):
+    """A folder that predicts, is evaluated and is reported: a run, or a bundle exported from one.
+
+    Attributes:
+        kind: What it is called.
+        made_by: Step that leaves such a folder.
+        makes: What its command makes, in words.
+        calibrates: Whether `endoexit calibrate` finds its policy.
+    """
+
+    kind: ClassVar[Kind]
+    made_by: ClassVar[str]
+    makes: ClassVar[str]
+    calibrates: ClassVar[bool]
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    @property
+    def config(self) -> SourceConfig:
+        """The document in the folder."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+
+    @property
+    def backend(self) -> BackendName:
+        """Library that runs the stages."""
+
+    @property
+    def computes(self) -> tuple[Precision, ...]:
+        """Precisions that it can compute in, the default first."""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the weights are there."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Identity of the weights, by which logits and policies are keyed."""
+
+    @property
+    def run_weights_sha256(self) -> str:
+        """Hash of the weights file of the run that it is, or was exported from."""
+
+    @property
+    def complexity(self) -> "Complexity":
+        """True parameters and multiply-adds of each exit."""
+
+    @property
+    def manifest_file(self) -> Path | None:
+        """The list of the images that trained it; None for a folder that travels without."""
+
+    @property
+    def metrics_file(self) -> Path | None:
+        """The metrics of its training; None for a folder that travels without."""
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Name and value of what its making depends on, for the provenance of a report."""
+
+    def load_model(self) -> "StagedClassifier":
+        """Return the network in PyTorch in evaluation mode.
+
+        Raises:
+            RunError: there are no weights, they cannot be read, or the stages are another
+                backend's.
+            ModelError: the weights are of another network or class count.
+        """
+
+    def stage_files(self) -> StageFiles:
+        """Return the files of exported stages.
+
+        Raises:
+            RunError: nothing was exported.
+        """
+
+    def manifest(self) -> Manifest:
+        """Return the manifest of the images that trained it.
+
+        Raises:
+            RunError: it has none, or it was changed since.
+            DataError: the manifest, or an image in it, is missing.
+        """
+
+    def policy_file(self, precision: Precision) -> Path | None:
+        """Return where the policy for a precision is; None where there is no policy at all.
+
+        Raises:
+            PolicyError: there are policies, but none for this precision.
+        """
+
+    def results(self, out: Path | None = None) -> Path:
+        """Return the folder for what is found out about it.
+
+        Args:
+            out: Folder that the user asked for; by default the folder's own place.
+
+        Raises:
+            UsageError: that folder may not be written to.
+        """

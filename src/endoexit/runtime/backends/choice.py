@@ -1,0 +1,113 @@
+"""Which backend runs a source, and at which precision."""
+
+import importlib.util
+
+from endoexit.artifacts.source import Source, StageFiles
+from endoexit.errors import UsageError
+from endoexit.precision import BackendName, Device, FloatFormat, Precision
+from endoexit.runtime.backends.base import Backend
+
+MODULES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+
+
+def open_backend(source: Source, precision: Precision, threads: int | None = None) -> Backend:
+    """Return what runs the stages of a source on the CPU.
+
+    Args:
+        source: with weights.
+        precision: One that `computed_in` returned.
+        threads: Number of threads of a stage, by default all cores that this process may use.
+
+    Raises:
+        RunError: there are no weights, or they cannot be read.
+        UsageError: no thread.
+    """
+    if precision.backend != "torch":
+        return open_exported(source.stage_files(), precision, threads)
+    from endoexit.runtime.backends.torch import TorchBackend  # noqa: PLC0415  (torch is slow)
+
+    return TorchBackend(source.load_model(), precision.floats, threads)
+
+
+def open_exported(files: StageFiles, precision: Precision, threads: int | None = None) -> Backend:
+    """Return what runs exported stages.
+
+    Raises:
+        UsageError: no thread.
+    """
+    if files.backend == "openvino":
+        from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415
+
+        return OpenVinoBackend(files, precision, threads)
+    from endoexit.runtime.backends.onnx import OnnxBackend  # noqa: PLC0415
+
+    return OnnxBackend(files, precision, threads)
+
+
+def computed_in(
+    source: Source, floats: FloatFormat | None = None, device: Device = "cpu"
+) -> Precision:
+    """Return what a source computes in.
+
+    Args:
+        source: a run or a bundle.
+        floats: Number format; by default the source's own. "f32" makes a bundle of bf16, or the
+            part of an int8 one that is not int8, compute in f32, on a processor without bf16.
+        device: Device that computes.
+
+    Raises:
+        UsageError: it cannot be had: a backend that is not installed, bf16 on a processor
+            without it, a format or a device that the source does not compute in, or no GPU.
+    """
+    require_backend(source.backend)
+    there = {computed.floats: computed for computed in source.computes if computed.device == device}
+    if not there:
+        raise UsageError(
+            f"{source.path} is a {source.kind}, which computes on the CPU: leave --device out."
+        )
+    computed = there.get(next(iter(there)) if floats is None else floats)
+    if computed is None:
+        raise UsageError(
+            f"{source.path} computes in {source.computes[0].products}, not in {floats}: leave "
+            f"--precision out, or export the run with --precision {floats}."
+        )
+    if device != "cpu":
+        _require_gpu()
+    elif computed.floats == "bf16" and not has_bf16(computed.backend):
+        raise UsageError(
+            f"{source.path} computes in bf16, which this processor does not (it would be slower "
+            "than f32). Add --precision f32; a bundle has a policy of its own for it."
+        )
+    return computed
+
+
+def _require_gpu() -> None:
+    import torch  # noqa: PLC0415
+
+    if not torch.cuda.is_available():
+        raise UsageError("there is no GPU here that PyTorch can use: leave the device at cpu.")
+
+
+def require_backend(backend: BackendName) -> None:
+    """Refuse a backend that is not installed.
+
+    Raises:
+        UsageError: names the extra that installs it.
+    """
+    if importlib.util.find_spec(MODULES[backend]) is None:
+        raise UsageError(
+            f"the backend {backend} is not installed: pip install 'endoexit[{backend}]'."
+        )
+
+
+def has_bf16(backend: BackendName) -> bool:
+    """Tell whether a backend computes in bf16 on this processor."""
+    if backend == "openvino":
+        from endoexit.runtime.backends.openvino import computes_bf16  # noqa: PLC0415
+
+        return computes_bf16()
+    if backend == "onnx":
+        return False
+    from endoexit.runtime.backends.torch import supports_bf16  # noqa: PLC0415
+
+    return supports_bf16()

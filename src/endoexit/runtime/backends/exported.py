@@ -1,0 +1,72 @@
+"""What the backends of exported stages have in common: their files, and states of tensors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from endoexit.artifacts.source import StageFiles
+from endoexit.errors import RunError
+from endoexit.precision import Precision
+from endoexit.runtime.backends.base import Rows
+from endoexit.runtime.threads import check_threads
+
+Array = npt.NDArray[Any]
+Tensor = TypeVar("Tensor")
+
+
+class ExportedStages(ABC, Generic[Tensor]):
+    """A `Backend` that runs exported stages on the CPU; a state is a tuple of tensors (B, ...).
+
+    Args:
+        files: Stages, exported for this backend.
+        precision: What the stages compute in.
+        threads: Number of threads of a stage, by default all cores that this process may use.
+
+    Attributes:
+        library: Name and version of the library, for messages.
+
+    Raises:
+        UsageError: no thread.
+    """
+
+    library: ClassVar[str]
+
+    def __init__(self, files: StageFiles, precision: Precision, threads: int | None = None) -> None:
+        self.threads = check_threads(threads)
+        self.precision = precision
+        self.num_stages = files.num_stages
+        self._files = files
+
+    @abstractmethod
+    def _tensor(self, array: Array) -> Tensor:
+        """Return an array that is contiguous as a tensor of the library."""
+
+    @abstractmethod
+    def _array(self, tensor: Tensor) -> Array:
+        """Return the array of a tensor."""
+
+    def start(self, images: npt.NDArray[np.float32]) -> tuple[Tensor, ...]:
+        """Return the state before stage 1 for normalised images (B, 3, S, S)."""
+        # Images are normalised in this order already, so that nothing is copied.
+        return (self._tensor(np.ascontiguousarray(images.transpose(0, 2, 3, 1))),)
+
+    def gather(self, state: tuple[Tensor, ...], rows: Rows) -> tuple[Tensor, ...]:
+        """Return the state of some images, in the order of `rows`."""
+        return tuple(self._tensor(self._array(tensor)[rows]) for tensor in state)
+
+    def concatenate(self, states: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Return the states of several batches as the state of one batch."""
+        return tuple(
+            self._tensor(np.concatenate([self._array(tensor) for tensor in tensors]))
+            for tensors in zip(*states, strict=True)
+        )
+
+    def _unreadable(self, number: int) -> RunError:
+        """Return the error of a stage that the library cannot load."""
+        return RunError(
+            f"{self.library} cannot load {self._files.of(number)[0]}: it is damaged or of another "
+            "version. Export the run again with this one."
+        )
