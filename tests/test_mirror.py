@@ -30,6 +30,11 @@ ELSEWHERE = {
                                  " own; the module is a protocol"),
     "runtime/backends/onnx.py": ("runtime/backends/test_openvino.py", "tests all backends of "
                                  "bundles against eager PyTorch"),
+    "serve/answers.py": ("serve/test_app.py", "holds answers of a service against those of Python"),
+    "serve/frame.py": ("serve/test_app.py", "looks at the answers of a running service"),
+    "serve/metrics.py": ("serve/test_app.py", "reads them from a running service"),
+    "serve/protocol.py": ("serve/test_app.py", "opens connections that say too little or are many"),
+    "serve/reload.py": ("serve/test_server.py", "changes the model of a running service"),
 }  # fmt: skip
 
 

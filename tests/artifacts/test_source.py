@@ -6,7 +6,7 @@ from endoexit.artifacts.source import EVALUATION, POLICY, StageFiles
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.models.state import state_of_shapes
 from endoexit.precision import Precision
-from endoexit.runtime.session import computed_in
+from endoexit.runtime.backends.choice import computed_in
 from tiny import tiny_run
 
 F32, INT8 = Precision("torch", "f32", "f32"), Precision("openvino", "int8", "f32")

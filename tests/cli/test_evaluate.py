@@ -18,7 +18,8 @@ from endoexit.evaluation.tables import exit_table, row_name
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
-from endoexit.runtime.session import open_session, served_provenance
+from endoexit.runtime.deciding import served_provenance
+from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run, untrained_twin
 from tiny_project import endoexit
 

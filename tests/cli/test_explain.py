@@ -10,7 +10,7 @@ from endoexit.cli.main import app
 from endoexit.errors import PolicyError, RunError
 from endoexit.policy import threshold_policy
 from endoexit.runtime.backends.torch import supports_bf16
-from endoexit.runtime.session import served_provenance
+from endoexit.runtime.deciding import served_provenance
 from tiny import save_photos
 from tiny import tiny_run as untrained_run
 from tiny_project import endoexit

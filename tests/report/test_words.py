@@ -13,6 +13,7 @@ def test_names_keep_both_ends():
 def test_a_negative_difference_has_a_minus_not_a_hyphen():
     assert in_print("-2.1 [-4.0, +0.3]") == "−2.1 [−4.0, +0.3]"
     assert in_print("grade-2 <= 0.1, 5-6 ms, e-05") == "grade-2 ≤ 0.1, 5-6 ms, e-05"
+    assert in_print("accuracy >= final exit - 0.01") == "accuracy ≥ final exit − 0.01"
 
 
 def test_what_the_clock_decides_is_told():

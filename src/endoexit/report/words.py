@@ -6,7 +6,7 @@ from typing import Any
 
 from endoexit.policy import ExitPolicy
 
-_HYPHEN_AS_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+_HYPHEN_AS_MINUS = re.compile(r"(?<![\w.])-(?= ?\d)")
 
 
 def elided(name: str, length: int) -> str:
