@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from endoexit.evaluation.logits import collect_logits
 
 from endoexit.errors import UsageError
-from endoexit.evaluation.logits import collect_logits
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.models import NetworkSpec, create_model, list_models
 from endoexit.models.catalog import FAMILIES, family_of, meant_for

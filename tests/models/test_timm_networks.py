@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from endoexit.evaluation.logits import collect_logits
 
 import timm_operators  # noqa: F401  (before what imports torchvision)
 from endoexit.errors import ModelError, UsageError
-from endoexit.evaluation.logits import collect_logits
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.export.graphs import simplified
 from endoexit.models import NetworkSpec, timm_networks

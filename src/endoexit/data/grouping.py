@@ -164,7 +164,8 @@ def _with_patients(near: npt.NDArray[np.int64], patients: list[str]) -> npt.NDAr
         return near
     first: dict[str, int] = {}
     members = [position for position, patient in enumerate(patients) if patient]
-    ends = near[members], [near[first.setdefault(patients[at], at)] for at in members]
+    firsts = np.array([first.setdefault(patients[at], at) for at in members])
+    ends = near[members], near[firsts]
     size = int(near.max()) + 1
     links = coo_matrix((np.ones(len(members), dtype=bool), ends), (size, size))
     _, component = connected_components(links, directed=False)
