@@ -31,8 +31,6 @@ ELSEWHERE = {
     "images/shelf.py": ("images/test_cache.py", "asks for lists as users of the cache do"),
     "models/graph.py": ("models/test_cut.py", "cuts networks of every kind by their graphs"),
     "models/published.py": ("models/msdnet/test_published.py", "reads weights of a family"),
-    "models/timm_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
-    "models/user_networks.py": ("models/test_catalog.py", "asks for networks by their names"),
     "reproduction/document.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
     "reproduction/steps.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
     "reproduction/study.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
