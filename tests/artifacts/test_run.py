@@ -63,7 +63,7 @@ def test_a_run_is_complete_with_its_card_or_without_a_recipe(tiny_run, tmp_path)
 def test_a_manifest_that_was_changed_or_lost_is_refused(tiny_run, tmp_path):
     write_json(tmp_path / "config.json", read_json(tiny_run / "config.json", RunError))
     run = open_run(tmp_path)
-    with pytest.raises(RunError, match=r"has no manifest.csv; give a manifest of your own"):
+    with pytest.raises(RunError, match=r"has no manifest.csv; give one with --manifest"):
         run.manifest()
     original = open_run(tiny_run).manifest()
     text = (tiny_run / "manifest.csv").read_text()

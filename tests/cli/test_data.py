@@ -12,7 +12,7 @@ import pytest
 from endoexit.datasets.catalog import RELEASES
 from kvasir_folders import as_zip, kvasir_files
 from loopback import serving
-from tiny_project import command, endoexit
+from tiny_project import command, endoexit_process
 
 ARCHIVE = as_zip({**kvasir_files(), "kvasir-dataset/noise.bin": os.urandom(400_000)})
 
@@ -27,8 +27,9 @@ def user(tmp_path):
 
 def test_without_the_terms_nothing_is_asked_for(tmp_path, user):
     with serving({"/a.zip": ARCHIVE}) as server:
-        done = endoexit("data", "kvasir-v1", "--out", tmp_path / "d", "--url", server.url("/a.zip"),
-                        env=user)  # fmt: skip
+        done = endoexit_process(
+            "data", "kvasir-v1", "--out", tmp_path / "d", "--url", server.url("/a.zip"), env=user
+        )
     assert done.returncode == 2
     assert "If you accept the terms, run: endoexit data kvasir-v1 --out" in done.stderr
     assert "doi:10.1145/3083187.3083212" in done.stderr
@@ -38,8 +39,16 @@ def test_without_the_terms_nothing_is_asked_for(tmp_path, user):
 
 def test_a_whole_download_says_what_to_cite_and_what_comes_next(tmp_path, user):
     with serving({"/a.zip": ARCHIVE}) as server:
-        done = endoexit("data", "kvasir-v1", "--out", tmp_path / "d", "--accept-terms", "--url",
-                        server.url("/a.zip"), env=user)  # fmt: skip
+        done = endoexit_process(
+            "data",
+            "kvasir-v1",
+            "--out",
+            tmp_path / "d",
+            "--accept-terms",
+            "--url",
+            server.url("/a.zip"),
+            env=user,
+        )
     assert done.returncode == 0, done.stderr
     words = " ".join(done.stdout.split())
     assert f"Cite: {RELEASES['kvasir-v1'].citation}" in words
@@ -80,11 +89,11 @@ def test_a_full_disk_keeps_the_part(tmp_path, user):
     with serving({"/a.zip": ARCHIVE}) as server:
         arguments = ("data", "kvasir-v1", "--out", tmp_path / "d", "--accept-terms", "--url",
                      server.url("/a.zip"))  # fmt: skip
-        done = endoexit(*arguments, env=user, preexec_fn=limit)
+        done = endoexit_process(*arguments, env=user, preexec_fn=limit)
         assert done.returncode == 1
         assert "Free space and run the same command again to continue" in done.stderr
         assert "Traceback" not in done.stderr
-        done = endoexit(*arguments, env=user)
+        done = endoexit_process(*arguments, env=user)
     assert done.returncode == 0, done.stderr
     assert server.asked[1] == ("/a.zip", "bytes=200000-")
 
@@ -93,19 +102,29 @@ def test_another_file_under_the_same_name_is_refused(tmp_path, user):
     other = as_zip(kvasir_files("x/"))
     with serving({"/a.zip": ARCHIVE}) as server:
         arguments = ("data", "kvasir-v1", "--accept-terms", "--url", server.url("/a.zip"), "--out")
-        assert endoexit(*arguments, tmp_path / "one", env=user).returncode == 0
+        assert endoexit_process(*arguments, tmp_path / "one", env=user).returncode == 0
         server.files["/a.zip"] = other
-        done = endoexit(*arguments, tmp_path / "two", env=user)
+        done = endoexit_process(*arguments, tmp_path / "two", env=user)
     assert done.returncode == 1
     assert "Either one is damaged or was tampered with" in done.stderr
     assert not (tmp_path / "two" / "kvasir-v1").exists()
 
 
 def test_options_that_contradict_and_names_that_do_not_exist(tmp_path, user):
-    done = endoexit("data", "kvasir", "--out", tmp_path, "--accept-terms", env=user)
+    done = endoexit_process("data", "kvasir", "--out", tmp_path, "--accept-terms", env=user)
     assert done.returncode == 2
     assert "unknown data set 'kvasir': did you mean 'kvasir-v" in done.stderr
-    done = endoexit("data", "kvasir-v1", "--out", tmp_path, "--accept-terms", "--from", "a.zip",
-                    "--url", "http://127.0.0.1/a.zip", env=user)  # fmt: skip
+    done = endoexit_process(
+        "data",
+        "kvasir-v1",
+        "--out",
+        tmp_path,
+        "--accept-terms",
+        "--from",
+        "a.zip",
+        "--url",
+        "http://127.0.0.1/a.zip",
+        env=user,
+    )
     assert done.returncode == 2
     assert "exclude each other" in done.stderr

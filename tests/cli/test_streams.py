@@ -125,10 +125,10 @@ def test_frames_and_signs_of_other_answers_too(console):
     shown = run(console, "--help")
     assert shown.returncode == 0
     assert "predict" in shown.stdout.decode(encoding)
-    listed = run(console, "models")
+    listed = run(console, "models", "--family", "bag_of_features")
     assert listed.returncode == 0, listed.stderr
     times = "×" if encoding == "cp1252" else "x"
-    assert f"Networks at 224{times}224" in listed.stdout.decode(encoding)
+    assert f"(query {times} key, weight" in listed.stdout.decode(encoding)
 
 
 @pytest.mark.parametrize("arguments", [["audit", "nowhé"], ["audit", "--nowhé"], ["nowhé"]])

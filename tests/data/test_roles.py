@@ -23,7 +23,7 @@ def test_roles_are_read() -> None:
         ("tain=.5,test=.5", "unknown role 'tain': did you mean 'train'"),
         ("train=.5,test=.4", r"add up to 0.9, not 1: change one of them by \+0.1"),
         ("train=.8,test=.4", r"add up to 1.2, not 1: change one of them by -0.2"),
-        ("train=.5,train=.5", "'train' stands twice"),
+        ("train=.5,train=.5", "the role 'train' is twice in"),
         ("train=1,test=0", "the share of 'test' is '0': write a number above 0"),
         ("train=1.5,test=-.5", "the share of 'train' is '1.5'"),
         ("train=half,test=.5", "the share of 'train' is 'half'"),

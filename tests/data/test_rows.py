@@ -59,7 +59,7 @@ def test_a_list_of_names_is_cut_after_five() -> None:
         (HEADER + "polyp/1.jpg,polyp,1,tain\n", "unknown role 'tain'", "did you mean 'train'?"),
         (HEADER + "polyp/1.jpg,polyp,1,x\n", "unknown role 'x'", "use one of train, val"),
         (HEADER + "polyp/1.jpg,,1,train\n", "line 2: empty label", "fill it in"),
-        (HEADER + "polyp/1.jpg,polyp, ,train\n", "line 2: empty group", "group of its own"),
+        (HEADER + "polyp/1.jpg,polyp, ,train\n", "line 2: empty group", "group by itself"),
         (HEADER + "polyp/1.jpg,polyp,train\n", "line 2: not 4 fields", "double quotes"),
         (HEADER + "a, b.jpg,polyp,1,train\n", "line 2: not 4 fields", "double quotes"),
         (HEADER + "../x.jpg,polyp,1,train\n", "leaves the data root", "relative to the root"),

@@ -69,7 +69,7 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
 
 
 def test_everything_can_be_redrawn_from_the_document(run):
-    made = evaluate_run(open_session(run), Options(role="train", **QUICK), twin=None)
+    made = evaluate_run(open_session(run, threshold=0.5), Options(role="train", **QUICK))
     file = run.path / "evaluation-train.json"
     found = Evaluation.read(file)
     assert found == made

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from endoexit.evaluation.logits import collect_logits
 
 from endoexit.errors import UsageError
 from endoexit.export.export import ExportOptions, export_run
 from endoexit.models import NetworkSpec, create_model, list_models
 from endoexit.models.catalog import FAMILIES, family_of, meant_for
+from endoexit.runtime.session import open_session
 from endoexit.training.fit import Machine, fit
 from endoexit.training.recipe import read_recipe
 from endoexit.training.start import create_run
@@ -69,10 +69,13 @@ def test_a_published_network_is_trained_exported_and_answers(name, tiny_manifest
                                         "precision=32-true", *SMALL[name]])  # fmt: skip
     run = create_run(tmp_path / "run", tiny_manifest, name, recipe, seed=0, root=None)
     run = fit(run, Machine(accelerator="cpu", threads=1))
-    bundle = export_run(run, tmp_path / "bundle", ExportOptions("openvino", "f32")).bundle
+    bundle = export_run(
+        open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32")
+    ).bundle
     manifest = run.manifest()
-    ours = collect_logits(run, "test", manifest=manifest).logits
-    theirs = collect_logits(bundle, "test", manifest=manifest, out=tmp_path / "logits").logits
+    ours = open_session(run).logits("test").logits
+    session = open_session(bundle, manifest=manifest, out=tmp_path / "logits")
+    theirs = session.logits("test").logits
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-3 * max(1, np.abs(a).max()))
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from endoexit.evaluation.logits import collect_logits
 
 import timm_operators  # noqa: F401  (before what imports torchvision)
 from endoexit.errors import ModelError, UsageError
@@ -11,6 +10,7 @@ from endoexit.export.export import ExportOptions, export_run
 from endoexit.export.graphs import simplified
 from endoexit.models import NetworkSpec, timm_networks
 from endoexit.models.starting import read_start, start_from
+from endoexit.runtime.session import open_session
 from endoexit.training.fit import Machine, fit
 from endoexit.training.recipe import read_recipe
 from endoexit.training.start import create_run
@@ -56,11 +56,13 @@ def test_a_network_is_trained_exported_and_answers(name, tiny_manifest, tmp_path
     run = create_run(tmp_path / "run", tiny_manifest, f"timm:{name}", recipe, seed=0, root=None)
     run = fit(run, Machine(accelerator="cpu", threads=1))
     manifest = run.manifest()
-    ours = collect_logits(run, "test", manifest=manifest).logits
+    ours = open_session(run).logits("test").logits
     for precision, tolerance in (("f32", 1e-3), ("int8", 1.0)):
         options = ExportOptions("openvino", precision, accept_drop=True)
-        bundle = export_run(run, tmp_path / precision, options).bundle
-        theirs = collect_logits(bundle, "test", manifest=manifest, out=tmp_path / "logits").logits
+        bundle = export_run(open_session(run), tmp_path / precision, options).bundle
+        theirs = (
+            open_session(bundle, manifest=manifest, out=tmp_path / "logits").logits("test").logits
+        )
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a, b, atol=tolerance * max(1, np.abs(a).max()))
 
