@@ -198,7 +198,7 @@ def test_cuts_that_make_no_stage_are_refused(build, at, message):
 
 
 def test_work_that_depends_on_values_is_named_with_the_remedy():
-    with pytest.raises(ModelError, match=r"depends on the images' values.*layer of its own"):
+    with pytest.raises(ModelError, match=r"depends on the images' values.*layer by itself"):
         with_exits(Branches(), ["first"], 3, size=SIDE)
 
 
