@@ -81,7 +81,7 @@ def overlap(a, b):
 def test_labels_cover_nothing_and_stay_inside(points, synthetic, monkeypatch, tmp_path):
     if synthetic:
         (tmp_path / "phantom.json").write_text("{}")
-    material = replace(material_of(points), images=tmp_path)
+    material = replace(material_of(points), images=tmp_path, paper=True)
     labels, marks, bars, frame = boxes_of(drawn(material, monkeypatch))
     assert (len(labels), len(bars)) == (5, 5)
     assert len(marks) == 5 + 4, "the paper's exits too"
