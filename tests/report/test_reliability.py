@@ -57,4 +57,4 @@ def test_a_caption_has_the_errors_with_three_significant_digits():
 def test_without_fitted_temperatures_the_reason_is_told():
     assert no_temperatures(make_material()) is None
     assert "has no fitted temperatures" in no_temperatures(make_material(temperatures=(1.0,) * 4))
-    assert "one exit has no exit policy" in no_temperatures(make_material(exits=1))
+    assert "There is no exit policy" in no_temperatures(make_material(exits=1))

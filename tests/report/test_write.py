@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.artifacts.bundle import BUNDLE
+from endoexit.artifacts.bundle import Bundle
 from endoexit.errors import UsageError
 from endoexit.report.write import report_folder, write_report
 from report_material import make_material
@@ -24,11 +24,10 @@ def test_every_figure_is_a_file_twice_and_the_page_holds_them(tmp_path):
 
 
 def test_the_report_is_in_the_run_and_never_in_a_bundle(tmp_path):
-    assert report_folder(Path("runs/a")) == Path("runs/a/report")
-    assert report_folder(Path("runs/a"), Path("elsewhere")) == Path("elsewhere")
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / BUNDLE).write_text("{}")
+    run = make_material().source
+    assert report_folder(run) == run.path / "report"
+    assert report_folder(run, Path("elsewhere")) == Path("elsewhere")
+    bundle = Bundle(tmp_path / "bundle", None)
     assert report_folder(bundle) == tmp_path / "bundle-evaluation" / "report"
     with pytest.raises(UsageError):
-        report_folder(bundle, bundle / "report")
+        report_folder(bundle, bundle.path / "report")
