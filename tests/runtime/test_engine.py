@@ -1,4 +1,5 @@
-import time
+import cProfile
+import pstats
 from types import SimpleNamespace
 
 import numpy as np
@@ -233,17 +234,16 @@ def test_the_time_of_a_stage_is_shared_by_those_who_ran_it(clock):
     assert answers[4].milliseconds == pytest.approx(24)
 
 
-def test_policy_gathering_and_bookkeeping_are_fast():
-    # Four stages that cost nothing, an image that goes through all of them.
+def test_policy_gathering_and_bookkeeping_take_few_calls():
+    # Four stages that cost nothing, an image that goes through all of them. Times depend on the
+    # machine and its other work, the number of calls does not.
     backend = TableBackend(np.zeros((4, 1, 8)))
     engine = Engine(backend, threshold_policy(4, 0.9), PREPROCESSING)
     image = numbered([0])
-    times = []
-    for _ in range(300):
-        begin = time.thread_time()
+    engine.predict(image)
+    with cProfile.Profile() as profile:
         engine.predict(image)
-        times.append(time.thread_time() - begin)
-    assert min(times) < 0.3e-3
+    assert pstats.Stats(profile).total_calls < 300
 
 
 def test_a_step_that_raises_leaves_the_batch_as_it_was():
