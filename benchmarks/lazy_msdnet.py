@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from endoexit.evaluation.figures import significant
 from endoexit.evaluation.turns import take_turns
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
@@ -70,15 +71,18 @@ def page(document: dict[str, Any]) -> str:
     rows = [
         (
             f"`{row['network']}`, {row['size']}×{row['size']}, exit {row['exit']}",
-            f"{row['macs'] / 1e6:.1f}",
-            f"{row['macs_lazy'] / 1e6:.1f}",
-            f"{row['macs_lazy'] / row['macs']:.2f}",
-            f"{row['ratio']:.2f}",
+            significant(row["macs"] / 1e6),
+            significant(row["macs_lazy"] / 1e6),
+            significant(row["macs_lazy"] / row["macs"]),
+            significant(row["ratio"]),
         )
         for row in document["rows"]
     ]
     header = ("up to", "multiply-adds, M", "lazy", "ratio", "ratio of times")
-    made = f"PyTorch, one thread, batch 1, {document['rounds']} rounds in turns. Made by"
+    made = (
+        f"PyTorch, one thread of {document['machine']['processor']}, batch 1, "
+        f"{document['rounds']} rounds in turns. Made by"
+    )
     return f"{markdown_table(header, rows)}\n\n{made} `{document['command']}`."
 
 

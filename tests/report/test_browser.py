@@ -1,12 +1,11 @@
 """The page in a real browser: nothing is fetched, nothing complains, nothing runs over."""
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import chromium
 from endoexit.images.reference import ImageRef
 from endoexit.report.explain import explain
 from endoexit.report.opening import open_material
@@ -15,11 +14,6 @@ from endoexit.report.write import write_report
 from endoexit.runtime.session import open_session
 from report_material import make_material, make_source
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-sandbox",
-)  # fmt: skip
 FACTS = """() => ({
     overflow: document.documentElement.scrollWidth - innerWidth,
     headings: [...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(e => +e.tagName[1]),
@@ -32,20 +26,8 @@ FACTS = """() => ({
         .map(e => e.name).filter(n => !n.startsWith('data:')),
 })"""
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; on Debian: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+pytestmark = chromium.MARKS
+browser = chromium.browser
 
 
 def look(browser, page: Path, width: int) -> dict:

@@ -2,20 +2,14 @@
 
 import csv
 import io
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 from servers import PHOTOS, SHARES
 
+import chromium
 from tiny import CLASSES
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-sandbox", "--no-proxy-server",
-)  # fmt: skip
 ACCESSIBLE = """() => ({
     overflow: document.documentElement.scrollWidth - innerWidth,
     headings: [...document.querySelectorAll('h1,h2,h3,h4')].map(e => +e.tagName[1]),
@@ -35,20 +29,8 @@ DROP = """async ([names, contents]) => {
         new DragEvent('drop', {dataTransfer: files, bubbles: true, cancelable: true}));
 }"""
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; on Debian: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+pytestmark = chromium.MARKS
+browser = chromium.browser
 
 
 @pytest.fixture(params=[1280, 390])

@@ -39,9 +39,9 @@ def data(
 ) -> None:
     """Download a public data set, verify it, and unpack it.
 
-    This is the only command that calls another machine. A download that was interrupted
-    continues where it was. The checksum of an archive is written down when it comes first and
-    checked ever after. Proxies are read from the environment (HTTPS_PROXY, NO_PROXY).
+    A download that was interrupted continues where it was. The checksum of an archive is
+    written down when it comes first and checked ever after. Proxies are read from the environment
+    (HTTPS_PROXY, NO_PROXY).
 
     Example: `endoexit data kvasir-v1 --out data --accept-terms`
     """

@@ -134,8 +134,20 @@ def dry_run(traced: fx.GraphModule, size: int) -> dict[str, Any]:
     Raises:
         SizeError: The network cannot take images of this size.
     """
+    runner = _Values(traced)
+    run_blank(runner, size)
+    return runner.values
+
+
+def run_blank(runner: fx.Interpreter, size: int) -> None:
+    """Run a graph on black images of a size, as in evaluation; its mode is kept.
+
+    Raises:
+        SizeError: The network cannot take images of this size.
+    """
+    traced = runner.module
     was_training = traced.training
-    runner = _Values(traced.eval())
+    traced.eval()
     try:
         with torch.no_grad():
             runner.run(blank_batch(traced, size))
@@ -143,7 +155,6 @@ def dry_run(traced: fx.GraphModule, size: int) -> dict[str, Any]:
         raise refused_size(size, error) from error
     finally:
         traced.train(was_training)
-    return runner.values
 
 
 @dataclass(frozen=True)

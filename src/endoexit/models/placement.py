@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from endoexit.errors import UsageError
-from endoexit.models.graph import blank_batch, refused_size, trace
+from endoexit.models.graph import run_blank, trace
 
 SHARES = (0.25, 0.5, 0.75)  # of the multiply-adds, for `auto`
 REACH = 0.12  # how far from its share an exit may be
@@ -130,15 +129,7 @@ def places(module: nn.Module, size: int) -> list[Place]:
     except Exception:  # a block that cannot be traced into: the groups will do
         traced = trace(module, groups_of(module))
     runner = _Costs(traced)
-    was_training = module.training
-    traced.eval()
-    try:
-        with torch.no_grad():
-            runner.run(blank_batch(traced, size))
-    except Exception as error:  # layers refuse sizes with errors of every kind
-        raise refused_size(size, error) from error
-    finally:
-        module.train(was_training)
+    run_blank(runner, size)
     nodes = list(traced.graph.nodes)
     position = {node: i for i, node in enumerate(nodes)}
     last_use = {node: max((position[user] for user in node.users), default=-1) for node in nodes}
