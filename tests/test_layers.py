@@ -1,7 +1,7 @@
 """Who may import whom, as ARCHITECTURE.md says; what nothing imports; sizes; start-up time."""
 
 import ast
-import math
+import os
 import re
 import resource
 import subprocess
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from endoexit.machine import busy_warning
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "endoexit"
@@ -241,16 +239,19 @@ def test_the_command_line_starts_light():
 
 
 def test_help_is_quick():
-    """CPU time, which is longer where other work shares the cores; the best of five runs."""
+    """CPU time, so that a busy machine does not fail it; the best of three runs.
+
+    The first one writes the bytecode of our modules, as a user's first one does.
+    """
     command = [str(Path(sys.executable).with_name(PACKAGE)), "--help"]
-    limit = HELP_SECONDS * (1.5 if busy_warning() else 1)
-    seconds = [math.inf]
-    while len(seconds) <= 5 and min(seconds) >= limit:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    seconds = []
+    for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, env=environment)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(seconds) < limit
+    assert min(seconds) < HELP_SECONDS
 
 
 def test_files_stay_small():
