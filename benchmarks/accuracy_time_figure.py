@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from endoexit.files import read_json
-from endoexit.report.style import POLICY_COLOUR, Picture, draw, exit_style, percent_axis
+from endoexit.reporting.style import POLICY_COLOUR, Picture, draw, exit_style, percent_axis
 from tables import RESULTS, ROOT, replace_between
 
 OUT = ROOT / "docs" / "images" / "accuracy-against-time.svg"

@@ -23,7 +23,7 @@ import numpy as np
 
 from endoexit.artifacts.run import open_run
 from endoexit.files import replacing, write_json
-from endoexit.report.paper import PRINTED
+from endoexit.reporting.paper import PRINTED
 from endoexit.reproduction.document import Results
 from endoexit.runtime.session import open_session
 from real_split import data_folder

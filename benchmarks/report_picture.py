@@ -13,9 +13,9 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from endoexit.phantom.render import is_phantom
-from endoexit.report.material import Absent
-from endoexit.report.opening import open_material
-from endoexit.report.write import write_report
+from endoexit.reporting.material import Absent
+from endoexit.reporting.opening import open_material
+from endoexit.reporting.write import write_report
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "images" / "report.png"
 WIDTH, COLOURS = 1120, 256

@@ -21,7 +21,7 @@ from endoexit.data.manifest import Manifest, write_manifest
 from endoexit.data.rows import Row
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
-from endoexit.export.export import ExportOptions, export_run
+from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import NetworkSpec, create_model
 from endoexit.phantom.render import CLASSES, render_phantom

@@ -9,8 +9,8 @@ import pytest
 from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
-from endoexit.export import quantise
-from endoexit.export.export import ExportOptions, export_run
+from endoexit.exporting import quantise
+from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.policy.goals import make_goal
 from endoexit.precision import BackendName, NumberFormat
 from endoexit.runtime.backends.choice import has_bf16

@@ -157,7 +157,7 @@ class Sandbox:
             mock.patch.dict(os.environ, COLUMNS=COLUMNS),
             mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
             mock.patch.object(os, "getloadavg", create=True, return_value=(0.0, 0.0, 0.0)),
-            mock.patch("endoexit.export.quantise.IMAGES", FEW),
+            mock.patch("endoexit.exporting.quantise.IMAGES", FEW),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):

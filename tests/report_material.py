@@ -25,7 +25,7 @@ from endoexit.evaluation.intervals import exact_interval
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, softmax
 from endoexit.policy.rules.threshold import ThresholdRule
-from endoexit.report.material import Absent, Material, Step
+from endoexit.reporting.material import Absent, Material, Step
 
 
 def estimate(value: float) -> Estimate:

@@ -26,8 +26,8 @@ WITH_TORCH = (
     "training",
     "evaluation",
     "runtime.backends.torch",
-    "report.attention",
-    "export",
+    "reporting.attention",
+    "exporting",
     "bench",
     "reproduction",
 )

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "cli/evaluation_tables.py": ("cli/test_evaluate.py", "reads the tables that are printed"),
     "evaluation/adaptive.py": ("evaluation/test_study.py", "needs a whole evaluation"),
     "evaluation/rows.py": ("evaluation/test_study.py", "needs a whole evaluation"),
-    "export/stages.py": ("export/test_export.py", "looks into the bundles that hold the stages"),
+    "exporting/stages.py": ("exporting/test_export.py", "looks into whole bundles"),
     "images/dicom/baseline.py": ("images/dicom/test_read.py", "reads whole objects"),
     "images/dicom/child.py": ("images/dicom/test_read.py", "reads whole objects"),
     "images/dicom/classes.py": ("images/dicom/test_read.py", "reads whole objects"),

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from endoexit.artifacts.run import open_run
 from endoexit.cli.main import app
-from endoexit.export.export import ExportOptions, export_run
+from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.models import catalog
 from endoexit.models.layers import GlobalMean, LastMap, conv_norm_relu
 from endoexit.models.staged import Stage, StagedClassifier, State

@@ -44,8 +44,8 @@ PAGES = (
 )
 # Folders of the package whose docstrings and texts pass.
 CLEAN = (
-    "images", "audit", "phantom", "policy", "data", "training", "models", "report", "bench",
-    "export", "cli", ".",
+    "images", "auditing", "phantom", "policy", "data", "training", "models", "reporting", "bench",
+    "exporting", "cli", ".",
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Tables as data: columns that know how to write their values. Others lay them out.
 
-`cli/tables.py` lays them out for a terminal, `report/templates/parts.html` as HTML, and
+`cli/tables.py` lays them out for a terminal, `reporting/templates/parts.html` as HTML, and
 `Table.markdown` for model cards and pages of the docs.
 """
 

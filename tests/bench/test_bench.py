@@ -5,7 +5,7 @@ import pytest
 from endoexit.bench import bench as benchmark
 from endoexit.bench.bench import BenchOptions, bench
 from endoexit.errors import UsageError
-from endoexit.export.export import ExportOptions, export_run
+from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import deadline_policy, threshold_policy
 from endoexit.runtime.session import open_session

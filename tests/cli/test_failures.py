@@ -60,7 +60,7 @@ def test_wrong_usage_is_one_document(arguments, words):
 def test_an_unexpected_error_is_a_document_and_a_traceback(tiny_manifest, tmp_path):
     """A fault of ours, put into `audit` before the command line starts."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import endoexit.audit.findings as module\n"
+        "import endoexit.auditing.findings as module\n"
         "def fail(*arguments, **options):\n"
         "    raise KeyError('fault')\n"
         "for name in [n for n in vars(module) if callable(vars(module)[n])]:\n"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from endoexit.audit.shortcuts import find_shortcuts, frame_shares
+from endoexit.auditing.shortcuts import find_shortcuts, frame_shares
 from endoexit.data.facts import ImageFacts
 from endoexit.data.folders import ImageFile
 from endoexit.data.frame import Frame, measure_frame

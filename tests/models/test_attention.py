@@ -8,7 +8,7 @@ from torch import nn
 from endoexit.models import create_model
 from endoexit.models.attention import exit_attention, grad_cam
 from endoexit.models.heads import FinalClassifier
-from endoexit.report.cards import KINDS
+from endoexit.reporting.cards import KINDS
 from tiny import SIDE, tiny_model
 
 

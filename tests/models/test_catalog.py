@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from endoexit.errors import UsageError
-from endoexit.export.export import ExportOptions, export_run
+from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.models import NetworkSpec, create_model, list_models
 from endoexit.models.catalog import FAMILIES, family_of, meant_for
 from endoexit.runtime.session import open_session

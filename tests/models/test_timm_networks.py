@@ -6,8 +6,8 @@ import torch
 
 import timm_operators  # noqa: F401  (before what imports torchvision)
 from endoexit.errors import ModelError, UsageError
-from endoexit.export.export import ExportOptions, export_run
-from endoexit.export.graphs import simplified
+from endoexit.exporting.export import ExportOptions, export_run
+from endoexit.exporting.graphs import simplified
 from endoexit.models import NetworkSpec, timm_networks
 from endoexit.models.starting import read_start, start_from
 from endoexit.runtime.session import open_session

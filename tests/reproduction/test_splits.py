@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from endoexit.audit.findings import audit_images
+from endoexit.auditing.findings import audit_images
 from endoexit.data.manifest import read_manifest
 from endoexit.datasets.layouts import recognise
 from endoexit.errors import DataError

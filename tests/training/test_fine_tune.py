@@ -5,7 +5,7 @@ import pytest
 
 from endoexit.artifacts.run import open_run
 from endoexit.errors import ModelError
-from endoexit.export.export import ExportOptions, export_run
+from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.models import pretrained
 from endoexit.runtime.session import open_session
 from endoexit.training.fit import Machine, fit

@@ -11,7 +11,7 @@ import torch
 
 from endoexit.artifacts.source import StageFiles
 from endoexit.errors import UsageError, unknown_name
-from endoexit.export.graphs import (
+from endoexit.exporting.graphs import (
     all_exits_graph,
     example_images,
     whole_graph,

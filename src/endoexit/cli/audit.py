@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from endoexit.audit.findings import Audit, Folds
+    from endoexit.auditing.findings import Audit, Folds
     from endoexit.data.crossing import Crossing
 
 _NAMED = 8  # so many files are named on the screen; all of them are in audit.json
@@ -68,8 +68,8 @@ def audit(
 
     Example: `endoexit audit kvasir --near-bits 15 --out kvasir-audit.json`
     """
-    from endoexit.audit.findings import audit_images
-    from endoexit.audit.recording import audit_document, write_audit, write_groups
+    from endoexit.auditing.findings import audit_images
+    from endoexit.auditing.recording import audit_document, write_audit, write_groups
     from endoexit.data.folders import list_images
 
     output = Output(as_json)
@@ -119,8 +119,8 @@ def _what_was_read(found: "Audit") -> "Iterator[str]":
 
 
 def _class_table(found: "Audit") -> "Table":
-    from endoexit.audit.recording import size_counts
-    from endoexit.audit.shortcuts import frame_shares
+    from endoexit.auditing.recording import size_counts
+    from endoexit.auditing.shortcuts import frame_shares
 
     table = _table("class", "images", "share", "sizes", "border", "bordered", "inset")
     shares = frame_shares(found.images)

@@ -9,7 +9,7 @@ from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdO
 from endoexit.errors import counted
 
 if TYPE_CHECKING:
-    from endoexit.report.cards import Card
+    from endoexit.reporting.cards import Card
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def explain(
 
     Example: `endoexit explain runs/nano polyp.jpg 'more/*.png' --out explained`
     """
-    from endoexit.report.explain import explain as write_page
+    from endoexit.reporting.explain import explain as write_page
     from endoexit.runtime.inputs import Inputs
     from endoexit.runtime.session import open_session
 

@@ -10,7 +10,7 @@ import typer
 from endoexit.cli.console import CacheOption, JsonOption, ManifestOption, Output, progress
 
 if TYPE_CHECKING:
-    from endoexit.export.export import Exported
+    from endoexit.exporting.export import Exported
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def export(
     Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`
     """
     from endoexit.artifacts.run import open_run
-    from endoexit.export.export import ExportOptions, export_run
+    from endoexit.exporting.export import ExportOptions, export_run
     from endoexit.runtime.session import open_session
 
     output = Output(as_json)
@@ -68,7 +68,7 @@ def export(
 
 def _print(output: Output, exported: "Exported") -> None:
     from endoexit.cli.tables import paragraph, with_notes
-    from endoexit.export.card import exit_table
+    from endoexit.exporting.card import exit_table
     from endoexit.policy.promises import promise_words
 
     bundle = exported.bundle

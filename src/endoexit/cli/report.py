@@ -55,8 +55,8 @@ def report(
 
     Example: `endoexit report runs/nano --out nano-report`
     """
-    from endoexit.report.opening import open_material
-    from endoexit.report.write import report_folder, write_report
+    from endoexit.reporting.opening import open_material
+    from endoexit.reporting.write import report_folder, write_report
 
     output = Output(as_json)
     output.warn_if_unfinished(run)

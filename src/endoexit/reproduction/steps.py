@@ -8,8 +8,8 @@ from typing import Any
 
 from endoexit.artifacts.run import Run, open_run
 from endoexit.artifacts.source import CONFIG, EVALUATION, METRICS, POLICY
-from endoexit.audit.findings import audit_images
-from endoexit.audit.recording import write_audit
+from endoexit.auditing.findings import audit_images
+from endoexit.auditing.recording import write_audit
 from endoexit.data.manifest import Manifest, read_manifest
 from endoexit.datasets.layouts import Recognised
 from endoexit.datasets.tables import OfficialFolds
@@ -22,8 +22,8 @@ from endoexit.policy import ExitPolicy
 from endoexit.policy.goals import AccuracyDrop
 from endoexit.precision import Device
 from endoexit.progress import Track, silent
-from endoexit.report.opening import open_material
-from endoexit.report.write import PAGE, write_report
+from endoexit.reporting.opening import open_material
+from endoexit.reporting.write import PAGE, write_report
 from endoexit.reproduction.settings import Network, Settings, SplitName
 from endoexit.reproduction.splits import make_manifest
 from endoexit.runtime.session import Session, open_session

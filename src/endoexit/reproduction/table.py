@@ -7,7 +7,7 @@ from typing import Any
 from endoexit.errors import counted
 from endoexit.evaluation.document import Estimate, Evaluation
 from endoexit.evaluation.figures import percent, percent_with_interval, significant
-from endoexit.report.paper import PRINTED
+from endoexit.reporting.paper import PRINTED
 from endoexit.reproduction.document import Results, SplitResults
 from endoexit.tables import Column, Table
 

@@ -1,0 +1,194 @@
+"""One export, start to end: stages, precision, accuracy, policies, card; whole or not at all."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts, hashed, write_bundle
+from endoexit.artifacts.source import POLICY, STAGES
+from endoexit.data.manifest import Manifest
+from endoexit.errors import ModelError, UsageError, counted
+from endoexit.evaluation.fitting import require_unseen
+from endoexit.exporting.card import write_bundle_card
+from endoexit.exporting.policies import RunPolicy, read_run_policy
+from endoexit.exporting.requirements import computed_precisions, require_export
+from endoexit.exporting.stages import write_stages
+from endoexit.files import replacing_folder
+from endoexit.machine import describe_machine, library_versions
+from endoexit.models.state import StateSpec
+from endoexit.policy import ExitPolicy
+from endoexit.precision import BackendName, NumberFormat, Precision
+from endoexit.runtime.session import Session
+
+LARGEST_DROP = 0.01
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a run is exported.
+
+    Attributes:
+        backend: Library that will run the stages.
+        precision: Number format of their products.
+        accept_drop: Whether an exit may lose more than one point of accuracy.
+        command: Command line, for the record.
+    """
+
+    backend: BackendName = "openvino"
+    precision: NumberFormat = "f32"
+    accept_drop: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was made.
+
+    Attributes:
+        bundle: Bundle, in its folder.
+        policies: Policy for each precision that the bundle computes in.
+        without: Reason why there is no policy, or no accuracy; empty when nothing is missing.
+    """
+
+    bundle: Bundle
+    policies: dict[Precision, ExitPolicy]
+    without: str = ""
+
+
+def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
+    """Export a run as a bundle.
+
+    The logits of another backend or precision differ, so the accuracy of every exit is measured
+    again on calibrate, and the run's policy is found again for the same goal: a guarantee is
+    proven again on certify.
+
+    Args:
+        session: Run with weights. Its threads are for times, where the policy is about them.
+        out: Folder of the bundle; it must not exist, or be empty.
+        options: See `ExportOptions`.
+
+    Raises:
+        UsageError: A precision that the backend or this processor does not have, something that
+            is not installed, a folder with content, or threads where no times are measured.
+        EndoexitError: The folder cannot be written.
+        ModelError: An exit loses more than one point of accuracy.
+        RunError, DataError: the run has no weights, or images that are needed are missing.
+        PolicyError: No policy meets the goal at this precision, or the run's was found on the
+            images of another manifest.
+    """
+    require_export(options.backend, options.precision)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} exists already: name a new folder, or remove it first.")
+    run = session.source
+    listed = session.other_manifest is not None or run.config.manifest_sha256 is not None
+    manifest = session.manifest if listed else None
+    policy = read_run_policy(run, manifest)
+    if session.threads is not None and (policy is None or policy.unit != "ms"):
+        raise UsageError(
+            "--threads is for measuring times, which an export does for a policy about "
+            f"milliseconds only, and {run.path} has none: leave it out."
+        )
+    # The bundle's logits name images, so they stay out of it.
+    with replacing_folder(out) as building, tempfile.TemporaryDirectory() as scratch:
+        work = _Work(session, building, Path(scratch), options, manifest)
+        exported = work.export(policy)
+    return replace(exported, bundle=Bundle(out, exported.bundle.config))
+
+
+@dataclass(frozen=True)
+class _Work:
+    session: Session
+    folder: Path
+    scratch: Path
+    options: ExportOptions
+    manifest: Manifest | None
+
+    def export(self, policy: RunPolicy | None) -> Exported:
+        state = write_stages(
+            self.session,
+            self.folder / STAGES,
+            self.options.backend,
+            int8=self.options.precision == "int8",
+            manifest=self.manifest,
+        )
+        # The document is written last; until then the bundle is in memory only.
+        bundle = Bundle(self.folder, hashed(self.folder, self._config(state)))
+        sessions = {precision: self._opened(bundle, precision) for precision in bundle.computes}
+        exits, without = bundle.config.exits, ""
+        if self.manifest is not None and self.manifest.has("calibrate"):
+            require_unseen(self.session.source, self.manifest.cohort("calibrate"))
+            exits = self._measured(exits, sessions[bundle.computes[0]])
+        else:
+            without = (
+                "No images of the role calibrate, so the accuracy at this precision is unknown."
+            )
+        policies = {}
+        if policy is not None:
+            policies = {precision: policy.find_again(each) for precision, each in sessions.items()}
+        elif len(exits) > 1:
+            without = f"{without} The run has no policy, so every image will go to the last exit."
+        files = {}
+        for number, (precision, found) in enumerate(policies.items()):
+            files[str(precision)] = POLICY if number == 0 else f"policy-{precision}.json"
+            found.write(self.folder / files[str(precision)])
+        config = bundle.config.replaced(exits=exits, policies=files)
+        write_bundle_card(self.folder, config, policies, self.session.source.path)
+        return Exported(write_bundle(self.folder, config), policies, without.strip())
+
+    def _opened(self, bundle: Bundle, precision: Precision) -> Session:
+        """Return the bundle at work at one of its precisions."""
+        return replace(
+            self.session,
+            source=bundle,
+            precision=precision,
+            other_manifest=self.manifest,
+            results=self.scratch,
+        )
+
+    def _config(self, state: StateSpec) -> BundleConfig:
+        source = self.session.source
+        config, cost = source.config, source.complexity
+        return BundleConfig(
+            backend=self.options.backend,
+            precision=self.options.precision,
+            model=config.model,
+            overrides=config.overrides,
+            classes=config.classes,
+            preprocessing=config.preprocessing,
+            starting_weights=config.starting_weights,
+            exits=tuple(
+                ExitFacts(macs=macs, parameters=parameters)
+                for macs, parameters in zip(cost.macs, cost.parameters, strict=True)
+            ),
+            state=state,
+            computes=computed_precisions(self.options.backend, self.options.precision),
+            run_weights_sha256=source.weights_sha256,
+            manifest_sha256=config.manifest_sha256,
+            seed=config.seed,
+            command=self.options.command,
+            versions=library_versions(),
+            machine=describe_machine(),
+        )
+
+    def _measured(self, exits: tuple[ExitFacts, ...], bundle: Session) -> tuple[ExitFacts, ...]:
+        """Return the exits with their accuracy, before and after."""
+        before, after = (each.logits("calibrate") for each in (self.session, bundle))
+        pairs = [
+            tuple((logits.argmax(axis=1) == before.labels).mean().item() for logits in pair)
+            for pair in zip(before.logits, after.logits, strict=True)
+        ]
+        drops = [was - now for was, now in pairs]
+        worst = int(np.argmax(drops))
+        if drops[worst] > LARGEST_DROP + 1e-9 and not self.options.accept_drop:
+            raise ModelError(
+                f"at {self.options.precision}, exit {worst + 1} is right on {pairs[worst][1]:.1%} "
+                f"of {counted(len(before.labels), 'calibrate image')} instead of "
+                f"{pairs[worst][0]:.1%}: export all the same with --accept-drop, or take another "
+                "--precision."
+            )
+        return tuple(
+            facts.replaced(accuracy_before=was, accuracy=now)
+            for facts, (was, now) in zip(exits, pairs, strict=True)
+        )

@@ -1,0 +1,268 @@
+"""From a run or a bundle to the material of its report."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.artifacts.bundle import open_source
+from endoexit.artifacts.source import EVALUATION, Source
+from endoexit.data.manifest import sidecar_path
+from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, UsageError, counted
+from endoexit.evaluation.document import Evaluation
+from endoexit.files import read_json, sha256_file
+from endoexit.images.cache import contents_sha256
+from endoexit.images.reference import ImageRef
+from endoexit.machine import machine_words
+from endoexit.policy import ExitPolicy
+from endoexit.precision import Precision
+from endoexit.reporting.audit import find_audit
+from endoexit.reporting.commands import evaluate_remedy, steps
+from endoexit.reporting.history import read_history
+from endoexit.reporting.material import Absent, Attention, History, Material
+from endoexit.reporting.paper import is_papers
+
+
+def open_material(
+    path: Path,
+    *,
+    evaluation: Path | None = None,
+    images: Path | None = None,
+    audit: Path | None = None,
+    paper: bool | None = None,
+) -> Material:
+    """Gather what a run or a bundle holds for a report.
+
+    Other than the evaluation, anything may be missing (images, weights, logits, audit): the report
+    says so and why.
+
+    Args:
+        path: Folder of the run or bundle.
+        evaluation: Evaluation in place of its `evaluation.json` (for a bundle, the one next to
+            it), such as one of another role, with its logits in the same folder.
+        images: Folder that the paths of the evaluation are relative to; by default the one that
+            the run's manifest names.
+        audit: Document of `endoexit audit`; by default `audit.json` in the run or next to it, if
+            it is about the same images.
+        paper: Whether the measurements of the exit paper are drawn as well; by default for
+            networks of its family.
+
+    Raises:
+        RunError: It is neither, was not evaluated, or its weights are no longer those evaluated.
+        DataError: A folder or an audit that was named is not there, or is not one.
+    """
+    source = open_source(path)
+    file = evaluation or source.results() / EVALUATION
+    found = _read_evaluation(source, file)
+    split = _split(source)
+    root = _images(source, split, images, found)
+    policy = _policy(found)
+    return Material(
+        source=source,
+        evaluation=found,
+        evaluation_file=file,
+        policy=policy,
+        policy_changed=_policy_changed(source, found, policy),
+        logits=_logits(source, found, file.parent),
+        history=_history(source),
+        split=split,
+        audit=find_audit(source.path, root, audit),
+        images=root,
+        attention=attention_of(source),
+        facts=_facts(source, file, found),
+        steps=steps(source, found, file, policy),
+        named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
+        paper=is_papers(source.config.model) if paper is None else paper,
+    )
+
+
+def _read_evaluation(source: Source, file: Path) -> Evaluation:
+    if not file.is_file():
+        raise RunError(
+            f"there is no {file}: a report shows an evaluation. Make one with: "
+            f"{evaluate_remedy(source)}"
+        )
+    found = Evaluation.read(file)
+    _check_lengths(file, found)
+    if source.has_weights and source.weights_sha256 != found.run.weights_sha256:
+        raise RunError(
+            f"{file} is of other weights than {source.path} holds now: evaluate again with "
+            f"`{evaluate_remedy(source)}`."
+        )
+    return found
+
+
+def _check_lengths(file: Path, found: Evaluation) -> None:
+    """Refuse an evaluation whose lists do not belong to the same images and classes."""
+    images, classes = len(found.images.paths), len(found.classes)
+    exits = sum(row.kind == "exit" for row in found.rows)
+    adaptive = found.adaptive
+    fits = (
+        images > 0 and exits > 0 and len(found.images.labels) == len(found.images.groups) == images
+    )
+    fits = fits and all(0 <= label < classes for label in found.images.labels)
+    for row in found.rows:
+        fits = fits and len(row.predicted) == len(row.confidence) == images
+        fits = fits and len(row.scores.classes) == len(row.scores.confusion) == classes
+        fits = fits and all(0 <= label < classes for label in row.predicted)
+        fits = fits and all(len(line) == classes for line in row.scores.confusion)
+    if adaptive is not None:
+        fits = fits and len(adaptive.exits) == images and len(adaptive.shares) == exits
+        fits = fits and all(1 <= number <= exits for number in adaptive.exits)
+    if not fits:
+        raise RunError(
+            f"{file} does not fit together: its lists are of different images, classes or exits. "
+            "Make it again with `endoexit evaluate`."
+        )
+
+
+def _policy(found: Evaluation) -> ExitPolicy | None:
+    return None if found.adaptive is None else found.adaptive.policy
+
+
+def _policy_changed(source: Source, found: Evaluation, evaluated: ExitPolicy | None) -> bool:
+    try:
+        file = source.policy_file(Precision.parse(found.run.precision))
+        if evaluated is None or file is None:
+            return False
+        return ExitPolicy.read(file) != evaluated
+    except (PolicyError, UsageError):
+        return True
+
+
+def _logits(source: Source, found: Evaluation, folder: Path) -> NDArray[np.float32] | Absent:
+    file = folder / found.run.logits
+    remake = f"`{evaluate_remedy(source)}` computes them again."
+    try:
+        # Opened here: np.load leaves a damaged archive open.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            logits = np.asarray(archive["logits"], dtype=np.float32)
+    except FileNotFoundError:
+        return Absent(f"The logits of these images ({found.run.logits}) are gone; {remake}")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return Absent(f"The logits of these images ({found.run.logits}) are damaged; {remake}")
+    exits = sum(row.kind == "exit" for row in found.rows)
+    if logits.shape != (exits, len(found.images.paths), len(found.classes)):
+        return Absent(f"The logits in {found.run.logits} are of other images; {remake}")
+    return logits
+
+
+def _history(source: Source) -> History | Absent:
+    if source.metrics_file is None:
+        return Absent("A bundle does not hold how its network was trained; its run does.")
+    return read_history(source.metrics_file)
+
+
+def _split(source: Source) -> dict[str, Any] | Absent:
+    if source.manifest_file is None:
+        return Absent(
+            "A bundle holds no list of images, so it cannot say which image had which role."
+        )
+    file = sidecar_path(source.manifest_file)
+    if not file.is_file():
+        return Absent(
+            "The run keeps no manifest, so it is not known here which images had which role. "
+            "`endoexit split` makes a manifest, `endoexit train` keeps it in the run."
+        )
+    try:
+        document = read_json(file)
+    except EndoexitError:
+        document = None
+    if not isinstance(document, dict):
+        return Absent(f"{file.name} cannot be read; restore it from the original manifest.")
+    return document
+
+
+def _folder(
+    source: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+) -> Path | Absent:
+    if images is not None:
+        if not images.is_dir():
+            raise DataError(f"there is no folder {images}: name the folder of the images.")
+        return images.resolve()
+    own = source.config.manifest_sha256 in {None, found.manifest_sha256}
+    root = None if isinstance(split, Absent) else split.get("root")
+    if source.manifest_file is None:
+        return Absent(
+            "A bundle keeps no list of images, and its evaluation keeps their names, not the "
+            "folder that the manifest named: name that folder with --images."
+        )
+    if not own or not isinstance(root, str):
+        return Absent(
+            "The run does not say where these images are: name their folder with --images."
+        )
+    folder = (source.path.resolve() / root).resolve()
+    if not folder.is_dir():
+        return Absent(
+            "The folder of the images is not there any more: bring it back, or name its new place "
+            "with --images."
+        )
+    return folder
+
+
+def _images(
+    source: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+) -> Path | Absent:
+    """Return the folder of the images, unless they changed since they were evaluated."""
+    folder = _folder(source, split, images, found)
+    kept = found.images.contents_sha256
+    if isinstance(folder, Absent) or kept is None:
+        return folder
+    references = _references(found, folder)
+    there = all(reference.path.is_file() for reference in references)  # else gaps tell of it
+    if there and contents_sha256(references) != kept:
+        return Absent(
+            "Images changed since they were evaluated, so they are not the ones that these "
+            "figures are about: bring them back, or run `endoexit evaluate` again."
+        )
+    return folder
+
+
+def _references(found: Evaluation, folder: Path) -> list[ImageRef]:
+    return [ImageRef.parse(name).under(folder) for name in found.images.paths]
+
+
+def attention_of(source: Source) -> Attention | Absent:
+    """Return what tells where the exits look; Absent without a network in PyTorch."""
+    if source.backend != "torch":
+        return Absent(
+            f"These stages run in {source.backend}, which cannot be asked where it looks; the "
+            "run that the bundle was exported from can."
+        )
+    if not source.has_weights:
+        return Absent("The weights are not in the run any more, so the network cannot be asked.")
+    from endoexit.reporting.attention import NetworkAttention  # noqa: PLC0415  (torch is slow)
+
+    return NetworkAttention(source)
+
+
+def _facts(source: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
+    config, timing = source.config, found.timing
+    changed = "".join(f", {name} {value}" for name, value in config.overrides.items())
+    facts = [
+        ("network", f"{config.model}{changed}"),
+        ("weights, SHA-256", found.run.weights_sha256),
+        ("manifest, SHA-256", found.manifest_sha256),
+        ("preprocessing", found.run.preprocessing),
+        ("evaluation, SHA-256", sha256_file(file)),
+        ("seed of the training", str(config.seed)),
+        *(config.starting_weights.lines() if config.starting_weights else ()),
+        *source.origin.items(),
+        ("precision of the answers", found.run.precision),
+        ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),
+    ]
+    if timing is not None:
+        threads = f"{counted(timing.threads, 'thread')}, {timing.rounds} rounds, {timing.precision}"
+        facts.append(("timed on", f"{machine_words(timing.machine)}; {threads}"))
+    if found.twin is not None:
+        facts.append(("twin", f"{found.twin.model}, weights {found.twin.weights_sha256}"))
+    facts.append((f"versions, {source.made_by}", _versions(config.versions)))
+    facts.append(("versions, evaluation", _versions(found.versions)))
+    return facts
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or "unknown"

@@ -1,0 +1,187 @@
+"""From a run to a bundle."""
+
+import json
+
+import pytest
+import torch
+
+from bundle_makers import COMBINATIONS, GOAL
+from endoexit.artifacts.bundle import open_bundle
+from endoexit.artifacts.source import MANIFEST
+from endoexit.data.manifest import read_manifest
+from endoexit.errors import (
+    DataError,
+    EndoexitError,
+    ModelError,
+    RunError,
+    UsageError,
+)
+from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.exporting import export as exporting
+from endoexit.exporting.export import ExportOptions, export_run
+from endoexit.exporting.graphs import all_exits_graph, example_images, write_onnx
+from endoexit.models.hifuse.branches import shift_mask
+from endoexit.models.spec import NetworkSpec
+from endoexit.policy import ExitPolicy
+from endoexit.policy.goals import make_goal
+from endoexit.runtime.session import Session, open_session
+from tiny import SIDE, tiny_model
+from tiny import tiny_run as run_without_images
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
+
+
+def files_of(folder):
+    """Every file below a folder, with its time."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.precision
+@pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
+def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
+    bundle = open_bundle(bundles.make(backend, precision).path)
+    config, run = bundle.config, bundles.run
+    assert (config.backend, config.precision) == (backend, precision)
+    assert config.classes == run.classes
+    assert config.preprocessing == run.config.preprocessing
+    assert config.run_weights_sha256 == run.weights_sha256
+    cost = NetworkSpec(run.config.model, 3, config.preprocessing.size, config.overrides).complexity
+    assert tuple(exit_.macs for exit_ in config.exits) == cost.macs
+    labels = run.manifest().cohort("calibrate").labels
+    logits = open_session(run).logits("calibrate").logits
+    before = (logits.argmax(axis=-1) == labels).mean(axis=1)
+    assert [exit_.accuracy_before for exit_ in config.exits] == pytest.approx(before)
+    assert set(config.policies) == set(map(str, config.computes))
+    for name, file in config.policies.items():
+        policy = ExitPolicy.read(bundle.path / file)
+        assert policy.provenance.precision == name
+        assert policy.provenance.weights_sha256 == bundle.weights_sha256
+        assert policy.request.goal == make_goal(**GOAL)
+    assert sorted(path.name for path in bundle.path.iterdir()) == sorted(
+        {"bundle.json", "stages", "model_card.md", *config.policies.values()}
+    ), "and nothing else, such as names of images"
+    card = (bundle.path / "model_card.md").read_text()
+    assert "Not a medical device" in card
+    assert f"{config.exits[0].macs / 1e9:.3f}" in card
+
+
+def test_a_bundle_is_evaluated_with_a_manifest(bundles):
+    bundle, run = bundles.make("openvino", "f32"), bundles.run
+    with pytest.raises(RunError, match="name one with --manifest"):
+        evaluate_run(open_session(bundle))
+    before = files_of(bundle.path)
+    manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
+    found = evaluate_run(open_session(bundle, manifest=manifest), Options(rounds=2, resamples=20))
+    of_run = evaluate_run(open_session(run), Options(timing=False, resamples=20))
+    assert [row.scores.accuracy.value for row in found.rows[:4]] == [
+        row.scores.accuracy.value for row in of_run.rows[:4]
+    ]
+    assert found.run.precision == found.timing.precision == "openvino-f32"
+    assert files_of(bundle.path) == before, "nothing is written into the bundle"
+    assert open_bundle(bundle.path) == bundle
+    beside = bundle.results()
+    assert Evaluation.read(beside / "evaluation.json") == found
+    assert (beside / found.run.logits).is_file()
+
+
+def test_an_evaluation_of_a_bundle_goes_where_it_is_asked_to(bundles, tmp_path):
+    bundle, run = bundles.make("torch", "f32"), bundles.run
+    before = files_of(bundle.path.parent)
+    manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
+    out = tmp_path / "out"
+    options = Options(timing=False, resamples=20)
+    sessions = [open_session(bundle, manifest=manifest, out=out) for _ in range(2)]
+    found = evaluate_run(sessions[0], options, twin=sessions[1])
+    assert files_of(bundle.path.parent) == before
+    assert Evaluation.read(out / "evaluation.json") == found
+    assert (out / found.run.logits).is_file()
+    assert found.twin.logits == found.run.logits
+    with pytest.raises(UsageError, match="lies in the bundle"):
+        evaluate_run(
+            open_session(bundle, out=bundle.path, manifest=manifest), Options(timing=False)
+        )
+
+
+def test_a_loss_of_more_than_a_point_must_be_accepted(run, tmp_path, monkeypatch):
+    real = Session.logits
+
+    def worse(session, role):
+        found = real(session, role)
+        if session.source is not run:
+            found.logits[1] = -found.logits[1]  # exit 2 answers something else
+        return found
+
+    monkeypatch.setattr(Session, "logits", worse)
+    options = ExportOptions("torch", "f32")
+    with pytest.raises(ModelError, match=r"exit 2 is right on .*--accept-drop"):
+        export_run(open_session(run), tmp_path / "bundle", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing is left behind"
+    accepted = export_run(
+        open_session(run), tmp_path / "bundle", ExportOptions("torch", accept_drop=True)
+    )
+    second = accepted.bundle.config.exits[1]
+    assert second.accuracy < second.accuracy_before - 0.01
+
+
+def test_imported_weights_are_exported_without_policy_and_accuracy(tmp_path):
+    run = run_without_images(tmp_path / "run")
+    exported = export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    assert exported.policies == {}
+    assert exported.bundle.config.exits[0].accuracy is None
+    assert "accuracy at this precision is unknown" in exported.without
+    assert "every image will go to the last exit" in exported.without
+    with pytest.raises(RunError, match="int8 needs images of the role train"):
+        export_run(open_session(run), tmp_path / "int8", ExportOptions("openvino", "int8"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EndoexitError, match=r"cannot write .*file/bundle: .*another folder"):
+        export_run(open_session(run), tmp_path / "file" / "bundle", ExportOptions("torch"))
+
+
+def test_a_fault_of_the_work_is_not_called_a_folder_that_cannot_be_written(
+    run, tmp_path, monkeypatch
+):
+    def broken(*arguments, **options):
+        raise OSError("a library that cannot be loaded")
+
+    monkeypatch.setattr(exporting, "write_stages", broken)
+    with pytest.raises(OSError, match="a library that cannot be loaded"):
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing is left behind"
+
+
+def test_threads_without_times_to_measure_are_refused(run, tmp_path):
+    with pytest.raises(UsageError, match=r"--threads is for measuring times.*leave it out"):
+        export_run(open_session(run, threads=1), tmp_path / "bundle", ExportOptions("torch"))
+    (run.path / "policy.json").unlink()
+    with pytest.raises(UsageError, match=rf"and {run.path} has none"):
+        export_run(open_session(run, threads=1), tmp_path / "bundle", ExportOptions("torch"))
+
+
+def test_a_folder_with_content_is_left_alone(run, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="exists already: name a new folder"):
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
+    assert (tmp_path / "bundle" / "notes.txt").read_text() == "mine"
+
+
+def test_images_that_are_gone_are_named(run, tmp_path):
+    sidecar = run.path / f"{MANIFEST}.json"
+    document = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(document | {"root": str(tmp_path / "gone")}))
+    with pytest.raises(DataError, match="gone"):
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
+
+
+def test_an_onnx_graph_leaves_the_network_as_it_was(tmp_path):
+    """What a network keeps of its first run (masks of windows) must not be the exporter's."""
+    shift_mask.cache_clear()
+    model = tiny_model()
+    write_onnx(all_exits_graph(model), example_images(SIDE), tmp_path / "whole.onnx")
+    with torch.no_grad():
+        answers = model(torch.rand(2, 3, SIDE, SIDE))
+    assert all(type(logits) is torch.Tensor and logits.isfinite().all() for logits in answers)

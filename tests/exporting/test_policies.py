@@ -1,0 +1,69 @@
+"""The policy of a run is found again for its bundle, on the same images, or it is refused."""
+
+import pytest
+
+from bundle_makers import GOAL
+from endoexit.data.manifest import read_manifest
+from endoexit.errors import (
+    PolicyError,
+)
+from endoexit.evaluation.fitting import calibrate_run
+from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.exporting.export import ExportOptions, export_run
+from endoexit.policy import fixed_exit
+from endoexit.policy.goals import make_goal
+from endoexit.runtime.session import open_session
+from tiny import tiny_run as run_without_images
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
+
+
+def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
+    calibrate_run(open_session(run), make_goal(guarantee=["disagreement<=0.6"], delta=0.2))
+    exported = export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    (policy,) = exported.policies.values()
+    (promise,) = policy.promises
+    assert (str(promise.risk), promise.delta) == ("disagreement<=0.6", 0.2)
+    assert policy.provenance.manifest_sha256 == run.manifest().sha256
+
+
+def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_path):
+    own = run.manifest()
+    other = own.root / "others.csv"
+    lines = ["path,label,group,role"]
+    lines += [f"{row.path},{row.label},{row.group},{row.role}" for row in reversed(own.rows)]
+    other.write_text("\n".join(lines) + "\n")
+    try:
+        manifest = read_manifest(other, classes=run.classes)
+        calibrate_run(open_session(run, manifest=manifest), make_goal(**GOAL))
+        with pytest.raises(
+            PolicyError, match=rf"found on the images of another manifest.* than {run.path}.*"
+            rf"--manifest, or run `endoexit calibrate {run.path} --manifest"
+        ):  # fmt: skip
+            export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))
+        assert not (tmp_path / "bundle").exists()
+        options = ExportOptions("torch", accept_drop=True)
+        exported = export_run(open_session(run, manifest=manifest), tmp_path / "bundle", options)
+    finally:
+        other.unlink()
+    (policy,) = exported.policies.values()
+    assert policy.provenance.manifest_sha256 == manifest.sha256
+
+
+def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, tmp_path):
+    evaluate_run(open_session(run), Options(role="val", rounds=2, resamples=20))
+    calibrate_run(open_session(run), make_goal(max_ms=1e6))
+    exported = export_run(
+        open_session(run, threads=1), tmp_path / "bundle", ExportOptions("openvino", "f32")
+    )
+    (policy,) = exported.policies.values()
+    assert policy.costs.unit == "ms"
+    assert policy.costs.source.startswith("measured at export: openvino-f32, 1 threads")
+
+
+def test_a_policy_without_images_is_refused(tmp_path):
+    run = run_without_images(tmp_path / "run")
+    policy = fixed_exit(4, 1)
+    policy.write(run.path / "policy.json")
+    with pytest.raises(PolicyError, match="does not say what was asked for"):
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("torch"))

@@ -1,0 +1,137 @@
+"""Single images: answers as the engine gives them, and pictures beside."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from endoexit.cli.main import app
+from endoexit.errors import RunError, UsageError
+from endoexit.images.reference import ImageRef
+from endoexit.phantom.render import SETTINGS_FILE
+from endoexit.policy import deadline_policy, threshold_policy
+from endoexit.reporting.explain import MOST
+from endoexit.reporting.explain import explain as explain_refs
+from endoexit.runtime.backends.torch import TorchBackend
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.session import open_session
+from tiny import CLASSES, save_photos, tiny_run
+
+
+def explain(source, paths, out):
+    return explain_refs(replace(source, results=out), [ImageRef(path) for path in paths])
+
+
+@pytest.fixture
+def run(tmp_path):
+    return tiny_run(tmp_path / "run")
+
+
+def test_the_answers_are_those_of_the_engine(run, tmp_path):
+    photos = save_photos(tmp_path / "photos", 6)
+    paths = [photos / f"{number}.png" for number in range(6)]
+    found = explain(open_session(run.path, threshold=0.6), paths, tmp_path / "out")
+    preprocessing = run.config.preprocessing
+    engine = Engine(
+        TorchBackend(run.load_model(), threads=1), threshold_policy(4, 0.6), preprocessing
+    )
+    answers = engine.predict(np.stack([preprocessing.load(path) for path in paths]))
+    for card, answer in zip(found.cards, answers, strict=True):
+        (used,) = (one for one in card.answers if one.used)
+        assert used.label == CLASSES[answer.label]
+        assert card.answers.index(used) + 1 == answer.exit
+        assert card.probabilities[answer.exit - 1] == pytest.approx(answer.probabilities, abs=1e-4)
+        assert [one.ran for one in card.answers] == [k <= answer.exit for k in (1, 2, 3, 4)]
+        assert [view.name for view in card.views] == [
+            "image", "exit 1", "exit 2", "exit 3", "final",
+        ]  # fmt: skip
+    assert len({answer.exit for answer in answers}) > 1
+    assert len(found.pictures) == 30
+    for file in found.pictures:
+        with Image.open(file) as picture:
+            assert picture.format == "JPEG"
+    html = found.page.read_text(encoding="utf-8")
+    assert html.count("<article") == 6
+
+
+def test_an_image_may_have_as_long_a_name_as_a_file_can(run, tmp_path):
+    long = save_photos(tmp_path / "photos", 1) / "0.png"
+    long = long.rename(long.with_name("x" * 251 + ".png"))
+    found = explain(open_session(run.path), [long], tmp_path / "out")
+    assert [file.name for file in found.pictures] == [
+        "001-image.jpg", "001-exit-1.jpg", "001-exit-2.jpg", "001-exit-3.jpg", "001-final.jpg",
+    ]  # fmt: skip
+    assert long.name in found.page.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_read_is_named_and_the_others_go_on(run, tmp_path):
+    photos = save_photos(tmp_path, 1)
+    (tmp_path / "broken<i>.png").write_bytes(b"no image")
+    paths = [tmp_path / "broken<i>.png", photos / "0.png", tmp_path / "gone.png"]
+    found = explain(open_session(run.path), paths, tmp_path / "out")
+    assert [card.name for card in found.cards] == [str(photos / "0.png")]
+    assert [name for name, _ in found.failed] == [str(paths[0]), str(paths[2])]
+    html = found.page.read_text(encoding="utf-8")
+    assert "broken&lt;i&gt;.png" in html
+    assert "<i>" not in html
+
+
+def test_synthetic_images_are_marked_and_others_are_not(run, tmp_path):
+    rendered, photos = save_photos(tmp_path / "a" / "normal", 1), save_photos(tmp_path / "b", 1)
+    (tmp_path / "a" / SETTINGS_FILE).write_text("{}")
+    paths = [rendered / "0.png", photos / "0.png"]
+    html = explain(open_session(run.path), paths, tmp_path / "out").page.read_text("utf-8")
+    first, second = html.split("<article")[1:]
+    assert "<strong>Synthetic image.</strong>" in first
+    assert "Synthetic" not in second
+
+
+def test_a_page_does_not_grow_without_end(run, tmp_path):
+    with pytest.raises(UsageError, match="201 images are more than the 200 of one page"):
+        explain(open_session(run.path), [tmp_path / "a.png"] * (MOST + 1), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_policy_the_last_exit_answers(run, tmp_path):
+    photos = save_photos(tmp_path, 1)
+    source = open_session(run.path)
+    (card,) = explain(source, [photos / "0.png"], tmp_path / "out").cards
+    assert source.decider.words == "the last exit, as there is no policy"
+    assert card.title.endswith("answered by the final exit")
+
+
+def test_a_deadline_leaves_it_to_the_clock_which_exit_answers(run, tmp_path):
+    photos = save_photos(tmp_path / "photos", 6)
+    paths = [photos / f"{number}.png" for number in range(6)]
+    deadline_policy(4, 25).write(run.path / "policy.json")
+    found = explain(open_session(run.path), paths, tmp_path / "out")
+    for card in found.cards:
+        assert {(answer.used, answer.ran) for answer in card.answers} == {(None, None)}
+        assert "answered by" not in card.title
+        assert card.title.endswith("the clock") == (len({one.label for one in card.answers}) > 1)
+    page = found.page.read_text(encoding="utf-8")
+    assert "the last exit that finishes within 25 ms" in page
+    assert "up to the clock</td>" in page
+    assert not {"answers here", "not computed", "continues"} & set(
+        re.findall(r">([^<]+)</td>", page)
+    )
+
+
+def test_no_page_is_written_into_a_bundle(bundles, tmp_path):
+    bundle = bundles.make("torch", "f32").path
+    photo = save_photos(tmp_path / "photos", 1) / "0.png"
+    words = ["explain", str(bundle), str(photo), "--out", str(bundle / "page")]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UsageError)
+    assert "lies in the bundle" in str(done.exception)
+    assert "name another folder" in str(done.exception)
+    assert not (bundle / "page").exists()
+
+
+def test_a_run_without_weights_is_refused(run):
+    run.weights_path.unlink()
+    with pytest.raises(RunError, match="endoexit train --resume"):
+        assert open_session(run.path).engine
