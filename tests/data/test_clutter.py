@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from endoexit.data.clutter import PassedOver, is_clutter, is_image
+from endoexit.naming import Naming, call_images, naming_kept
 
 
 @pytest.mark.parametrize(
@@ -46,5 +47,7 @@ def test_what_is_passed_over_is_counted_with_three_examples_of_each_kind() -> No
 def test_names_may_be_left_out() -> None:
     passed = PassedOver()
     passed.add("Ann/1.txt")
-    assert passed.words(named=False) == "Passed over, no image by its suffix: 1 file: 1 .txt"
-    assert passed.document(named=False) == [{"suffix": ".txt", "files": 1, "examples": []}]
+    with naming_kept():
+        call_images(Naming("hash"))
+        assert passed.words() == "Passed over, no image by its suffix: 1 file: 1 .txt"
+        assert passed.document() == [{"suffix": ".txt", "files": 1, "examples": []}]

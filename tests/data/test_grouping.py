@@ -123,5 +123,5 @@ class TestUsersGroups:
     def test_images_without_a_group_are_refused(self, folder: Path) -> None:
         column = self.column(folder, {})
         save(picture(77), folder / "a" / "new.png")
-        with pytest.raises(DataError, match=r"no 'patient' for 1 of 21 images, the first a/new"):
+        with pytest.raises(DataError, match=r"no 'patient' for 1 of 21 images, such as a/new"):
             gathered(folder, **column)

@@ -187,7 +187,7 @@ class TestFromFolders:
         with pytest.raises(UsageError, match=r"divides the folder train, but there is none"):
             self.by_folders(clean, train_shares={"train": 1.0})
         save(picture(90), clean / "a" / "1.png")
-        with pytest.raises(DataError, match=r"1 image outside of val, test, the first a/1"):
+        with pytest.raises(DataError, match=r"1 image outside of val, test, such as a/1"):
             self.by_folders(clean)
 
 

@@ -148,7 +148,7 @@ def audit_images(
     if not images:
         raise DataError(
             f"none of {counted(len(broken), 'file')} in {listing.root} can be read as an image; "
-            f"the first, {broken[0].file.path}, {broken[0].reason}"
+            f"the first, {listing.mention(broken[0].file.path)}, {broken[0].reason}"
         )
     fold_of = table.values if table else {}
     parts = Crossing([image.file.part for image in images], listing.parts)

@@ -29,6 +29,7 @@ from endoexit.data.crossing import FAR
 from endoexit.data.folders import ImageFile
 from endoexit.data.grouping import group_names
 from endoexit.files import write_csv
+from endoexit.naming import naming
 
 HASH = "256-bit difference hash, 16×16, bilinear, greyscale"
 
@@ -60,13 +61,13 @@ def audit_document(audit: Audit) -> AuditDocument:
             found=len(listing.files),
             readable=len(audit.images),
             broken=tuple(
-                Broken(**_file(broken.file), kind=broken.kind, reason=broken.reason)
+                Broken(**_file(audit, broken.file), kind=broken.kind, reason=broken.reason)
                 for broken in audit.broken
             ),
-            beside_images=tuple(listing.beside_images),
-            excluded=tuple(listing.excluded),
-            outside_a_class=tuple(listing.unlabelled),
-            empty_classes=tuple(listing.empty),
+            beside_images=_names(listing.beside_images),
+            excluded=_names(listing.excluded),
+            outside_a_class=_names(listing.unlabelled),
+            empty_classes=_names(listing.empty),
             passed_over=tuple(listing.passed_over),
         ),
         levels=listing.levels,
@@ -157,7 +158,7 @@ def _folds(audit: Audit) -> Folds | None:
         images={name: folds.crossing.size(name) for name in folds.crossing.names},
         images_without_fold=folds.without(),
         rows_without_image=folds.table.rows_without_image,
-        with_another_label=tuple(folds.table.other_label),
+        with_another_label=tuple(map(audit.listing.name, folds.table.other_label)),
         share_with_near_copy_in_another_fold={
             str(level): FoldShares(
                 all=round(folds.share(level), 4),
@@ -195,7 +196,7 @@ def _images(audit: Audit) -> tuple[ImageEntry, ...]:
         entries.append(
             ImageEntry.model_validate(
                 {
-                    **_file(image.file),
+                    **_file(audit, image.file),
                     "group": int(audit.groups[index]),
                     "sha256": image.sha256,
                     "hash": image.hash.hex(),
@@ -210,12 +211,17 @@ def _images(audit: Audit) -> tuple[ImageEntry, ...]:
     return tuple(entries)
 
 
-def _file(file: ImageFile) -> dict[str, str]:
-    return {"path": file.path, "label": file.label, "part": file.part}
+def _file(audit: Audit, file: ImageFile) -> dict[str, str]:
+    return {"path": audit.listing.name(file.path), "label": file.label, "part": file.part}
 
 
 def _path(audit: Audit, index: int) -> str:
-    return audit.images[index].file.path
+    return audit.listing.name(audit.images[index].file.path)
+
+
+def _names(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of what is no labelled file; their numbers count within this list."""
+    return tuple(naming().name(path, place) for place, path in enumerate(paths))
 
 
 def _bits(bits: np.int16) -> int | None:

@@ -9,10 +9,13 @@ import typer
 from endoexit.cli.console import (
     JsonOption,
     LevelsOption,
+    NamesKeyOption,
+    NamesOption,
     NearBitsOption,
     OldNearBitsOption,
     Output,
     choose_near_bits,
+    name_images,
     progress,
 )
 from endoexit.errors import counted
@@ -57,6 +60,8 @@ def audit(
             "as NAME-groups.csv."
         ),
     ] = None,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find broken files, copies, near-copies, leaks and shortcuts in a folder of images.
@@ -64,7 +69,8 @@ def audit(
     The class of an image is the name of its folder, or of the folder above where
     folders are patients; folders above may be named train, val and test. Of a
     folder with `images` in it, only `images` is read. Nothing is deleted or moved;
-    what is found does not change the exit code.
+    what is found does not change the exit code. With `--names`, no path below the
+    folder is shown or written, except in the CSV of groups, which `endoexit split` reads.
 
     Example: `endoexit audit kvasir --near-bits 15 --out kvasir-audit.json`
     """
@@ -73,6 +79,7 @@ def audit(
     from endoexit.data.folders import list_images
 
     output = Output(as_json)
+    name_images(names, names_key)
     bits = choose_near_bits(near_bits, threshold)
     listing = list_images(directory, exclude or (), levels)
     with progress("Reading images", len(listing.files)) as bar:
@@ -94,7 +101,7 @@ def _show(output: Output, found: "Audit") -> None:
         output.say(_part_table(found.parts, found.levels))
     if found.folds:
         output.say("\nLeak across folds: images with a near-copy in another fold")
-        output.say(_fold_table(found.folds, found.levels), *_fold_notes(found.folds))
+        output.say(_fold_table(found.folds, found.levels), *_fold_notes(found, found.folds))
     output.say("", *_verdict(found))
 
 
@@ -105,17 +112,17 @@ def _what_was_read(found: "Audit") -> "Iterator[str]":
         + (f", folders {', '.join(listing.parts)}" if listing.parts else "")
     )
     if listing.beside_images:
-        yield f"Only images/ was read; next to it: {_some(listing.beside_images)}."
+        yield f"Only images/ was read; next to it: {_paths(listing.beside_images)}."
     if listing.excluded:
-        yield f"Excluded: {_some(listing.excluded)}."
+        yield f"Excluded: {_paths(listing.excluded)}."
     if listing.unlabelled:
         yield (
             f"{counted(len(listing.unlabelled), 'image')} outside any class folder, not read: "
-            f"{_some(listing.unlabelled)}."
+            f"{_paths(listing.unlabelled)}."
         )
     yield from listing.notes
     if listing.empty:
-        yield f"Class folders without an image: {_some(listing.empty)}."
+        yield f"Class folders without an image: {_paths(listing.empty)}."
 
 
 def _class_table(found: "Audit") -> "Table":
@@ -151,7 +158,7 @@ def _broken(found: "Audit") -> "Iterator[str]":
         return
     yield f"Files: {len(found.broken)} of {total} cannot be used:"
     for broken in found.broken[:_NAMED]:
-        yield f"  {broken.file.path} {broken.reason}"
+        yield f"  {found.listing.mention(broken.file.path)} {broken.reason}"
     if len(found.broken) > _NAMED:
         yield f"  and {len(found.broken) - _NAMED} more (see the JSON)."
 
@@ -189,8 +196,8 @@ def _near(found: "Audit") -> "Iterator[str]":
         for one, other, bits in list(zip(closest.first, closest.second, closest.bits, strict=True))[
             :3
         ]:
-            paths = f"{found.images[one].file.path} and {found.images[other].file.path}"
-            yield f"  {bits} bits: {paths}"
+            paths = (found.images[index].file.path for index in (one, other))
+            yield f"  {bits} bits: {' and '.join(map(found.listing.mention, paths))}"
 
 
 def _part_table(parts: "Crossing", levels: tuple[int, ...]) -> "Table":
@@ -211,7 +218,7 @@ def _fold_table(folds: "Folds", levels: tuple[int, ...]) -> "Table":
     return table
 
 
-def _fold_notes(folds: "Folds") -> "Iterator[str]":
+def _fold_notes(found: "Audit", folds: "Folds") -> "Iterator[str]":
     table, crossing = folds.table, folds.crossing
     sizes = ", ".join(f"{name}: {crossing.size(name)}" for name in crossing.names)
     yield f"Folds are those of column {table.name!r} of {table.table} (images in {sizes})."
@@ -223,7 +230,7 @@ def _fold_notes(folds: "Folds") -> "Iterator[str]":
     if table.other_label:
         yield (
             f"{counted(len(table.other_label), 'image')} with another label there than the "
-            f"folder: {_some(table.other_label)}."
+            f"folder: {_some(tuple(map(found.listing.mention, table.other_label)))}."
         )
 
 
@@ -271,6 +278,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _some(paths: tuple[str, ...]) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(paths[:_NAMED]) + more
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _paths(paths: tuple[str, ...]) -> str:
+    from endoexit.naming import naming
+
+    return naming().shown(_some(paths)) or str(len(paths))

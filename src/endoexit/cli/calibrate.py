@@ -9,8 +9,11 @@ from endoexit.cli.console import (
     CacheOption,
     JsonOption,
     ManifestOption,
+    NamesKeyOption,
+    NamesOption,
     Output,
     PrecisionOption,
+    name_images,
     progress,
 )
 
@@ -92,6 +95,8 @@ def calibrate(
         Literal["cpu", "cuda"], typer.Option(help="What computes the logits.")
     ] = "cpu",
     cache: CacheOption = None,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the exit policy for one goal and write `policy.json` into the run.
@@ -126,6 +131,7 @@ def calibrate(
     from endoexit.runtime.session import open_session
 
     output = Output(as_json)
+    name_images(names, names_key)
     output.warn_if_unfinished(run)
     session = open_session(
         open_run(run),

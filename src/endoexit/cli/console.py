@@ -43,6 +43,14 @@ NearBitsOption = Annotated[
 OldNearBitsOption = Annotated[
     int | None, typer.Option("--threshold", hidden=True, help="Old name of --near-bits.")
 ]
+NamesOption = Annotated[
+    Literal["path", "index", "hash"],
+    typer.Option(help="What messages and rows call an image; paths may hold names of patients."),
+]
+NamesKeyOption = Annotated[
+    Path | None,
+    typer.Option(help="File with the secret key of the hash.  [default: random, used once]"),
+]
 LevelsOption = Annotated[
     Literal["class", "class/group", "group/class"] | None,
     typer.Option(
@@ -133,6 +141,17 @@ def choose_near_bits(near_bits: int | None, threshold: int | None) -> int:
     bits = DEFAULT_NEAR_BITS if given is None else given
     check_threshold(bits)
     return bits
+
+
+def name_images(names: Literal["path", "index", "hash"], key_file: Path | None) -> None:
+    """Call images so until the command ends.
+
+    Raises:
+        UsageError: See `choose_naming`.
+    """
+    from endoexit.naming import call_images, choose_naming
+
+    call_images(choose_naming(names, key_file))
 
 
 class Progress:

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,11 +10,18 @@ from endoexit.cli.console import (
     CacheOption,
     JsonOption,
     ManifestOption,
+    NamesKeyOption,
+    NamesOption,
     Output,
     PrecisionOption,
+    name_images,
     progress,
 )
 from endoexit.errors import UsageError
+
+if TYPE_CHECKING:
+    from endoexit.data.manifest import Cohort
+    from endoexit.evaluation.document import Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +61,8 @@ def evaluate(
         Literal["cpu", "cuda"], typer.Option(help="What computes the scored answers.")
     ] = "cpu",
     cache: CacheOption = None,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score every exit and the adaptive rule, count their cost, and measure their time.
@@ -71,6 +80,7 @@ def evaluate(
     from endoexit.runtime.session import open_session
 
     output = Output(as_json)
+    name_images(names, names_key)
     output.warn_if_unfinished(run, *([against] if against else []))
     opening = partial(
         open_session,
@@ -94,4 +104,21 @@ def evaluate(
         output.warn_without_policy(run)
     if evaluation.caution:
         output.warn(f"role {role}: {evaluation.caution}")
-    output.document(evaluation.model_dump(mode="json"))
+    output.document(_document(evaluation, session.manifest.cohort(role)))
+
+
+def _document(evaluation: "Evaluation", cohort: "Cohort") -> dict[str, Any]:
+    """Return the evaluation as JSON values, with its images called as the user asked for."""
+    from endoexit.naming import naming
+
+    document = evaluation.model_dump(mode="json")
+    images = document["images"]
+    images["paths"] = list(map(naming().name, images["paths"], cohort.places))
+    if not naming().shows_paths:
+        first: dict[str, int] = {}
+        for group, place in zip(images["groups"], cohort.places, strict=True):
+            first.setdefault(group, place)
+        images["groups"] = [
+            naming().mention_group(group, first[group]) for group in images["groups"]
+        ]
+    return document

@@ -27,6 +27,9 @@ def _root(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and stop."),
 ) -> None:
+    from endoexit.naming import naming_kept
+
+    context.with_resource(naming_kept())  # until the command ends
     if version:
         from endoexit import __version__
 

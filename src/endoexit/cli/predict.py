@@ -6,11 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdOption, progress
+from endoexit.cli.console import (
+    JsonOption,
+    NamesKeyOption,
+    NamesOption,
+    Output,
+    PrecisionOption,
+    ThresholdOption,
+    name_images,
+    progress,
+)
 
 if TYPE_CHECKING:
     from endoexit.images.reference import ImageRef
@@ -64,14 +73,8 @@ def predict(
             help="Frames of a file that holds several (DICOM, TIFF, GIF, WebP).",
         ),
     ] = "first",
-    names: Annotated[
-        Literal["path", "index", "hash"],
-        typer.Option(help="How rows, errors and notes name an image; paths may hold names."),
-    ] = "path",
-    names_key: Annotated[
-        Path | None,
-        typer.Option(help="File with the secret key of the hash.  [default: random, used once]"),
-    ] = None,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images; each exits where the policy decides.
@@ -87,13 +90,12 @@ def predict(
     from endoexit.errors import DataError
     from endoexit.images.frames import FrameChoice
     from endoexit.runtime.inputs import Inputs
-    from endoexit.runtime.outputs.naming import choose_naming
     from endoexit.runtime.outputs.tables import Layout, check_suffix
     from endoexit.runtime.predictor import predict_images
     from endoexit.runtime.session import open_session
 
     output = Output(as_json)
-    naming = choose_naming(names, names_key)
+    name_images(names, names_key)
     chosen_frames = FrameChoice.parse(frames)
     if out is not None:
         check_suffix(out)
@@ -107,9 +109,9 @@ def predict(
     with_deadline = engine.deadline_ms is not None
     size = batch_size or (1 if with_deadline else BATCH_SIZE)
     stages = engine.backend.num_stages
-    layout = Layout(session.classes, stages, deadline=with_deadline, naming=naming)
+    layout = Layout(session.classes, stages, deadline=with_deadline)
     stdin = getattr(sys.stdin, "buffer", None)
-    inputs = Inputs(paths, stdin, null=null or None, named=naming.shows_paths, frames=chosen_frames)
+    inputs = Inputs(paths, stdin, null=null or None, frames=chosen_frames)
     tally = _Tally()
     records: list[dict[str, Any]] | None = [] if as_json and out is None else None
     with (
@@ -123,7 +125,7 @@ def predict(
         if tally.images == 0:
             raise DataError("there is nothing to predict: no path came on standard input.")
     if inputs.passed_over:
-        print(inputs.passed_over.words(named=naming.shows_paths), file=sys.stderr)
+        print(inputs.passed_over.words(), file=sys.stderr)
     if out is not None:
         output.say(f"{tally.words()}\nDecided by: {decided_by}\nWritten: {out}")
     output.document(
@@ -135,7 +137,7 @@ def predict(
             "batch_size": size,
             "deadline_ms": engine.deadline_ms,
             **tally.document(),
-            "passed_over": inputs.passed_over.document(named=naming.shows_paths),
+            "passed_over": inputs.passed_over.document(),
             "out": None if out is None else str(out),
             "rows": records,
         }

@@ -8,10 +8,13 @@ import typer
 from endoexit.cli.console import (
     JsonOption,
     LevelsOption,
+    NamesKeyOption,
+    NamesOption,
     NearBitsOption,
     OldNearBitsOption,
     Output,
     choose_near_bits,
+    name_images,
     progress,
 )
 from endoexit.errors import counted
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from endoexit.data.folder_split import FolderSplit, SplitOptions
+    from endoexit.data.folders import Listing
     from endoexit.data.manifest import Manifest
     from endoexit.data.splits import Split
 
@@ -89,6 +93,8 @@ def split(
         str | None, typer.Option(help="Where the images come from: an address, a citation.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the manifest goes.")] = Path("manifest.csv"),
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give each image a role, so that near-copies are never on both sides of a comparison.
@@ -96,10 +102,12 @@ def split(
     A group (near-copies, or a patient or video from --groups or from folders) has one
     role, identical files appear once, and the classes are balanced over the roles as
     well as the groups allow. Files that cannot be read are left out and named.
-    `manifest.csv.json` says how the manifest was made and what was left out.
+    `manifest.csv.json` says how the manifest was made and what was left out. With
+    `--names`, the manifest alone has paths of images.
 
     Example: `endoexit split kvasir --roles train=.7,val=.1,test=.2 --out kvasir.csv`
     """
+    name_images(names, names_key)
     bits = choose_near_bits(near_bits, threshold)
     from endoexit.data.folder_split import SplitOptions, split_folder
 
@@ -139,7 +147,7 @@ def _show(output: Output, made: "FolderSplit", options: "SplitOptions", path: Pa
     output.say(
         f"{listing.root}: {len(division.rows)} of {counted(len(listing.files), 'file')}, "
         f"classes: {len(listing.classes)}",
-        *_left_out(division),
+        *_left_out(division, listing),
     )
     several = division.mixed_groups()
     if options.mixed == "keep" and options.groups is None and several:
@@ -156,11 +164,11 @@ def _show(output: Output, made: "FolderSplit", options: "SplitOptions", path: Pa
     )
 
 
-def _left_out(made: "Split") -> "Iterator[str]":
+def _left_out(made: "Split", listing: "Listing") -> "Iterator[str]":
     if made.broken:
         yield f"Left out, cannot be used: {counted(len(made.broken), 'file')}:"
         for broken in made.broken[:_NAMED]:
-            yield f"  {broken.file.path} {broken.reason}"
+            yield f"  {listing.mention(broken.file.path)} {broken.reason}"
         if len(made.broken) > _NAMED:
             yield f"  and {len(made.broken) - _NAMED} more"
     for paths, why in (
@@ -169,8 +177,8 @@ def _left_out(made: "Split") -> "Iterator[str]":
         (made.copies, "identical to one that stays"),
     ):
         if paths:
-            more = ", ..." if len(paths) > 2 else ""
-            yield f"Left out, {why}: {counted(len(paths), 'file')} ({', '.join(paths[:2])}{more})"
+            named = ", ".join(map(listing.mention, paths[:2])) + (", ..." if len(paths) > 2 else "")
+            yield f"Left out, {why}: {counted(len(paths), 'file')} ({named})"
 
 
 def _role_table(

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from endoexit.cli.console import CacheOption, JsonOption, Output, progress
+from endoexit.cli.console import (
+    CacheOption,
+    JsonOption,
+    NamesKeyOption,
+    NamesOption,
+    Output,
+    name_images,
+    progress,
+)
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,6 +97,8 @@ def train(
         ),
     ] = None,
     cache: CacheOption = None,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train all exits of a network together.
@@ -119,6 +129,7 @@ def train(
     from endoexit.training.processes import is_helper_process
 
     output = Output(as_json)
+    name_images(names, names_key)
     where = Machine(
         accelerator=accelerator,
         devices=devices,

@@ -7,6 +7,7 @@ from typing import Any
 from endoexit.errors import counted
 from endoexit.images.dicom.recognise import is_dicom_file
 from endoexit.images.formats import IMAGE_SUFFIXES
+from endoexit.naming import naming
 
 # In lower case. Names that begin with a dot (.DS_Store, ._a.jpg, .git, .Trash-1000, .snapshot,
 # .@__thumb, .ipynb_checkpoints) are passed over without being listed here.
@@ -52,25 +53,25 @@ class PassedOver:
         if len(self._examples[suffix]) < _EXAMPLES:
             self._examples[suffix].append(path)
 
-    def words(self, *, named: bool = True) -> str:
-        """Return how many there are of each suffix, with a few of them if names may be shown."""
+    def words(self) -> str:
+        """Return how many there are of each suffix, with a few of them if paths may be shown."""
         kinds = []
         for suffix, count in self._counts.most_common():
             paths = self._examples[suffix]
             more = ", ..." if count > len(paths) else ""
-            examples = f" ({', '.join(paths)}{more})" if named else ""
+            examples = f" ({', '.join(paths)}{more})" if naming().shows_paths else ""
             kinds.append(f"{count} {suffix or 'without suffix'}{examples}")
         return f"Passed over, no image by its suffix: {counted(len(self), 'file')}: " + "; ".join(
             kinds
         )
 
-    def document(self, *, named: bool = True) -> list[dict[str, Any]]:
+    def document(self) -> list[dict[str, Any]]:
         """Return the same as JSON values."""
         return [
             {
                 "suffix": suffix,
                 "files": count,
-                "examples": list(self._examples[suffix]) if named else [],
+                "examples": list(self._examples[suffix]) if naming().shows_paths else [],
             }
             for suffix, count in self._counts.most_common()
         ]

@@ -4,6 +4,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from endoexit.errors import DataError
+from endoexit.naming import naming
 
 
 class Finder:
@@ -44,8 +45,8 @@ class Finder:
         windows = PureWindowsPath(text)
         if windows.anchor or ".." in windows.parts or ".." in PurePosixPath(text).parts:
             raise DataError(
-                f"{where}: path {text!r} leaves the data root; write paths relative to the root, "
-                "without '..'."
+                f"{where}: {f'path {naming().shown(repr(text))}'.rstrip()} leaves the data root; "
+                "write paths relative to the root, without '..'."
             )
         return PurePosixPath(text).as_posix()
 

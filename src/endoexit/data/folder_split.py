@@ -163,6 +163,6 @@ def split_folder(
             split = split_by_groups(
                 listing, shares or {}, rules, seed=options.seed, advance=bar.advance
             )
-    facts = {**options.facts(), "levels": listing.levels, **split.facts()}
+    facts = {**options.facts(), "levels": listing.levels, **split.facts(listing)}
     manifest = write_manifest(out, split.rows, listing.root, facts)
     return FolderSplit(manifest, split, listing, facts)

@@ -14,12 +14,14 @@ import fnmatch
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from endoexit.data.clutter import PassedOver, is_clutter, is_image
 from endoexit.data.levels import Levels, Placed, choose_levels, label_and_group, level_notes
 from endoexit.errors import DataError, UsageError, counted
+from endoexit.naming import naming
 
 PARTS = {
     "train": "train", "training": "train",
@@ -83,6 +85,22 @@ class Listing:
         """The roles that folders are named after, in the order of `PARTS`."""
         found = {file.part for file in self.files}
         return tuple(part for part in dict.fromkeys(PARTS.values()) if part in found)
+
+    def name(self, path: str) -> str:
+        """Return the name of a labelled file for a row; see `endoexit.naming`."""
+        return naming().name(path, self._places[path])
+
+    def mention(self, path: str) -> str:
+        """Return the name of a labelled file for a sentence."""
+        return naming().mention(path, self._places[path])
+
+    def mention_group(self, group: str, path: str) -> str:
+        """Return the name of a group for a sentence, with the path of a labelled file of it."""
+        return naming().mention_group(group, self._places[path])
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {file.path: place for place, file in enumerate(self.files)}
 
 
 def list_images(
@@ -192,8 +210,8 @@ class _Walk:
             entries = sorted(here.iterdir())
         except OSError as error:
             raise DataError(
-                f"{here} cannot be read ({error.strerror or error}): change its permissions, or "
-                "leave it out with --exclude."
+                f"{naming().shown(here) or 'a folder'} cannot be read ({error.strerror or error}): "
+                "change its permissions, or leave it out with --exclude."
             ) from error
         for entry in entries:
             if is_clutter(entry.name):
@@ -238,7 +256,8 @@ def _check_text(path: str) -> None:
         path.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"the name {path!r} is not valid UTF-8 and cannot be in a manifest: rename it."
+            f"{f'the name {naming().shown(repr(path))}'.rstrip()} of a file is not valid UTF-8 "
+            "and cannot be in a manifest: rename it."
         ) from error
 
 

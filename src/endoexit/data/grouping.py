@@ -16,6 +16,7 @@ from endoexit.data.facts import BrokenFile, ImageFacts, hashes, look_into
 from endoexit.data.folders import Listing
 from endoexit.data.matching import Column
 from endoexit.errors import DataError, counted
+from endoexit.naming import naming
 
 Mixed = Literal["drop", "keep", "refuse"]
 
@@ -77,19 +78,19 @@ def gather(
         links.add(pairs)
         parts.add(pairs)
     near = links.numbers()
-    dropped = _contradicting(images, near, rules)
+    dropped = _contradicting(listing, images, near, rules)
     usable = [index for index in range(len(images)) if index not in dropped]
     kept = [images[index] for index in usable]
     if rules.column is None:
         groups = group_names(kept, near[usable])
     else:
-        groups = _users_groups(kept, near[usable], rules, rules.column)
+        groups = _users_groups(listing, kept, near[usable], rules, rules.column)
     mixed = tuple(images[index] for index in sorted(dropped))
     return Pool(tuple(kept), tuple(groups), tuple(broken), mixed, parts)
 
 
 def _contradicting(
-    images: list[ImageFacts], near: npt.NDArray[np.int64], rules: GroupRules
+    listing: Listing, images: list[ImageFacts], near: npt.NDArray[np.int64], rules: GroupRules
 ) -> set[int]:
     """Return the images to drop for their labels."""
     by_group = _by(near.tolist())
@@ -101,10 +102,11 @@ def _contradicting(
         }
     if mixed and rules.mixed == "refuse":
         first = {images[i].file.label: images[i].file.path for i in reversed(mixed[0])}
+        examples = " and ".join(map(listing.mention, sorted(first.values())))
         raise DataError(
             f"{counted(len(mixed), 'group')} of near-copies (up to {rules.threshold} bits) with "
-            f"more than one label, as {' and '.join(sorted(first.values()))}: correct the labels, "
-            "or use --mixed drop or --mixed keep."
+            f"more than one label, as {examples}: correct the labels, or use --mixed drop or "
+            "--mixed keep."
         )
     dropped: set[int] = set()
     for members in mixed:
@@ -115,25 +117,32 @@ def _contradicting(
 
 
 def _users_groups(
-    images: list[ImageFacts], near: npt.NDArray[np.int64], rules: GroupRules, column: Column
+    listing: Listing,
+    images: list[ImageFacts],
+    near: npt.NDArray[np.int64],
+    rules: GroupRules,
+    column: Column,
 ) -> list[str]:
     """Return the user's group of each image; groups that near-copies link are refused or joined."""
     missing = [image.file.path for image in images if image.file.path not in column.values]
     if missing:
         raise DataError(
             f"{column.table} has no {column.name!r} for {len(missing)} of "
-            f"{counted(len(images), 'image')}, the first {missing[0]}: add them, or leave them "
-            "out with --exclude."
+            f"{counted(len(images), 'image')}, such as {listing.mention(missing[0])}: add them, "
+            "or leave them out with --exclude."
         )
     given = [column.values[image.file.path] for image in images]
     linked = [members for members in _by(near.tolist()) if len({given[i] for i in members}) > 1]
     if linked and not rules.merge:
         one = linked[0][0]
         other = next(i for i in linked[0] if given[i] != given[one])
+        examples = " and ".join(
+            listing.mention(images[i].file.path) + naming().shown(f" ({given[i]})")
+            for i in (one, other)
+        )
         raise DataError(
             f"{counted(len(linked), 'group')} of near-copies (up to {rules.threshold} bits) across "
-            f"several groups of {column.name!r}, as {images[one].file.path} ({given[one]}) and "
-            f"{images[other].file.path} ({given[other]}): correct the column, use a lower "
+            f"several groups of {column.name!r}, as {examples}: correct the column, use a lower "
             "--near-bits, or join such groups with --merge-groups."
         )
     return _joined(given, near)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from endoexit.data.labels import clean_label
 from endoexit.errors import counted
+from endoexit.naming import naming
 
 Levels = Literal["class", "class/group", "group/class"]
 
@@ -76,8 +77,9 @@ def level_notes(files: Sequence[Placed], meaning: Levels, asked: Levels | None) 
         labels = {label for _, (label, _) in pairs}
         groups = {group for _, (_, group) in pairs if group}
         example = "/".join(next(levels for levels, (_, group) in sorted(pairs) if group))
+        such = naming().shown(f" such as {example}") or " in the folders of classes"
         yield (
-            f"Folders such as {example} are taken for class/group: {len(labels)} classes, "
+            f"Folders{such} are taken for class/group: {len(labels)} classes, "
             f"{counted(len(groups), 'group')}, equal names of groups are one group. If the last "
             "folder is the class, say --levels class."
         )
@@ -88,10 +90,11 @@ def level_notes(files: Sequence[Placed], meaning: Levels, asked: Levels | None) 
     several = {label: sorted(where) for label, where in parents.items() if len(where) > 1}
     for label, where in sorted(several.items())[:1]:
         more = f" ({counted(len(several), 'such class')})" if len(several) > 1 else ""
+        folders = naming().shown(f" ({', '.join(where[:2])})")
         yield (
-            f"{counted(len(where), 'folder')} are called {label!r} ({', '.join(where[:2])}): their "
-            f"images are one class{more}. If the upper folder is the class and the last one a "
-            "patient or video, say --levels class/group."
+            f"{counted(len(where), 'folder')} are called {label!r}{folders}: their images are one "
+            f"class{more}. If the upper folder is the class and the last one a patient or video, "
+            "say --levels class/group."
         )
 
 

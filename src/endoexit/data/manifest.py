@@ -31,6 +31,7 @@ from endoexit.files import (
     write_text,
 )
 from endoexit.images.reference import ImageRef
+from endoexit.naming import naming
 
 LICENCE, SOURCE = "licence", "source"  # of the images, in the sidecar
 MAX_BYTES = 512 * 2**20
@@ -47,6 +48,7 @@ class Cohort:
         labels: Indices into `classes`, shape (N,), int64.
         groups: Names of the groups, shape (N,).
         classes: Names of the classes.
+        places: Positions of the images in the manifest, from 0; N of them.
     """
 
     role: str
@@ -55,9 +57,16 @@ class Cohort:
     labels: np.ndarray
     groups: np.ndarray
     classes: tuple[str, ...]
+    places: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def mention(self, index: int) -> str:
+        """Return the name of one image for a sentence; see `endoexit.naming`."""
+        if naming().shows_paths:
+            return str(self.images[index])
+        return naming().mention(self.names[index], self.places[index])
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,8 @@ class Manifest:
         """
         if role not in ROLES:
             raise unknown_name("role", role, ROLES)
-        rows = [row for row in self.rows if row.role == role]
+        placed = [(place, row) for place, row in enumerate(self.rows) if row.role == role]
+        rows = [row for _, row in placed]
         if not rows:
             present = ", ".join(name for name in ROLES if self.has(name))
             raise DataError(
@@ -115,6 +125,7 @@ class Manifest:
             labels=np.array([index[row.label] for row in rows], dtype=np.int64),
             groups=np.array([row.group for row in rows]),
             classes=self.classes,
+            places=tuple(place for place, _ in placed),
         )
 
 
@@ -225,7 +236,11 @@ def _find_root(path: Path, root: Path | None) -> Path:
 
 
 def _check_files(path: Path, root: Path, rows: Sequence[Row]) -> None:
-    missing = [row.path for row in rows if not (root / row.path).is_file()]
+    missing = [
+        naming().mention(row.name, place)
+        for place, row in enumerate(rows)
+        if not (root / row.path).is_file()
+    ]
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {counted(len(rows), 'image')} not found under {root}: "

@@ -10,6 +10,7 @@ from endoexit.data.folders import ImageFile
 from endoexit.data.labels import clean_label, number_form, spelling
 from endoexit.data.table import Line, Table, read_table
 from endoexit.errors import DataError
+from endoexit.naming import naming
 
 FILE_COLUMNS = ("path", "file", "file-name", "file_name", "filename", "image", "name")
 LABEL_COLUMNS = ("label", "class", "class-name", "class_name", "finding")
@@ -61,6 +62,7 @@ def read_column(path: Path, files: Sequence[ImageFile], names: Sequence[str]) ->
     label_column = table.column(LABEL_COLUMNS)
     name = table.header[column]
     labels = {file.path: file.label for file in files}
+    places = {file.path: place for place, file in enumerate(files)}
     images = _Images(files)
     values: dict[str, str] = {}
     other_label, unmatched = [], 0
@@ -73,19 +75,23 @@ def read_column(path: Path, files: Sequence[ImageFile], names: Sequence[str]) ->
         value = clean_label(line.fields[column])
         if value and values.setdefault(image, value) != value:
             raise DataError(
-                f"{table.where(line)}: gives {image} two values of {name!r}, {values[image]!r} and "
-                f"{value!r}: keep one."
+                f"{table.where(line)}: gives {naming().mention(image, places[image])} two values "
+                f"of {name!r}{naming().shown(f', {values[image]!r} and {value!r}')}: keep one."
             )
         if label and spelling(label) != spelling(labels[image]):
             other_label.append(image)
     if not values:
         raise DataError(
-            f"{path} fits no image: its first row names {table.lines[0].fields[file_column]!r}, "
-            f"the folder has {files[0].path!r}. Give the table of this folder, or correct its "
-            f"column {table.header[file_column]!r}."
+            f"{path} fits no image{naming().shown(_unlike(table, file_column, files[0]))}. Give "
+            f"the table of this folder, or correct its column {table.header[file_column]!r}."
         )
     _check_numbers(table, name, values)
     return Column(Path(path), name, values, tuple(other_label), unmatched)
+
+
+def _unlike(table: Table, file_column: int, file: ImageFile) -> str:
+    named = table.lines[0].fields[file_column]
+    return f": its first row names {named!r}, the folder has {file.path!r}"
 
 
 def _find(table: Table, names: Sequence[str], role: str) -> int:
@@ -104,9 +110,10 @@ def _check_numbers(table: Table, name: str, values: dict[str, str]) -> None:
     for value in values.values():
         first = forms.setdefault(number_form(value), value)
         if first != value:
+            two = naming().shown(f" {first!r} and {value!r}") or " two values"
             raise DataError(
-                f"{table.path}: column {name!r} has {first!r} and {value!r}, which a spreadsheet "
-                "may have made of one number: write it in one way."
+                f"{table.path}: column {name!r} has{two}, which a spreadsheet may have made of "
+                "one number: write it in one way."
             )
 
 
@@ -135,8 +142,9 @@ class _Images:
                 found = narrowed
         if len(found) > 1:
             raise DataError(
-                f"{table.where(line)}: names {name!r}, which fits {len(found)} images "
-                f"({found[0].path}, {found[1].path}): write paths relative to the folder of images."
+                f"{table.where(line)}: names {naming().shown(f'{name!r}, which fits ')}"
+                f"{len(found)} images{naming().shown(f' ({found[0].path}, {found[1].path})')}: "
+                "write paths relative to the folder of images."
             )
         return found[0].path if found else None
 

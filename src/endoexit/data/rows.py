@@ -11,6 +11,7 @@ from endoexit.data.labels import clean_label, label_among, number_form, spelling
 from endoexit.data.table import read_table
 from endoexit.errors import DataError
 from endoexit.images.reference import name_of
+from endoexit.naming import naming
 
 ROLES = ("train", "val", "calibrate", "certify", "test")
 COLUMNS = ("path", "label", "group", "role")
@@ -84,8 +85,9 @@ def parse_rows(
         )
         if seen.setdefault(row.name, line.number) != line.number:
             raise DataError(
-                f"{table.where(line)}: {row.path} is in line {seen[row.name]} already: a path is "
-                "there more than once; keep one line for each image."
+                f"{table.where(line)}: {naming().mention(row.path, len(rows))} is in line "
+                f"{seen[row.name]} already: a path is there more than once; keep one line for "
+                "each image."
             )
         rows.append(row)
     if not rows:
@@ -104,9 +106,12 @@ def _check_spellings(
     for value in values:
         first = known.setdefault(form(value), value)
         if first != value:
+            two = f"the {what}s {first!r} and {value!r}"
+            if what == "group" and not naming().shows_paths:
+                two = "two groups"
             raise DataError(
-                f"{path}: the {what}s {first!r} and {value!r} differ in capitals, blanks or "
-                "decimals alone and would count as two: write them in one way."
+                f"{path}: {two} differ in capitals, blanks or decimals alone and would count as "
+                "two: write them in one way."
             )
 
 
@@ -142,14 +147,17 @@ def check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str] | None) -
         DataError: A rule is broken.
     """
     roles: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows:
+    first: dict[str, int] = {}
+    for place, row in enumerate(rows):
         if row.role not in ROLES:
             near = difflib.get_close_matches(row.role, ROLES, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(ROLES)}."
-            raise DataError(f"{path}: unknown role {row.role!r} of {row.path}: {hint}")
+            image = naming().mention(row.path, place)
+            raise DataError(f"{path}: unknown role {row.role!r} of {image}: {hint}")
         roles[row.group].add(row.role)
+        first.setdefault(row.group, place)
     leaking = [
-        f"{group!r} ({', '.join(sorted(found))})"
+        f"{naming().mention_group(group, first[group])} ({', '.join(sorted(found))})"
         for group, found in roles.items()
         if len(found) > 1
     ]
@@ -159,7 +167,9 @@ def check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str] | None) -
             "be on both sides of a comparison: give each group one role, or split again with "
             "`endoexit split DIR --groups`."
         )
-    repeated = [name for name, n in Counter(row.name for row in rows).items() if n > 1]
+    times = Counter(row.name for row in rows)
+    places = {row.name: place for place, row in enumerate(rows)}
+    repeated = [naming().mention(name, places[name]) for name, n in times.items() if n > 1]
     if repeated:
         raise DataError(
             f"{path}: a path is there more than once: {some(repeated)}; keep one line for each "

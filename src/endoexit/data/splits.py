@@ -48,16 +48,17 @@ class Split:
         pairs = {(row.group, row.label) for row in self.rows}
         return sum(count > 1 for count in Counter(group for group, _ in pairs).values())
 
-    def facts(self) -> dict[str, Any]:
-        """Return as JSON values what was left out, and how large the leak was."""
+    def facts(self, listing: Listing) -> dict[str, Any]:
+        """Return as JSON values what was left out of a listing, and how large the leak was."""
+        name = listing.name
         return {
             "groups": self.groups(),
             "groups_with_several_labels": self.mixed_groups(),
             "left_out": {
-                "broken": {broken.file.path: broken.reason for broken in self.broken},
-                "different_labels": list(self.mixed),
-                "identical_copies": list(self.copies),
-                "leaking": list(self.leaking),
+                "broken": {name(broken.file.path): broken.reason for broken in self.broken},
+                "different_labels": list(map(name, self.mixed)),
+                "identical_copies": list(map(name, self.copies)),
+                "leaking": list(map(name, self.leaking)),
             },
             "leak": str(self.leak) if self.leak else None,
         }
@@ -186,8 +187,8 @@ def _check_folders(listing: Listing, train_shares: Mapping[str, float] | None) -
     outside = [file.path for file in listing.files if not file.part]
     if outside:
         raise DataError(
-            f"{counted(len(outside), 'image')} outside of {', '.join(listing.parts)}, the first "
-            f"{outside[0]}: move them, or leave them out with --exclude."
+            f"{counted(len(outside), 'image')} outside of {', '.join(listing.parts)}, such as "
+            f"{listing.mention(outside[0])}: move them, or leave them out with --exclude."
         )
     if train_shares is None:
         return

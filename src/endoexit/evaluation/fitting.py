@@ -72,16 +72,16 @@ def find_run_policy(
     *,
     costs: Costs | None = None,
 ) -> PolicyResult:
-    """Find the policy of a run or a bundle for a goal, and leave what it has as it is.
+    """Find the policy of a run or a bundle for a goal. Nothing is written.
 
     Temperatures and candidates come from the role calibrate; a guarantee is proven on the role
     certify. The policy can serve only these weights, preprocessing, classes and precision.
 
     Args:
-        session: with weights.
-        goal: see `endoexit.policy.goals.make_goal`.
-        options: see `CalibrationOptions`.
-        costs: of its exits, where they are known; else see `exit_costs`.
+        session: Run or bundle with weights.
+        goal: Goal of the user, see `endoexit.policy.goals.make_goal`.
+        options: How the policy is found.
+        costs: Costs of the exits, by default those of `exit_costs`.
 
     Raises:
         RunError: The run has no weights or no manifest.
@@ -111,12 +111,12 @@ def exit_costs(session: Session, unit: CostUnit) -> Costs:
     """Return what each exit of a run costs.
 
     Args:
-        session: with weights.
-        unit: multiply-adds are counted; milliseconds are those of the newest evaluation in the
-            run that measured these weights at this precision on this machine.
+        session: Run or bundle with weights.
+        unit: Unit of the costs. Multiply-adds are counted. Milliseconds are those of the newest
+            evaluation in the run that measured these weights at this precision on this machine.
 
     Raises:
-        PolicyError: No such evaluation.
+        PolicyError: There is no such evaluation.
     """
     source = session.source
     if unit == "macs":
@@ -147,13 +147,13 @@ def exit_costs(session: Session, unit: CostUnit) -> Costs:
 def measured_costs(times: Sequence[float], source: str) -> Costs:
     """Return measured times of the exits as costs.
 
-    An exit's work holds that of all exits before it, so true times rise; on a busy machine
-    measured ones can fall from one exit to the next. Those get the values nearest to them that
-    do not (isotonic regression), and the source says so.
+    The work of an exit includes that of all exits before it, so true times rise. On a busy machine
+    measured times can fall from one exit to the next. They are then replaced by the nearest values
+    that do not fall (isotonic regression), and the source says so.
 
     Args:
         times: Milliseconds (M,).
-        source: How and where they were measured.
+        source: Words for how and where they were measured.
     """
     rising = isotonic_regression(times).x
     if not np.array_equal(rising, times):
@@ -173,7 +173,7 @@ def require_unseen(source: Source, cohort: Cohort) -> None:
     with it by content. A run without a manifest (imported weights), or a bundle, cannot be checked.
 
     Raises:
-        DataError: Names an image and counts them.
+        DataError: There are such images; the message counts them and names one.
     """
     try:
         own = source.manifest()
@@ -181,7 +181,7 @@ def require_unseen(source: Source, cohort: Cohort) -> None:
         return
     used = [own.root / row.path for row in own.rows if row.role in ("train", "val")]
     # Only files of the same size can have the same content: few need to be read.
-    files = dict.fromkeys(image.path for image in cohort.images)
+    files = {image.path: index for index, image in enumerate(cohort.images)}
     sizes = {path.stat().st_size for path in files}
     contents = {sha256_file(path) for path in used if path.stat().st_size in sizes}
     sizes = {path.stat().st_size for path in used}
@@ -190,6 +190,6 @@ def require_unseen(source: Source, cohort: Cohort) -> None:
     if seen:
         raise DataError(
             f"{counted(len(seen), 'image')} of the role {cohort.role!r} trained this network or "
-            f"chose its epoch (such as {seen[0]}): what they show does not hold for new images. "
-            "Use a manifest of other images, or the run's own."
+            f"chose its epoch (such as {cohort.mention(files[seen[0]])}): what they show does not "
+            "hold for new images. Use a manifest of other images, or the run's own."
         )

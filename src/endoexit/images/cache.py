@@ -1,7 +1,7 @@
 """Decoded images on disk, memory-mapped: epochs and later runs never decode a file again."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef, name_of
 from endoexit.images.shelf import UNREADABLE, Advance, Mapped, Shelf, chunks, list_key
 from endoexit.machine import usable_cores
+from endoexit.naming import naming
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class CachedImages:
 
     Attributes:
         images: Pixels, uint8 (N, S, S, 3), read-only, memory-mapped. Broken rows are black.
-        errors: Fault of each broken image, by its index.
+        errors: Fault of each broken image, with its name, by its index.
     """
 
     images: Mapped
@@ -58,6 +59,7 @@ def cache_images(
     advance: Advance = lambda _: None,
     *,
     skip_broken: bool = False,
+    mention: Callable[[int], str] | None = None,
 ) -> CachedImages:
     """Return preprocessed images from the cache, decoding only contents that it does not have.
 
@@ -70,6 +72,7 @@ def cache_images(
         directory: The cache folder, by default `cache_directory()`.
         advance: Function that is called with numbers of images done; they add up to len(images).
         skip_broken: Report broken images in `errors` in place of raising.
+        mention: Name of an image for a sentence, by its index; by default of its place in `images`.
 
     Raises:
         DataError: There are no images, or files are broken; the message names all of them.
@@ -86,21 +89,23 @@ def cache_images(
         advance(rows)
 
     with ThreadPoolExecutor(_threads()) as pool:
-        digests, errors = _identify(images, pool)
+        digests, faults = _identify(images, pool)
         stored = shelf.open(list_key(digests))
         if stored is None:
             with shelf.locked():
                 # Another process may have built the list while this one waited.
                 stored = shelf.open(list_key(digests)) or shelf.build(images, digests, pool, count)
     advance(len(images) - done)
-    errors |= {row: str(ImageError(fault, images[row])) for row, fault in stored.broken.items()}
+    faults = dict(sorted({**faults, **stored.broken}.items()))
+    called = mention or (lambda row: naming().mention(str(images[row]), row))
+    errors = {row: f"{called(row)} {fault}" for row, fault in faults.items()}
     if errors and not skip_broken:
-        listed = "\n  ".join(errors[row] for row in sorted(errors))
+        listed = "\n  ".join(errors.values())
         raise DataError(
             f"{len(errors)} of {len(images)} images cannot be read; restore or remove them, "
             f"`endoexit audit` finds all of a folder:\n  {listed}"
         )
-    return CachedImages(stored.images, dict(sorted(errors.items())))
+    return CachedImages(stored.images, errors)
 
 
 def contents_sha256(images: Sequence[ImageRef]) -> str:
@@ -132,7 +137,7 @@ def _identify(
             return error
 
     answers = [answer for chunk in chunks(images) for answer in pool.map(digest, chunk)]
-    errors = {row: str(error) for row, error in enumerate(answers) if isinstance(error, ImageError)}
+    faults = {row: each.fault for row, each in enumerate(answers) if isinstance(each, ImageError)}
     return [
-        UNREADABLE if row in errors else str(answer) for row, answer in enumerate(answers)
-    ], errors
+        UNREADABLE if row in faults else str(answer) for row, answer in enumerate(answers)
+    ], faults

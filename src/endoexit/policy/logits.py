@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError
+from endoexit.naming import naming
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +103,10 @@ def require_disjoint(calibrate: LogitSet, certify: LogitSet) -> None:
     if calibrate.groups is not None and certify.groups is not None:
         shared = sorted({str(group) for group in np.intersect1d(calibrate.groups, certify.groups)})
         if shared:
+            example = f" (such as {shared[0]})" if naming().shows_paths else ""
             raise PolicyError(
-                f"{len(shared)} groups are in calibrate and in certify (such as {shared[0]}): what "
-                "is certified must be new. Split by group with `endoexit split`."
+                f"{len(shared)} groups are in calibrate and in certify{example}: what is certified "
+                "must be new. Split by group with `endoexit split`."
             )
         return
     known = set(_fingerprints(calibrate))

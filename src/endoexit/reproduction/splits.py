@@ -56,7 +56,7 @@ def make_manifest(
         recognised: The images.
         broken: Paths of files that cannot be read; both splits leave them out.
         near_bits: Distance of near-copies that are kept together.
-        advance: Called with 1 after each file that is looked into.
+        advance: Function that is called with 1 after each file that is looked into.
 
     Raises:
         DataError: There are too few images or groups of a class.
@@ -72,7 +72,7 @@ def make_manifest(
     }
     if name == "groups":
         made = split_by_groups(listing, SHARES, GroupRules(near_bits), seed=SEED, advance=advance)
-        rows, more = made.rows, {"threshold_bits": near_bits, **made.facts()}
+        rows, more = made.rows, {"threshold_bits": near_bits, **made.facts(listing)}
     else:
         rows, more = split_at_random(listing, SHARES, broken), {}
     return write_manifest(path, rows, listing.root, {**facts, **more})

@@ -14,6 +14,7 @@ from endoexit.errors import DataError
 from endoexit.images.formats import IMAGE_SUFFIXES
 from endoexit.images.frames import FrameChoice
 from endoexit.images.reference import ImageRef, split_name
+from endoexit.naming import naming
 
 STDIN = "-"
 FIRST = FrameChoice()
@@ -36,7 +37,6 @@ class Inputs:
         arguments: As typed.
         stdin: Standard input, for `-`.
         null: Whether its paths end with a NUL byte; None to find out (see `read_list`).
-        named: Whether errors may hold paths.
         frames: Frames that are meant of a file that holds several, where its name has no number.
 
     Attributes:
@@ -53,11 +53,10 @@ class Inputs:
         stdin: io.BufferedIOBase | None = None,
         *,
         null: bool | None = None,
-        named: bool = True,
         frames: FrameChoice = FIRST,
     ) -> None:
         self._arguments, self._stdin = arguments, stdin
-        self._null, self._named, self._frames = null, named, frames
+        self._null, self._frames = null, frames
         self.passed_over = PassedOver()
 
     def __iter__(self) -> Iterator[ImageRef]:
@@ -73,10 +72,10 @@ class Inputs:
     def _resolve(self, argument: str) -> Iterator[ImageRef]:
         path = Path(argument)
         if path.is_dir():
-            what = f"the folder {self._show(path)}".rstrip()
+            what = f"the folder {naming().shown(path)}".rstrip()
             yield from self._filled(self._below(path, set()), f"{what} holds no images")
         elif glob.has_magic(argument) and not path.exists():
-            what = f"the pattern {self._show(repr(argument))}".rstrip()
+            what = f"the pattern {naming().shown(repr(argument))}".rstrip()
             yield from self._filled(self._matching(argument), f"{what} matches no images")
         else:
             yield from self._named_file(argument)
@@ -101,7 +100,7 @@ class Inputs:
             entries = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
         except OSError as error:
             raise DataError(
-                f"{self._show(folder) or 'a folder'} cannot be listed "
+                f"{naming().shown(folder) or 'a folder'} cannot be listed "
                 f"({error.strerror or error}): change its permissions."
             ) from error
         for path in entries:
@@ -133,9 +132,6 @@ class Inputs:
         if empty:
             suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
             raise DataError(f"{otherwise} ({suffixes}): check its path.")
-
-    def _show(self, name: object) -> str:
-        return str(name) if self._named else ""
 
 
 def read_list(stream: io.BufferedIOBase, *, null: bool | None = None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`Session`: a run or a bundle at work. What follows from opening it happens once."""
+"""`Session`: a run or a bundle that a command works with. Every step happens once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,14 +35,14 @@ class Session:
     for, and once.
 
     Attributes:
-        source: The run or the bundle.
-        precision: What its answers are computed in.
-        threshold: Threshold in place of its policy.
+        source: Run or bundle.
+        precision: Precision of its answers.
+        threshold: Threshold that replaces its policy; None for none.
         deadline_ms: Deadline of an answer, see `Engine`.
         threads: Number of threads of a stage; None for all cores that this process may use.
-        other_manifest: Manifest in place of the source's own.
+        other_manifest: Manifest that replaces that of the source; None for none.
         cache: Folder of decoded images; None for the user's.
-        results: Folder of what is found out.
+        results: Folder for results, such as logits and evaluations.
         track: Display of progress.
     """
 
@@ -70,11 +70,11 @@ class Session:
 
     @cached_property
     def backend(self) -> Backend:
-        """What runs the stages on the CPU.
+        """Backend that runs the stages on the CPU.
 
         Raises:
-            RunError: there are no weights, or they cannot be read.
-            UsageError: no thread.
+            RunError: There are no weights, or they cannot be read.
+            UsageError: The number of threads is less than 1.
         """
         return open_backend(self.source, self.precision, self.threads)
 
@@ -84,7 +84,7 @@ class Session:
         return self.decide(self.backend.num_stages)
 
     def decide(self, exits: int) -> Decider:
-        """Return what decides where images exit, where the number of exits is known already."""
+        """Return what decides where images exit, given the number of exits."""
         return decide(self.source, self.precision, exits, self.threshold)
 
     @property
@@ -94,20 +94,20 @@ class Session:
 
     @cached_property
     def engine(self) -> Engine:
-        """What predicts.
+        """Engine that predicts.
 
         Raises:
-            RunError, PolicyError, UsageError: see `backend` and `decide`.
+            RunError, PolicyError, UsageError: See `backend` and `decide`.
         """
         return Engine(self.backend, self.decider.policy, self.preprocessing, self.deadline_ms)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The manifest that was named, else the source's own.
+        """Manifest that the user named, else that of the source.
 
         Raises:
-            RunError, DataError: see `Source.manifest`.
-            UsageError: it was read with other classes.
+            RunError, DataError: See `Source.manifest`.
+            UsageError: It was read with other classes.
         """
         manifest = self.other_manifest or self.source.manifest()
         if manifest.classes != self.classes:
@@ -122,13 +122,19 @@ class Session:
         """Return the preprocessed images of a cohort, uint8 (N, S, S, 3), from the cache.
 
         Raises:
-            DataError: images cannot be read.
+            DataError: Images cannot be read.
         """
         from endoexit.images.cache import cache_images  # noqa: PLC0415  (predicting needs none)
 
         if cohort.role not in self._images:
             with self.track("decoding images", len(cohort)) as bar:
-                cached = cache_images(cohort.images, self.preprocessing, self.cache, bar.advance)
+                cached = cache_images(
+                    cohort.images,
+                    self.preprocessing,
+                    self.cache,
+                    bar.advance,
+                    mention=cohort.mention,
+                )
             self._images[cohort.role] = cached.images
         return self._images[cohort.role]
 
@@ -144,9 +150,9 @@ class Session:
             role: One of `endoexit.data.rows.ROLES`.
 
         Raises:
-            RunError: the run has no weights or no manifest.
-            DataError: no image has the role, or images cannot be read.
-            ModelError: the network gives values that are not finite.
+            RunError: The run has no weights or no manifest.
+            DataError: No image has the role, or images cannot be read.
+            ModelError: The network gives values that are not finite.
         """
         from endoexit.runtime.logits import kept_logits  # noqa: PLC0415  (predicting needs none)
 
@@ -205,22 +211,22 @@ def open_session(
     """Open a run or a bundle for one command.
 
     Args:
-        source: The run or the bundle, or its folder.
+        source: Run or bundle, or its folder.
         precision: Number format, see `computed_in`.
         device: Device that computes logits: "cpu", or "cuda" where there is a GPU.
         threshold: Images exit at the first exit whose largest probability reaches it. By default
             the policy in the folder decides; without one, every image goes to the last exit.
         deadline_ms: Deadline of an answer, see `Engine`.
         threads: Number of threads of a stage, by default all cores that this process may use.
-        manifest: Manifest in place of the source's own.
+        manifest: Manifest that replaces that of the source.
         cache: Folder of decoded images, by default the user's.
-        out: Folder of what is found out, by default see `Source.results`.
+        out: Folder for results, by default that of `Source.results`.
         track: Display of progress.
 
     Raises:
-        RunError: it is neither a run nor a bundle, or a file of a bundle is missing or changed.
-        DataError: the manifest is not there, or does not fit.
-        UsageError: a precision or a device that cannot be had here, a backend that is not
+        RunError: It is neither a run nor a bundle, or a file of a bundle is missing or changed.
+        DataError: The manifest is not there, or does not fit.
+        UsageError: A precision or a device that cannot be had here, a backend that is not
             installed, or a folder in a bundle.
     """
     opened = open_source(source) if isinstance(source, Path) else source

@@ -224,7 +224,9 @@ def _make_loaders(
 
     def load(cohort: Cohort, *, training: bool) -> DataLoader[Batch]:
         preprocessing = canvas if training else evaluation
-        cached = cache_images(cohort.images, preprocessing, machine.cache, advance=advance)
+        cached = cache_images(
+            cohort.images, preprocessing, machine.cache, advance, mention=cohort.mention
+        )
         return make_loader(
             CachedDataset(cached, cohort.labels),
             recipe.batch_size,

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from endoexit.errors import UsageError
 from endoexit.files import csv_line, replacing
-from endoexit.runtime.outputs.naming import BY_PATH, Naming
+from endoexit.naming import naming
 from endoexit.runtime.predictor import PredictedRow
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -24,14 +24,13 @@ class Layout:
     `path`, `label`, `probability`, `exit`, one `p_<class>` a class, `milliseconds`, one `ms_<k>`
     a stage (empty where stage k did not run), `error`; with a deadline also `deadline`: "kept",
     "cut" (time ran out before the policy was satisfied) or "missed" (the answer came too late).
-    A row with an error has nothing else but its path. The column `path` holds what the naming
-    makes of the image: its path, its number or a hash.
+    A row with an error has nothing else but its path. The column `path` holds what images are
+    called, see `endoexit.naming`: a path, a number or a hash.
 
     Args:
         classes: Names of the classes, in the order of the logits.
         stages: Number of stages.
         deadline: Whether the engine has a deadline.
-        naming: How rows name their images.
     """
 
     def __init__(
@@ -40,9 +39,7 @@ class Layout:
         stages: int,
         *,
         deadline: bool = False,
-        naming: Naming = BY_PATH,
     ) -> None:
-        self.naming = naming
         self.classes = tuple(classes)
         self.deadline = deadline
         self.columns = (
@@ -57,9 +54,10 @@ class Layout:
     def record(self, row: PredictedRow) -> dict[str, Any]:
         """Return a row by column; None where there is nothing."""
         record: dict[str, Any] = dict.fromkeys(self.columns)
-        record["path"] = _text(self.naming.name(row))
-        error = self.naming.error(row)
-        record["error"] = None if error is None else _text(error)
+        image = str(row.image), row.index
+        record["path"] = _text(naming().name(*image))
+        if row.error is not None:
+            record["error"] = _text(f"{naming().mention(*image)} {row.error.fault}")
         answer = row.prediction
         if answer is None:
             return record
