@@ -1,4 +1,4 @@
-"""The bundle: one folder with all that inference needs, checked when it is opened."""
+"""The bundle: one folder with all that prediction needs, checked when it is opened."""
 
 import json
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ StateShapes = tuple[tuple[tuple[int, ...], ...], ...]
 
 
 class ExitFacts(Record):
-    """What one exit costs and what the export changed.
+    """Cost of one exit, and its accuracy before and after the export.
 
     Attributes:
         macs: True multiply-adds of an image, everything before the exit included.
@@ -45,7 +45,7 @@ class ExitFacts(Record):
 
 
 class BundleConfig(SourceConfig):
-    """What a bundle holds; `bundle.json` of its folder.
+    """Document of a bundle: `bundle.json` of its folder.
 
     Attributes:
         backend: Library that runs its stages.
@@ -134,7 +134,7 @@ class Bundle:
 
     @property
     def weights_sha256(self) -> str:
-        """Identity of the stages: what logits and policies are keyed by."""
+        """Identity of the stages, by which logits and policies are keyed."""
         names = sorted(name for name in self.config.files if name.startswith(f"{STAGES}/"))
         return sha256_bytes("".join(self.config.files[name] for name in names).encode())
 
@@ -157,7 +157,7 @@ class Bundle:
 
     @property
     def origin(self) -> dict[str, str]:
-        """What it was exported from, how and where."""
+        """Weights, command and machine of the export."""
         return {
             "weights of the run, SHA-256": self.config.run_weights_sha256,
             "exported by": self.config.command,
@@ -170,11 +170,11 @@ class Bundle:
         return StageFiles(self.path / STAGES, config.backend, config.state, len(config.classes))
 
     def load_model(self) -> "StagedClassifier":
-        """Return the network in evaluation mode; of the backend "torch" only.
+        """Return the network in evaluation mode. Only bundles of the backend "torch" hold one.
 
         Raises:
-            RunError: the stages are another backend's.
-            ModelError: the weights are of another network.
+            RunError: The stages are for another backend.
+            ModelError: The weights are of another network.
         """
         config = self.config
         if config.backend != "torch":
@@ -189,10 +189,10 @@ class Bundle:
         return model.eval()
 
     def manifest(self) -> Manifest:
-        """Refuse: a bundle travels without the list of the images that made it.
+        """Refuse: a bundle does not hold the manifest of the images that trained it.
 
         Raises:
-            RunError: always; names the remedy.
+            RunError: Every time; the message has the remedy.
         """
         raise RunError(
             f"{self.path} is a bundle, which holds no list of images: name one with --manifest, "
@@ -203,7 +203,7 @@ class Bundle:
         """Return where the policy for a precision is; None where there is no policy at all.
 
         Raises:
-            PolicyError: there are policies, but none for this precision.
+            PolicyError: There are policies, but none for this precision.
         """
         policies = self.config.policies
         if not policies:
@@ -216,15 +216,16 @@ class Bundle:
         return self.path / policies[str(precision)]
 
     def results(self, out: Path | None = None) -> Path:
-        """Return the folder for what is found out about it: next to it, `BUNDLE-evaluation`.
+        """Return the folder for results: `BUNDLE-evaluation`, next to the bundle.
 
-        A bundle is never written to: it travels, may be read-only, and holds no names of images.
+        Nothing is written into a bundle: it is copied to other machines, may be read-only, and
+        holds no names of images.
 
         Args:
             out: Folder that the user asked for instead.
 
         Raises:
-            UsageError: that folder is in the bundle.
+            UsageError: The folder is inside the bundle.
         """
         whole = self.path.resolve()
         if out is None:
@@ -232,14 +233,14 @@ class Bundle:
             return folder.with_name(f"{folder.name}-evaluation")
         if out.resolve().is_relative_to(whole):
             raise UsageError(
-                f"{out} lies in the bundle {self.path}, which is never written to: name another "
+                f"{out} is in the bundle {self.path}, into which nothing is written: name another "
                 "folder."
             )
         return out
 
 
 def is_bundle(path: Path) -> bool:
-    """Tell whether a folder is a bundle rather than a run."""
+    """Return whether a folder is a bundle."""
     return (Path(path) / BUNDLE).is_file()
 
 
@@ -247,7 +248,7 @@ def open_source(path: Path) -> Source:
     """Open a run folder or a bundle.
 
     Raises:
-        RunError: it is neither, or damaged.
+        RunError: It is neither, or damaged.
     """
     return open_bundle(path) if is_bundle(path) else open_run(path)
 
@@ -256,7 +257,7 @@ def open_bundle(path: Path) -> Bundle:
     """Open a bundle and check every file of it against its hash.
 
     Raises:
-        RunError: it is no bundle, of a newer format, or a file is missing or was changed.
+        RunError: It is no bundle, of a newer format, or a file is missing or was changed.
     """
     path = Path(path)
     if not is_bundle(path):
@@ -311,7 +312,7 @@ def _changed(path: Path, name: str) -> RunError:
 
 
 def hashed(path: Path, config: BundleConfig) -> BundleConfig:
-    """Return the document with the hashes of all files that are in the folder now."""
+    """Return the document with the hashes of all files in the folder."""
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     return config.replaced(
         files={name: sha256_file(path / name) for name in names if name != BUNDLE}
@@ -322,8 +323,8 @@ def write_bundle(path: Path, config: BundleConfig) -> Bundle:
     """Seal a folder that holds a bundle's files: hash them all and write `bundle.json` last.
 
     Args:
-        path: holds the stages, policies and the model card.
-        config: with all but the hashes.
+        path: Folder with the stages, the policies and the model card.
+        config: Document of the bundle, without the hashes.
     """
     sealed = hashed(path, config).sealed()
     write_json(path / BUNDLE, sealed.model_dump(mode="json"))

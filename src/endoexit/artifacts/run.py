@@ -1,4 +1,4 @@
-"""The run folder: what a training leaves behind and everything else starts from."""
+"""The run folder: a training writes it, and all later steps start from it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +34,7 @@ FORMAT_VERSION = 2
 
 
 class RunConfig(SourceConfig):
-    """What a run was made with; `config.json` of its folder.
+    """Settings that a run was made with: `config.json` of its folder.
 
     Attributes:
         recipe: Settings of the training, as resolved; empty for weights that came from elsewhere.
@@ -87,7 +87,7 @@ class Run:
 
     @property
     def has_weights(self) -> bool:
-        """Whether there are weights: not before the first epoch, nor after they were removed."""
+        """Whether there are weights. There are none before the first epoch ends."""
         return (self.path / WEIGHTS).is_file()
 
     @property
@@ -100,10 +100,10 @@ class Run:
 
     @property
     def weights_path(self) -> Path:
-        """Where the weights are.
+        """File of the weights.
 
         Raises:
-            RunError: training has not saved any yet.
+            RunError: The training has not saved any yet.
         """
         path = self.path / WEIGHTS
         if not path.is_file():
@@ -141,7 +141,7 @@ class Run:
 
     @property
     def origin(self) -> dict[str, str]:
-        """How and where it was trained."""
+        """Precision and machine of the training."""
         return {
             "precision of the training": self.config.training_precision,
             "trained on": machine_words(self.config.machine),
@@ -155,8 +155,8 @@ class Run:
         """Return the trained network in evaluation mode.
 
         Raises:
-            RunError: there are no weights, or they cannot be read.
-            ModelError: the weights are of another network or class count.
+            RunError: There are no weights, or they cannot be read.
+            ModelError: The weights are of another network or class count.
         """
         from endoexit.models.weights import load_weights  # noqa: PLC0415
 
@@ -168,8 +168,8 @@ class Run:
         """Return the manifest that the run was trained with.
 
         Raises:
-            RunError: it was changed since.
-            DataError: it, or an image in it, is missing.
+            RunError: It was changed since.
+            DataError: It, or an image in it, is missing.
         """
         path = self.manifest_file
         if not path.is_file():
@@ -186,17 +186,17 @@ class Run:
         """Refuse: a run holds a network in PyTorch.
 
         Raises:
-            RunError: always; names the remedy.
+            RunError: Every time; the message has the remedy.
         """
         raise RunError(f"{self.path} is a run, which has no exported stages: export it first.")
 
     def policy_file(self, precision: Precision) -> Path | None:  # noqa: ARG002
-        """Return where the policy is; None without one. It names its precision itself."""
+        """Return the file of the policy; None without one. The precision is in the file."""
         file = self.path / POLICY
         return file if file.is_file() else None
 
     def results(self, out: Path | None = None) -> Path:
-        """Return the folder for what is found out about it: itself, unless `out` is given."""
+        """Return the folder for results: the run itself, unless `out` is given."""
         return out or self.path
 
 
@@ -204,7 +204,7 @@ def open_run(path: Path) -> Run:
     """Open a run folder.
 
     Raises:
-        RunError: it is no run folder, or of a newer format.
+        RunError: It is no run folder, or of a newer format.
     """
     path = Path(path)
     if not path.is_dir():
@@ -239,7 +239,7 @@ def write_run(path: Path, config: RunConfig, model: "StagedClassifier") -> Run:
     """Make a run folder from a network that exists already (imported weights, tests).
 
     The folder has no manifest: it can predict and be exported, and is evaluated
-    with a manifest given by hand.
+    with a manifest that the user names.
     """
     from endoexit.models.weights import save_weights  # noqa: PLC0415
 

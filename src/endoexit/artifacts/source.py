@@ -92,12 +92,12 @@ class StageFiles:
 
 
 class Source(Protocol):
-    """A folder that predicts, is evaluated and is reported: a run, or a bundle exported from one.
+    """A folder that can predict: a run, or a bundle that was exported from one.
 
     Attributes:
-        kind: What it is called.
-        made_by: Step that leaves such a folder.
-        makes: What its command makes, in words.
+        kind: Word for such a folder.
+        made_by: Step that makes such a folder.
+        makes: Words for the files that a report needs of that step.
         calibrates: Whether `endoexit calibrate` finds its policy.
     """
 
@@ -136,7 +136,7 @@ class Source(Protocol):
 
     @property
     def run_weights_sha256(self) -> str:
-        """Hash of the weights file of the run that it is, or was exported from."""
+        """SHA-256 of the weights file of the run that it is, or was exported from."""
 
     @property
     def complexity(self) -> "Complexity":
@@ -144,53 +144,54 @@ class Source(Protocol):
 
     @property
     def manifest_file(self) -> Path | None:
-        """The list of the images that trained it; None for a folder that travels without."""
+        """Manifest of the images that trained it; None for a bundle, which does not hold it."""
 
     @property
     def metrics_file(self) -> Path | None:
-        """The metrics of its training; None for a folder that travels without."""
+        """Metrics of its training; None for a bundle, which does not hold them."""
 
     @property
     def origin(self) -> dict[str, str]:
-        """Name and value of what its making depends on, for the provenance of a report."""
+        """Names and values of what made it, for the provenance of a report."""
 
     def load_model(self) -> "StagedClassifier":
         """Return the network in PyTorch in evaluation mode.
 
         Raises:
-            RunError: there are no weights, they cannot be read, or the stages are another
+            RunError: There are no weights, they cannot be read, or the stages are another
                 backend's.
-            ModelError: the weights are of another network or class count.
+            ModelError: The weights are of another network or class count.
         """
 
     def stage_files(self) -> StageFiles:
         """Return the files of exported stages.
 
         Raises:
-            RunError: nothing was exported.
+            RunError: Nothing was exported.
         """
 
     def manifest(self) -> Manifest:
         """Return the manifest of the images that trained it.
 
         Raises:
-            RunError: it has none, or it was changed since.
-            DataError: the manifest, or an image in it, is missing.
+            RunError: It has none, or it was changed since.
+            DataError: The manifest, or an image in it, is missing.
         """
 
     def policy_file(self, precision: Precision) -> Path | None:
         """Return where the policy for a precision is; None where there is no policy at all.
 
         Raises:
-            PolicyError: there are policies, but none for this precision.
+            PolicyError: There are policies, but none for this precision.
         """
 
     def results(self, out: Path | None = None) -> Path:
-        """Return the folder for what is found out about it.
+        """Return the folder for results, such as logits and evaluations.
 
         Args:
-            out: Folder that the user asked for; by default the folder's own place.
+            out: Folder that the user asked for; by default the run itself, or a folder next to
+                the bundle.
 
         Raises:
-            UsageError: that folder may not be written to.
+            UsageError: The folder may not be written to.
         """

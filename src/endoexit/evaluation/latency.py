@@ -31,7 +31,7 @@ class Contender:
     """One thing whose time is measured.
 
     Attributes:
-        engine: What answers.
+        engine: Engine that answers.
         images: Images, uint8 (n, S, S, 3), n at least 1, taken one after the other.
     """
 
@@ -52,7 +52,7 @@ class Measured:
         exits: Times (M,) if all images exit at exit k.
         adaptive: Time under the policy; None without one.
         twin: Time of the twin; None without one.
-        timing: How they were measured.
+        timing: Conditions of the measurement.
     """
 
     exits: tuple[Time, ...]
@@ -73,15 +73,15 @@ def measure_run(
     """Measure every exit, the policy, and a twin, alternately on the same machine.
 
     The time of the policy is the mean over the cohort: for each exit that is taken, the
-    median over images that exit there, weighed by their share.
+    median over images that exit there, weighted by their share.
 
     Args:
-        session: the network.
-        images: uint8 (N, S, S, 3), the cohort, preprocessed.
-        policy: the adaptive rule; None for none.
-        exits: (N,) where each image leaves under `policy`, 1 to M.
-        twin: another network, whose last exit is timed, and the cohort as it takes it.
-        rounds: measurements of each contender, after the warm-up.
+        session: Run or bundle whose exits are timed.
+        images: Preprocessed images of the cohort, uint8 (N, S, S, 3).
+        policy: Policy that is timed; None for none.
+        exits: Exit of each image under `policy`, 1 to M, (N,).
+        twin: Network whose last exit is timed, and the cohort as it was preprocessed for it.
+        rounds: Number of measurements of each contender, after the warm-up.
     """
     with keeping_threads():
         backend, preprocessing = session.backend, session.preprocessing
@@ -92,12 +92,12 @@ def measure_run(
             )
             for number in range(1, last + 1)
         }
-        leaving: dict[int, int] = {}
+        counts: dict[int, int] = {}
         if policy is not None and exits is not None:
             engine = Engine(backend, policy, preprocessing)
             for number in np.unique(exits).tolist():
                 rows = np.flatnonzero(exits == number)
-                leaving[number] = len(rows)
+                counts[number] = len(rows)
                 contenders[f"adaptive {number}"] = Contender(engine, images[rows[:rounds]])
         if twin is not None:
             contenders["twin"] = _last_exit(*twin)
@@ -113,7 +113,7 @@ def measure_run(
         )
     return Measured(
         exits=tuple(found[f"exit {number}"] for number in range(1, last + 1)),
-        adaptive=mix([(found[f"adaptive {number}"], count) for number, count in leaving.items()]),
+        adaptive=mix([(found[f"adaptive {number}"], count) for number, count in counts.items()]),
         twin=found.get("twin"),
         timing=timing,
     )
@@ -122,12 +122,12 @@ def measure_run(
 def answers_by_the_clock(session: Session, images: Images, policy: ExitPolicy) -> list[Prediction]:
     """Return the answers to images under a policy with a deadline.
 
-    The images go through the engine one by one: on another machine they may exit elsewhere.
+    The images go through the engine one by one. On another machine they may exit elsewhere.
 
     Args:
-        session: the network.
-        images: uint8 (N, S, S, 3), preprocessed.
-        policy: with a deadline.
+        session: Run or bundle that answers.
+        images: Preprocessed images, uint8 (N, S, S, 3).
+        policy: Policy with a deadline.
     """
     answers = []
     with keeping_threads(), session.track("exits by the clock", len(images)) as bar:
@@ -162,7 +162,7 @@ def summarise(times: Mapping[str, Sequence[float]]) -> dict[str, Time]:
 
 
 def mix(parts: Sequence[tuple[Time, int]]) -> Time | None:
-    """Return the mean time of images of which so many take each time; None of none."""
+    """Return the mean time of images, given times and numbers of images; None without images."""
     if not parts:
         return None
     return Time(
@@ -175,7 +175,7 @@ def mix(parts: Sequence[tuple[Time, int]]) -> Time | None:
 
 @contextlib.contextmanager
 def keeping_threads() -> Iterator[None]:
-    """Leave PyTorch's number of threads, one for the whole process, as it was."""
+    """Restore PyTorch's number of threads, which is one for the whole process, after the block."""
     before = torch.get_num_threads()
     try:
         yield

@@ -75,10 +75,10 @@ def evaluate_run(
     """Evaluate a run or a bundle and write the result; see `evaluation_path`.
 
     Args:
-        session: with weights.
-        options: see `Options`.
-        twin: a run of the same network without early exits, trained on the same manifest; its
-            last exit is a line of the table.
+        session: Run or bundle with weights.
+        options: How it is evaluated.
+        twin: Run of the same network without early exits, trained on the same manifest. Its last
+            exit is a line of the table.
 
     Raises:
         RunError: A run has no weights or no manifest.

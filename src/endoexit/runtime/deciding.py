@@ -19,7 +19,7 @@ class Decider:
     """The policy that decides, and where it comes from.
 
     Attributes:
-        policy: The policy; without one, every image goes to the last exit.
+        policy: Policy. Where there is none, one that sends every image to the last exit.
         threshold: Threshold that the user gave.
         file: File of the policy.
     """
@@ -59,13 +59,13 @@ def decide(
     image goes to the last exit.
 
     Args:
-        source: with weights.
-        precision: What the source computes in.
+        source: Run or bundle with weights.
+        precision: Precision that the source computes in.
         exits: Number of exits M.
         threshold: Images exit at the first exit whose largest probability reaches it.
 
     Raises:
-        PolicyError: the policy cannot be read, or was fitted for other weights, preprocessing,
+        PolicyError: The policy cannot be read, or was fitted for other weights, preprocessing,
             classes or precision; the threshold is out of range.
     """
     if threshold is not None:
@@ -81,12 +81,12 @@ def decide(
 def served_provenance(
     source: Source, precision: Precision, manifest_sha256: str | None = None
 ) -> Provenance:
-    """Return what a run or a bundle serves: what its policy must have been fitted for.
+    """Return what a run or a bundle is, to compare with what its policy was fitted for.
 
     Args:
-        source: with weights.
-        precision: see `computed_in`.
-        manifest_sha256: of the manifest that a policy is fitted on.
+        source: Run or bundle with weights.
+        precision: Precision, see `computed_in`.
+        manifest_sha256: SHA-256 of the manifest that a policy is fitted on.
     """
     return Provenance(
         weights_sha256=source.weights_sha256,

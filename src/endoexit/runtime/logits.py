@@ -24,15 +24,15 @@ class RoleLogits:
     """Logits of all exits on the images of one role.
 
     Attributes:
-        role: of the images.
-        logits: (M, N, C) float32, finite.
-        labels: (N,) int64 class indices.
-        groups: (N,) names of the groups.
-        paths: N paths relative to the root of the data.
-        classes: C names, in the order of the logits.
-        precision: What computed them.
+        role: Role of the images.
+        logits: Logits of M exits on N images for C classes, (M, N, C), float32, finite.
+        labels: Class indices, (N,), int64.
+        groups: Names of the groups, (N,).
+        paths: Names of the images, relative to the root of the data; N of them.
+        classes: Class names in the order of the logits; C of them.
+        precision: Precision of the logits.
         contents_sha256: Hash of the content of the images.
-        file: where they are kept.
+        file: File of the logits.
     """
 
     role: str
@@ -46,7 +46,7 @@ class RoleLogits:
     file: Path
 
     def as_set(self) -> LogitSet:
-        """Return them as exit policies are fitted on."""
+        """Return them in the form on which policies are fitted."""
         return LogitSet(self.role, self.logits, self.labels, self.groups)
 
 
@@ -62,12 +62,12 @@ def kept_logits(
     Args:
         folder: Folder of the logits.
         cohort: Images of one role.
-        precision: What computes them.
+        precision: Precision in which they are computed.
         facts: Name and value of everything else that they depend on.
         compute: Function that computes them, (M, N, C).
 
     Raises:
-        DataError: images cannot be read.
+        DataError: Images cannot be read.
     """
     contents = contents_sha256(cohort.images)
     facts = facts | {

@@ -62,7 +62,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz", tags=["health"], **openapi.route(200, 503))
     async def readyz() -> JSONResponse:
-        """Tell whether the service takes requests and will go on to."""
+        """Return whether the service takes requests."""
         state = "failed" if service.is_hung else service.state
         return JSONResponse({"status": state}, 200 if state == "ready" else 503)
 
@@ -230,7 +230,7 @@ async def _lines(
 def _add_reload(app: FastAPI, service: Service, reloads: Reloads) -> None:
     @app.post("/v1/reload", tags=["model"], **openapi.reload())
     async def reload(request: Request) -> JSONResponse:
-        """Open another model beside the one that answers, and change to it if it is whole."""
+        """Open another model while the present one answers, and change to it if it is whole."""
         client_of(request, service.tokens, "admin")
         service.accepting()
         body = await read_body(request.receive, service.settings.limits)

@@ -19,7 +19,7 @@ class ExitShift:
         shares: Shares (M,) of the calibrate images; None where they are not known.
         exits: Number of exits, M.
         window: Number of answers that are compared.
-        threshold: p-value under which the service says that a promise may not hold.
+        threshold: Bound of the p-value under which the service says that a promise may not hold.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """All metrics of a service, in a registry of its own."""
+    """All metrics of a service, in a separate registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -45,8 +45,9 @@ class Reloads:
     async def change(self, name: str) -> Model:
         """Open a model of the folder of models, and answer with it from now on.
 
-        It is opened, hashed, warmed and asked about an image beside the model that answers. If
-        anything fails, that one stays. Images inside end on the model with which they began.
+        It is opened, hashed, warmed and asked about an image while the present model answers. If
+        anything fails, the present model stays. Images inside end on the model with which they
+        began.
 
         Raises:
             Problem: There is no folder of models, another change runs, or the model is refused.

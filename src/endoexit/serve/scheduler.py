@@ -77,7 +77,7 @@ class Scheduler(Generic[Ticket]):
         capacity: Number of images that may be inside at the same time.
         max_wait_s: Seconds that an image waits for others while there is other work.
         clock: Seconds since any moment.
-        observe: Called with the stage, the number of images and the seconds of each batch.
+        observe: Function that is called after each batch with its stage, images and seconds.
 
     Raises:
         UsageError: The engine has a deadline, or a number is too small.
@@ -238,7 +238,7 @@ class Scheduler(Generic[Ticket]):
             # A copy: the arrays are the same, but `batch` keeps its state for a second run.
             result = self._timed(replace(batch))
             answers = self._engine.answers(result, np.ones_like(result.exiting))
-        except Exception as error:  # of any kind: the guilty image is found, the others go on
+        except Exception as error:  # of any kind: the guilty image is found, the others continue
             if len(batch) == 1:
                 (ticket,) = batch.tickets
                 del self._inside[ticket]

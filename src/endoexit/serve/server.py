@@ -121,7 +121,7 @@ def serve(source: Path, settings: Settings, tell: Callable[[str], None]) -> None
     Args:
         source: Folder of the run or the bundle.
         settings: Settings of the service.
-        tell: Called with the address of the service when it listens.
+        tell: Function that is called with the address of the service when it listens.
 
     Raises:
         EndoexitError: It cannot be served, the port is in use, or the engine ended by an error.

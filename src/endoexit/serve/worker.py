@@ -17,7 +17,7 @@ class Journey:
     """One image on its way, as its request sees it.
 
     Args:
-        on_exit: Called, in the event loop, with the answer of each exit that it passes.
+        on_exit: Function that the event loop calls with the answer of each exit that it passes.
 
     Attributes:
         end: Outcome of the image, when it is no longer inside.
@@ -49,7 +49,7 @@ class Worker:
 
     Args:
         scheduler: Scheduler of the images that come.
-        on_death: Called, in the event loop, if the thread ends by an error.
+        on_death: Function that the event loop calls if the thread ends by an error.
     """
 
     def __init__(

@@ -11,16 +11,16 @@ MODULES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 
 
 def open_backend(source: Source, precision: Precision, threads: int | None = None) -> Backend:
-    """Return what runs the stages of a source on the CPU.
+    """Return the backend that runs the stages of a source on the CPU.
 
     Args:
-        source: with weights.
+        source: Run or bundle with weights.
         precision: One that `computed_in` returned.
         threads: Number of threads of a stage, by default all cores that this process may use.
 
     Raises:
-        RunError: there are no weights, or they cannot be read.
-        UsageError: no thread.
+        RunError: There are no weights, or they cannot be read.
+        UsageError: The number of threads is less than 1.
     """
     if precision.backend != "torch":
         return open_exported(source.stage_files(), precision, threads)
@@ -30,10 +30,10 @@ def open_backend(source: Source, precision: Precision, threads: int | None = Non
 
 
 def open_exported(files: StageFiles, precision: Precision, threads: int | None = None) -> Backend:
-    """Return what runs exported stages.
+    """Return the backend that runs exported stages.
 
     Raises:
-        UsageError: no thread.
+        UsageError: The number of threads is less than 1.
     """
     if files.backend == "openvino":
         from endoexit.runtime.backends.openvino import OpenVinoBackend  # noqa: PLC0415
@@ -47,16 +47,16 @@ def open_exported(files: StageFiles, precision: Precision, threads: int | None =
 def computed_in(
     source: Source, floats: FloatFormat | None = None, device: Device = "cpu"
 ) -> Precision:
-    """Return what a source computes in.
+    """Return the precision that a source computes in.
 
     Args:
-        source: a run or a bundle.
+        source: Run or bundle.
         floats: Number format; by default the source's own. "f32" makes a bundle of bf16, or the
             part of an int8 one that is not int8, compute in f32, on a processor without bf16.
         device: Device that computes.
 
     Raises:
-        UsageError: it cannot be had: a backend that is not installed, bf16 on a processor
+        UsageError: It cannot be had: a backend that is not installed, bf16 on a processor
             without it, a format or a device that the source does not compute in, or no GPU.
     """
     require_backend(source.backend)
@@ -76,7 +76,7 @@ def computed_in(
     elif computed.floats == "bf16" and not has_bf16(computed.backend):
         raise UsageError(
             f"{source.path} computes in bf16, which this processor does not (it would be slower "
-            "than f32). Add --precision f32; a bundle has a policy of its own for it."
+            "than f32). Add --precision f32; a bundle has a separate policy for it."
         )
     return computed
 
@@ -92,7 +92,7 @@ def require_backend(backend: BackendName) -> None:
     """Refuse a backend that is not installed.
 
     Raises:
-        UsageError: names the extra that installs it.
+        UsageError: The backend is not installed; the message names the extra that installs it.
     """
     if importlib.util.find_spec(MODULES[backend]) is None:
         raise UsageError(
@@ -101,7 +101,7 @@ def require_backend(backend: BackendName) -> None:
 
 
 def has_bf16(backend: BackendName) -> bool:
-    """Tell whether a backend computes in bf16 on this processor."""
+    """Return whether a backend computes in bf16 on this processor."""
     if backend == "openvino":
         from endoexit.runtime.backends.openvino import computes_bf16  # noqa: PLC0415
 

@@ -22,14 +22,14 @@ class ExportedStages(ABC, Generic[Tensor]):
 
     Args:
         files: Stages, exported for this backend.
-        precision: What the stages compute in.
+        precision: Precision that the stages compute in.
         threads: Number of threads of a stage, by default all cores that this process may use.
 
     Attributes:
         library: Name and version of the library, for messages.
 
     Raises:
-        UsageError: no thread.
+        UsageError: The number of threads is less than 1.
     """
 
     library: ClassVar[str]

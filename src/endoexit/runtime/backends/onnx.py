@@ -32,7 +32,7 @@ class OnnxBackend(ExportedStages[ort.OrtValue]):
         """Run stage `number`; return its state and its exit's logits (B, C).
 
         Raises:
-            RunError: the stage cannot be read.
+            RunError: The stage cannot be read.
         """
         session = self._session(number)
         feeds = {port.name: value for port, value in zip(session.get_inputs(), state, strict=True)}

@@ -23,7 +23,7 @@ _TYPES = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
 
 
 def computes_bf16() -> bool:
-    """Tell whether this processor computes bf16 in hardware, as OpenVINO sees it."""
+    """Return whether this processor computes bf16 in hardware, as OpenVINO sees it."""
     return "BF16" in ov.Core().get_property("CPU", properties.device.capabilities)
 
 
@@ -31,10 +31,10 @@ class _Request:
     """One compiled stage with the arrays that it writes into, which grow with the batch.
 
     Args:
-        compiled: the stage.
-        state_shapes: of what it hands on, without the batch.
-        bits: type of the arrays of the state.
-        classes: C.
+        compiled: Compiled stage.
+        state_shapes: Shapes of the tensors that it hands on, without the batch.
+        bits: Type of the arrays of the state.
+        classes: Number of classes C.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class OpenVinoBackend(ExportedStages[Array]):
         """Run stage `number`; return its state and its exit's logits (B, C).
 
         Raises:
-            RunError: the stage cannot be read, or is not as its document says.
+            RunError: The stage cannot be read, or is not as its document says.
         """
         images = len(state[0])
         *after, logits = self._request(number, images if images == self._expected else None)(state)

@@ -18,13 +18,13 @@ class TorchBackend:
     """Runs the stages of a network in eager PyTorch on the CPU.
 
     Args:
-        model: the network; it is put into evaluation mode.
+        model: Network; it is put into evaluation mode.
         floats: "f32", or "bf16" for automatic mixed precision.
-        threads: threads of one stage, by default all cores that this process may use.
-            PyTorch knows one such number for the whole process, which is set here.
+        threads: Number of threads of a stage, by default all cores that this process may use.
+            PyTorch has one such number for the whole process, which is set here.
 
     Raises:
-        UsageError: bf16 on a processor without it, or no thread.
+        UsageError: The processor has no bf16, or the number of threads is less than 1.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ def require_bf16() -> None:
     """Refuse bf16 on a processor without it.
 
     Raises:
-        UsageError: names the remedy.
+        UsageError: The processor has no bf16.
     """
     if not supports_bf16():
         raise UsageError(
@@ -95,5 +95,5 @@ def require_bf16() -> None:
 
 
 def supports_bf16() -> bool:
-    """Tell whether this processor computes bf16 in hardware, as oneDNN sees it."""
+    """Return whether this processor computes bf16 in hardware, as oneDNN sees it."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
