@@ -24,6 +24,18 @@ settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep the tests of a file that share a fixture on one worker, where it is made once."""
+    if not isinstance(item, pytest.Function) or item.get_closest_marker("xdist_group"):
+        return
+    named = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
+    own = item.nodeid.partition("::")[0]
+    if any(
+        each.scope == "module" and each.baseid == own for made in named.values() for each in made
+    ):
+        item.add_marker(pytest.mark.xdist_group(own))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder with the real images (ENDOEXIT_DATA, else shared/data beside the checkout)."""

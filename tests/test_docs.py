@@ -75,6 +75,8 @@ def kvasirs(phantom: Path, folder: Path) -> None:
 STARTS_WITH = {"README.md": own_images, "docs/kvasir.md": kvasirs}
 RUNNING = [page for page, blocks in PAGES.items() if any(
     block.language in pages.EXECUTED for block in blocks)]  # fmt: skip
+# What continues from Getting started runs on the worker that has run it.
+continues = pytest.mark.xdist_group(FIRST)
 
 
 def run(page: str, folder: Path) -> None:
@@ -86,6 +88,7 @@ def run(page: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@continues
 def test_getting_started_runs(project):
     """Its fixture runs the page; these are the files that the page promises."""
     for name in ("audit.json", "audit-groups.csv", "runs/mine/policy.json",
@@ -95,7 +98,10 @@ def test_getting_started_runs(project):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in RUNNING if page != FIRST])
+@pytest.mark.parametrize("page", [
+    page if page in STARTS_WITH else pytest.param(page, marks=continues)
+    for page in RUNNING if page != FIRST
+])  # fmt: skip
 def test_a_page_runs(page, phantom, request, tmp_path):
     if page in STARTS_WITH:
         STARTS_WITH[page](phantom, tmp_path)

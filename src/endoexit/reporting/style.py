@@ -136,6 +136,7 @@ def draw(
             figure.supxlabel(SYNTHETIC, x=0.99, ha="right", fontsize=8, color=QUIET, style="italic")
         paint(figure)
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")  # the places found for the SVG are those of the PNG
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     width, height = (round(inches * CSS_INCH) for inches in size)
     return Picture(name, svg.getvalue(), png.getvalue(), width, height, alt, caption, source)
