@@ -23,7 +23,8 @@ from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.policy.comparisons import oracle, random_assignment
 from endoexit.policy.document import Costs, Promise
-from endoexit.policy.goals import Guarantee, make_goal
+from endoexit.policy.goal_options import make_goal
+from endoexit.policy.goals import Guarantee
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy

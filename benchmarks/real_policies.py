@@ -34,13 +34,13 @@ from endoexit.policy import ExitPolicy
 from endoexit.policy.choice import limit_in
 from endoexit.policy.comparisons import oracle, random_assignment
 from endoexit.policy.document import Costs
+from endoexit.policy.goal_options import make_goal
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
     Budget,
     CostLimit,
     Goal,
-    make_goal,
 )
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions

@@ -11,7 +11,7 @@ from tables import ROOT, markdown_table, replace_between
 PAGE = ROOT / "docs" / "real-policies.md"
 README = ROOT / "README.md"
 
-Row = dict[str, Any]
+Entry = dict[str, Any]
 
 
 def whole_percent(value: float) -> str:
@@ -19,12 +19,12 @@ def whole_percent(value: float) -> str:
     return f"{100 * value:.0f}"
 
 
-def signed(estimate: Row) -> str:
+def signed(estimate: Entry) -> str:
     """Return a difference in points with its interval."""
     return points_with_interval(Estimate.model_validate(estimate))
 
 
-def with_interval(estimate: Row) -> str:
+def with_interval(estimate: Entry) -> str:
     """Return a share in percent with its interval."""
     return percent_with_interval(Estimate.model_validate(estimate))
 
@@ -37,7 +37,7 @@ def refusal(message: str) -> str:
     return "refused: " + re.split(r"\. (?=[A-Z])", message)[0]
 
 
-def goal(row: Row) -> str:
+def goal(row: Entry) -> str:
     return f"`{row['goal']}`" if row["table"] == "guarantee" else str(row["goal"])
 
 
@@ -45,13 +45,13 @@ def shares(values: list[float]) -> str:
     return " / ".join(whole_percent(share) for share in values)
 
 
-def counted(promises: list[Row]) -> str:
+def counted(promises: list[Entry]) -> str:
     """Return how many images or groups promises were proven on: `159 groups`, `206/89 images`."""
     numbers = "/".join(dict.fromkeys(str(promise["images"]) for promise in promises))
     return f"{numbers} {promises[0]['unit']}s"
 
 
-def proven(row: Row) -> str:
+def proven(row: Entry) -> str:
     """Return what certify showed of the promises."""
     if all(promise["method"] == "by construction" for promise in row["policy"]["promises"]):
         return "nothing proven: final exit for all"
@@ -59,13 +59,13 @@ def proven(row: Row) -> str:
     return ", ".join(percent(promise["observed"]) for promise in promises)
 
 
-def outcome(row: Row) -> str:
+def outcome(row: Entry) -> str:
     if row["policy"]["promises"]:
         return verdict(row["kept"]) if row["kept"] else f"**{verdict(row['kept'])}**"
     return "met" if row["kept"] else "not met"
 
 
-def tally(result: Row) -> str:
+def tally(result: Entry) -> str:
     """Return how many promises test showed kept, and how many goals without one were met."""
     answered = [row for row in result["rows"] if "refused" not in row]
     promised = [row["kept"] for row in answered if row["policy"]["promises"]]
@@ -80,13 +80,13 @@ def tally(result: Row) -> str:
     )
 
 
-def spent(row: Row) -> tuple[str, str, str]:
+def spent(row: Entry) -> tuple[str, str, str]:
     """Return cost and exits on test: multiply-adds, milliseconds, shares."""
     seen = row["on_test"]
     return whole_percent(seen["macs"]), f"{seen['ms']:.1f}", shares(seen["shares"])
 
 
-def readme_table(result: Row) -> str:
+def readme_table(result: Entry) -> str:
     """Return the short table."""
     header = ("asked for (δ = 0.05)", "risk on certify, %", "risk on test, % [95 % CI]",
               "on test", "accuracy on test, %", "multiply-adds, %",
@@ -121,7 +121,7 @@ def readme_table(result: Row) -> str:
     )
 
 
-def plain_table(result: Row, name: str) -> str:
+def plain_table(result: Entry, name: str) -> str:
     """Return the goals without a promise, or the rules for one goal."""
     header = ("rule" if name == "rule" else "goal", "on calibrate: accuracy, %", "cost, %",
               "on test", "accuracy on test, %", "minus final exit [95 % CI]",
@@ -154,7 +154,7 @@ def plain_table(result: Row, name: str) -> str:
     return markdown_table(header, rows)
 
 
-def rule(options: Row) -> str:
+def rule(options: Entry) -> str:
     """Return the family of policies in words."""
     words = [options["rule"].replace("_", " ")]
     if options["rule"] in ("max_probability", "entropy", "margin"):
@@ -164,7 +164,7 @@ def rule(options: Row) -> str:
     return ", ".join(words)
 
 
-def guarantee_table(result: Row) -> str:
+def guarantee_table(result: Entry) -> str:
     header = ("guarantee, δ = 0.05", "counted on certify", "risk there, %",
               "risk on test, % [95 % CI]", "promise", "accuracy on test, %",
               "minus final exit [95 % CI]", "multiply-adds, %", "ms",
@@ -183,7 +183,7 @@ def guarantee_table(result: Row) -> str:
     return markdown_table(header, rows)
 
 
-def facts(result: Row) -> str:
+def facts(result: Entry) -> str:
     """Return what was measured, on what, and how."""
     timing = result["timing"]
     roles = "; ".join(
@@ -205,7 +205,7 @@ def facts(result: Row) -> str:
     )
 
 
-def pages(result: Row) -> dict[str, str]:
+def pages(result: Entry) -> dict[str, str]:
     """Return the tables of the page by the names of their markers."""
     return {
         "facts": facts(result),
@@ -215,7 +215,7 @@ def pages(result: Row) -> dict[str, str]:
     }
 
 
-def write_pages(result: Row) -> None:
+def write_pages(result: Entry) -> None:
     """Put the tables into the README and the page."""
     replace_between(README, "guarantee", readme_table(result))
     for name, text in pages(result).items():

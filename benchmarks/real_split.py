@@ -14,7 +14,7 @@ import numpy as np
 
 from endoexit.data.manifest import Manifest, read_manifest, write_manifest
 from endoexit.data.roles import assign_roles
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 
 HERE = Path(__file__).resolve().parent
 SHARES = {"val": 0.25, "calibrate": 0.3, "certify": 0.45}
@@ -34,7 +34,7 @@ def make_manifest(name: str, path: Path) -> Manifest:
     groups = np.unique([row.group for row in free], return_inverse=True)[1]
     roles = assign_roles(labels, groups, SHARES, 0, classes)
     new = {row.path: role for row, role in zip(free, roles, strict=True)}
-    rows = [Row(r.path, r.label, r.group, new.get(r.path, r.role)) for r in prototype.rows]
+    rows = [ManifestRow(r.path, r.label, r.group, new.get(r.path, r.role)) for r in prototype.rows]
     return write_manifest(path, rows, prototype.root, {"made_by": "benchmarks/real_split.py"})
 
 

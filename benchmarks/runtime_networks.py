@@ -18,7 +18,7 @@ from endoexit.bench.ratios import Times, ratio, spread
 from endoexit.bench.subject import FINAL, exit_names, exit_works
 from endoexit.bench.throughput import measure_throughput
 from endoexit.data.manifest import Manifest, write_manifest
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.exporting.export import ExportOptions, export_run
@@ -97,7 +97,7 @@ def phantom_images(folder: Path) -> Manifest:
     """Return a manifest of rendered images, all of the role train."""
     render_phantom(folder / "phantom", PER_CLASS, SIZE)
     rows = [
-        Row(path.relative_to(folder).as_posix(), path.parent.name, path.stem, "train")
+        ManifestRow(path.relative_to(folder).as_posix(), path.parent.name, path.stem, "train")
         for path in sorted((folder / "phantom").rglob("*.jpg"))
     ]
     return write_manifest(folder / "manifest.csv", rows, folder)

@@ -25,7 +25,7 @@ from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.files import read_json, write_json
 from endoexit.images.cache import cache_images
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.backends.choice import has_bf16

@@ -11,7 +11,7 @@ from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
 from endoexit.exporting import quantise
 from endoexit.exporting.export import ExportOptions, export_run
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.precision import BackendName, NumberFormat
 from endoexit.runtime.backends.choice import has_bf16
 from endoexit.runtime.session import open_session

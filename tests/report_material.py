@@ -13,10 +13,10 @@ from endoexit.evaluation.document import (
     Estimate,
     EvaluatedSource,
     Evaluation,
+    EvaluationRow,
     Images,
     Interval,
     Reference,
-    Row,
     Scores,
     Time,
     Timing,
@@ -171,9 +171,9 @@ def _evaluation(
 def _row(
     name: str, kind: Any, number: int | None, probabilities: Any, labels: Any, *,
     classes: tuple[str, ...], ms: float | None, share: float | None,
-) -> Row:  # fmt: skip
+) -> EvaluationRow:  # fmt: skip
     predicted = probabilities.argmax(axis=1)
-    return Row(
+    return EvaluationRow(
         name=name, kind=kind, exit=number, scores=scores(labels, predicted, classes),
         beside_final=None if name == "final" else estimate(0.0), beside_twin=None,
         parameters=1000, macs=1e9 * (number or 2),

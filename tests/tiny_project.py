@@ -14,7 +14,7 @@ from PIL import Image
 
 from endoexit.cli.main import main
 from endoexit.data.manifest import write_manifest
-from endoexit.data.rows import ROLES, Row
+from endoexit.data.rows import ROLES, ManifestRow
 from endoexit.evaluation.latency import keeping_threads
 
 RECIPE = """\
@@ -41,7 +41,9 @@ def make_manifest(folder: Path, per_class: int = 20) -> Path:
             pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
             path = f"images/{name}/{i:03}.png"
             Image.fromarray(pixels).save(folder / path)
-            rows.append(Row(path, name, f"{name}-{i}", ROLES[max(0, i - per_class + 9) // 2]))
+            rows.append(
+                ManifestRow(path, name, f"{name}-{i}", ROLES[max(0, i - per_class + 9) // 2])
+            )
     return write_manifest(folder / "manifest.csv", rows, folder).path
 
 

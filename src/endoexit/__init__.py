@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from endoexit.models import create_model, load_published, with_exits
     from endoexit.policy import ExitPolicy as Policy
     from endoexit.policy.document import Costs
-    from endoexit.policy.goals import make_goal
+    from endoexit.policy.goal_options import make_goal
     from endoexit.policy.logits import LogitSet
     from endoexit.policy.search import find_policy
 else:
@@ -49,7 +49,7 @@ else:
         "create_model": ("models", "create_model"),
         "find_policy": ("policy.search", "find_policy"),
         "load_published": ("models", "load_published"),
-        "make_goal": ("policy.goals", "make_goal"),
+        "make_goal": ("policy.goal_options", "make_goal"),
         "open": ("api", "open_predictor"),
         "with_exits": ("models", "with_exits"),
     }

@@ -167,7 +167,7 @@ def test_what_is_found_out_about_a_bundle_lies_beside_it(bundle, monkeypatch):
         assert Bundle(path, bundle.config).results() == beside
     assert bundle.results(Path("../other")) == Path("../other")
     for inside in (bundle.path, Path("stages"), bundle.path / "new" / "folder"):
-        with pytest.raises(UsageError, match=r"lies in the bundle.*name another folder"):
+        with pytest.raises(UsageError, match=r"is in the bundle.*name another folder"):
             bundle.results(inside)
 
 

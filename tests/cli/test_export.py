@@ -98,7 +98,7 @@ def test_a_report_of_a_bundle_lies_beside_it(exported, bundles, tmp_path):
     assert open_bundle(folder).config == open_bundle(original).config
     inside = endoexit("report", folder, "--out", folder / "report")
     assert isinstance(inside.exception, UsageError)
-    assert "which is never written to" in str(inside.exception)
+    assert "into which nothing is written" in str(inside.exception)
     elsewhere = tmp_path / "elsewhere"
     (tmp_path / "bundle-evaluation").rename(elsewhere)
     lost = endoexit("report", folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from endoexit.data.manifest import read_manifest, write_manifest
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from pictures import near_copy, picture_folder, save
 from tiny_project import endoexit, write_recipe
 
@@ -40,11 +40,11 @@ def manifest(tiny_manifest: Path, tmp_path: Path) -> Path:
             target = tmp_path / "images" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(tiny.root / row.path, target)
-            rows.append(Row(name, row.label, f"Doe {number}", row.role))
+            rows.append(ManifestRow(name, row.label, f"Doe {number}", row.role))
     for role in ("train", "test", "calibrate"):
         name = f"blue/Doe {role}.png"
         (tmp_path / "images" / name).write_bytes(b"")
-        rows.append(Row(name, "blue", f"Doe {role}", role))
+        rows.append(ManifestRow(name, "blue", f"Doe {role}", role))
     return write_manifest(tmp_path / "manifest.csv", rows, tmp_path / "images").path
 
 

@@ -10,7 +10,7 @@ from endoexit.artifacts.run import Run, RunConfig, open_run
 from endoexit.cli.main import app
 from endoexit.cli.train import _next_command
 from endoexit.data.manifest import write_manifest
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from endoexit.errors import EndoexitError
 from tiny import CLASSES, PREPROCESSING, SETTINGS, save_photos
 
@@ -64,7 +64,9 @@ def test_what_does_not_fit_is_refused(
 )
 def test_the_next_command_fits_the_run(model: str, role: str, command: str, tmp_path: Path) -> None:
     save_photos(tmp_path, len(CLASSES))
-    rows = [Row(f"{number}.png", label, label, role) for number, label in enumerate(CLASSES)]
+    rows = [
+        ManifestRow(f"{number}.png", label, label, role) for number, label in enumerate(CLASSES)
+    ]
     write_manifest(tmp_path / "manifest.csv", rows, tmp_path)
     config = RunConfig(
         model=model, overrides=SETTINGS, classes=CLASSES, preprocessing=PREPROCESSING

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from endoexit.data.manifest import read_manifest, sidecar_path, write_manifest
-from endoexit.data.rows import ROLES, Row
+from endoexit.data.rows import ROLES, ManifestRow
 from endoexit.errors import DataError, UsageError
 from endoexit.images.reference import ImageRef
 
@@ -29,9 +29,9 @@ def root(tmp_path: Path) -> Path:
 
 
 ROWS = (
-    Row("polyp/1.jpg", "polyp", "g1", "train"),
-    Row("polyp/2.jpg", "polyp", "g1", "train"),
-    Row("cecum/a, b.jpg", "cecum", "g2", "test"),
+    ManifestRow("polyp/1.jpg", "polyp", "g1", "train"),
+    ManifestRow("polyp/2.jpg", "polyp", "g1", "train"),
+    ManifestRow("cecum/a, b.jpg", "cecum", "g2", "test"),
 )
 
 
@@ -92,7 +92,7 @@ def test_root_is_argument_then_sidecar_then_own_folder(root: Path, tmp_path: Pat
 def test_byte_order_mark_extra_columns_and_dotted_paths_are_read(root: Path) -> None:
     text = "\ufeffrole,path,label,group,note\nval,./polyp//1.jpg,polyp,1,hello\n"
     assert read_manifest(write(root / "m.csv", text)).rows == (
-        Row("polyp/1.jpg", "polyp", "1", "val"),
+        ManifestRow("polyp/1.jpg", "polyp", "1", "val"),
     )
 
 
@@ -143,7 +143,7 @@ def test_asking_for_a_role_that_is_not_there(root: Path, tmp_path: Path) -> None
 
 
 def test_writing_refuses_what_reading_would(root: Path, tmp_path: Path) -> None:
-    leaking = (*ROWS, Row("cecum/a, b.jpg", "cecum", "g1", "val"))
+    leaking = (*ROWS, ManifestRow("cecum/a, b.jpg", "cecum", "g1", "val"))
     with pytest.raises(DataError, match="more than one role: 'g1'"):
         write_manifest(tmp_path / "m.csv", leaking, root)
     assert not (tmp_path / "m.csv").exists()
@@ -171,7 +171,7 @@ def test_import_is_light() -> None:
 
 
 def test_frames_have_a_column_only_where_there_are_some(root: Path, tmp_path: Path) -> None:
-    frames = (*ROWS, Row("polyp/1.jpg", "polyp", "g1", "train", 12))
+    frames = (*ROWS, ManifestRow("polyp/1.jpg", "polyp", "g1", "train", 12))
     written = write_manifest(tmp_path / "m.csv", frames, root)
     assert read_manifest(tmp_path / "m.csv") == written
     assert written.cohort("train").names[-1] == "polyp/1.jpg#12"
@@ -186,7 +186,7 @@ def test_frames_have_a_column_only_where_there_are_some(root: Path, tmp_path: Pa
 def test_odd_names_are_read_back_as_written(tmp_path: Path, folder: str) -> None:
     (tmp_path / "images" / folder).mkdir(parents=True)
     (tmp_path / "images" / folder / "1.jpg").write_bytes(b"x")
-    rows = (Row(f"{folder}/1.jpg", folder, folder, "train"),)
+    rows = (ManifestRow(f"{folder}/1.jpg", folder, folder, "train"),)
     written = write_manifest(tmp_path / "m.csv", rows, tmp_path / "images")
     assert read_manifest(tmp_path / "m.csv") == written
 

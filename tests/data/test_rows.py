@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from endoexit.data.finding import Finder
-from endoexit.data.rows import Row, check_rows, parse_rows, some
+from endoexit.data.rows import ManifestRow, check_rows, parse_rows, some
 from endoexit.errors import DataError
 
 HEADER = "path,label,group,role\n"
@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(root: Path, text: str, classes: Sequence[str] | None = None) -> list[Row]:
+def read(root: Path, text: str, classes: Sequence[str] | None = None) -> list[ManifestRow]:
     path = root / "m.csv"
     rows = parse_rows(path, text.encode(), Finder(root), classes)
     check_rows(path, rows, classes)
@@ -32,8 +32,8 @@ def test_fields_are_cleaned_and_a_frame_is_a_number(root: Path) -> None:
     header = "Role,frame,path,label,group\n"
     text = header + "Train,,polyp/1.jpg, polyp , p 1 \nTEST,12.0,polyp/2.jpg,b,2\n"
     assert read(root, text) == [
-        Row("polyp/1.jpg", "polyp", "p 1", "train"),
-        Row("polyp/2.jpg", "b", "2", "test", 12),
+        ManifestRow("polyp/1.jpg", "polyp", "p 1", "train"),
+        ManifestRow("polyp/2.jpg", "b", "2", "test", 12),
     ]
 
 
@@ -41,7 +41,7 @@ def test_a_file_may_be_there_once_for_each_frame(root: Path) -> None:
     text = "path,label,group,role,frame\npolyp/1.jpg,a,1,train,0\npolyp/1.jpg,a,1,train,1\n"
     assert [row.name for row in read(root, text)] == ["polyp/1.jpg", "polyp/1.jpg#1"]
     with pytest.raises(DataError, match=r"a path is there more than once: polyp/1.jpg#1; keep one"):
-        check_rows(root / "m.csv", [Row("polyp/1.jpg", "a", "1", "train", 1)] * 2, None)
+        check_rows(root / "m.csv", [ManifestRow("polyp/1.jpg", "a", "1", "train", 1)] * 2, None)
 
 
 def test_a_list_of_names_is_cut_after_five() -> None:

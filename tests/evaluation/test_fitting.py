@@ -8,7 +8,7 @@ import torch
 from bundle_makers import require_bf16
 from endoexit.artifacts.run import open_run
 from endoexit.data.manifest import read_manifest, write_manifest
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.fitting import (
@@ -24,7 +24,7 @@ from endoexit.machine import describe_machine
 from endoexit.models.spec import NetworkSpec
 from endoexit.models.weights import save_weights
 from endoexit.policy import ExitPolicy
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.policy.search import find_policy
 from endoexit.runtime.session import open_session
 
@@ -168,7 +168,7 @@ def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role)
     for row in (*used, *(row for row in own.rows if row.role in ("calibrate", "certify"))):
         name = f"new-{row.path.replace('/', '-')}"
         shutil.copy(own.root / row.path, folder / name)
-        rows.append(Row(name, row.label, row.group, role if row in used else row.role))
+        rows.append(ManifestRow(name, row.label, row.group, role if row in used else row.role))
     made = write_manifest(tmp_path / "other.csv", rows, folder)
     other = read_manifest(made.path, classes=run.classes)
     message = rf"2 images of the role '{role}' trained this network .*Use a manifest of other"

@@ -7,7 +7,7 @@ import pytest
 
 from endoexit.artifacts.run import Run
 from endoexit.data.manifest import read_manifest, write_manifest
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from endoexit.errors import PolicyError, UsageError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
@@ -308,7 +308,7 @@ def test_promises_stand_beside_what_the_images_show(run, tmp_path):
     policy.write(run.path / "policy.json")
     own = run.manifest()
     rows = [r for r in own.rows if r.role == "train" and r.label != "blue"]
-    halves = [Row(r.path, r.label, f"pair {n // 3}", "test") for n, r in enumerate(rows)]
+    halves = [ManifestRow(r.path, r.label, f"pair {n // 3}", "test") for n, r in enumerate(rows)]
     other = write_manifest(tmp_path / "other.csv", halves, own.root)
     other = read_manifest(other.path, classes=run.classes)
     found = evaluate_run(open_session(run, manifest=other), Options(**QUICK))
@@ -352,7 +352,7 @@ def test_other_roles_and_manifests_do_not_replace_the_evaluation(run, tmp_path):
     found = evaluate_run(open_session(run), Options(role="val", **QUICK))
     assert found.caution.startswith("these images chose the epoch")
     own = run.manifest()
-    rows = [Row(row.path, row.label, row.group, "test") for row in own.rows[:30]]
+    rows = [ManifestRow(row.path, row.label, row.group, "test") for row in own.rows[:30]]
     rows += [row for row in own.rows if row.label == "red"]
     other = write_manifest(tmp_path / "other.csv", rows, own.root)
     outside = evaluate_run(open_session(run, manifest=other), Options(**QUICK))

@@ -24,7 +24,7 @@ from endoexit.exporting.graphs import all_exits_graph, example_images, write_onn
 from endoexit.models.hifuse.branches import shift_mask
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.runtime.session import Session, open_session
 from tiny import SIDE, tiny_model
 from tiny import tiny_run as run_without_images
@@ -97,7 +97,7 @@ def test_an_evaluation_of_a_bundle_goes_where_it_is_asked_to(bundles, tmp_path):
     assert Evaluation.read(out / "evaluation.json") == found
     assert (out / found.run.logits).is_file()
     assert found.twin.logits == found.run.logits
-    with pytest.raises(UsageError, match="lies in the bundle"):
+    with pytest.raises(UsageError, match="is in the bundle"):
         evaluate_run(
             open_session(bundle, out=bundle.path, manifest=manifest), Options(timing=False)
         )

@@ -11,7 +11,7 @@ from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.policy import fixed_exit
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.runtime.session import open_session
 from tiny import tiny_run as run_without_images
 

@@ -6,7 +6,7 @@ import pytest
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Costs
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.fixed import FixedRule

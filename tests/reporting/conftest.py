@@ -5,7 +5,7 @@ import pytest
 from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.study import Options, evaluate_run
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 

@@ -19,7 +19,7 @@ from endoexit.files import read_json, write_json
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.policy.document import Costs, Provenance, Request
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 from endoexit.policy.options import RuleOptions
 from endoexit.reporting.commands import calibrate_command, evaluate_command, report_command, steps
 from endoexit.reporting.opening import open_material

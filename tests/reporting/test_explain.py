@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from endoexit.artifacts.run import Run
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from endoexit.images.reference import ImageRef
@@ -89,6 +90,14 @@ def test_synthetic_images_are_marked_and_others_are_not(run, tmp_path):
     assert "Synthetic" not in second
 
 
+def test_the_network_is_loaded_once(run, tmp_path, monkeypatch):
+    loaded, load = [], Run.load_model
+    monkeypatch.setattr(Run, "load_model", lambda run: loaded.append(run) or load(run))
+    photos = save_photos(tmp_path / "photos", 1)
+    explain(open_session(run.path), [photos / "0.png"], tmp_path / "out")
+    assert len(loaded) == 1
+
+
 def test_a_page_does_not_grow_without_end(run, tmp_path):
     with pytest.raises(UsageError, match="201 images are more than the 200 of one page"):
         explain(open_session(run.path), [tmp_path / "a.png"] * (MOST + 1), tmp_path / "out")
@@ -126,7 +135,7 @@ def test_no_page_is_written_into_a_bundle(bundles, tmp_path):
     words = ["explain", str(bundle), str(photo), "--out", str(bundle / "page")]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, UsageError)
-    assert "lies in the bundle" in str(done.exception)
+    assert "is in the bundle" in str(done.exception)
     assert "name another folder" in str(done.exception)
     assert not (bundle / "page").exists()
 

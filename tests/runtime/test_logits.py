@@ -11,7 +11,7 @@ from PIL import Image
 from bundle_makers import require_bf16
 from endoexit.artifacts.run import Run, open_run
 from endoexit.data.manifest import read_manifest, write_manifest
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from endoexit.errors import DataError, ModelError, RunError, UsageError
 from endoexit.files import read_json
 from endoexit.models.weights import save_weights
@@ -100,7 +100,9 @@ def test_another_preprocessing_means_other_logits(run):
 def test_another_manifest_means_other_logits(run, tmp_path):
     own = run.manifest()
     rows = [
-        Row(row.path, row.label, row.group, {"test": "val", "val": "test"}.get(row.role, row.role))
+        ManifestRow(
+            row.path, row.label, row.group, {"test": "val", "val": "test"}.get(row.role, row.role)
+        )
         for row in own.rows
     ]
     other = write_manifest(tmp_path / "other.csv", rows, own.root)

@@ -107,7 +107,7 @@ def calibrate(
 
     Example: `endoexit calibrate runs/nano --guarantee "disagreement<=0.05"`
     """
-    from endoexit.policy.goals import make_goal
+    from endoexit.policy.goal_options import make_goal
     from endoexit.policy.options import RuleOptions
 
     goal = make_goal(

@@ -68,7 +68,7 @@ def export(
 
 def _print(output: Output, exported: "Exported") -> None:
     from endoexit.cli.tables import paragraph, with_notes
-    from endoexit.exporting.card import exit_table
+    from endoexit.exporting.bundle_card import exit_table
     from endoexit.policy.promises import promise_words
 
     bundle = exported.bundle

@@ -20,7 +20,7 @@ import numpy as np
 
 from endoexit.data.finding import Finder
 from endoexit.data.labels import clean_label
-from endoexit.data.rows import COLUMNS, FRAME, ROLES, Row, check_rows, parse_rows, some
+from endoexit.data.rows import COLUMNS, FRAME, ROLES, ManifestRow, check_rows, parse_rows, some
 from endoexit.errors import DataError, counted, unknown_name
 from endoexit.files import (
     csv_line,
@@ -83,7 +83,7 @@ class Manifest:
 
     path: Path
     root: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ManifestRow, ...]
     classes: tuple[str, ...]
     sha256: str
 
@@ -157,7 +157,7 @@ def read_manifest(
 
 
 def write_manifest(
-    path: Path, rows: Sequence[Row], root: Path, facts: Mapping[str, Any] | None = None
+    path: Path, rows: Sequence[ManifestRow], root: Path, facts: Mapping[str, Any] | None = None
 ) -> Manifest:
     """Write a manifest and its sidecar (root, hash, counts, facts); return it as if read back.
 
@@ -235,7 +235,7 @@ def _find_root(path: Path, root: Path | None) -> Path:
     return root
 
 
-def _check_files(path: Path, root: Path, rows: Sequence[Row]) -> None:
+def _check_files(path: Path, root: Path, rows: Sequence[ManifestRow]) -> None:
     missing = [
         naming().mention(row.name, place)
         for place, row in enumerate(rows)

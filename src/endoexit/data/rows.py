@@ -20,7 +20,7 @@ _NAMED = 5  # so many offenders are named in an error, the rest is counted
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ManifestRow:
     """One image of a manifest.
 
     Attributes:
@@ -45,7 +45,7 @@ class Row:
 
 def parse_rows(
     path: Path, content: bytes, finder: Finder, classes: Sequence[str] | None
-) -> list[Row]:
+) -> list[ManifestRow]:
     """Return the rows of a manifest, each with all its fields.
 
     Args:
@@ -61,7 +61,7 @@ def parse_rows(
     _check_header(path, table.header)
     places = [table.column((name,)) for name in COLUMNS]
     frame_place = table.column((FRAME,))
-    rows: list[Row] = []
+    rows: list[ManifestRow] = []
     seen: dict[str, int] = {}
     for line in table.lines:
         fields = {
@@ -76,7 +76,7 @@ def parse_rows(
                 "that belongs with no other is a group by itself)."
             )
         text = "" if frame_place is None else line.fields[frame_place].strip()
-        row = Row(
+        row = ManifestRow(
             path=finder.find(fields["path"], table.where(line)),
             label=label_among(fields["label"], classes or ()),
             group=clean_label(fields["group"]),
@@ -140,7 +140,7 @@ def _frame(where: str, text: str) -> int:
     return int(whole)
 
 
-def check_rows(path: Path, rows: Sequence[Row], classes: Sequence[str] | None) -> None:
+def check_rows(path: Path, rows: Sequence[ManifestRow], classes: Sequence[str] | None) -> None:
     """Refuse rows that break a rule: unknown roles and labels, groups with two roles, repetitions.
 
     Raises:

@@ -12,7 +12,7 @@ from endoexit.data.folders import Listing
 from endoexit.data.grouping import GroupRules, Pool, gather
 from endoexit.data.leaks import Leak, measure_leak, parts_by_group
 from endoexit.data.roles import assign_roles
-from endoexit.data.rows import ROLES, Row
+from endoexit.data.rows import ROLES, ManifestRow
 from endoexit.errors import DataError, UsageError, counted
 
 Leaks = Literal["refuse", "drop", "accept"]
@@ -31,7 +31,7 @@ class Split:
         leak: Leak of the user's folders; None where there was none.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ManifestRow, ...]
     broken: tuple[BrokenFile, ...]
     mixed: tuple[str, ...]
     copies: tuple[str, ...]
@@ -248,8 +248,8 @@ def _assign(
 
 def _rows(
     pool: Pool, kept: Sequence[int], groups: Sequence[str], roles: Sequence[str]
-) -> tuple[Row, ...]:
+) -> tuple[ManifestRow, ...]:
     return tuple(
-        Row(pool.images[index].file.path, pool.images[index].file.label, group, role)
+        ManifestRow(pool.images[index].file.path, pool.images[index].file.label, group, role)
         for index, group, role in zip(kept, groups, roles, strict=True)
     )

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from endoexit.documents import Record
 from endoexit.errors import DataError, UsageError, counted
-from endoexit.evaluation.document import Estimate, Evaluation, Row
+from endoexit.evaluation.document import Estimate, Evaluation, EvaluationRow
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 
 MCNEMAR = (
@@ -203,7 +203,7 @@ def _compare_rows(
     )
 
 
-def _right(evaluation: Evaluation, row: Row) -> NDArray[np.bool_]:
+def _right(evaluation: Evaluation, row: EvaluationRow) -> NDArray[np.bool_]:
     right: NDArray[np.bool_] = np.array(row.predicted) == np.array(evaluation.images.labels)
     return right
 

@@ -126,7 +126,7 @@ class Timing(Record):
     machine: dict[str, Any]
 
 
-class Row(Record):
+class EvaluationRow(Record):
     """One line of the table: one exit for all images, the policy, or a twin.
 
     Attributes:
@@ -292,7 +292,7 @@ class Evaluation(Record):
     run: EvaluatedSource
     twin: EvaluatedSource | None
     images: Images
-    rows: tuple[Row, ...]
+    rows: tuple[EvaluationRow, ...]
     adaptive: Adaptive | None
     timing: Timing | None
     resamples: int
@@ -322,7 +322,7 @@ class Evaluation(Record):
         times = [row.time.ms for row in self.rows if row.kind == "exit" and row.time]
         return times != sorted(times)
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> EvaluationRow:
         """Return the row of this name, such as "exit 1", "final", "adaptive" or "twin".
 
         Raises:

@@ -79,7 +79,7 @@ def find_run_policy(
 
     Args:
         session: Run or bundle with weights.
-        goal: Goal of the user, see `endoexit.policy.goals.make_goal`.
+        goal: Goal of the user, see `endoexit.policy.goal_options.make_goal`.
         options: How the policy is found.
         costs: Costs of the exits, by default those of `exit_costs`.
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.card import put_figures
+from endoexit.artifacts.model_card import put_figures
 from endoexit.artifacts.source import EVALUATION, Source
 from endoexit.data.manifest import Cohort
 from endoexit.errors import UsageError
 from endoexit.evaluation.adaptive import Decision, describe
-from endoexit.evaluation.card import card_figures
+from endoexit.evaluation.card_figures import card_figures
 from endoexit.evaluation.document import EvaluatedSource, Evaluation, Images
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 from endoexit.evaluation.latency import (
@@ -20,7 +20,7 @@ from endoexit.evaluation.latency import (
     keeping_threads,
     measure_run,
 )
-from endoexit.evaluation.rows import adaptive_line, exit_lines, score_lines, twin_line
+from endoexit.evaluation.lines import adaptive_line, exit_lines, score_lines, twin_line
 from endoexit.machine import library_versions
 from endoexit.models.cost import LEFT_OUT
 from endoexit.runtime.logits import RoleLogits

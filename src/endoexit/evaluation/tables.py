@@ -12,8 +12,8 @@ from endoexit.evaluation.document import (
     ClassScores,
     Estimate,
     Evaluation,
+    EvaluationRow,
     PromiseShown,
-    Row,
     Time,
 )
 from endoexit.evaluation.figures import (
@@ -57,7 +57,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
     return [table for table in tables if table is not None]
 
 
-def row_name(row: Row) -> str:
+def row_name(row: EvaluationRow) -> str:
     """Return what gives the answers of a row: "exit 1", "final", "policy", "twin"."""
     return "policy" if row.kind == "adaptive" else row.name
 
@@ -74,7 +74,7 @@ def verdict(kept: bool | None) -> str:
 def exit_table(evaluation: Evaluation) -> Table:
     """Return accuracy and cost of every row, in the shape of the paper's Table 3."""
     base = evaluation.rows[0] if evaluation.twin else evaluation.row("final")
-    columns: dict[Column, Callable[[Row], Any]] = {
+    columns: dict[Column, Callable[[EvaluationRow], Any]] = {
         ANSWERS: row_name,
         ACCURACY: lambda row: row.scores.accuracy,
     }
@@ -166,7 +166,7 @@ def _about_scores(evaluation: Evaluation) -> Iterator[str]:
 def difference_table(evaluation: Evaluation) -> Table:
     """Return how much more accurate each row is than the final exit and the twin."""
     points = "points [95 % CI]"
-    columns: dict[Column, Callable[[Row], Any]] = {
+    columns: dict[Column, Callable[[EvaluationRow], Any]] = {
         ANSWERS: row_name,
         Column("minus final", points, points_with_interval): lambda row: row.beside_final,
     }

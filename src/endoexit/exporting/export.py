@@ -11,7 +11,7 @@ from endoexit.artifacts.source import POLICY, STAGES
 from endoexit.data.manifest import Manifest
 from endoexit.errors import ModelError, UsageError, counted
 from endoexit.evaluation.fitting import require_unseen
-from endoexit.exporting.card import write_bundle_card
+from endoexit.exporting.bundle_card import write_bundle_card
 from endoexit.exporting.policies import RunPolicy, read_run_policy
 from endoexit.exporting.requirements import computed_precisions, require_export
 from endoexit.exporting.stages import write_stages

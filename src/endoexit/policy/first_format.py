@@ -4,7 +4,7 @@ from typing import Any
 
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy.confidence import CONFIDENCES
-from endoexit.policy.goals import make_goal
+from endoexit.policy.goal_options import make_goal
 
 FIRST, CURRENT = "endoexit-policy-1", "endoexit-policy-2"
 _NUMBERS = ("thresholds", "patience", "exit")

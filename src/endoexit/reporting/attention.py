@@ -1,5 +1,6 @@
 """The network of a run or a bundle, asked where it looks."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoexit.artifacts.source import Source
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.models.attention import exit_attention
 from endoexit.models.staged import StagedClassifier
 from endoexit.reporting.material import ExitAttention
@@ -20,16 +21,19 @@ class NetworkAttention:
     """What the exits of a network in PyTorch look at; its weights are loaded when first asked.
 
     Args:
-        source: Run or bundle with weights.
+        load_model: Function that returns the network, in evaluation mode.
+        preprocessing: Way from an image to the network's input.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(
+        self, load_model: Callable[[], StagedClassifier], preprocessing: Preprocessing
+    ) -> None:
+        self._load_model, self._preprocessing = load_model, preprocessing
 
     @cached_property
     def model(self) -> StagedClassifier:
         """The network, in evaluation mode."""
-        return self._source.load_model()
+        return self._load_model()
 
     def __call__(self, images: NDArray[np.uint8]) -> list[ExitAttention]:
         """Return what each exit looks at, for images uint8 (B, S, S, 3)."""
@@ -41,8 +45,7 @@ class NetworkAttention:
         return exits
 
     def _batches(self, images: NDArray[np.uint8]) -> list[Tensor]:
-        preprocessing = self._source.config.preprocessing
         return [
-            torch.from_numpy(preprocessing.normalise(images[start : start + BATCH_SIZE]))
+            torch.from_numpy(self._preprocessing.normalise(images[start : start + BATCH_SIZE]))
             for start in range(0, len(images), BATCH_SIZE)
         ]

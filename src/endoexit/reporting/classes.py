@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from endoexit.evaluation.document import ClassScores, Row
+from endoexit.evaluation.document import ClassScores, EvaluationRow
 from endoexit.evaluation.figures import percent
 from endoexit.reporting.material import Material
 from endoexit.reporting.style import (
@@ -24,12 +24,12 @@ _NAMED = 20  # and columns for names; beyond that they are numbered
 _NAME = 22
 
 
-def row_title(row: Row) -> str:
+def row_title(row: EvaluationRow) -> str:
     """Return what answers: "policy" or "final exit"."""
     return {"adaptive": "policy", "final": "final exit"}.get(row.name, row.name)
 
 
-def confusion_matrix(material: Material, row: Row) -> Picture:
+def confusion_matrix(material: Material, row: EvaluationRow) -> Picture:
     """Draw the confusion matrix of one row: a line for each true class, adding up to 100 %."""
     evaluation = material.evaluation
     names = evaluation.classes

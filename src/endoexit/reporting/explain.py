@@ -61,7 +61,8 @@ def explain(session: Session, images: Sequence[ImageRef]) -> Explained:
             f"{len(images)} images are more than the {MOST} of one page: name fewer, or use "
             "`endoexit predict` for answers without pictures."
         )
-    out, attention, policy = session.results, attention_of(session.source), session.engine.policy
+    attention = attention_of(session.source, lambda: session.network)
+    out, policy = session.results, session.engine.policy
     no_masks = Absent("There are no outlines of these images.")
     maker = Cards(session.classes, _names(session), session.preprocessing, attention, no_masks)
     cards: list[Card] = []

@@ -2,8 +2,9 @@
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from endoexit.reporting.commands import evaluate_remedy, steps
 from endoexit.reporting.history import read_history
 from endoexit.reporting.material import Absent, Attention, History, Material
 from endoexit.reporting.paper import is_papers
+
+if TYPE_CHECKING:
+    from endoexit.models.staged import StagedClassifier
 
 
 def open_material(
@@ -225,8 +229,15 @@ def _references(found: Evaluation, folder: Path) -> list[ImageRef]:
     return [ImageRef.parse(name).under(folder) for name in found.images.paths]
 
 
-def attention_of(source: Source) -> Attention | Absent:
-    """Return what tells where the exits look; Absent without a network in PyTorch."""
+def attention_of(
+    source: Source, load_model: "Callable[[], StagedClassifier] | None" = None
+) -> Attention | Absent:
+    """Return the function that shows where the exits look; Absent without a network in PyTorch.
+
+    Args:
+        source: Run or bundle.
+        load_model: Function that returns its network, by default that of the source.
+    """
     if source.backend != "torch":
         return Absent(
             f"These stages run in {source.backend}, which cannot be asked where it looks; the "
@@ -236,7 +247,7 @@ def attention_of(source: Source) -> Attention | Absent:
         return Absent("The weights are not in the run any more, so the network cannot be asked.")
     from endoexit.reporting.attention import NetworkAttention  # noqa: PLC0415  (torch is slow)
 
-    return NetworkAttention(source)
+    return NetworkAttention(load_model or source.load_model, source.config.preprocessing)
 
 
 def _facts(source: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:

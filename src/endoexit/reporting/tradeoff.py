@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from endoexit.errors import counted
-from endoexit.evaluation.document import Evaluation, Row
+from endoexit.evaluation.document import Evaluation, EvaluationRow
 from endoexit.evaluation.figures import percent, percent_with_interval, significant
 from endoexit.evaluation.tables import row_name
-from endoexit.reporting.labels import Label, place_labels
+from endoexit.reporting.mark_labels import Label, place_labels
 from endoexit.reporting.material import Material
 from endoexit.reporting.paper import PAPER
 from endoexit.reporting.style import (
@@ -40,7 +40,7 @@ class Cost:
     unit: str
     label: str
 
-    def of(self, row: Row) -> float:
+    def of(self, row: EvaluationRow) -> float:
         """Return the cost of an image under a row."""
         return row.time.ms if self.timed and row.time is not None else row.macs / 1e9
 
@@ -179,7 +179,7 @@ def _front(axes: Axes, front: list[Mark], chosen: Mark | None) -> None:
         )  # fmt: skip
 
 
-def _point(axes: Axes, row: Row, cost: Cost) -> Label:
+def _point(axes: Axes, row: EvaluationRow, cost: Cost) -> Label:
     """Draw a row with its interval; return the label that it still needs."""
     accuracy = row.scores.accuracy
     x, y = cost.of(row), 100 * (accuracy.value or 0.0)

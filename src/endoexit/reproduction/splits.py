@@ -13,7 +13,7 @@ from endoexit.data.folders import Listing
 from endoexit.data.grouping import GroupRules
 from endoexit.data.manifest import LICENCE, SOURCE, Manifest, write_manifest
 from endoexit.data.roles import assign_roles
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from endoexit.data.splits import split_by_groups
 from endoexit.datasets.layouts import Recognised
 from endoexit.documents import Record
@@ -80,7 +80,7 @@ def make_manifest(
 
 def split_at_random(
     listing: Listing, shares: Mapping[str, float], broken: Collection[str] = ()
-) -> tuple[Row, ...]:
+) -> tuple[ManifestRow, ...]:
     """Give each image a role at random, classes balanced, whatever near-copies it has.
 
     This is what the papers do. Identical files stay: they were published so. Each image is a
@@ -100,7 +100,7 @@ def split_at_random(
     groups = np.arange(len(files), dtype=np.int64)
     roles = assign_roles(labels, groups, shares, SEED, classes)
     return tuple(
-        Row(file.path, file.label, str(number), role)
+        ManifestRow(file.path, file.label, str(number), role)
         for number, (file, role) in enumerate(zip(files, roles, strict=True))
     )
 

@@ -22,6 +22,7 @@ from endoexit.runtime.engine import Engine
 from endoexit.runtime.exits import AnswerAll, all_exits
 
 if TYPE_CHECKING:
+    from endoexit.models.staged import StagedClassifier
     from endoexit.runtime.logits import RoleLogits
 
 BATCH_SIZE = 32
@@ -69,6 +70,15 @@ class Session:
         return self.source.config.preprocessing
 
     @cached_property
+    def network(self) -> "StagedClassifier":
+        """Network in PyTorch, in evaluation mode on the CPU.
+
+        Raises:
+            RunError, ModelError: See `Source.load_model`.
+        """
+        return self.source.load_model()
+
+    @cached_property
     def backend(self) -> Backend:
         """Backend that runs the stages on the CPU.
 
@@ -76,7 +86,7 @@ class Session:
             RunError: There are no weights, or they cannot be read.
             UsageError: The number of threads is less than 1.
         """
-        return open_backend(self.source, self.precision, self.threads)
+        return open_backend(self.source, self.precision, self.threads, lambda: self.network)
 
     @cached_property
     def decider(self) -> Decider:

@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from endoexit.artifacts.card import write_training_card
+from endoexit.artifacts.model_card import write_training_card
 from endoexit.artifacts.run import Run, open_run
 from endoexit.artifacts.source import CARD, METRICS, WEIGHTS
 from endoexit.data.manifest import Cohort, Manifest

@@ -1,22 +1,34 @@
 """Which backend runs a source, and at which precision."""
 
 import importlib.util
+from typing import TYPE_CHECKING
 
 from endoexit.artifacts.source import Source, StageFiles
 from endoexit.errors import UsageError
 from endoexit.precision import BackendName, Device, FloatFormat, Precision
 from endoexit.runtime.backends.base import Backend
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from endoexit.models.staged import StagedClassifier
+
 MODULES = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 
 
-def open_backend(source: Source, precision: Precision, threads: int | None = None) -> Backend:
+def open_backend(
+    source: Source,
+    precision: Precision,
+    threads: int | None = None,
+    load_model: "Callable[[], StagedClassifier] | None" = None,
+) -> Backend:
     """Return the backend that runs the stages of a source on the CPU.
 
     Args:
         source: Run or bundle with weights.
         precision: One that `computed_in` returned.
         threads: Number of threads of a stage, by default all cores that this process may use.
+        load_model: Function that returns the network in PyTorch, by default that of the source.
 
     Raises:
         RunError: There are no weights, or they cannot be read.
@@ -26,7 +38,8 @@ def open_backend(source: Source, precision: Precision, threads: int | None = Non
         return open_exported(source.stage_files(), precision, threads)
     from endoexit.runtime.backends.torch import TorchBackend  # noqa: PLC0415  (torch is slow)
 
-    return TorchBackend(source.load_model(), precision.floats, threads)
+    model = (load_model or source.load_model)()
+    return TorchBackend(model, precision.floats, threads)
 
 
 def open_exported(files: StageFiles, precision: Precision, threads: int | None = None) -> Backend:

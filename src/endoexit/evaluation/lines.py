@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.evaluation.adaptive import Decision
-from endoexit.evaluation.document import Estimate, Row, Time
+from endoexit.evaluation.document import Estimate, EvaluationRow, Time
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
 from endoexit.evaluation.scores import score
@@ -21,7 +21,7 @@ FINAL, TWIN, ADAPTIVE = "final", "twin", "adaptive"
 
 @dataclass(frozen=True)
 class Line:
-    """A row that is not scored yet; for the fields see `Row`."""
+    """A row that is not scored yet; for the fields see `EvaluationRow`."""
 
     name: str
     kind: Literal["exit", "adaptive", "twin"]
@@ -88,7 +88,7 @@ def score_lines(
     labels: NDArray[np.int64],
     classes: Sequence[str],
     bootstrap: GroupBootstrap,
-) -> tuple[Row, ...]:
+) -> tuple[EvaluationRow, ...]:
     """Score every line, and compare it with the final exit and the twin on the same images."""
     right = {line.name: line.probabilities.argmax(axis=1) == labels for line in lines}
 
@@ -98,7 +98,7 @@ def score_lines(
         return bootstrap.mean(right[line.name].astype(float) - right[other])
 
     return tuple(
-        Row(
+        EvaluationRow(
             name=line.name,
             kind=line.kind,
             exit=line.exit,

@@ -4,17 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.artifacts.card import write_training_card
+from endoexit.artifacts.model_card import write_training_card
 from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, write_manifest
-from endoexit.data.rows import Row
+from endoexit.data.rows import ManifestRow
 from endoexit.phantom.render import render_phantom
 from tiny import CLASSES, save_photos, tiny_run
 
 
 def card_on(images: Path, paths: list[str], folder: Path, facts: dict[str, str]) -> str:
     run = tiny_run(folder / "run")
-    rows = [Row(path, label, label, "train") for path, label in zip(paths, CLASSES, strict=True)]
+    rows = [
+        ManifestRow(path, label, label, "train") for path, label in zip(paths, CLASSES, strict=True)
+    ]
     write_manifest(run.path / MANIFEST, rows, images, facts)
     history = [{"train/loss": 1.0}]
     return write_training_card(run, run.manifest(), history, 1).read_text(encoding="utf-8")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.artifacts.card import BEGIN, END, put_figures
+from endoexit.artifacts.model_card import BEGIN, END, put_figures
 from endoexit.artifacts.run import Run
 from endoexit.artifacts.source import CARD
-from endoexit.evaluation.card import card_figures
+from endoexit.evaluation.card_figures import card_figures
 from endoexit.evaluation.document import Estimate, Evaluation, PromiseShown
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.document import Promise

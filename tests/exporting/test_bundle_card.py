@@ -1,7 +1,7 @@
 """The model card of a bundle."""
 
 from endoexit.artifacts.bundle import BundleConfig
-from endoexit.exporting.card import write_bundle_card
+from endoexit.exporting.bundle_card import write_bundle_card
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
