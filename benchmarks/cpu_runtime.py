@@ -7,13 +7,13 @@
     python benchmarks/cpu_runtime.py start
     python benchmarks/cpu_runtime.py pages
 
-Every part measures something of its own and replaces its own results in
+Every part measures one thing and replaces its results in
 benchmarks/results/cpu_runtime.json, so each can be run again alone; `pages` makes the table of the
 README and docs/cpu-runtime.md from that file, as every part does at its end. Contenders that are
 compared take turns in one process, and ratios are taken round by round.
 
 - networks: time of one image, 224×224, random weights: every exit in OpenVINO (f32, bf16, int8)
-  and ONNX Runtime, beside the same networks in one piece and eager PyTorch.
+  and ONNX Runtime, compared with the same networks in one piece and in eager PyTorch.
 - profile: what the time of each of their stages goes into, by OpenVINO's own counters.
 - trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
   accuracy on calibrate: accuracy on test, mean time of an image, images a second.

@@ -2,8 +2,8 @@
 
     python benchmarks/golden_policies.py
 
-reads tests/golden/{colonoscopy,otoscopy}_logits.npz (four exits of prototype networks) with the
-groups beside them. Goals without a guarantee take val + cal whole. A guarantee takes halves of
+reads tests/golden/{colonoscopy,otoscopy}_logits.npz (four exits of prototype networks) and the
+groups next to them. Goals without a guarantee take val + cal whole. A guarantee takes halves of
 val + cal, split by group: one calibrates, the other certifies; the table shows the split of seed
 0 and, because one split is one draw, what 100 splits do on average. Under a minute. Writes
 benchmarks/results/golden_policies.json and the tables of docs/golden-policies.md; `--table-only`

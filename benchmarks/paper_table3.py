@@ -1,4 +1,4 @@
-"""The paper's Table 3 on real images of its own family: does exit 2 beat the baseline?
+"""The paper's Table 3 on real images like those of the paper: does exit 2 beat the baseline?
 
     python benchmarks/paper_table3.py --data colonoscopy --seeds 0 1 2
     python benchmarks/paper_table3.py --seeds 0 --minutes 9      (part of it; run again to continue)

@@ -4,8 +4,8 @@
     python benchmarks/real_policies.py --run FOLDER       another one
     python benchmarks/real_policies.py --table-only       the tables again from the JSON
 
-The goals stand below, were written before any of them was tried, and are given as shares of the
-network's own cost where they are about cost. Policies are found on calibrate and proven on certify;
+The goals are in this file. They were written before any of them was tried, and those about cost are
+shares of the network's own cost. Policies are found on calibrate and proven on certify;
 test is looked at once for each, and the run keeps the policy that it has. The run needs an
 evaluation.json with times measured on this machine (`endoexit evaluate`). Takes two minutes on two
 cores that do nothing else. Writes benchmarks/results/real_policies_colonoscopy.json, the table of
@@ -72,11 +72,11 @@ class Ask:
     """One thing that is asked for.
 
     Attributes:
-        name: of the kind of goal.
-        wanted: as `make_goal` takes it.
-        rules: which policies are tried.
-        table: where its row stands.
-        readme: whether it stands in the README as well.
+        name: Name of the kind of goal.
+        wanted: Goal that is asked for.
+        rules: Policies that are tried.
+        table: Table of its row.
+        readme: Whether its row is in the README as well.
     """
 
     name: str

@@ -21,7 +21,7 @@ SHARES = {"val": 0.25, "calibrate": 0.3, "certify": 0.45}
 
 
 def data_folder() -> Path:
-    """Return the folder with the real images: ENDOEXIT_DATA, else beside the checkout."""
+    """Return the folder with the real images: ENDOEXIT_DATA, else one next to the checkout."""
     return Path(os.environ.get("ENDOEXIT_DATA", HERE.parents[1] / "shared" / "data"))
 
 

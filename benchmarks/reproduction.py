@@ -1,4 +1,4 @@
-"""`endoexit reproduce kvasir` on colonoscopy images, with a small network as a stand-in.
+"""`endoexit reproduce kvasir` on colonoscopy images, with a small network in place of the paper's.
 
     python benchmarks/reproduction.py                 everything; run again to continue
     python benchmarks/reproduction.py --plan          how long it will take

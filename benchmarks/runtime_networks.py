@@ -219,7 +219,7 @@ def _held(target: Target, times: Times) -> dict[str, Any]:
 
 
 def held(what: str, found: Spread, at_most: float) -> dict[str, Any]:
-    """Return a target beside what was measured."""
+    """Return a target, what was measured, and whether the target is met."""
     values = {"median": found.median, "low": found.low, "high": found.high}
     return {"what": what, "at_most": at_most, **rounded(values), "met": verdict(found, at_most)}
 

@@ -161,7 +161,7 @@ def _precision(
 
 
 def _largest_gain(subject: Session, images: Images, counts: dict[int, int]) -> float:
-    """Return what leaving early could gain in full batches if nothing but stages took time."""
+    """Return what early exits could gain in full batches if nothing but stages took time."""
     backend = subject.engine.backend
     backend.expect(len(images))
     start = backend.start(subject.engine.preprocessing.normalise(images))

@@ -20,7 +20,7 @@ def replace_between(path: Path, name: str, text: str) -> None:
     """Put `text` between `<!-- name:begin -->` and `<!-- name:end -->` in a file.
 
     Raises:
-        ValueError: the markers are not there, once each.
+        ValueError: A marker is missing, or is there more than once.
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     page = path.read_text(encoding="utf-8")

@@ -36,8 +36,8 @@ class BundleMaker:
     A test that asks for bf16 is skipped where the processor does not compute in it.
 
     Args:
-        original: the tiny run, which is copied.
-        folder: for the copy and the bundles.
+        original: Tiny run, which is copied.
+        folder: Folder for the copy and the bundles.
     """
 
     def __init__(self, original: Path, folder: Path) -> None:

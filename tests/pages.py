@@ -108,7 +108,7 @@ class Sandbox:
     """A folder in which the blocks of one page run, one after another.
 
     Args:
-        folder: with what the page takes for given, such as a folder of images.
+        folder: Folder with what the page takes for given, such as images.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -41,8 +41,8 @@ class Import:
     """One name that a module imports.
 
     Attributes:
-        name: with dots; `from a import b` gives both `a` and `a.b`.
-        at_start: it runs when the module is imported, not inside a function.
+        name: Name with dots; `from a import b` gives both `a` and `a.b`.
+        at_start: Whether it runs when the module is imported, not inside a function.
     """
 
     name: str

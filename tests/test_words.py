@@ -1,7 +1,9 @@
 """Plain English: phrases that the pages, the help texts and the docstrings do not use."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +44,11 @@ PAGES = (
     *ROOT.glob("docs/*.md"),
     ROOT / "docs" / "reference" / "python.md",
 )
-FOLDERS = (".", *sorted(path.name for path in SOURCE.iterdir() if (path / "__init__.py").is_file()))
+FOLDERS = (
+    ".",
+    "benchmarks",
+    *sorted(path.name for path in SOURCE.iterdir() if (path / "__init__.py").is_file()),
+)
 
 
 def refused(text: str, patterns: dict[str, str] = REFUSED) -> list[str]:
@@ -62,10 +68,14 @@ def prose(page: str) -> str:
 
 
 def texts(file: Path) -> Iterator[str]:
-    """Yield the docstrings and the other strings of a source file."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    """Yield the docstrings, the other strings and the comments of a source file."""
+    source = file.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
 
 
 def docs_of_attributes(text: str) -> Iterator[str]:
@@ -75,8 +85,10 @@ def docs_of_attributes(text: str) -> Iterator[str]:
 
 
 def faults(folder: str) -> list[str]:
-    """Return what is refused in one folder of the package, or in its files at the top."""
+    """Return what is refused in a folder of the package, at its top, or in benchmarks."""
     files = SOURCE.glob("*.py") if folder == "." else (SOURCE / folder).rglob("*.py")
+    if folder == "benchmarks":
+        files = (ROOT / folder).rglob("*.py")
     found = []
     for file in files:
         for text in texts(file):

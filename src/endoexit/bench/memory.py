@@ -46,7 +46,7 @@ def measure_memory(
 
 
 def _peak_of_child(path: Path, precision: FloatFormat | None, threads: int, batch: int) -> float:
-    # -P: a file numpy.py in the user's folder must not stand in for the library.
+    # -P: a file numpy.py in the user's folder must not be imported in place of the library.
     command = [sys.executable, "-P", "-m", "endoexit.bench.memory", str(path), precision or "",
                str(threads), str(batch)]  # fmt: skip
     done = subprocess.run(command, check=False, capture_output=True, text=True)

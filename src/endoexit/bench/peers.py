@@ -204,7 +204,7 @@ def _in_graph(
     """Write the whole network as one graph, and open it as a single stage."""
     model = random_network(network)
     graph = all_exits_graph(model) if way.all_exits else whole_graph(model)
-    # Answers of early exits leave the graph as a state would, which nobody reads on.
+    # Answers of early exits are outputs of the graph in the place of a state. They are not read.
     early = model.num_stages - 1 if way.all_exits else 0
     state = state_of_shapes((((network.classes,),) * early,))
     files = StageFiles(folder, way.kind, state, network.classes)

@@ -56,7 +56,7 @@ class Comparison(Record):
         common: Number of images that are in both.
         groups: Number of groups of the common images, which the bootstrap draws.
         rows: Rows that both have.
-        missing: Names of rows that one of them has not.
+        missing: Names of rows that only one of them has.
         notes: Sentences that a reader must know.
         resamples: Number of draws of the bootstrap.
         seed: Random seed of the bootstrap.
@@ -85,8 +85,8 @@ def compare_evaluations(
     has fewer of them: its intervals are the wider ones.
 
     Args:
-        first: A.
-        second: B.
+        first: Evaluation A.
+        second: Evaluation B.
         resamples: Number of draws of the bootstrap.
         seed: Random seed of the bootstrap.
 
@@ -120,7 +120,7 @@ def compare_evaluations(
 
 
 def _common_images(first: Evaluation, second: Evaluation) -> tuple[NDArray[np.int64], list[str]]:
-    """Return the positions (n, 2) of the common images, and what is to be said of them."""
+    """Return the positions (n, 2) of the common images, and notes on them."""
     paths = first.images.paths, second.images.paths
     pairs, notes = _matched(*paths), []
     if not pairs:

@@ -1,4 +1,4 @@
-"""Works that take turns on the clock, so that their ratios hold on a noisy machine."""
+"""Works that are timed alternately, so that their ratios hold on a noisy machine."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,17 +21,16 @@ def take_turns(
 ) -> dict[str, list[float]]:
     """Return `rounds` times of each work in milliseconds; entry i of all lists is one round.
 
-    In every round each work is done once, in an order that turns by one from round to round:
-    what slows the machine for a while slows all of them, so ratios are taken round by round.
+    In every round each work is done once, in an order that is rotated by one from round to round.
+    What slows the machine for a while slows all of them, so ratios are taken round by round.
 
     Args:
         works: Works by name.
         rounds: Number of rounds that count.
-        bar: What counts them.
-        warm_up: Number of rounds before, which do not count.
-        untimed: How often each work is done off the clock right before it is timed: it then
-            finds its own weights in the caches, as in use, and threads of the work before at
-            rest.
+        bar: Progress bar that counts the rounds.
+        warm_up: Number of earlier rounds, which do not count.
+        untimed: Number of times that each work is done right before it is timed. Its weights
+            are then in the caches, as in use, and the threads of the work before are idle.
     """
     names = list(works)
     times: dict[str, list[float]] = {name: [] for name in names}

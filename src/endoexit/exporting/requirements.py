@@ -11,7 +11,7 @@ PRECISIONS: dict[BackendName, tuple[NumberFormat, ...]] = {
     "onnx": ("f32", "int8"),
     "torch": ("f32", "bf16"),
 }
-# What an export needs beside what the backend needs to run: modules, and the extra with them.
+# What an export needs in addition to what the backend needs: modules, and the extra with them.
 EXPORTERS = {"onnx": (("onnx", "onnxscript"), "onnx"), "int8": (("nncf",), "int8")}
 
 

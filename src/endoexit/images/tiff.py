@@ -21,7 +21,7 @@ from endoexit.images.refusals import (
     unsupported,
 )
 
-# Without a handler of its own the library's remarks would go to standard error, without a name.
+# Without a handler the library's remarks would go to standard error, without the file's name.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_SEGMENTS = 200_000

@@ -172,7 +172,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"{path} is damaged or no file of weights ({error}): copy it again."
         ) from error
-    except Exception as error:  # the unpickler refuses what is no tensor with an error of its own
+    except Exception as error:  # for what is no tensor the unpickler has various errors
         raise ModelError(
             f"{path} holds more than tensors, which would run code when it is read: save its state "
             "dict alone, best as .safetensors."

@@ -219,7 +219,7 @@ class Cards:
         views = [View("image", "image", alt, jpeg(shown), width, height)]
         mask = self._mask(entry)
         outline = None if mask is None else mask.astype(np.uint8)
-        looked = self.exits if maps else ()  # nobody could be asked
+        looked = self.exits if maps else ()  # empty without a network in PyTorch
         for name, (values, kind) in zip(looked, maps, strict=True):
             low, high = float(values.min()), float(values.max())
             if high == 0:

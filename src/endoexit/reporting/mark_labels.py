@@ -17,7 +17,7 @@ _AIR = 2.0  # points between a label and what it must not cover
 _CAP, _MARK, _DOT = 3.0, 3.0, 1.2  # points from the middle to the edge of what is drawn
 _LINE = 12.0  # points from a mark to its label, from which on a line joins them
 _ROUNDS = 6  # in which labels move out of each other's way
-_COVERS, _TOUCHES, _DOUBT, _ASIDE = 1000.0, 2.0, 2.0, 0.02  # costs, beside one for each point
+_COVERS, _TOUCHES, _DOUBT, _ASIDE = 1000.0, 2.0, 2.0, 0.02  # costs; each point of distance costs 1
 
 Boxes = NDArray[np.float64]  # (K, 4): left, bottom, right, top
 

@@ -7,7 +7,7 @@ from endoexit.reporting.material import Material
 from endoexit.reporting.style import INK, Picture, draw, exit_style
 from endoexit.reporting.words import elided
 
-_ROW, _NAME = 0.27, 26  # inches of a bar; characters of a class name beside it
+_ROW, _NAME = 0.27, 26  # inches of a bar; characters of a class name next to it
 _SAID = 9  # bars that the alternative text tells
 _WRITTEN = 7.0  # a segment of so many percent has room for its number
 

@@ -23,20 +23,19 @@ _LONGEST = 1 << 20  # characters of one path; a longer one is no list of paths
 
 
 class Inputs:
-    """The images that are meant, in the order of the arguments; iterate over it once.
+    """The images that arguments name, in the order of the arguments; iterate over it once.
 
-    A folder stands for the images in it and below, known by their suffix or, DICOM, by their
-    content, in natural order.
-    A glob that the shell left alone (`'scans/**/*.jpg'`) stands for the images and folders that
-    it matches. `-` reads a list of paths. Anything else is a file, whether it exists or not:
-    reading it will tell. `clip.gif#12` is frame 12 of a file, unless a file has just that name.
-    Images are found as they are asked for, so a million of them take no memory (those of one
-    glob are sorted, so collected).
+    A folder stands for the images in it and below, in natural order. They are known by their
+    suffix, or, DICOM, by their content. A glob that the shell did not expand (`'scans/**/*.jpg'`)
+    stands for the images and folders that it matches. `-` reads a list of paths. Anything else is
+    a file, whether it exists or not; the reader refuses a missing one. `clip.gif#12` is frame 12
+    of a file, unless a file has just that name. Images are found as they are asked for, so a
+    million of them take no memory (those of one glob are sorted, so collected).
 
     Args:
-        arguments: As typed.
+        arguments: Files, folders and globs as the user typed them.
         stdin: Standard input, for `-`.
-        null: Whether its paths end with a NUL byte; None to find out (see `read_list`).
+        null: Whether its paths end with a NUL byte; None to recognise it (see `read_list`).
         frames: Frames that are meant of a file that holds several, where its name has no number.
 
     Attributes:

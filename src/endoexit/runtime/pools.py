@@ -57,7 +57,7 @@ class Pools(Generic[Ticket]):
         return len(self._stages)
 
     def __contains__(self, ticket: Ticket) -> bool:
-        """Tell whether the image of a ticket is inside."""
+        """Return whether the image of a ticket is inside."""
         return ticket in self._stages
 
     @property
@@ -67,7 +67,7 @@ class Pools(Generic[Ticket]):
 
     @property
     def is_full(self) -> bool:
-        """Whether no other image may come in before one leaves."""
+        """Whether no other image may come in before one is answered or removed."""
         return len(self._stages) >= self._capacity
 
     def stage_of(self, ticket: Ticket) -> int:

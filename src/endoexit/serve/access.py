@@ -12,10 +12,10 @@ from endoexit.serve.tokens import Scope, Tokens
 
 
 def check_host(headers: Headers, settings: Settings) -> None:
-    """Refuse a request for another host: a page elsewhere may have made up a name for this one.
+    """Refuse a request for another host: a foreign page may use its own name for this address.
 
     Raises:
-        Problem: It is so.
+        Problem: The request is for another host.
     """
     host = headers.get("host", "")
     name = host.rpartition(":")[0] if _has_port(host) else host
@@ -30,7 +30,7 @@ def _has_port(host: str) -> bool:
 
 
 def client_of(request: Request, tokens: Tokens | None, scope: Scope) -> str:
-    """Return whoever sends a request: the name of its token, or its address.
+    """Return the client that sends a request: the name of its token, or its address.
 
     Raises:
         Problem: It has no token that allows this.
@@ -64,7 +64,7 @@ def deadline_of(query: dict[str, str], limits: Limits, shortest: float | None) -
     Args:
         query: Parameters of the request.
         limits: Limits of the service.
-        shortest: Milliseconds that the policy gives an image, if it does.
+        shortest: Deadline of the policy in milliseconds; None for none.
 
     Raises:
         Problem: The deadline is no number, or outside of the limits.

@@ -11,7 +11,7 @@ from endoexit.serve.problems import Problem
 
 
 class ModelIdentity(Record):
-    """Which model answered.
+    """Identity of the model that answered.
 
     Attributes:
         name: Name of its folder.
@@ -27,7 +27,7 @@ class ModelIdentity(Record):
 
 
 class Milliseconds(Record):
-    """Where the time of an image went.
+    """Time of each part of the work on an image.
 
     Attributes:
         decode: Milliseconds of decoding.
@@ -45,8 +45,8 @@ class ImageFault(Record):
 
     Attributes:
         code: Code of the problem.
-        title: What is wrong.
-        remedy: What the sender can do.
+        title: Fault in words.
+        remedy: Remedy for the sender.
     """
 
     code: str
@@ -78,10 +78,10 @@ class Answered(ExitAnswer):
     """The answer for one image.
 
     Attributes:
-        status: Always "answered", so that other kinds of answers can be told apart.
+        status: Text "answered", which sets it apart from other kinds of results.
         deadline: Whether the policy was satisfied before the deadline. An answer that was cut is
-            of the last exit that finished, and no promise of the policy holds for it.
-        ms: Where the time went.
+            that of the last exit that finished, and no promise of the policy holds for it.
+        ms: Time of each part of the work.
     """
 
     status: Literal["answered"] = "answered"
@@ -94,7 +94,7 @@ class NotAnswered(Record):
 
     Attributes:
         index: Position of the image in the request, from 0.
-        status: Always "failed".
+        status: Text "failed".
         error: Reason.
     """
 
@@ -112,8 +112,8 @@ class Predicted(Record):
     Attributes:
         request: Identifier of the request, made by the service.
         model: Model that answered.
-        results: One for each image, in the order of the request.
-        use: What the answers may be used for.
+        results: Results of the images, in the order of the request.
+        use: Use for which the answers are meant.
     """
 
     request: str
@@ -127,10 +127,10 @@ class ProblemDocument(Record):
 
     Attributes:
         type: Name of the kind of problem.
-        title: What is wrong.
+        title: Fault in words.
         status: Status of HTTP.
         code: Code of the problem.
-        remedy: What the sender can do.
+        remedy: Remedy for the sender.
         limit: Limit that was broken, by name.
         retry_after_s: Seconds after which the request may be accepted.
     """

@@ -34,7 +34,7 @@ def make_app(service: Service, reloads: Reloads) -> FastAPI:
 
     Args:
         service: Service that answers.
-        reloads: Changes its model.
+        reloads: Object that changes its model.
     """
     app = FastAPI(
         title="endoexit",
@@ -56,7 +56,7 @@ def make_app(service: Service, reloads: Reloads) -> FastAPI:
 def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/livez", tags=["health"], **openapi.route(200, 503))
     async def livez() -> JSONResponse:
-        """Tell whether the service lives: its loop turns and its engine does not hang."""
+        """Return whether the service runs: its loop turns and its engine does not hang."""
         lives = service.state != "failed" and not service.is_hung
         return JSONResponse({"status": "ok" if lives else "failed"}, 200 if lives else 503)
 
@@ -94,7 +94,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post("/v1/predict", tags=["predict"], **openapi.predict())
     async def predict(request: Request) -> Response:
-        """Classify images; each is answered at the exit where the policy is sure.
+        """Classify images; the policy decides at which exit each is answered.
 
         The body is one image, or several as the parts of a form. With `Accept:
         application/x-ndjson` each answer is a line, sent as soon as its image exits.
@@ -138,9 +138,11 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 
 
 async def _checked(service: Service, request: Request) -> tuple[float, str]:
-    """Return the deadline of a request and whoever sent it."""
+    """Return the deadline of a request and its client."""
     client = client_of(request, service.tokens, "predict")
-    name = client if service.tokens is not None else None  # of the token: an address is nobody's
+    name = (
+        client if service.tokens is not None else None
+    )  # without tokens, an address is not a name
     request.state.audit = {"client": name, "images": 0, "exits": [], "statuses": []}
     query = query_of(request, openapi.QUERY)
     if query.get("exits", "all") != "all":
@@ -172,7 +174,7 @@ async def _collect(events: AsyncGenerator[Result | ExitAnswer, None]) -> list[Re
 
 
 async def _unless_gone(request: Request, work: Awaitable[list[Result]]) -> list[Result] | None:
-    """Return what work gives; None, and the work cancelled, if the client leaves before."""
+    """Return the result of work. If the client leaves before, cancel it and return None."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.create_task(until_gone(request.receive))
     try:

@@ -1,4 +1,4 @@
-"""What each exit looked at, on request: asked of the network in PyTorch, one image at a time."""
+"""What each exit looked at, on request, by the network in PyTorch, one image at a time."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ LONGEST = 28  # side of a map that is sent
 
 
 class Attention:
-    """Asks a network where it looks.
+    """Shows where the exits of a network look.
 
     Args:
         source: Run, or bundle in PyTorch.
@@ -38,7 +38,7 @@ class Attention:
             square: Image, uint8 (S, S, 3).
 
         Raises:
-            Problem: Another image is looked at.
+            Problem: Another image is being looked at.
         """
         if self._turn.locked():
             raise Problem("full", retry_after=1)
@@ -61,7 +61,7 @@ def open_attention(path: Path, model: Model) -> Attention:
     """Open a run, or a bundle in PyTorch, with the weights of a model.
 
     Raises:
-        RunError: Its weights are others.
+        RunError: It has other weights.
     """
     source = open_source(path)
     served = model.session.source

@@ -15,11 +15,11 @@ log = logging.getLogger("endoexit.serve")
 
 
 class AuditLog:
-    """Appends lines to a file. A disk that is full costs lines, which are counted, and no answer.
+    """Appends lines to a file. On a full disk lines are lost, and counted.
 
     Args:
-        path: File.
-        metrics: Counts lines that could not be written.
+        path: File of the log.
+        metrics: Metrics that count lines that could not be written.
 
     Raises:
         UsageError: The file cannot be opened.

@@ -28,7 +28,7 @@ def media_type(header: str | None) -> tuple[str, dict[bytes, bytes]]:
     """Return the type of a body, in lower case, and its options.
 
     Raises:
-        Problem: It is no type that the service reads.
+        Problem: The service does not read this type.
     """
     name, options = parse_options_header(header or "")
     kind = name.decode("latin-1").lower()

@@ -1,4 +1,4 @@
-"""The processes that decode: jobs given out, late or dead ones replaced."""
+"""The processes that decode images: their jobs, and their replacement if they are late or dead."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ class Decoders:
     Args:
         count: Number of processes.
         limits: Limits of an image, of the time and the memory.
-        metrics: Counts what happens.
+        metrics: Metrics that count the outcomes.
     """
 
     def __init__(self, count: int, limits: Limits, metrics: Metrics) -> None:
@@ -81,7 +81,7 @@ class Decoders:
         loop = asyncio.get_running_loop()
         while True:
             job = await self._jobs.get()
-            if job.done.done():  # nobody waits for it any more
+            if job.done.done():  # its request is not waiting any more
                 continue
             begin = loop.time()
             try:

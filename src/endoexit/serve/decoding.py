@@ -1,6 +1,6 @@
 """The process that decodes images: bytes in, the network's square or a code of a fault out.
 
-It is apart from the service, so that a hostile image ends it and not the service. It talks over its
+It is separate from the service, so that a hostile image ends it and not the service. It uses its
 standard streams, in frames of a JSON head and bytes: nothing is left over when either side is
 killed. It ends when its input does.
 """

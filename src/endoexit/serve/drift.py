@@ -47,7 +47,7 @@ class ExitShift:
         return shift_p_value(np.array(self.counts), np.array(self.shares))
 
     def document(self) -> dict[str, Any]:
-        """Return what is told about it."""
+        """Return the shift as JSON values."""
         p_value = self.p_value()
         shifted = p_value is not None and p_value < self._threshold
         return {

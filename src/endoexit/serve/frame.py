@@ -1,4 +1,4 @@
-"""What surrounds every request: its identifier, its host, headers of safety, its metrics."""
+"""What is done for every request: identifier, check of the host, safety headers, metrics."""
 
 import json
 import logging
@@ -30,12 +30,12 @@ log = logging.getLogger("endoexit.serve")
 
 
 class Frame:
-    """Wraps the application.
+    """Wraps the application: does for every request what its routes do not.
 
     Args:
-        app: Application.
+        app: Application that is wrapped.
         service: Service, for its settings and metrics.
-        new_identifier: Makes the identifier of a request.
+        new_identifier: Function that makes the identifier of a request.
     """
 
     def __init__(self, app: App, service: Service, new_identifier: Callable[[], str]) -> None:

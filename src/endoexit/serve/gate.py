@@ -1,4 +1,4 @@
-"""Admission: who comes in, before a body is read; when those who do not may come again."""
+"""Admission of requests before their bodies are read; when a refused client may try again."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ class Rate:
 
     @property
     def images_per_second(self) -> float:
-        """Measured rate, at first mixed with what was forecast."""
+        """Measured rate, at first mixed with the forecast."""
         if math.isinf(self.first):
             return self._images / self._busy_s if self._busy_s else self.first
         weight = 8.0  # images that the forecast counts as
@@ -57,8 +57,8 @@ class Slot:
 
     Args:
         gate: Gate that gave it.
-        client: Whoever sends the request.
-        length: Bytes that it may take.
+        client: Client that sends the request.
+        length: Number of bytes that it may take.
     """
 
     def __init__(self, gate: "Gate", client: str, length: int) -> None:
@@ -73,7 +73,7 @@ class Gate:
 
     Args:
         limits: Limits of images, bytes and shares.
-        metrics: Shows what is inside.
+        metrics: Metrics that show what is inside.
         rate: Rate at which images end.
     """
 
@@ -91,7 +91,7 @@ class Gate:
         return self._images
 
     def retry_after(self) -> int:
-        """Return the seconds after which what is inside has ended, 1 to 30."""
+        """Return the seconds until the images inside have ended, 1 to 30."""
         rate = self.rate.images_per_second
         return int(min(max(math.ceil(self._images / rate), 1), LONGEST_RETRY_S))
 
@@ -99,8 +99,8 @@ class Gate:
         """Give a place to a request, for its first image.
 
         Args:
-            client: Whoever sends it.
-            length: Bytes of its body; None where it does not say: the most that a body may have.
+            client: Client that sends it.
+            length: Number of bytes of its body; None if it does not say, for the largest allowed.
             seconds: Time until its deadline.
 
         Raises:

@@ -31,7 +31,7 @@ class Model:
         session: Run or bundle.
         engine: Engine without a deadline: the scheduler keeps deadlines, image by image.
         scheduler: Scheduler of its images.
-        deadline_ms: Milliseconds that its policy gives an image, if it does.
+        deadline_ms: Deadline of its policy in milliseconds; None for none.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Model:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """Name, hashes of weights and policy, and precision: what each answer names."""
+        """Name, hashes of weights and policy, and precision, which are in each answer."""
         return {
             "name": self.name,
             "weights": self.session.source.weights_sha256,
@@ -84,7 +84,7 @@ class Model:
         return None
 
     def describe(self) -> dict[str, Any]:
-        """Return what is told about the model."""
+        """Return the description of the model."""
         return {
             **self.identity,
             "classes": self.classes,

@@ -1,4 +1,4 @@
-"""The page of a service: three files, and what they ask that the API for programs lacks."""
+"""The page of a service: three files, and the route that only they use."""
 
 import asyncio
 from importlib.resources import files
@@ -20,7 +20,7 @@ _FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 
 
 def add_page(app: FastAPI, service: Service) -> None:
-    """Add the page, and where it asks what an exit looked at."""
+    """Add the page, and the route for what an exit looked at."""
     for path, name in _FILES.items():
         _add_file(app, path, name)
 

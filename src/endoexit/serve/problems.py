@@ -13,8 +13,8 @@ class Fault:
 
     Attributes:
         status: Status of HTTP.
-        title: What is wrong: a sentence without full stop.
-        remedy: What the sender can do: a sentence.
+        title: Fault, a sentence without full stop.
+        remedy: Remedy for the sender, a sentence.
     """
 
     status: int

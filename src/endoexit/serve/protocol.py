@@ -55,7 +55,7 @@ class Connection(H11Protocol):
             self._on_time()
 
     def on_response_complete(self) -> None:
-        """Wait for the rest of a body that was refused, but not for ever."""
+        """Wait a limited time for the rest of a body that was refused."""
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._await_head()
@@ -83,7 +83,7 @@ class Connection(H11Protocol):
     def _end(self, problem: Problem) -> None:
         """Answer with a problem, and close the connection.
 
-        What still comes is read for a moment: the system would otherwise throw the answer away.
+        What still comes is read for a moment. Otherwise the system would discard the answer.
         """
         self._refused = True
         self._on_time()

@@ -19,7 +19,7 @@ class Reloads:
     """Changes the model of a service, one change at a time.
 
     Args:
-        service: The service.
+        service: Service whose model is changed.
     """
 
     def __init__(self, service: Service) -> None:

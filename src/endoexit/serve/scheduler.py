@@ -66,7 +66,7 @@ class Scheduler(Generic[Ticket]):
     2. The last stage for which a full batch waits.
     3. The last stage for which an image has waited `max_wait_s`. While full batches come without
        end, the stage of the image that waited longest runs after every M of them.
-    4. Else the first stage for which an image waits. So a lone image waits for nothing.
+    4. Else the first stage for which an image waits. A lone image therefore never waits.
 
     An image whose next stage cannot end before its deadline gets the answer of its last exit.
     A batch that raises is run again image by image. One thread at a time may use a scheduler.
@@ -76,7 +76,7 @@ class Scheduler(Generic[Ticket]):
         batch_size: Number of images of a full batch.
         capacity: Number of images that may be inside at the same time.
         max_wait_s: Seconds that an image waits for others while there is other work.
-        clock: Seconds since any moment.
+        clock: Function that returns the seconds since any fixed moment.
         observe: Function that is called after each batch with its stage, images and seconds.
 
     Raises:

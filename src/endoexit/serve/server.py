@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
     Args:
         config: Settings of uvicorn.
         service: Service that it serves.
-        reloads: Changes its model.
+        reloads: Object that changes its model.
     """
 
     def __init__(self, config: uvicorn.Config, service: Service, reloads: Reloads) -> None:

@@ -44,7 +44,7 @@ class _Image:
 
 
 class Service:
-    """What answers requests, whatever protocol they come by.
+    """Answers requests of any protocol.
 
     Args:
         source: Folder of the run or the bundle.
@@ -131,7 +131,7 @@ class Service:
 
     @property
     def is_hung(self) -> bool:
-        """Whether the engine has not turned for long."""
+        """Whether the engine has made no step for a long time."""
         return self.worker is not None and self.worker.since_turn_s > HUNG_S
 
     def accepting(self) -> tuple[Model, Worker]:
@@ -160,8 +160,8 @@ class Service:
     ) -> AsyncGenerator[Result | ExitAnswer, None]:
         """Yield the answers for the images of a request, each as soon as it is known.
 
-        The first image has its place in the slot; the others get theirs here. Whoever stops
-        asking cancels the rest.
+        The first image has its place in the slot; the others get theirs here. A caller that stops
+        iterating cancels the rest.
 
         Args:
             model: Model that answers all of them.
@@ -230,7 +230,7 @@ class Service:
         try:
             await asyncio.wait({journey.end}, timeout=image.deadline - begin)
         finally:
-            if not journey.end.done():  # at the deadline, or nobody waits any more
+            if not journey.end.done():  # at the deadline, or the client is gone
                 worker.cancel(journey)
         inside_s = loop.time() - begin
         self.metrics.queue_seconds.observe(inside_s)

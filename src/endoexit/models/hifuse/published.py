@@ -71,7 +71,7 @@ def _place(key: str) -> tuple[str, str] | None:  # noqa: PLR0911  (one a kind of
 
 
 def _inside(scale: str, prefix: str, rest: str, table: Mapping[str, str]) -> tuple[str, str] | None:
-    if rest in table:  # a parameter of its own, without a leaf
+    if rest in table:  # a parameter of this module, without a leaf
         return scale, f"{prefix}.{table[rest]}"
     stem, _, leaf = rest.rpartition(".")
     return (scale, f"{prefix}.{table[stem]}.{leaf}") if stem in table else None
