@@ -18,7 +18,8 @@ MAP = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 PACKAGE = "endoexit"
 
 MAX_LINES = 350
-HELP_SECONDS = 0.5
+HELP_RATIO = 2.5
+OF_HELP = ("typer.main", "rich.console", "rich.table", "rich.panel", "rich.markdown")
 
 # Who may import torch at the start; everything else must start without it.
 WITH_TORCH = (
@@ -30,6 +31,10 @@ WITH_TORCH = (
     "exporting",
     "bench",
     "reproduction",
+    "workflow.train",
+    "workflow.calibrate",
+    "workflow.evaluate",
+    "workflow.export",
 )
 TORCH = {"torch", "lightning", "kornia", "torchmetrics", "safetensors.torch", "thop"}
 UNPICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -238,20 +243,22 @@ def test_the_command_line_starts_light():
     assert heavy == set()
 
 
-def test_help_is_quick():
-    """CPU time, so that a busy machine does not fail it; the best of three runs.
+def test_help_costs_little_more_than_the_libraries_that_print_it():
+    """CPU times, measured in turn: on a busy machine both grow alike. The best of three of each.
 
-    The first one writes the bytecode of our modules, as a user's first one does.
+    The first run writes the bytecode of our modules, as a user's first one does.
     """
-    command = [str(Path(sys.executable).with_name(PACKAGE)), "--help"]
+    helping = [str(Path(sys.executable).with_name(PACKAGE)), "--help"]
+    printing = [sys.executable, "-c", f"import {', '.join(OF_HELP)}"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    seconds = []
+    ours, theirs = [], []
     for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, check=True, capture_output=True, env=environment)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(seconds) < HELP_SECONDS
+        for command, seconds in ((helping, ours), (printing, theirs)):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(command, check=True, capture_output=True, env=environment)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(ours) < HELP_RATIO * min(theirs)
 
 
 def test_files_stay_small():

@@ -19,6 +19,8 @@ predictor: endoexit.Predictor = endoexit.open(Path("runs/mine"), threshold=0.9)
 answers: list[endoexit.Answer] = predictor.predict(["image.jpg"])
 probabilities: dict[str, float] = answers[0].probabilities
 policy: endoexit.Policy = endoexit.Policy.read(Path("policy.json"))
+policy = endoexit.calibrate("runs/mine", endoexit.make_goal(max_accuracy_drop=0.01)).policy
+accuracy: float | None = endoexit.evaluate("runs/mine").evaluation.rows[-1].scores.accuracy.value
 try:
     model = endoexit.create_model("ee_hifuse_nano", num_classes=5)
 except endoexit.EndoexitError:
@@ -68,13 +70,15 @@ def test_the_import_is_light():
 
 @pytest.mark.slow
 def test_types_are_known(tmp_path):
-    file = tmp_path / "snippet.py"
-    for text, code in ((SNIPPET, 0), (SNIPPET + "endoexit.opne\n", 1)):
-        file.write_text(text)
-        command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(file)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert done.returncode == code, done.stdout
-    assert "opne" in done.stdout
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text(SNIPPET)
+    wrong.write_text("import endoexit\n\nendoexit.opne\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", right, wrong]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert len(errors) == 1, done.stdout
+    assert "wrong.py:3:" in errors[0]
+    assert "opne" in errors[0]
 
 
 def test_paths_and_arrays_of_any_size_get_answers(predictor, tmp_path):

@@ -17,12 +17,21 @@ __all__ = [
     "Policy",
     "Predictor",
     "Preprocessing",
+    "RuleOptions",
     "__version__",
+    "audit",
+    "calibrate",
     "create_model",
+    "evaluate",
+    "export",
     "find_policy",
     "load_published",
     "make_goal",
     "open",
+    "report",
+    "resume",
+    "split",
+    "train",
     "with_exits",
 ]
 
@@ -36,7 +45,15 @@ if TYPE_CHECKING:
     from endoexit.policy.document import Costs
     from endoexit.policy.goal_options import make_goal
     from endoexit.policy.logits import LogitSet
+    from endoexit.policy.options import RuleOptions
     from endoexit.policy.search import find_policy
+    from endoexit.workflow.audit import audit
+    from endoexit.workflow.calibrate import calibrate
+    from endoexit.workflow.evaluate import evaluate
+    from endoexit.workflow.export import export
+    from endoexit.workflow.report import report
+    from endoexit.workflow.split import split
+    from endoexit.workflow.train import resume, train
 else:
     _PLACES = {
         "Answer": ("api", "Answer"),
@@ -46,11 +63,20 @@ else:
         "Policy": ("policy", "ExitPolicy"),
         "Predictor": ("api", "Predictor"),
         "Preprocessing": ("images.preprocessing", "Preprocessing"),
+        "RuleOptions": ("policy.options", "RuleOptions"),
+        "audit": ("workflow.audit", "audit"),
+        "calibrate": ("workflow.calibrate", "calibrate"),
         "create_model": ("models", "create_model"),
+        "evaluate": ("workflow.evaluate", "evaluate"),
+        "export": ("workflow.export", "export"),
         "find_policy": ("policy.search", "find_policy"),
         "load_published": ("models", "load_published"),
         "make_goal": ("policy.goal_options", "make_goal"),
         "open": ("api", "open_predictor"),
+        "report": ("workflow.report", "report"),
+        "resume": ("workflow.train", "resume"),
+        "split": ("workflow.split", "split"),
+        "train": ("workflow.train", "train"),
         "with_exits": ("models", "with_exits"),
     }
 

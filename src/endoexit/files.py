@@ -22,6 +22,11 @@ _NEEDS_QUOTES = re.compile(r"""[,;\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"]|^\s|\s$|
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def optional_path(path: str | Path | None) -> Path | None:
+    """Return a path that a caller may leave out, or give as text."""
+    return None if path is None else Path(path)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to `path`; rename it over `path` on success.

@@ -74,22 +74,25 @@ def audit(
 
     Example: `endoexit audit kvasir --near-bits 15 --out kvasir-audit.json`
     """
-    from endoexit.auditing.findings import audit_images
-    from endoexit.auditing.recording import audit_document, write_audit, write_groups
-    from endoexit.data.folders import list_images
+    from endoexit.auditing.recording import audit_document
+    from endoexit.workflow.audit import audit as audit_folder
 
     output = Output(as_json)
     name_images(names, names_key)
-    bits = choose_near_bits(near_bits, threshold)
-    listing = list_images(directory, exclude or (), levels)
-    with progress("Reading images", len(listing.files)) as bar:
-        found = audit_images(listing, threshold=bits, folds=folds, advance=bar.advance)
-    groups_path = groups_out or out.with_name(f"{out.stem}-groups.csv")
-    write_audit(found, out)
-    write_groups(found, groups_path)
+    audited = audit_folder(
+        directory,
+        near_bits=choose_near_bits(near_bits, threshold),
+        levels=levels,
+        folds=folds,
+        exclude=exclude or (),
+        out=out,
+        groups_out=groups_out,
+        track=progress,
+    )
+    found = audited.findings
     _show(output, found)
-    output.say(f"\nWritten: {out} (everything), {groups_path} (the group of each image).")
-    written = {"audit": str(out), "groups": str(groups_path)}
+    output.say(f"\nWritten: {out} (everything), {audited.groups} (the group of each image).")
+    written = {"audit": str(out), "groups": str(audited.groups)}
     output.document(audit_document(found).values() | {"written": written})
 
 

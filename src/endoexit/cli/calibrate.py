@@ -126,25 +126,25 @@ def calibrate(
         rule=rule, thresholds=thresholds, candidates=candidates, temperature_scaling=temperature
     )
 
-    from endoexit.artifacts.run import open_run
-    from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
-    from endoexit.runtime.session import open_session
+    from endoexit.workflow.calibrate import calibrate as calibrate_run
 
     output = Output(as_json)
     name_images(names, names_key)
     output.warn_if_unfinished(run)
-    session = open_session(
-        open_run(run),
+    before = _promised(run)
+    calibrated = calibrate_run(
+        run,
+        goal,
+        rules=rules,
+        cost=cost,
+        manifest=manifest,
         precision=precision,
         device=device,
-        manifest=manifest,
         cache=cache,
         track=progress,
     )
-    before = _promised(run)
-    calibrated = calibrate_run(session, goal, CalibrationOptions(rules, cost))
     _print(output, calibrated)
-    if before and not calibrated.result.policy.promises:
+    if before and not calibrated.policy.promises:
         output.warn(f"the policy before this one promised: {before}. This one promises nothing.")
     output.document(_document(calibrated))
 
@@ -168,7 +168,7 @@ def _print(output: Output, calibrated: "Calibrated") -> None:
     from endoexit.evaluation.tables import temperature_table
     from endoexit.tables import Column, Table
 
-    result, policy = calibrated.result, calibrated.result.policy
+    result, policy = calibrated.result, calibrated.policy
     names = [*map(str, range(1, policy.num_exits)), "final"]
     shares = result.expected.exit_shares if policy.deadline_ms is None else (None,) * len(names)
     rule = Table(
@@ -196,7 +196,7 @@ def _print(output: Output, calibrated: "Calibrated") -> None:
 def _expected(calibrated: "Calibrated") -> str:
     from endoexit.evaluation.figures import cost_in_words
 
-    expected, policy = calibrated.result.expected, calibrated.result.policy
+    expected, policy = calibrated.result.expected, calibrated.policy
     costs = policy.costs
     if costs is None or policy.deadline_ms is not None:
         return "The clock decides where images exit and what they cost."
@@ -207,7 +207,7 @@ def _expected(calibrated: "Calibrated") -> str:
 def _promises(calibrated: "Calibrated") -> list[str]:
     from endoexit.policy.promises import promise_words
 
-    promises = calibrated.result.policy.promises
+    promises = calibrated.policy.promises
     lines = [f"Promise: {promise_words(promise)}." for promise in promises]
     if promises:
         draw = {"image": "each image", "group": "each group, with its mean loss"}

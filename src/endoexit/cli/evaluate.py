@@ -1,6 +1,5 @@
 """`endoexit evaluate`: what each exit and the adaptive rule of a run are worth."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +16,6 @@ from endoexit.cli.console import (
     name_images,
     progress,
 )
-from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
     from endoexit.data.manifest import Cohort
@@ -72,39 +70,34 @@ def evaluate(
 
     Example: `endoexit evaluate runs/nano --against runs/twin`
     """
-    if threads is not None and not timing:
-        raise UsageError("--threads is about measured times: leave it out, or --no-timing.")
-
     from endoexit.cli.evaluation_tables import print_evaluation
-    from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
-    from endoexit.runtime.session import open_session
+    from endoexit.workflow.evaluate import evaluate as evaluate_run
 
     output = Output(as_json)
     name_images(names, names_key)
     output.warn_if_unfinished(run, *([against] if against else []))
-    opening = partial(
-        open_session,
+    evaluated = evaluate_run(
+        run,
+        role=role,
+        threshold=threshold,
+        against=against,
+        manifest=manifest,
+        timing=timing,
+        threads=threads,
+        out=out,
         precision=precision,
         device=device,
-        threads=threads,
         cache=cache,
-        out=out,
         track=progress,
     )
-    session = opening(run, threshold=threshold, manifest=manifest)
-    evaluation = evaluate_run(
-        session,
-        Options(role=role, timing=timing),
-        twin=None if against is None else opening(against, manifest=session.manifest),
-    )
+    evaluation, written = evaluated.evaluation, evaluated.path
     print_evaluation(output, evaluation)
-    written = evaluation_path(session, role)
     output.say(f"Written: {written}", f"Logits: {written.parent / evaluation.run.logits}")
     if evaluation.adaptive is None and len(evaluation.rows) > 1:
         output.warn_without_policy(run)
     if evaluation.caution:
         output.warn(f"role {role}: {evaluation.caution}")
-    output.document(_document(evaluation, session.manifest.cohort(role)))
+    output.document(_document(evaluation, evaluated.cohort))
 
 
 def _document(evaluation: "Evaluation", cohort: "Cohort") -> dict[str, Any]:

@@ -50,18 +50,22 @@ def export(
 
     Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`
     """
-    from endoexit.artifacts.run import open_run
-    from endoexit.exporting.export import ExportOptions, export_run
-    from endoexit.runtime.session import open_session
+    from endoexit.workflow.export import export as export_run
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
-    session = open_session(
-        open_run(run), manifest=manifest, threads=threads, cache=cache, track=progress
+    exported = export_run(
+        run,
+        out=out,
+        backend=backend,
+        precision=precision,
+        accept_drop=accept_drop,
+        manifest=manifest,
+        threads=threads,
+        cache=cache,
+        command=shlex.join(["endoexit", *sys.argv[1:]]),
+        track=progress,
     )
-    command = shlex.join(["endoexit", *sys.argv[1:]])
-    options = ExportOptions(backend, precision, accept_drop, command)
-    exported = export_run(session, out, options)
     _print(output, exported)
     output.document(_document(exported))
 

@@ -55,14 +55,20 @@ def report(
 
     Example: `endoexit report runs/nano --out nano-report`
     """
-    from endoexit.reporting.opening import open_material
-    from endoexit.reporting.write import report_folder, write_report
+    from endoexit.workflow.report import report as write_report
 
     output = Output(as_json)
     output.warn_if_unfinished(run)
-    material = open_material(run, evaluation=evaluation, images=images, audit=audit, paper=paper)
-    folder = report_folder(material.source, out)
-    written = write_report(material, folder, masks=masks, track=progress)
+    written = write_report(
+        run,
+        out=out,
+        evaluation=evaluation,
+        images=images,
+        masks=masks,
+        audit=audit,
+        paper=paper,
+        track=progress,
+    )
     for note in written.notes:
         output.say(f"Not on the page: {note}")
     count = len(written.figures) // 2

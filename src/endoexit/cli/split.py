@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from endoexit.data.folder_split import FolderSplit, SplitOptions
+    from endoexit.data.folder_split import FolderSplit
     from endoexit.data.folders import Listing
     from endoexit.data.manifest import Manifest
     from endoexit.data.splits import Split
@@ -108,13 +108,14 @@ def split(
     Example: `endoexit split kvasir --roles train=.7,val=.1,test=.2 --out kvasir.csv`
     """
     name_images(names, names_key)
-    bits = choose_near_bits(near_bits, threshold)
-    from endoexit.data.folder_split import SplitOptions, split_folder
+    from endoexit.workflow.split import split as split_images
 
-    options = SplitOptions(
+    output = Output(as_json)
+    made = split_images(
+        directory,
         roles=roles,
         seed=seed,
-        near_bits=bits,
+        near_bits=choose_near_bits(near_bits, threshold),
         levels=levels,
         groups=groups,
         group_column=group_column,
@@ -123,13 +124,13 @@ def split(
         from_folders=from_folders,
         drop_leaks=drop_leaks,
         accept_leak=accept_leak,
-        exclude=tuple(exclude or ()),
+        exclude=exclude or (),
         licence=licence,
         source=source,
+        out=out,
+        track=progress,
     )
-    output = Output(as_json)
-    made = split_folder(directory, out, options, track=progress)
-    _show(output, made, options, out)
+    _show(output, made, out)
     document = {
         "manifest": str(out),
         "sha256": made.manifest.sha256,
@@ -138,8 +139,8 @@ def split(
     output.document({**document, **made.facts})
 
 
-def _show(output: Output, made: "FolderSplit", options: "SplitOptions", path: Path) -> None:
-    listing, division = made.listing, made.split
+def _show(output: Output, made: "FolderSplit", path: Path) -> None:
+    listing, division, options = made.listing, made.split, made.options
     for note in listing.notes:
         output.warn(note)
     if division.leak:

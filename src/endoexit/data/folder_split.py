@@ -119,12 +119,14 @@ class FolderSplit:
         manifest: Manifest as it was written.
         split: Rows of the manifest, and what was left out.
         listing: Files of the folder.
+        options: How the folder was divided.
         facts: What the sidecar of the manifest says.
     """
 
     manifest: Manifest
     split: Split
     listing: Listing
+    options: SplitOptions
     facts: Mapping[str, Any]
 
 
@@ -165,4 +167,4 @@ def split_folder(
             )
     facts = {**options.facts(), "levels": listing.levels, **split.facts(listing)}
     manifest = write_manifest(out, split.rows, listing.root, facts)
-    return FolderSplit(manifest, split, listing, facts)
+    return FolderSplit(manifest, split, listing, options, facts)

@@ -14,6 +14,7 @@ from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.document import Evaluation
 from endoexit.files import sha256_file
 from endoexit.machine import describe_machine
+from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import Goal, Guarantee
 from endoexit.policy.options import RuleOptions
@@ -53,6 +54,11 @@ class Calibrated:
 
     result: PolicyResult
     path: Path
+
+    @property
+    def policy(self) -> ExitPolicy:
+        """Policy that was found."""
+        return self.result.policy
 
 
 def calibrate_run(
