@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from markdown_it import MarkdownIt
 
 import endoexit
@@ -83,7 +84,16 @@ class Command:
     @property
     def simple(self) -> bool:
         """Tell whether it is one program with its arguments, without pipes or redirections."""
-        return not any(set(word) <= set("|&;<>()") for word in self.words)
+        return not self._operators
+
+    @property
+    def file(self) -> str | None:
+        """The file that standard output goes into, where that is all that a shell has to do."""
+        return self.words[-1] if self._operators == self.words[-2:-1] == [">"] else None
+
+    @property
+    def _operators(self) -> list[str]:
+        return [word for word in self.words if set(word) <= set("|&;<>()")]
 
 
 def read_blocks(text: str) -> list[Block]:
@@ -151,12 +161,12 @@ class Sandbox:
             assert same, f"{command.line}\nprinted:\n{printed}\nand the page shows:\n{shown}"
 
     def _in_process(self, command: Command) -> bool:
-        return command.words[0] == "endoexit" and command.simple
+        return command.words[0] == "endoexit" and (command.simple or command.file is not None)
 
     def _endoexit(self, command: Command) -> tuple[int, str]:
         """Run the command line here: it spares the seconds in which a process imports torch."""
-        words = shortened(command.words)
-        printed = io.StringIO()
+        words = shortened(command.words[:-2] if command.file else command.words)
+        printed, answer = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder),
             mock.patch.object(sys, "argv", words),
@@ -164,14 +174,14 @@ class Sandbox:
             mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
             mock.patch.object(os, "getloadavg", create=True, return_value=(0.0, 0.0, 0.0)),
             mock.patch("endoexit.exporting.quantise.IMAGES", FEW),
-            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stdout(answer if command.file else printed),
             contextlib.redirect_stderr(printed),
+            pytest.raises(SystemExit) as end,
         ):
-            try:
-                main()
-            except SystemExit as end:
-                return int(end.code or 0), printed.getvalue()
-        return 0, printed.getvalue()
+            main()
+        if command.file:
+            (self.folder / command.file).write_text(answer.getvalue(), encoding="utf-8")
+        return int(end.value.code or 0), printed.getvalue()
 
     def _bash(self, command: Command) -> tuple[int, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

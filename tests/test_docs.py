@@ -1,5 +1,6 @@
 """Every block of the README and of docs/ runs, on synthetic images, as it is written."""
 
+import json
 import os
 import re
 import shutil
@@ -157,6 +158,15 @@ def test_a_page_that_is_wrong_would_be_found(language, text, message, tmp_path):
 def test_output_may_be_left_out_in_part(tmp_path):
     text = "$ echo one; echo two; echo three\none\n...\nthree\n$ cat absent || true\n"
     Sandbox(tmp_path).run(Block("console", text, 1))
+
+
+def test_standard_output_goes_into_a_file_as_a_shell_sends_it(tmp_path):
+    (command,) = read_commands(Block("sh", "endoexit models --json > models.json", 1))
+    assert command.file == "models.json"
+    for line in ("endoexit models", "endoexit a | endoexit b > c", "endoexit a > b > c"):
+        assert read_commands(Block("sh", line, 1))[0].file is None
+    Sandbox(tmp_path).run(Block("sh", command.line, 1))
+    assert json.loads((tmp_path / "models.json").read_text(encoding="utf-8"))["models"]
 
 
 def test_blocks_are_read_as_markdown_reads_them():

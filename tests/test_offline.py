@@ -3,13 +3,23 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from servers import Server, post, terminate
+
+from tiny_project import write_recipe
+
+# Of a few layers, because NNCF and the exporter of ONNX take long for each.
+NETWORK = "b_lenet"
+RECIPE = """\
+epochs: 1
+batch_size: 8
+image: {size: 28, canvas: 28}
+precision: 32-true
+"""
 
 # Watches each process from its start, those that a command starts too.
 WATCH = """
@@ -85,16 +95,15 @@ for words in json.load(sys.stdin):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_no_command_calls_out(watched, tiny_manifest, tiny_run, tmp_path):
+def test_no_command_calls_out(watched, tiny_manifest, tmp_path):
     environment, home, log = watched
     images, run = tiny_manifest.parent / "images", tmp_path / "run"
-    shutil.copytree(tiny_run, run)
     image = next(images.rglob("*.png"))
     commands = [
         ("audit", images),
         ("split", images, "--out", tmp_path / "m.csv"),
-        ("train", tiny_manifest, "--recipe", tiny_manifest.parent / "tiny.yaml",
-         "--set", "epochs=1", "--out", tmp_path / "trained"),
+        ("train", tiny_manifest, "--model", NETWORK, "--recipe", write_recipe(tmp_path, RECIPE),
+         "--out", run),
         ("calibrate", run, "--mean-exit-cost", "0.6"),
         ("evaluate", run, "--no-timing"),
         ("report", run),

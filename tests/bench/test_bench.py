@@ -24,6 +24,12 @@ def photos(tmp_path_factory):
     return str(save_photos(tmp_path_factory.mktemp("photos"), count=6))
 
 
+@pytest.fixture
+def memory_known(monkeypatch):
+    """Measure no memory: each batch size would start a process that imports torch."""
+    monkeypatch.setattr(benchmark, "measure_memory", lambda *_: {1: 90.0, 8: 91.0, 32: 92.0})
+
+
 def test_a_run_beside_a_smaller_network(run, photos):
     options = BenchOptions(images=(photos,), against=("eager", "hifuse_nano"), rounds=5)
     found = bench(open_session(run.path, threads=1, threshold=0.75), options)
@@ -74,6 +80,7 @@ def test_a_bundle_beside_itself_in_one_piece(run, tmp_path, backend):
     assert all(one.gain is None for one in found.throughput)
 
 
+@pytest.mark.usefixtures("memory_known")
 def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, photos):
     run = tiny_run(tmp_path / "run")
     options = BenchOptions(images=(photos,), against=("none",), rounds=2)
@@ -93,6 +100,7 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
     assert note.endswith("no images a second are measured under it.")
 
 
+@pytest.mark.usefixtures("memory_known")
 def test_a_busy_machine_is_told(tmp_path, photos, monkeypatch):
     run = tiny_run(tmp_path / "run")
     options = BenchOptions(images=(photos,), against=("none",), rounds=2)
