@@ -1,5 +1,5 @@
 """The public face on the way from images to a report: one function for each command.
 
-The parameters are called as the options of the command are. Each function is in a module of its
-own, so that an audit loads neither torch nor Lightning.
+Parameters have the names of the command's options. Each function is in a separate module, so that
+an audit loads neither torch nor Lightning.
 """
