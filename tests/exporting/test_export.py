@@ -37,7 +37,6 @@ def files_of(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-@pytest.mark.precision
 @pytest.mark.parametrize(("backend", "precision"), COMBINATIONS)
 def test_a_bundle_holds_what_inference_needs(bundles, backend, precision):
     bundle = open_bundle(bundles.make(backend, precision).path)

@@ -23,7 +23,7 @@ from endoexit.runtime.exits import all_exits
 from endoexit.runtime.session import open_session
 from endoexit.runtime.stream import predict_stream
 
-pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
 # Largest difference of a stage's logits from eager PyTorch at f32, relative to the largest logit.
 BOUNDS = {"f32": 1e-4, "bf16": 0.05, "int8": 0.25}
@@ -47,6 +47,7 @@ def eager(bundles, images):
     return all_exits(open_session(bundles.run, precision="f32", threads=1).backend)(normalised)
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize("shapes", [((3,),), ((7, 7, 7), (7, 7, 7), (7, 7, 7))])
 def test_states_of_other_shapes_than_the_document_says_are_refused(bundles, images, shapes):
     bundle = bundles.make("openvino", "f32")
@@ -73,6 +74,7 @@ def test_every_stage_agrees_with_eager_pytorch(bundles, images, eager, backend, 
     assert np.abs(alone - found).max() <= (1e-4 if precision == "f32" else 0.05) * scale
 
 
+@pytest.mark.precision
 def test_a_prepared_stage_was_run_once_for_each_batch_size(bundles, images, monkeypatch):
     stages = open_session(bundles.make("openvino", "f32"), threads=1).backend
     normalised = bundles.run.config.preprocessing.normalise(images)
@@ -101,6 +103,7 @@ def test_a_prepared_stage_of_onnx_is_loaded(bundles, images):
     assert set(stages._sessions) == {1}
 
 
+@pytest.mark.precision
 def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, images, monkeypatch):
     stages = open_session(bundles.make("openvino", "f32"), threads=1).backend
     compiled = []
@@ -123,7 +126,14 @@ def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, i
     assert compiled == [(1, 1), (1, 3), (1, None)]
 
 
-@pytest.fixture(scope="module", params=[("openvino", "f32"), ("openvino", "bf16"), ("onnx", "f32")])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("openvino", "f32"), marks=pytest.mark.precision),
+        pytest.param(("openvino", "bf16"), marks=pytest.mark.precision),
+        ("onnx", "f32"),
+    ],
+)
 def engine(request, bundles, images):
     bundle = bundles.make(*request.param)
     backend = open_session(bundle, threads=1).backend
@@ -161,6 +171,7 @@ def test_some_images_leave_early(alone):
     assert len({answer.exit for answer in alone}) > 1
 
 
+@pytest.mark.precision
 def test_states_stay_as_they_are_while_others_run(bundles, images):
     """What `gather` returns lasts, although stages write into the same arrays again."""
     bundle = bundles.make("openvino", "f32")
@@ -174,6 +185,7 @@ def test_states_stay_as_they_are_while_others_run(bundles, images):
         np.testing.assert_array_equal(array, was)
 
 
+@pytest.mark.precision
 def test_the_policy_of_the_bundle_decides(bundles):
     bundle = bundles.make("openvino", "f32")
     session = open_session(bundle.path, threads=1)
@@ -183,23 +195,22 @@ def test_the_policy_of_the_bundle_decides(bundles):
     assert session.classes == bundles.run.classes
 
 
-def test_a_bundle_predicts_without_torch(bundles):
-    for backend in ("openvino", "onnx"):
-        bundle = bundles.make(backend, "f32")
-        image = bundles.run.manifest().cohort("test").images[0].path
-        code = (
-            "import sys\nfrom endoexit.cli.main import main\n"
-            f"sys.argv = ['endoexit', 'predict', {str(bundle.path)!r}, {str(image)!r}]\n"
-            "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-            "assert 'torch' not in sys.modules and 'scipy' not in sys.modules\n"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert str(image) in done.stdout
+@pytest.mark.parametrize("backend", [pytest.param("openvino", marks=pytest.mark.precision), "onnx"])
+def test_a_bundle_predicts_without_torch(bundles, backend):
+    bundle = bundles.make(backend, "f32")
+    image = bundles.run.manifest().cohort("test").images[0].path
+    code = (
+        "import sys\nfrom endoexit.cli.main import main\n"
+        f"sys.argv = ['endoexit', 'predict', {str(bundle.path)!r}, {str(image)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules and 'scipy' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert str(image) in done.stdout
 
 
+@pytest.mark.precision
 def test_a_bundle_answers_at_all_exits_without_torch(bundles):
     code = (
         "import sys\nfrom pathlib import Path\n"
@@ -224,6 +235,7 @@ def made_in_bf16(bundle):
     return replace(bundle, config=BundleConfig.model_validate(config))
 
 
+@pytest.mark.precision
 def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
     bundles, monkeypatch
 ):
@@ -237,6 +249,7 @@ def test_bf16_is_refused_where_the_processor_lacks_it_and_f32_is_had_on_request(
     assert policy.provenance.precision == "openvino-f32"
 
 
+@pytest.mark.precision
 def test_a_bundle_of_bf16_has_a_policy_for_each_precision_that_it_computes_in(bundles):
     bundle = bundles.make("openvino", "bf16")
     for name in ("openvino-bf16", "openvino-f32"):
@@ -245,6 +258,7 @@ def test_a_bundle_of_bf16_has_a_policy_for_each_precision_that_it_computes_in(bu
         assert policy.provenance.precision == name
 
 
+@pytest.mark.precision
 def test_a_precision_that_the_bundle_lacks_is_refused(bundles):
     with pytest.raises(UsageError, match=r"computes in f32, not in bf16: leave --precision out"):
         open_session(bundles.make("openvino", "f32"), precision="bf16")
@@ -258,6 +272,7 @@ def test_a_backend_that_is_not_installed_names_its_extra(bundles, monkeypatch, b
         open_session(bundle.path)
 
 
+@pytest.mark.precision
 def test_another_precision_has_no_policy(bundles):
     with pytest.raises(PolicyError, match="no policy for openvino-int8"):
         policy_for(bundles.make("openvino", "f32"), "openvino-int8+f32")
