@@ -153,6 +153,26 @@ def test_a_broken_image_of_a_cohort(
     assert names == "hash" or f"  image {place} {EMPTY}" in done.stderr.splitlines()
 
 
+def test_an_export(tiny_run: Path, manifest: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    done = endoexit(
+        "export", tmp_path / "run", "--manifest", manifest, "--backend", "torch",
+        "--out", tmp_path / "bundle", "--names", "index",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert EMPTY in done.stderr
+    assert "Doe" not in done.stdout + done.stderr
+
+
+def test_a_bench(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "Doe.png").write_bytes(b"")
+    done = endoexit("bench", tiny_run, "--images", tmp_path / "new", "--names", "index")
+    assert done.returncode == 1
+    assert "image 1 " in done.stderr
+    assert "Doe" not in done.stdout + done.stderr
+
+
 def test_the_document_of_an_evaluation(tiny_run: Path, manifest: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
     whole = without(manifest, "test")

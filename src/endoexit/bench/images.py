@@ -1,15 +1,16 @@
 """The images that a benchmark runs on: those of the user, else rendered ones."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from endoexit.errors import counted
+from endoexit.errors import ImageError, counted
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
+from endoexit.naming import naming
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.progress import Track
 from endoexit.runtime.engine import Images
@@ -56,7 +57,7 @@ def load_images(paths: Sequence[str], preprocessing: Preprocessing, track: Track
     if len(rows) < len(found):
         words += f" of {len(found)}, evenly over all,"
     return BenchImages(
-        _load([found[row] for row in rows], preprocessing, track),
+        _load({int(row): found[row] for row in rows}, preprocessing, track),
         f"{words} from {', '.join(paths)}",
         synthetic=False,
     )
@@ -67,16 +68,18 @@ def _rendered(preprocessing: Preprocessing, track: Track) -> BenchImages:
     count = PER_CLASS * len(CLASSES)
     with tempfile.TemporaryDirectory() as folder, track("rendering images", count) as bar:
         phantom = render_phantom(Path(folder) / "phantom", PER_CLASS, side, 0, bar.advance)
-        images = _load(
-            [ImageRef(path) for path in sorted(phantom.rglob("*.jpg"))], preprocessing, track
-        )
+        paths = sorted(phantom.rglob("*.jpg"))
+        images = _load(dict(enumerate(map(ImageRef, paths))), preprocessing, track)
     return BenchImages(images, f"{count} SYNTHETIC images, rendered by this program", True)
 
 
-def _load(found: Sequence[ImageRef], preprocessing: Preprocessing, track: Track) -> Images:
+def _load(found: Mapping[int, ImageRef], preprocessing: Preprocessing, track: Track) -> Images:
     images = []
     with track("reading images", len(found)) as bar:
-        for image in found:
-            images.append(preprocessing.load(image))
+        for position, image in found.items():
+            try:
+                images.append(preprocessing.load(image))
+            except ImageError as error:
+                raise error.named(naming().mention(str(image), position)) from error
             bar.advance()
     return np.stack(images)

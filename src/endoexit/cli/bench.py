@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, PrecisionOption, ThresholdOption, progress
+from endoexit.cli.console import (
+    JsonOption,
+    NamesKeyOption,
+    NamesOption,
+    Output,
+    PrecisionOption,
+    ThresholdOption,
+    name_images,
+    progress,
+)
 
 if TYPE_CHECKING:
     from endoexit.bench.document import Benchmark
@@ -42,6 +51,8 @@ def bench(
     threshold: ThresholdOption = None,
     precision: PrecisionOption = None,
     out: Annotated[Path | None, typer.Option(help="Write all figures there, as JSON.")] = None,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the time of every exit and of the policy, compared with whole networks.
@@ -59,6 +70,7 @@ def bench(
     from endoexit.runtime.session import open_session
 
     output = Output(as_json)
+    name_images(names, names_key)
     output.warn_if_unfinished(source)
     if (busy := busy_warning()) is not None:
         output.warn(busy)

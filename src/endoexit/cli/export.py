@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from endoexit.cli.console import CacheOption, JsonOption, ManifestOption, Output, progress
+from endoexit.cli.console import (
+    CacheOption,
+    JsonOption,
+    ManifestOption,
+    NamesKeyOption,
+    NamesOption,
+    Output,
+    name_images,
+    progress,
+)
 
 if TYPE_CHECKING:
     from endoexit.exporting.export import Exported
@@ -40,6 +49,8 @@ def export(
         ),
     ] = None,
     cache: CacheOption = None,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Export a run as a bundle: the network cut at its exits, its policy, hashes of all files.
@@ -53,6 +64,7 @@ def export(
     from endoexit.workflow.export import export as export_run
 
     output = Output(as_json)
+    name_images(names, names_key)
     output.warn_if_unfinished(run)
     exported = export_run(
         run,
