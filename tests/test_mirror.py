@@ -45,6 +45,7 @@ ELSEWHERE = {
     "serve/protocol.py": ("serve/test_app.py", "opens connections that say too little or are many"),
     "serve/reload.py": ("serve/test_server.py", "changes the model of a running service"),
     "workflow/audit.py": ("workflow/test_workflow.py", "one walk takes all steps"),
+    "workflow/cascade.py": ("cli/test_cascade.py", "the command calls it, and nothing else"),
     "workflow/calibrate.py": ("workflow/test_workflow.py", "one walk takes all steps"),
     "workflow/evaluate.py": ("workflow/test_workflow.py", "one walk takes all steps"),
     "workflow/export.py": ("workflow/test_workflow.py", "one walk takes all steps"),

@@ -21,6 +21,7 @@ __all__ = [
     "__version__",
     "audit",
     "calibrate",
+    "cascade",
     "create_model",
     "evaluate",
     "export",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from endoexit.policy.search import find_policy
     from endoexit.workflow.audit import audit
     from endoexit.workflow.calibrate import calibrate
+    from endoexit.workflow.cascade import cascade
     from endoexit.workflow.evaluate import evaluate
     from endoexit.workflow.export import export
     from endoexit.workflow.report import report
@@ -66,6 +68,7 @@ else:
         "RuleOptions": ("policy.options", "RuleOptions"),
         "audit": ("workflow.audit", "audit"),
         "calibrate": ("workflow.calibrate", "calibrate"),
+        "cascade": ("workflow.cascade", "cascade"),
         "create_model": ("models", "create_model"),
         "evaluate": ("workflow.evaluate", "evaluate"),
         "export": ("workflow.export", "export"),

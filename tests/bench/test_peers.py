@@ -1,14 +1,16 @@
 """Peers: their names, what must be installed, and that they compute what they say."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from endoexit.bench import peers
+from endoexit.bench import bench, peers
 from endoexit.bench.peers import PEERS, choose_peers, open_peer, random_network
 from endoexit.errors import UsageError
+from endoexit.images.sheet import Sheet
 from endoexit.models import NetworkSpec, list_models
 from endoexit.precision import Precision
 from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, tiny_photos
@@ -127,3 +129,15 @@ def test_a_smaller_network_has_settings_of_its_own(tmp_path):
     assert peer.what == "hifuse_nano in one piece, final exit only, eager PyTorch"
     assert peer.engine.preprocessing.size == SIDE
     assert peer.engine.backend.num_stages == 1
+
+
+def test_a_named_peer_of_a_cascade_takes_the_largest_tile(tmp_path):
+    sheet = Sheet.of([PREPROCESSING, PREPROCESSING.replaced(size=64)])
+    subject = NetworkSpec("cascade", 3, sheet.size)
+    peer = open_peer("hifuse_nano", subject, sheet, TORCH, threads=1, folder=tmp_path)
+    assert peer.engine.preprocessing == sheet.view
+    sheets = np.arange(2 * 96 * 96 * 3, dtype=np.uint8).reshape(2, 96, 96, 3)
+    work = SimpleNamespace(
+        images=SimpleNamespace(images=sheets), subject=SimpleNamespace(preprocessing=sheet)
+    )
+    np.testing.assert_array_equal(bench._Work._taken_by(work, peer), sheets[:, :64, :64])

@@ -1,4 +1,4 @@
-"""The model card that a training writes at its end, and the place in it for figures."""
+"""The model card that a run gets at its end, and the place in it for figures."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ def write_training_card(
     run: Run, manifest: Manifest, history: list[dict[str, float]], best_epoch: int
 ) -> Path:
     """Write `model_card.md`: what the model is, from which images, and what it is not."""
+    return _write(run, manifest, epochs=len(history), best_epoch=best_epoch)
+
+
+def write_cascade_card(run: Run, manifest: Manifest) -> Path:
+    """Write `model_card.md` of a cascade, which names its members."""
+    return _write(run, manifest, epochs=0, best_epoch=0)
+
+
+def _write(run: Run, manifest: Manifest, *, epochs: int, best_epoch: int) -> Path:
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  (needed at the end only)
 
     environment = Environment(  # noqa: S701  (Markdown, not HTML)
@@ -31,7 +40,7 @@ def write_training_card(
         manifest_sha256=manifest.sha256,
         terms=_terms(manifest),
         counts=manifest.counts(),
-        epochs=len(history),
+        epochs=epochs,
         best_epoch=best_epoch,
         chosen=manifest.has("val"),
         begin=BEGIN,

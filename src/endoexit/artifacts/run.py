@@ -69,8 +69,6 @@ class Run:
     config: RunConfig
 
     kind: ClassVar[Kind] = "run"
-    made_by: ClassVar[str] = "training"
-    makes: ClassVar[str] = "weights, metrics.csv"
     calibrates: ClassVar[bool] = True
     backend: ClassVar[BackendName] = "torch"
     computes: ClassVar[tuple[Precision, ...]] = (
@@ -79,6 +77,16 @@ class Run:
         Precision("torch", "f32", "f32", "cuda"),
         Precision("torch", "bf16", "bf16", "cuda"),
     )
+
+    @property
+    def made_by(self) -> str:
+        """Step that leaves such a folder."""
+        return "cascade" if self.config.members else "training"
+
+    @property
+    def makes(self) -> str:
+        """What its command makes, in words."""
+        return "the cascade's weights" if self.config.members else "weights, metrics.csv"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -141,7 +149,9 @@ class Run:
 
     @property
     def origin(self) -> dict[str, str]:
-        """Precision and machine of the training."""
+        """Precision and machine of the training, or machine of the cascade."""
+        if self.config.members:
+            return {"put together on": machine_words(self.config.machine)}
         return {
             "precision of the training": self.config.training_precision,
             "trained on": machine_words(self.config.machine),

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
+from endoexit.artifacts.members import MemberFacts
 from endoexit.data.manifest import Manifest
 from endoexit.documents import Record
-from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.sheet import AnyPreprocessing
 from endoexit.models.origin import Origin
 from endoexit.models.state import StateSpec
 from endoexit.precision import BackendName, Precision
@@ -36,6 +37,7 @@ class SourceConfig(Record):
         overrides: Settings of the network that differ from the catalog's.
         classes: Class names in the order of the logits.
         preprocessing: Way from an image to the network's input.
+        members: Runs that a cascade was put together from, in order; empty for other networks.
         starting_weights: Origin of the weights that the training began with; None for fresh ones.
         seed: Random seed of initialisation, order and augmentation.
         manifest_sha256: SHA-256 of the manifest that the network was trained with.
@@ -47,13 +49,30 @@ class SourceConfig(Record):
     model: str
     overrides: dict[str, Any] = Field(default_factory=dict)
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    preprocessing: Preprocessing
+    preprocessing: AnyPreprocessing
+    members: tuple[MemberFacts, ...] = ()
     starting_weights: Origin | None = None
     seed: int = 0
     manifest_sha256: str | None = None
     command: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, Any] = Field(default_factory=dict)
+
+    def settings_words(self) -> list[tuple[str, str]]:
+        """Return name and value of each setting of the network, for cards and reports.
+
+        What the members of a cascade are follows from `members`.
+        """
+        return [(key, str(value)) for key, value in self.overrides.items()
+                if not (self.members and key == "members")]  # fmt: skip
+
+    def making(self) -> list[tuple[str, str]]:
+        """Return name and value of what its training depended on, or that of each member."""
+        if self.members:
+            return [line for number, member in enumerate(self.members, start=1)
+                    for line in member.lines(number)]  # fmt: skip
+        lines = [("seed of the training", str(self.seed))]
+        return lines + (self.starting_weights.lines() if self.starting_weights else [])
 
     @property
     def network(self) -> "NetworkSpec":
@@ -96,19 +115,23 @@ class Source(Protocol):
 
     Attributes:
         kind: Word for such a folder.
-        made_by: Step that makes such a folder.
-        makes: Words for the files that a report needs of that step.
         calibrates: Whether `endoexit calibrate` finds its policy.
     """
 
     kind: ClassVar[Kind]
-    made_by: ClassVar[str]
-    makes: ClassVar[str]
     calibrates: ClassVar[bool]
 
     @property
     def path(self) -> Path:
         """The folder."""
+
+    @property
+    def made_by(self) -> str:
+        """Step that leaves such a folder."""
+
+    @property
+    def makes(self) -> str:
+        """What its command makes, in words."""
 
     @property
     def config(self) -> SourceConfig:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from endoexit.bench.document import Benchmark, Line, MeasuredSource, Product, Ratio, Setting
 from endoexit.bench.images import BenchImages, load_images
@@ -127,7 +128,7 @@ class _Work:
         if subject.adaptive:
             works |= {_exiting(k): work for k, work in policy_works(subject, images, exits).items()}
         for peer in self.peers:
-            works[peer.name] = Contender(peer.engine, images).answer
+            works[peer.name] = Contender(peer.engine, self._taken_by(peer)).answer
         if product is not None:
             works[PRODUCT] = _multiplying(product)
         with self.subject.track("timing, one image at a time", self.options.rounds) as bar:
@@ -203,6 +204,12 @@ class _Work:
             found += [ratio(self.times, FINAL, name) for name in (kind, f"{kind}-all-exits")]
         return found
 
+    def _taken_by(self, peer: Peer) -> NDArray[np.uint8]:
+        """Return the images as a peer takes them: of a sheet, the largest tile."""
+        images, preprocessing = self.images.images, self.subject.preprocessing
+        same = peer.engine.preprocessing == preprocessing
+        return images if same else np.ascontiguousarray(preprocessing.viewed(images))
+
     def _by_exit(self, counts: dict[int, int]) -> dict[int, list[float]]:
         return {number: self.times[_exiting(number)] for number in counts}
 
@@ -219,7 +226,7 @@ class _Work:
             kind=source.kind,
             model=source.config.model,
             precision=str(self.subject.precision),
-            size=source.config.preprocessing.size,
+            size=source.config.preprocessing.view.size,
             weights_sha256=source.weights_sha256,
             policy=self.subject.decider.words,
             shares=shares,

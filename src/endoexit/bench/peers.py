@@ -172,7 +172,8 @@ def open_peer(
     else:
         way = _Way(precision.backend, None)
         floats = "f32" if way.kind == "onnx" else precision.floats
-        network = replace(network, name=name, settings={})
+        preprocessing = preprocessing.view
+        network = replace(network, name=name, settings={}, size=preprocessing.size)
     backend: Backend
     if way.kind == "torch":
         model = random_network(network, whole=True)

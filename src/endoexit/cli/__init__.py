@@ -15,6 +15,7 @@ GROUPS = (
     "audit",
     "split",
     "train",
+    "cascade",
     "evaluate",
     "calibrate",
     "export",

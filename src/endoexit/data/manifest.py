@@ -196,6 +196,20 @@ def write_manifest(
     return manifest
 
 
+def copy_manifest(manifest: Manifest, target: Path) -> Manifest:
+    """Write a manifest to another place, with what its sidecar says; return it as if read back.
+
+    Raises:
+        DataError: Its sidecar cannot be read.
+        EndoexitError: It cannot be written.
+    """
+    sidecar = sidecar_path(manifest.path)
+    facts = read_json(sidecar, DataError) if sidecar.is_file() else {}
+    known = facts if isinstance(facts, dict) else {}
+    kept = {name: value for name, value in known.items() if name not in {"root", "sha256"}}
+    return write_manifest(target, manifest.rows, manifest.root, kept)
+
+
 def sidecar_path(path: Path) -> Path:
     """Return where the facts on a manifest are: `manifest.csv.json`."""
     return path.with_name(path.name + ".json")

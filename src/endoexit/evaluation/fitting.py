@@ -126,7 +126,7 @@ def exit_costs(session: Session, unit: CostUnit) -> Costs:
     """
     source = session.source
     if unit == "macs":
-        size = session.preprocessing.size
+        size = session.preprocessing.view.size
         return Costs(
             values=tuple(float(macs) for macs in source.complexity.macs),
             unit="macs",

@@ -106,7 +106,7 @@ def measure_run(
         timing = Timing(
             threads=backend.threads,
             precision=str(backend.precision),
-            size=preprocessing.size,
+            size=preprocessing.view.size,
             rounds=rounds,
             includes=INCLUDES,
             machine=describe_machine(),

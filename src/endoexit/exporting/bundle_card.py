@@ -22,7 +22,6 @@ def write_bundle_card(
 
     What the network was trained on follows from the card of the run, if there is one.
     """
-    shape = config.preprocessing
     lines = [
         f"# Model card: {config.model}, {config.backend} {config.precision}",
         "",
@@ -33,7 +32,7 @@ def write_bundle_card(
         "",
         "    endoexit predict BUNDLE images/ --out answers.csv",
         "",
-        f"- Input: RGB images, {shape.size}×{shape.size} pixels after preprocessing.",
+        f"- Input: RGB images; after preprocessing, {config.preprocessing.words}.",
         f"- Classes ({len(config.classes)}): {', '.join(config.classes)}",
         f"- Computes in: {', '.join(map(str, config.computes))}",
         f"- Made by: `{config.command}`",

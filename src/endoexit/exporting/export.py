@@ -157,6 +157,7 @@ class _Work:
             overrides=config.overrides,
             classes=config.classes,
             preprocessing=config.preprocessing,
+            members=config.members,
             starting_weights=config.starting_weights,
             exits=tuple(
                 ExitFacts(macs=macs, parameters=parameters)

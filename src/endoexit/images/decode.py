@@ -2,14 +2,16 @@
 
 import contextlib
 import functools
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from endoexit.errors import ImageError
 from endoexit.files import LFS_FAULT, is_lfs_pointer, sha256_bytes
 from endoexit.images.dicom.recognise import is_encrypted
 from endoexit.images.formats import format_of
-from endoexit.images.pillow import read_by_pillow
+from endoexit.images.pillow import read_by_pillow, scaled_size
 from endoexit.images.pixels import Pixels
 from endoexit.images.reference import ImageRef
 from endoexit.images.refusals import MAX_BYTES, unsupported
@@ -54,6 +56,39 @@ def read_image(source: Path | bytes, *, frame: int = 0, at_least: int | None = N
         return _decode(data, frame, at_least)
     except ImageError as error:
         raise error.named(name) from error.__cause__
+
+
+def read_at_sizes(source: Path | bytes, sides: Sequence[int], *, frame: int = 0) -> list[Pixels]:
+    """Decode one image for several sizes: each answer is that of `read_image` with `at_least`.
+
+    The file is read once, and decoded once for each scale of a JPEG that the sides ask for: mostly
+    once in all.
+
+    Args:
+        source: A file, or its content.
+        sides: Sides in pixels, see `at_least` of `read_image`.
+        frame: Number of the frame, from 0.
+
+    Raises:
+        ImageError: See `read_image`.
+    """
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    decoded: dict[Any, Pixels] = {}
+    answers = []
+    for side in sides:
+        scale = _scale(data, side)
+        if scale not in decoded:
+            decoded[scale] = read_image(data, frame=frame, at_least=side)
+        answers.append(decoded[scale])
+    return answers
+
+
+def _scale(data: bytes, side: int) -> Any:
+    """Return what tells the scales apart that an image may be decoded at."""
+    form = format_of(data)
+    if form == "DICOM":  # its frames may be JPEGs
+        return side
+    return scaled_size(data, side) if form == "JPEG" else None
 
 
 def _decode(data: bytes, frame: int, at_least: int | None) -> Pixels:

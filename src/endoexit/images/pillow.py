@@ -56,6 +56,18 @@ def read_by_pillow(data: bytes, frame: int, at_least: int | None) -> Pixels:
             return _decode(bare, frame, at_least)
 
 
+def scaled_size(data: bytes, at_least: int) -> tuple[int, int] | None:
+    """Return width and height that a JPEG is decoded at; None where its header is damaged."""
+    with (
+        _quiet_pillow(),
+        contextlib.suppress(Exception),  # reading it says what is wrong
+        Image.open(io.BytesIO(data), formats=_FORMATS) as image,
+    ):
+        image.draft(None, (at_least, at_least))
+        return image.size
+    return None
+
+
 def _decode(data: bytes, frame: int, at_least: int | None) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:

@@ -72,11 +72,14 @@ class Preprocessing(Record):
         else:
             content = source
         try:
-            return self.apply(read_image(content, frame=frame, at_least=self._resized_side))
+            return self._from_source(content, frame)
         except ImageError as error:
             if error.image is not None or isinstance(content, bytes):
                 raise
             raise error.named(ImageRef(content, frame)) from error.__cause__
+
+    def _from_source(self, content: Path | bytes, frame: int) -> npt.NDArray[np.uint8]:
+        return self.apply(read_image(content, frame=frame, at_least=self.resized_side))
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Resize and crop an RGB image, uint8 (height, width, 3), to uint8 (size, size, 3).
@@ -90,7 +93,7 @@ class Preprocessing(Record):
                 f"got {image.dtype} {image.shape}: convert it to 8-bit RGB."
             )
         height, width = image.shape[:2]
-        side = self._resized_side
+        side = self.resized_side
         wide, high = side, side
         if self.resize == "shorter-side":
             shorter = min(height, width)
@@ -114,17 +117,37 @@ class Preprocessing(Record):
         Raises:
             DataError: The batch has another shape or type.
         """
+        self.check_batch(batch)
+        scale, shift = _scale_and_shift(self.mean, self.std, self.size)
+        rows = batch.reshape(-1, 3 * self.size).astype(np.float32)
+        rows *= scale
+        rows -= shift
+        return rows.reshape(batch.shape).transpose(0, 3, 1, 2)
+
+    def check_batch(self, batch: npt.NDArray[np.uint8]) -> None:
+        """Raise DataError unless a batch is uint8 (B, S, S, 3)."""
         expected = (self.size, self.size, 3)
         if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[1:] != expected:
             raise DataError(
                 f"a batch must be a uint8 array (B, {self.size}, {self.size}, 3), "
                 f"got {batch.dtype} {batch.shape}: pass images through apply() first."
             )
-        scale, shift = _scale_and_shift(self.mean, self.std, self.size)
-        rows = batch.reshape(-1, 3 * self.size).astype(np.float32)
-        rows *= scale
-        rows -= shift
-        return rows.reshape(batch.shape).transpose(0, 3, 1, 2)
+
+    @property
+    def view(self) -> "Preprocessing":
+        """What shows a person the square that a network takes: itself; see `Sheet`."""
+        return self
+
+    def viewed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the part (s, s, 3) of an image (S, S, 3) that `view` makes: all of it."""
+        return pixels
+
+    @property
+    def words(self) -> str:
+        """The input in words, for cards."""
+        cut = "cropped at the centre"
+        whole = self.resize == "stretch" and self.crop_ratio == 1
+        return f"{self.size}×{self.size} pixels, {'the whole image stretched' if whole else cut}"
 
     def canvas(self, size: int) -> "Preprocessing":
         """Return the preprocessing that training crops from: the whole image stretched to `size`.
@@ -145,12 +168,13 @@ class Preprocessing(Record):
         return self._digest(self.model_dump())
 
     @property
-    def _resized_side(self) -> int:
+    def resized_side(self) -> int:
+        """Side in pixels that images are resized to before the crop."""
         return round(self.size / self.crop_ratio)
 
     @staticmethod
     def _digest(fields: dict[str, object]) -> str:
-        if fields["interpolation"] == "bilinear":  # the only one of the first release
+        if fields.get("interpolation") == "bilinear":  # the only one of the first release
             del fields["interpolation"]
         text = json.dumps({"algorithm": ALGORITHM_VERSION, **fields}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -18,7 +18,9 @@ MOST_CLASS_TOKENS = 2
 def exit_attention(model: StagedClassifier, images: Tensor) -> list[tuple[Maps, str]]:
     """Return what each exit of a network looks at.
 
-    A head that has spatial attention tells it itself. Other heads get Grad-CAM of their answer.
+    A head that has spatial attention tells it itself, by a method `attention_map(state)`; its
+    attribute `attention_kind` names what that is, "attention" where it has none. Other heads get
+    Grad-CAM of their answer.
 
     Args:
         model: Network in evaluation mode.
@@ -32,14 +34,14 @@ def exit_attention(model: StagedClassifier, images: Tensor) -> list[tuple[Maps, 
     state: State = (images,)
     for stage in model.stages:
         with torch.no_grad():
-            state, _ = stage(state)
-            looks = stage.attention(state)  # type: ignore[operator]
+            state, head, seen = stage.opened(state)  # type: ignore[operator]
+            attention_map = getattr(head, "attention_map", None)
+            looks = None if attention_map is None else attention_map(seen)
         if looks is not None:
-            kind = str(getattr(stage.head, "attention_kind", "attention"))
+            kind = str(getattr(head, "attention_kind", "attention"))
             looked.append((looks.float().numpy(), kind))
         else:
-            cam = grad_cam(stage.head, state)  # type: ignore[arg-type]
-            looked.append((cam.float().numpy(), "grad-cam"))
+            looked.append((grad_cam(head, seen).float().numpy(), "grad-cam"))
     return looked
 
 

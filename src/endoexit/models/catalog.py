@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from endoexit.errors import UsageError, unknown_name
-from endoexit.models import backbones, bag_of_features, branchynet, rdi
+from endoexit.models import backbones, bag_of_features, branchynet, cascade, rdi
 from endoexit.models.hifuse import network as hifuse
 from endoexit.models.msdnet.config import MSDNetConfig, msdnet_configs
 from endoexit.models.msdnet.network import MSDNet
@@ -50,6 +50,16 @@ def _of_any_size(network: Callable[[Any, int], StagedClassifier]) -> Callable[..
 
 def _own_side(settings: Any) -> int:
     return int(settings.side)
+
+
+def _cascade(config: cascade.CascadeConfig, classes: int, side: int) -> StagedClassifier:
+    config.require_members()
+    members = [
+        create_model(member.network, classes, size=member.tile[2], **member.settings)
+        for member in config.members
+    ]
+    tiles = [member.tile for member in config.members]
+    return cascade.Cascade(members, tiles, side, config.combine)
 
 
 FAMILIES: dict[str, Family] = {
@@ -126,6 +136,16 @@ FAMILIES: dict[str, Family] = {
         backbones.side,
         "those that the network takes",
         backbones.of_file,
+    ),
+    "cascade": Family(
+        "Cascades of trained runs, which `endoexit cascade` puts together",
+        cascade.CascadeConfig,
+        _cascade,
+        None,
+        {},
+        cascade.meant_for,
+        "those of its members",
+        cascade.of_name,
     ),
 }
 

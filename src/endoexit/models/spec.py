@@ -16,7 +16,7 @@ from endoexit.models.catalog import (
 )
 from endoexit.models.cost import Complexity, measure_complexity
 from endoexit.models.dry_run import find_state
-from endoexit.models.staged import Stage, StagedClassifier
+from endoexit.models.staged import StagedClassifier
 from endoexit.models.state import StateSpec
 
 
@@ -95,11 +95,11 @@ class NetworkSpec:
         return single_exit_twin(self.name)
 
     def build_whole(self) -> StagedClassifier:
-        """Return the network in one stage, without the heads of its early exits."""
+        """Return the network in one stage, without the heads of its early exits.
+
+        Of a cascade it is the last member.
+        """
         twin = FAMILIES[self.family].twin
         if twin is not None:
             return replace(self, settings=self.settings | dict(twin)).build()
-        model = self.build()
-        parts = [part for stage in model.stages for part in stage.trunk]  # type: ignore[union-attr]
-        head = model.stages[-1].head
-        return StagedClassifier([Stage(parts, head)], model.num_classes, model.size_multiple)  # type: ignore[arg-type]
+        return self.build().whole()

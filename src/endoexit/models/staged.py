@@ -33,18 +33,11 @@ class Stage(nn.Module):
             state = part(state)
         return state, self.head(state)
 
-    def attention(self, state: State) -> Tensor | None:
-        """Return where this stage's exit looks, (B, H, W); None if its head does not tell.
-
-        A head tells it by a method `attention_map(state)`; its attribute `attention_kind` names
-        what that is, "attention" where it has none.
-
-        Args:
-            state: State that this stage returned.
-        """
-        attention_map = getattr(self.head, "attention_map", None)
-        result: Tensor | None = None if attention_map is None else attention_map(state)
-        return result
+    def opened(self, state: State) -> tuple[State, nn.Module, State]:
+        """Run; return the state after the stage, the exit's head and what that reads."""
+        for part in self.trunk:
+            state = part(state)
+        return state, self.head, state
 
 
 class StagedClassifier(nn.Module):
@@ -86,6 +79,13 @@ class StagedClassifier(nn.Module):
                 f"images of {height}×{width} pixels do not fit this network: height and width "
                 f"must be multiples of {step}; {near} is the nearest."
             )
+
+    def whole(self) -> "StagedClassifier":
+        """Return the same layers in one stage, without the heads of the early exits."""
+        stages: list[Stage] = list(self.stages)  # type: ignore[arg-type]
+        parts = [part for stage in stages for part in stage.trunk]
+        one = Stage(parts, stages[-1].head)
+        return StagedClassifier([one], self.num_classes, self.size_multiple)
 
     def stage(self, number: int, state: State) -> tuple[State, Tensor]:
         """Run stage `number` alone.

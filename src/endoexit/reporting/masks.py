@@ -111,7 +111,7 @@ def read_mask(path: Path, preprocessing: Preprocessing, like: ImageRef) -> Mask:
             f"{image.shape[1]}×{image.shape[0]}: give it the size of its image.",
             f"the mask {path}",
         )
-    return np.asarray(preprocessing.apply(mask).max(axis=2) >= 128)
+    return np.asarray(preprocessing.view.apply(mask).max(axis=2) >= 128)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,8 @@ def study_masks(material: Material, masks: Masks, track: Track) -> MaskStudy | A
             read = _read(material, masks, material.images, some)
             if read:
                 exits = material.attention(np.stack([seen for _, seen, _ in read]))
-                shares.append(_shares(exits, [(seen, mask) for _, seen, mask in read]))
+                viewed = material.preprocessing.viewed
+                shares.append(_shares(exits, [(viewed(seen), mask) for _, seen, mask in read]))
                 used += [index for index, _, _ in read]
             bar.advance(len(some))
     if not used:

@@ -155,6 +155,10 @@ def _logits(source: Source, found: Evaluation, folder: Path) -> NDArray[np.float
 
 
 def _history(source: Source) -> History | Absent:
+    if source.config.members:
+        return Absent(
+            "A cascade is put together from trained runs: see the reports of its members."
+        )
     if source.metrics_file is None:
         return Absent("A bundle does not hold how its network was trained; its run does.")
     return read_history(source.metrics_file)
@@ -252,15 +256,14 @@ def attention_of(
 
 def _facts(source: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
     config, timing = source.config, found.timing
-    changed = "".join(f", {name} {value}" for name, value in config.overrides.items())
+    changed = "".join(f", {name} {value}" for name, value in config.settings_words())
     facts = [
         ("network", f"{config.model}{changed}"),
         ("weights, SHA-256", found.run.weights_sha256),
         ("manifest, SHA-256", found.manifest_sha256),
         ("preprocessing", found.run.preprocessing),
         ("evaluation, SHA-256", sha256_file(file)),
-        ("seed of the training", str(config.seed)),
-        *(config.starting_weights.lines() if config.starting_weights else ()),
+        *config.making(),
         *source.origin.items(),
         ("precision of the answers", found.run.precision),
         ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),

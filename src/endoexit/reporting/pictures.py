@@ -27,7 +27,7 @@ class Photograph:
 
     Attributes:
         shown: Photograph as the page shows it, uint8 (h, w, 3).
-        seen: The same part of the view as the network sees it, uint8 (S, S, 3).
+        seen: The same part of the view as the network takes it, uint8 (S, S, 3).
     """
 
     shown: Pixels
@@ -44,7 +44,7 @@ def open_photograph(image: ImageRef, preprocessing: Preprocessing) -> Photograph
         ImageError: It cannot be read.
     """
     seen = preprocessing.load(image)
-    shown = Image.fromarray(seen)
+    shown = Image.fromarray(preprocessing.viewed(seen))
     if preprocessing.resize == "stretch" and preprocessing.crop_ratio == 1.0:
         shown = Image.fromarray(read_image(image.path, frame=image.frame, at_least=SIDE))
     scale = SIDE / max(shown.size)

@@ -22,6 +22,7 @@ from PIL import Image
 from endoexit.errors import ImageError
 from endoexit.images.formats import FORMATS, format_of
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.sheet import read_preprocessing
 
 _KINDS = {
     "empty": "image.empty",
@@ -77,8 +78,9 @@ def decode(content: bytes, head: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
         RefusedError: It is not one image, not whole, or beyond a limit.
     """
     _check_header(content, head)
+    preprocessing = Preprocessing.model_validate(read_preprocessing(head["preprocessing"]))
     try:
-        return Preprocessing(**head["preprocessing"]).load(content)
+        return preprocessing.load(content)
     except ImageError as error:
         code = _KINDS.get(error.kind, "image.too_small")
         if "too large" in error.fault:

@@ -89,7 +89,7 @@ class Model:
             **self.identity,
             "classes": self.classes,
             "exits": self.exits,
-            "image_size": self.preprocessing.size,
+            "image_size": self.preprocessing.view.size,
             "decided_by": self.policy.goal or str(self.policy.rule.kind),
             "promises": self.promises,
             "note": self.policy.note,

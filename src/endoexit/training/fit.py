@@ -267,6 +267,12 @@ def resume(path: Path) -> Run:
         RunError: It has ended already, or is no run folder.
     """
     run = open_run(path)
+    if run.config.members:
+        names = ", ".join(member.name for member in run.config.members)
+        raise RunError(
+            f"{path} is a cascade, which is put together and not trained: train its members "
+            f"({names}), then make it again with `endoexit cascade`."
+        )
     if run.is_complete:
         raise RunError(f"{path} is complete: its training has ended. Evaluate it with: "
                        f"endoexit evaluate {path}")  # fmt: skip

@@ -8,9 +8,9 @@ import torch
 
 from endoexit.artifacts.run import Run, RunConfig, open_run, write_config
 from endoexit.artifacts.source import CONFIG, MANIFEST
-from endoexit.data.manifest import Manifest, read_manifest, sidecar_path, write_manifest
-from endoexit.errors import DataError, UsageError, unknown_name
-from endoexit.files import make_folder, read_json
+from endoexit.data.manifest import Manifest, copy_manifest, read_manifest, sidecar_path
+from endoexit.errors import UsageError, unknown_name
+from endoexit.files import make_folder
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models import NetworkSpec, StagedClassifier, user_networks
 from endoexit.models.catalog import FAMILIES, family_of
@@ -58,7 +58,7 @@ def create_run(
     _check_free(path)
     machine = describe_machine()  # takes a second: before there is a folder
     make_folder(path)
-    copied = _copy_manifest(manifest, path / MANIFEST)
+    copied = copy_manifest(manifest, path / MANIFEST)
     config = RunConfig(
         model=spec.name,
         overrides=spec.settings,
@@ -154,11 +154,3 @@ def _check_roles(manifest: Manifest) -> None:
             f"{manifest.path}: no training image of class {empty[0]!r}; give the train role a "
             "larger share, or leave the class out."
         )
-
-
-def _copy_manifest(manifest: Manifest, target: Path) -> Manifest:
-    sidecar = sidecar_path(manifest.path)
-    facts = read_json(sidecar, DataError) if sidecar.is_file() else {}
-    known = facts if isinstance(facts, dict) else {}
-    kept = {name: value for name, value in known.items() if name not in {"root", "sha256"}}
-    return write_manifest(target, manifest.rows, manifest.root, kept)

@@ -1,0 +1,223 @@
+"""A cascade as a run folder: put together from trained runs, never trained itself."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from endoexit.artifacts.members import MemberFacts
+from endoexit.artifacts.model_card import write_cascade_card
+from endoexit.artifacts.run import Run, RunConfig, open_run, write_run
+from endoexit.artifacts.source import MANIFEST
+from endoexit.data.manifest import Manifest, copy_manifest
+from endoexit.errors import DataError, ImageError, RunError, UsageError, counted
+from endoexit.files import replacing_folder, sha256_bytes
+from endoexit.images.decode import read_bytes
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef, name_of
+from endoexit.images.sheet import Sheet
+from endoexit.machine import describe_machine, library_versions
+from endoexit.progress import Track, silent
+
+if TYPE_CHECKING:
+    from endoexit.models.cascade import Combine, Tile
+    from endoexit.models.staged import StagedClassifier
+
+LEARNT_FROM = ("train", "val")  # weights come from train, the epoch from val
+UNSEEN = ("calibrate", "certify", "test")
+
+
+def make_cascade(
+    runs: Sequence[Path],
+    out: Path,
+    combine: "Combine" = "last",
+    *,
+    command: str = "",
+    track: Track = silent,
+) -> Run:
+    """Put trained runs together as the run folder of one classifier.
+
+    Args:
+        runs: Folders of the members, small to large. The manifest of the last one becomes that of
+            the cascade.
+        out: Folder of the cascade; it must not exist, or be empty.
+        combine: Answer of exit k: `last` for its own, `mean` for the mean of the probabilities of
+            exits 1 to k.
+        command: Command line, for the record.
+        track: Display of progress.
+
+    Raises:
+        UsageError: Fewer than two runs, one given twice, other classes, a large one before a
+            small one, or a folder with content.
+        RunError: One is a bundle or no run, its training has not ended, or its manifest is gone.
+        DataError: One learnt from images that another keeps for calibrate, certify or test.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} exists already: name a new folder, or remove it first.")
+    members = _opened(runs)
+    _check_classes(members)
+    _check_order(members)
+    manifests = [_manifest(member) for member in members]
+    _check_roles(members, manifests, track)
+    model, config = _network(members, combine)
+    with replacing_folder(out) as building:
+        copied = copy_manifest(manifests[-1], building / MANIFEST)
+        config = config.replaced(manifest_sha256=copied.sha256, command=command)
+        write_cascade_card(write_run(building, config, model), copied)
+    return open_run(out)
+
+
+def _opened(paths: Sequence[Path]) -> list[Run]:
+    if len(paths) < 2:
+        raise UsageError(
+            f"a cascade has at least two members, got {counted(len(paths), 'run')}: name them "
+            "from small to large."
+        )
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("a run is named twice: name each member of a cascade once.")
+    members = [open_run(path) for path in paths]
+    for member in members:
+        if member.config.members:
+            names = ", ".join(facts.name for facts in member.config.members)
+            raise UsageError(f"{member.path} is a cascade itself: name its members ({names}).")
+        if not member.is_complete:
+            raise RunError(
+                f"the training of {member.path} has not ended: continue it with `endoexit train "
+                f"--resume {member.path}`, then put the cascade together."
+            )
+    return members
+
+
+def _check_classes(members: Sequence[Run]) -> None:
+    last = members[-1]
+    for member in members:
+        if member.classes != last.classes:
+            raise UsageError(
+                f"members must know the same classes in the same order, but {member.path} knows "
+                f"{', '.join(member.classes)} and {last.path} {', '.join(last.classes)}: train "
+                "one of them again with the manifest of the other."
+            )
+
+
+def _check_order(members: Sequence[Run]) -> None:
+    cost = {member.path: member.complexity.macs[-1] for member in members}
+    for before, after in pairwise(members):
+        if cost[before.path] > cost[after.path]:
+            ordered = sorted(members, key=lambda member: cost[member.path])
+            raise UsageError(
+                f"members go from small to large, but {before.path} takes "
+                f"{cost[before.path] / 1e9:.3g} GMACs and {after.path} after it "
+                f"{cost[after.path] / 1e9:.3g}: name them as "
+                f"{' '.join(str(member.path) for member in ordered)}."
+            )
+
+
+def _manifest(member: Run) -> Manifest:
+    if not member.manifest_file.is_file():
+        raise RunError(
+            f"{member.path} has no {MANIFEST}, so it is not known which images it learnt from: "
+            "name a run that `endoexit train` made."
+        )
+    return member.manifest()
+
+
+def _check_roles(members: Sequence[Run], manifests: Sequence[Manifest], track: Track) -> None:
+    """Refuse a member that learnt from an image which the cascade must not have seen."""
+    kept = manifests[-1]
+    others = [
+        (member, manifest)
+        for member, manifest in zip(members, manifests, strict=True)
+        if manifest.sha256 != kept.sha256
+    ]
+    if not others:  # in one manifest each image has one role
+        return
+    with track("comparing the images of the members' manifests", 1 + len(others)) as bar:
+        unseen = {
+            content: (role, name)
+            for role in UNSEEN
+            for content, name in _contents(kept, role).items()
+        }
+        bar.advance()
+        for member, manifest in others:
+            learnt = {
+                content: name
+                for role in LEARNT_FROM
+                for content, name in _contents(manifest, role).items()
+            }
+            leaked = [content for content in learnt if content in unseen]
+            if leaked:
+                role, name = unseen[leaked[0]]
+                raise DataError(
+                    f"{member.path} learnt from {counted(len(leaked), 'image')} that "
+                    f"{members[-1].path} keeps unseen, such as {name} of the role {role}: train "
+                    f"it again with {members[-1].manifest_file}, so that figures are of images "
+                    "that no member knows."
+                )
+            bar.advance()
+
+
+def _contents(manifest: Manifest, role: str) -> dict[str, str]:
+    """Return the name of each image of a role by its content."""
+    if not manifest.has(role):
+        return {}
+    cohort = manifest.cohort(role)
+    return {_content(image): name for image, name in zip(cohort.images, cohort.names, strict=True)}
+
+
+def _content(image: ImageRef) -> str:
+    try:
+        return name_of(sha256_bytes(read_bytes(image.path)), image.frame)
+    except ImageError as error:
+        raise DataError(f"{error}") from error
+
+
+def _network(members: Sequence[Run], combine: "Combine") -> tuple["StagedClassifier", RunConfig]:
+    """Return the network with the members' weights, and its settings."""
+    from endoexit.models.cascade import NAME, Cascade, CascadeConfig, Member  # noqa: PLC0415
+
+    preprocessing = Sheet.of([member.config.preprocessing for member in members])
+    tiles = [_tile(member, preprocessing) for member in members]
+    networks = [member.load_model() for member in members]
+    model = Cascade(networks, tiles, preprocessing.size, combine)
+    ends = list(accumulate(network.num_stages for network in networks))
+    settings = CascadeConfig(
+        tuple(
+            Member(member.config.model, tile, member.config.overrides)
+            for member, tile in zip(members, tiles, strict=True)
+        ),
+        combine,
+    )
+    config = RunConfig(
+        model=NAME,
+        overrides=settings.document(),
+        classes=members[-1].classes,
+        preprocessing=preprocessing,
+        members=tuple(
+            _facts(member, (end - network.num_stages + 1, end))
+            for member, network, end in zip(members, networks, ends, strict=True)
+        ),
+        versions=library_versions(),
+        machine=describe_machine(),
+    )
+    return model, config
+
+
+def _tile(member: Run, sheet: Preprocessing) -> "Tile":
+    own = member.config.preprocessing
+    place = sheet.places[own] if isinstance(sheet, Sheet) else (0, 0)
+    return (*place, own.size)
+
+
+def _facts(member: Run, exits: tuple[int, int]) -> MemberFacts:
+    config = member.config
+    return MemberFacts(
+        name=member.path.resolve().name,
+        network=config.model,
+        size=config.preprocessing.size,
+        exits=exits,
+        weights_sha256=member.weights_sha256,
+        manifest_sha256=config.manifest_sha256,
+        seed=config.seed,
+        command=config.command,
+        starting_weights=config.starting_weights,
+    )
