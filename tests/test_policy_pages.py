@@ -4,6 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from endoexit.files import read_json
@@ -43,6 +44,32 @@ def test_the_page_of_the_golden_policies_is_that_of_its_results(load):
     for result in read_json(benchmark.RESULT)["datasets"].values():
         assert benchmark.plain_table(result) in page
         assert benchmark.guarantee_table(result) in page
+
+
+def test_the_table_of_the_golden_cascades_is_that_of_its_results(load):
+    benchmark = load("golden_cascade")
+    result = read_json(benchmark.RESULT)
+    assert benchmark.table(result) in benchmark.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_golden_cascades_save_against_the_larger_network(load):
+    """Figures of the prototypes: costs of the exits, accuracies, and what a cascade saves."""
+    benchmark = load("golden_cascade")
+    rows = {row["name"]: row for row in read_json(benchmark.RESULT)["rows"]}
+    large, small = rows["Lite0 at 128"], rows["Lite0 at 96"]
+    assert [round(macs / 1e9, 3) for macs in large["macs"]] == [0.040, 0.084, 0.114, 0.131]
+    assert [round(macs / 1e9, 3) for macs in small["macs"]] == [0.022, 0.047, 0.064, 0.073]
+    cascade = rows["Lite0 at 96, then Lite0 at 128"]
+    assert cascade["macs"] == [*small["macs"], *(small["macs"][-1] + m for m in large["macs"])]
+    assert cascade["accuracy_of_exits"] == small["accuracy_of_exits"] + large["accuracy_of_exits"]
+    alone, together = (row["policies"]["0.0"]["on_test"] for row in (large, cascade))
+    assert together["macs"] < 0.75 * alone["macs"]
+    assert together["accuracy"] > small["accuracy_of_exits"][-1]
+
+
+def test_the_mean_of_the_golden_cascades_is_that_of_the_network(load):
+    mean = load("golden_cascade").mean_so_far(np.log([[[0.9, 0.1]], [[0.5, 0.5]]]))
+    np.testing.assert_allclose(np.exp(mean), [[[0.9, 0.1]], [[0.7, 0.3]]])
 
 
 def test_the_pages_of_the_real_policies_are_those_of_their_results(load):

@@ -9,6 +9,7 @@ from PIL import Image
 from servers import PHOTOS, png
 
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.sheet import Sheet
 from endoexit.serve.decoding import RefusedError, decode
 from tiny import tiny_photos
 
@@ -22,6 +23,12 @@ HEAD = {
 def test_pixels_are_those_of_the_command_line():
     for content, pixels in zip(PHOTOS[:3], tiny_photos(), strict=False):
         np.testing.assert_array_equal(decode(content, HEAD), PREPROCESSING.apply(pixels))
+
+
+def test_a_cascade_gets_its_sheet():
+    sheet = Sheet.of([PREPROCESSING, Preprocessing(size=48)])
+    head = HEAD | {"preprocessing": sheet.model_dump(mode="json")}
+    np.testing.assert_array_equal(decode(PHOTOS[0], head), sheet.apply(tiny_photos()[0]))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM"])
