@@ -139,7 +139,8 @@ def measure() -> dict:
 def table(result: dict) -> str:
     header = ["network", "final exit, %", "GMACs"]
     for drop in DROPS:
-        header += [f"policy, drop of {100 * drop:g} points: test, %", "GMACs, mean"]
+        goal = f"at most {100 * drop:g} % lost" if drop else "nothing lost"
+        header += [f"policy, {goal}: test, %", "GMACs, mean"]
     rows = []
     for one in result["rows"]:
         cells = [one["name"], f"{100 * one['accuracy_of_exits'][-1]:.1f}",

@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endoexit.errors import EndoexitError
-from endoexit.files import csv_line, read_json, replacing, replacing_folder, write_text
+from endoexit.errors import EndoexitError, UsageError
+from endoexit.files import (
+    csv_line,
+    read_json,
+    replacing,
+    replacing_folder,
+    require_new_folder,
+    write_text,
+)
 
 BOTH = pytest.mark.parametrize("writing", [replacing, replacing_folder])
 
@@ -147,3 +154,13 @@ def test_csv_values_that_others_take_for_something_else_are_quoted() -> None:
     assert csv_line(("a\r", "b", None, 1.5, " c", 'd"', "e;f")) == (
         '"a\r",b,,1.5," c","d""","e;f"\n'
     )
+
+
+def test_only_a_new_or_an_empty_folder_is_taken(tmp_path):
+    require_new_folder(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    require_new_folder(tmp_path / "empty")
+    (tmp_path / "file").touch()
+    for taken in (tmp_path, tmp_path / "file"):
+        with pytest.raises(UsageError, match="exists already: name a new folder"):
+            require_new_folder(taken)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from endoexit.errors import EndoexitError, WriteError
+from endoexit.errors import EndoexitError, UsageError, WriteError
 
 # What a checkout of git without LFS has in place of large files.
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -20,6 +20,12 @@ LFS_FAULT = "is a pointer of git LFS, not the file itself: run `git lfs pull`."
 _NEEDS_QUOTES = re.compile(r"""[,;\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"]|^\s|\s$|^sep=|\ufeff""")
 # What a disk says that takes no more, whichever file was being written.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def require_new_folder(path: Path) -> None:
+    """Raise UsageError unless a folder does not exist yet, or is empty."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} exists already: name a new folder, or remove it first.")
 
 
 def optional_path(path: str | Path | None) -> Path | None:

@@ -25,6 +25,16 @@ def test_costs_are_those_of_the_size_and_the_classes():
     assert all(len(row["macs"]) == 4 for row in rows.values())
 
 
+def test_networks_of_the_paper_are_counted_too():
+    done = endoexit("models", "--family", "hifuse", "--size", 32, "--classes", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["models"]}
+    assert set(rows) == set(FAMILIES["hifuse"].names)
+    cost = measure_complexity(NetworkSpec("ee_hifuse_nano", 3, 32).build_blank(), 32)
+    row = rows["ee_hifuse_nano"]
+    assert (row["macs"], row["parameters"]) == (list(cost.macs), list(cost.parameters))
+
+
 def test_a_size_that_fits_no_network_is_wrong_usage():
     done = endoexit("models", "--size", 7)
     assert (done.returncode, done.stdout) == (2, "")

@@ -11,12 +11,13 @@ from endoexit.artifacts.run import Run, RunConfig, open_run, write_run
 from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import Manifest, copy_manifest
 from endoexit.errors import DataError, ImageError, RunError, UsageError, counted
-from endoexit.files import replacing_folder, sha256_bytes
+from endoexit.files import replacing_folder, require_new_folder, sha256_bytes
 from endoexit.images.decode import read_bytes
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.images.reference import ImageRef, name_of
+from endoexit.images.reference import name_of
 from endoexit.images.sheet import Sheet
 from endoexit.machine import describe_machine, library_versions
+from endoexit.naming import naming
 from endoexit.progress import Track, silent
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def make_cascade(
         RunError: One is a bundle or no run, its training has not ended, or its manifest is gone.
         DataError: One learnt from images that another keeps for calibrate, certify or test.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} exists already: name a new folder, or remove it first.")
+    require_new_folder(out)
     members = _opened(runs)
     _check_classes(members)
     _check_order(members)
@@ -160,15 +160,14 @@ def _contents(manifest: Manifest, role: str) -> dict[str, str]:
     """Return the name of each image of a role by its content."""
     if not manifest.has(role):
         return {}
-    cohort = manifest.cohort(role)
-    return {_content(image): name for image, name in zip(cohort.images, cohort.names, strict=True)}
-
-
-def _content(image: ImageRef) -> str:
-    try:
-        return name_of(sha256_bytes(read_bytes(image.path)), image.frame)
-    except ImageError as error:
-        raise DataError(f"{error}") from error
+    cohort, contents = manifest.cohort(role), {}
+    for index, (image, name) in enumerate(zip(cohort.images, cohort.names, strict=True)):
+        try:
+            content = name_of(sha256_bytes(read_bytes(image.path)), image.frame)
+        except ImageError as error:
+            raise DataError(str(error.named(cohort.mention(index)))) from error
+        contents[content] = naming().mention(name, cohort.places[index])
+    return contents
 
 
 def _network(members: Sequence[Run], combine: "Combine") -> tuple["StagedClassifier", RunConfig]:

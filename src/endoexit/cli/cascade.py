@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from endoexit.cli.console import JsonOption, Output, progress
+from endoexit.cli.console import (
+    JsonOption,
+    NamesKeyOption,
+    NamesOption,
+    Output,
+    name_images,
+    progress,
+)
 
 if TYPE_CHECKING:
     from endoexit.artifacts.run import Run
@@ -32,6 +39,8 @@ def cascade(
             "all exits so far."
         ),
     ] = "last",
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put trained runs together: an image that a small one is sure of never meets a large one.
@@ -46,6 +55,7 @@ def cascade(
     from endoexit.workflow.cascade import cascade as put_together
 
     output = Output(as_json)
+    name_images(names, names_key)
     command = shlex.join(["endoexit", *sys.argv[1:]])
     run = put_together(runs, out=out, combine=combine, command=command, track=progress)
     _print(output, run)

@@ -15,7 +15,7 @@ from endoexit.exporting.bundle_card import write_bundle_card
 from endoexit.exporting.policies import RunPolicy, read_run_policy
 from endoexit.exporting.requirements import computed_precisions, require_export
 from endoexit.exporting.stages import write_stages
-from endoexit.files import replacing_folder
+from endoexit.files import replacing_folder, require_new_folder
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models.state import StateSpec
 from endoexit.policy import ExitPolicy
@@ -79,8 +79,7 @@ def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
             images of another manifest.
     """
     require_export(options.backend, options.precision)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} exists already: name a new folder, or remove it first.")
+    require_new_folder(out)
     run = session.source
     listed = session.other_manifest is not None or run.config.manifest_sha256 is not None
     manifest = session.manifest if listed else None
