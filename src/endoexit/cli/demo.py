@@ -58,11 +58,11 @@ def demo(
         _show(output, f"endoexit report {run} --out {page}")
         report(run, out=page)
     made = [
-        (folder, "the synthetic images, one folder a class"),
+        (folder, "the synthetic images, a folder for each class"),
         (out / "audit.json", "what the audit found"),
         (manifest, "which image has which role"),
         (run, "weights, settings, logs, model card"),
-        (run / "policy.json", "by which rule images exit early"),
+        (run / "policy.json", "the rule by which images exit early"),
         (run / "evaluation.json", "all figures of the table above"),
         (predictions, "label, probability and exit of every image"),
         (page / "report.html", "all of it as a page, to be opened in a browser"),
@@ -70,7 +70,7 @@ def demo(
     output.say(f"\nAll of this is about SYNTHETIC images. It wrote, under {out.resolve()}:")
     for path, what in made:
         output.say(f"  {path}  {what}")
-    output.say("\nOn your images: endoexit audit FOLDER, with one folder of images a class.")
+    output.say("\nOn your images: endoexit audit FOLDER, with a folder of images for each class.")
     output.document({what: str(path) for path, what in made})
 
 
