@@ -48,7 +48,7 @@ def audit(
         near_bits: Number of bits (of 256) up to which the hashes of near-copies differ.
         levels: Meaning of the levels of folders. By default they are recognised.
         folds: CSV file of published folds to check: file, class, fold; or path, label, fold.
-        exclude: Patterns of what is left out, such as "masks" or "*_mask.png".
+        exclude: Patterns of what is left out, such as `masks` or `*_mask.png`.
         out: File for all findings, as JSON. By default nothing is written.
         groups_out: CSV file for the group of each image. By default `<out>-groups.csv` where there
             is an `out`.

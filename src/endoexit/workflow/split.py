@@ -53,7 +53,7 @@ def split(
         from_folders: Whether folders named train, val and test give the roles.
         drop_leaks: Whether images that leak into a later folder are left out.
         accept_leak: Whether such images are kept.
-        exclude: Patterns of what is left out, such as "masks" or "*_mask.png".
+        exclude: Patterns of what is left out, such as `masks` or `*_mask.png`.
         licence: Terms of the images. The report names them.
         source: Where the images come from: an address, a citation.
         out: Manifest to write. `<out>.json` says how it was made and what was left out.
