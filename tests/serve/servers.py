@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,18 @@ class Server:
         source: Run or bundle.
         arguments: More options of the command.
         env: Environment, where it is not that of the tests.
+        within: Command that runs the service, and ends as it.
     """
 
-    def __init__(self, source: Path, *arguments: object, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        source: Path | str,
+        *arguments: object,
+        env: dict[str, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> None:
         environment = dict(os.environ) if env is None else env
-        line = command("serve", source, "--port", 0, "--threads", 1, *arguments)
+        line = [*within, *command("serve", source, "--port", 0, "--threads", 1, *arguments)]
         self.process = subprocess.Popen(
             line, stderr=subprocess.PIPE, text=True, env=environment | {"OMP_NUM_THREADS": "1"}
         )
