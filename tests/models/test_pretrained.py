@@ -3,12 +3,15 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_images
 from torch import nn
 
 from endoexit.errors import ModelError, UsageError
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import pretrained
 from endoexit.models.efficientnet_lite import EfficientNetLite
 from endoexit.models.pretrained import load_backbone, packaged, read_weights
@@ -105,3 +108,18 @@ def test_the_published_files_fit_the_networks(variant):
     loaded = load_backbone(network, read_weights(f"pip:lite{variant}"), optional=("classifier.",))
     assert loaded.fresh == ("classifier.weight", "classifier.bias")
     assert loaded.read == len(network.state_dict()) - 2
+
+
+@pytest.mark.parametrize("variant", [0, 1, 2])
+def test_photographs_normalised_as_stated_look_to_the_first_layer_as_in_training(variant):
+    known = packaged(f"lite{variant}")
+    pytest.importorskip(known.package)
+    network = EfficientNetLite(variant, 1000)
+    network.load_state_dict(read_weights(f"pip:lite{variant}"))
+    square = Preprocessing(size=known.size, resize="shorter-side", mean=known.mean, std=known.std)
+    pixels = np.stack([square.apply(photo) for photo in load_sample_images().images])
+    with torch.no_grad():
+        seen = network.conv_stem(torch.from_numpy(square.normalise(pixels))).var((0, 2, 3))
+    used = network.bn1.running_var > 1e-3  # some channels are always 0
+    ratio = (seen[used] / network.bn1.running_var[used]).median()
+    assert 0.5 < float(ratio) < 2  # ImageNet's usual mean and deviation give 5 to 7

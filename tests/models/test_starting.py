@@ -32,7 +32,7 @@ def test_the_trunk_is_read_and_the_exits_are_fresh(whole):
 
 def test_a_file_for_a_known_network_has_its_normalisation_but_no_licence(whole):
     origin = read_start(whole, SPEC).origin
-    assert origin.mean == (0.485, 0.456, 0.406)
+    assert origin.mean == (0.5, 0.5, 0.5)
     assert (origin.interpolation, origin.licence) == ("bicubic", "not stated")
     assert len(origin.sha256) == 64
 
@@ -81,7 +81,7 @@ def test_packaged_weights_say_where_they_come_from():
     facts = dict(origin.lines())
     assert facts["their licence"] == "Apache-2.0"
     assert facts["their images"] == (
-        "224×224 pixels, mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225, bicubic"
+        "224×224 pixels, mean 0.5 0.5 0.5, deviation 0.5 0.5 0.5, bicubic"
     )
     assert facts["read of them"].startswith("294 tensors; left out: classifier.")
     assert origin.sha256 in facts["starting weights"]

@@ -34,8 +34,8 @@ def tuned(begun):
 
 def test_the_run_keeps_what_the_weights_were_trained_with(begun):
     config = open_run(begun.path).config
-    assert config.preprocessing.mean == (0.485, 0.456, 0.406)
-    assert config.preprocessing.std == (0.229, 0.224, 0.225)
+    assert config.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert config.preprocessing.std == (0.5, 0.5, 0.5)
     assert config.preprocessing.interpolation == "bicubic"
     assert config.starting_weights.sha256 == pretrained.packaged("lite0").sha256
     assert config.overrides == {"exits": "blocks.2,blocks.4"}
@@ -54,10 +54,10 @@ def test_other_weights_than_at_the_start_are_refused(begun):
 
 
 def test_the_recipe_can_ask_for_another_normalisation(tiny_manifest, tmp_path):
-    recipe = read_recipe("fine-tune", [*CHANGES, "image.mean=[0.5, 0.5, 0.5]"])
+    recipe = read_recipe("fine-tune", [*CHANGES, "image.mean=[0.4, 0.5, 0.6]"])
     run = create_run(tmp_path / "run", tiny_manifest, "efficientnet_lite0", recipe, seed=0,
                      root=None)  # fmt: skip
-    assert run.config.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert run.config.preprocessing.mean == (0.4, 0.5, 0.6)
     assert run.config.preprocessing.interpolation == "bilinear"
     assert run.config.starting_weights is None
 
@@ -66,7 +66,7 @@ def test_it_is_trained_and_says_where_it_comes_from(tuned):
     assert tuned.is_complete
     card = (tuned.path / "model_card.md").read_text()
     assert "- Starting weights: pip:lite0, SHA-256 579344248a93e230" in card
-    assert "- Their licence: Apache-2.0\n- Their images: 224×224 pixels, mean 0.485" in card
+    assert "- Their licence: Apache-2.0\n- Their images: 224×224 pixels, mean 0.5" in card
 
 
 def test_the_bundle_answers_alike_and_knows_the_origin(tuned, tmp_path):

@@ -82,8 +82,9 @@ def _lite(variant: int, file: str, sha256: str, size: int, groups: tuple[int, ..
         sha256=sha256,
         network=f"efficientnet_lite{variant}",
         size=size,
-        mean=(0.485, 0.456, 0.406),  # with these the statistics of all layers are as in training
-        std=(0.229, 0.224, 0.225),
+        # Google's: (v - 127) / 128. With them the first layers see what they saw in training.
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
         interpolation="bicubic",
         licence="Apache-2.0",
         origin="ImageNet, by Google; converted to PyTorch by ML Illustrated",
