@@ -17,6 +17,8 @@ PREPROCESSING = Preprocessing(size=SIDE)
 SETTINGS: dict[str, Any] = {
     "width": 16, "heads": [1, 1, 2, 2], "window": 4, "exit_reduction": 4,
 }  # fmt: skip
+# For graphs, whose writing takes a time for each block; one stage still shifts its windows.
+SHALLOW = SETTINGS | {"depths": [2, 1, 1, 1]}
 
 
 def tiny_model(name: str = "ee_hifuse_nano", seed: int = 0) -> StagedClassifier:
@@ -33,6 +35,14 @@ def tiny_run(path: Path, name: str = "ee_hifuse_nano", seed: int = 0) -> Run:
     """Write a run folder without a policy and without a manifest."""
     config = RunConfig(model=name, overrides=SETTINGS, classes=CLASSES, preprocessing=PREPROCESSING)
     return write_run(path, config, tiny_model(name, seed))
+
+
+def lenet_run(path: Path) -> Run:
+    """Write a run folder of a B-LeNet with random weights: two exits, graphs of few nodes."""
+    preprocessing = Preprocessing(size=28)
+    torch.manual_seed(0)
+    config = RunConfig(model="b_lenet", classes=CLASSES, preprocessing=preprocessing)
+    return write_run(path, config, create_model(config.model, len(CLASSES)))
 
 
 def tiny_photos(count: int = 24) -> np.ndarray:
