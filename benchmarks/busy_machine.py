@@ -66,13 +66,12 @@ def contend(threads: int) -> None:
     import torch  # noqa: PLC0415  (only the contenders need it, under their own policy)
 
     from endoexit.models import create_model  # noqa: PLC0415
-    from endoexit.training.losses import MultiExitLoss  # noqa: PLC0415
     from endoexit.training.recipe import read_recipe  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     model = create_model(NETWORK, CLASSES)
-    loss = MultiExitLoss(read_recipe("small-data").loss, model.num_stages)
+    loss = read_recipe("small-data").make_strategy(model.num_stages)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
     one, batch = torch.rand(1, 3, SIZE, SIZE), torch.rand(BATCH, 3, SIZE, SIZE)
     labels = torch.arange(BATCH) % CLASSES

@@ -32,7 +32,6 @@ from endoexit.models.hifuse.layers import ChannelNorm
 from endoexit.phantom.render import render_phantom
 from endoexit.training.augment import Augment
 from endoexit.training.loading import CachedDataset, make_loader
-from endoexit.training.losses import MultiExitLoss
 from endoexit.training.recipe import read_recipe
 from tables import RESULTS
 
@@ -78,7 +77,7 @@ class Contender:
     def __init__(self, model: nn.Module, wrap: Callable[[Callable[[], Tensor]], Tensor]) -> None:
         self.model, self.wrap = model.train(), wrap
         self.optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
-        self.loss = MultiExitLoss(read_recipe("paper").loss, 4)
+        self.loss = read_recipe("paper").make_strategy(4)
 
     def step(self, images: Tensor, labels: Tensor) -> float:
         """Return the seconds of one step."""

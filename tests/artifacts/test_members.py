@@ -8,7 +8,7 @@ FACTS = MemberFacts(
 
 
 def test_a_card_can_name_each_member():
-    lines = dict(FACTS.lines(2))
+    lines = dict(FACTS.lines("member 2"))
     assert lines["member 2"] == "lite0-96, efficientnet_lite0 at 96×96 pixels, exits 1 to 4; seed 3"
     assert lines["weights of member 2, SHA-256"] == "ab12"
     assert lines["member 2 made by"] == "endoexit train …"
@@ -16,6 +16,6 @@ def test_a_card_can_name_each_member():
 
 def test_one_exit_is_one_and_the_origin_of_its_weights_is_told():
     origin = Origin(source="pip:lite0", licence="Apache-2.0")
-    lines = dict(FACTS.replaced(exits=(5, 5), starting_weights=origin).lines(1))
+    lines = dict(FACTS.replaced(exits=(5, 5), starting_weights=origin).lines("member 1"))
     assert "exit 5;" in lines["member 1"]
     assert lines["member 1, their licence"] == "Apache-2.0"

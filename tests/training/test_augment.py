@@ -110,7 +110,7 @@ def test_mixup_blends_images_and_targets_alike():
     torch.manual_seed(0)
     target = torch.eye(5)
     images = torch.arange(5.0).view(5, 1, 1, 1).expand(-1, 3, 2, 2)
-    mixed, soft = mixup(images, target, alpha=1.0)
+    mixed, soft = mixup(1.0, images, target)
     assert torch.allclose(soft.sum(1), torch.ones(5))
     assert torch.allclose(mixed[:, 0, 0, 0], soft @ torch.arange(5.0))
     assert not torch.equal(mixed, images)

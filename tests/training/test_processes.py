@@ -9,6 +9,7 @@ import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 import tiny_project
+from cascade_runs import member_run
 from endoexit.artifacts.run import open_run
 from endoexit.machine import usable_cores
 from endoexit.training.processes import (
@@ -52,9 +53,10 @@ def test_a_job_of_a_cluster_trains_a_complete_run(tiny_manifest, tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_one_network_inside_a_job(tiny_manifest, tmp_path):
     recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
+    teacher = member_run(tmp_path / "teacher", tiny_manifest)
     done = endoexit_process(
         "train", tiny_manifest, "--recipe", recipe, "--out", run, "--accelerator", "cpu",
-        "--devices", 2, "--threads", 1, "--json",
+        "--devices", 2, "--threads", 1, "--json", "--teacher", teacher.path,
         env=os.environ | CLUSTERS["another task of SLURM"] | CLUSTERS["torchrun and LSF"],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -62,6 +64,7 @@ def test_two_processes_train_one_network_inside_a_job(tiny_manifest, tmp_path):
     trained = open_run(run)
     assert (document["run"], document["weights_sha256"]) == (str(run), trained.weights_sha256)
     assert trained.is_complete
+    assert trained.config.teacher == teacher.facts((1, 2))
     with (run / "metrics.csv").open() as stream:
         assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2"]
     trained.load_model()

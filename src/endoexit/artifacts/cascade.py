@@ -5,27 +5,21 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from endoexit.artifacts.members import MemberFacts
 from endoexit.artifacts.model_card import write_cascade_card
 from endoexit.artifacts.run import Run, RunConfig, open_run, write_run
 from endoexit.artifacts.source import MANIFEST
-from endoexit.data.manifest import Manifest, copy_manifest
-from endoexit.errors import DataError, ImageError, RunError, UsageError, counted
-from endoexit.files import replacing_folder, require_new_folder, sha256_bytes
-from endoexit.images.decode import read_bytes
+from endoexit.data.manifest import copy_manifest
+from endoexit.data.unseen import check_unseen
+from endoexit.errors import RunError, UsageError, counted
+from endoexit.files import replacing_folder, require_new_folder
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.images.reference import name_of
 from endoexit.images.sheet import Sheet
 from endoexit.machine import describe_machine, library_versions
-from endoexit.naming import naming
 from endoexit.progress import Track, silent
 
 if TYPE_CHECKING:
     from endoexit.models.cascade import Combine, Tile
     from endoexit.models.staged import StagedClassifier
-
-LEARNT_FROM = ("train", "val")  # weights come from train, the epoch from val
-UNSEEN = ("calibrate", "certify", "test")
 
 
 def make_cascade(
@@ -57,11 +51,18 @@ def make_cascade(
     members = _opened(runs)
     _check_classes(members)
     _check_order(members)
-    manifests = [_manifest(member) for member in members]
-    _check_roles(members, manifests, track)
+    manifests = {str(member.path): member.known_manifest() for member in members}
+    kept = manifests[str(members[-1].path)]
+    check_unseen(
+        manifests,
+        kept,
+        str(members[-1].path),
+        why="figures are of images that no member knows",
+        track=track,
+    )
     model, config = _network(members, combine)
     with replacing_folder(out) as building:
-        copied = copy_manifest(manifests[-1], building / MANIFEST)
+        copied = copy_manifest(kept, building / MANIFEST)
         config = config.replaced(manifest_sha256=copied.sha256, command=command)
         write_cascade_card(write_run(building, config, model), copied)
     return open_run(out)
@@ -112,64 +113,6 @@ def _check_order(members: Sequence[Run]) -> None:
             )
 
 
-def _manifest(member: Run) -> Manifest:
-    if not member.manifest_file.is_file():
-        raise RunError(
-            f"{member.path} has no {MANIFEST}, so it is not known which images it learnt from: "
-            "name a run that `endoexit train` made."
-        )
-    return member.manifest()
-
-
-def _check_roles(members: Sequence[Run], manifests: Sequence[Manifest], track: Track) -> None:
-    """Refuse a member that learnt from an image which the cascade must not have seen."""
-    kept = manifests[-1]
-    others = [
-        (member, manifest)
-        for member, manifest in zip(members, manifests, strict=True)
-        if manifest.sha256 != kept.sha256
-    ]
-    if not others:  # in one manifest each image has one role
-        return
-    with track("comparing the images of the members' manifests", 1 + len(others)) as bar:
-        unseen = {
-            content: (role, name)
-            for role in UNSEEN
-            for content, name in _contents(kept, role).items()
-        }
-        bar.advance()
-        for member, manifest in others:
-            learnt = {
-                content: name
-                for role in LEARNT_FROM
-                for content, name in _contents(manifest, role).items()
-            }
-            leaked = [content for content in learnt if content in unseen]
-            if leaked:
-                role, name = unseen[leaked[0]]
-                raise DataError(
-                    f"{member.path} learnt from {counted(len(leaked), 'image')} that "
-                    f"{members[-1].path} keeps unseen, such as {name} of the role {role}: train "
-                    f"it again with {members[-1].manifest_file}, so that figures are of images "
-                    "that no member knows."
-                )
-            bar.advance()
-
-
-def _contents(manifest: Manifest, role: str) -> dict[str, str]:
-    """Return the name of each image of a role by its content."""
-    if not manifest.has(role):
-        return {}
-    cohort, contents = manifest.cohort(role), {}
-    for index, (image, name) in enumerate(zip(cohort.images, cohort.names, strict=True)):
-        try:
-            content = name_of(sha256_bytes(read_bytes(image.path)), image.frame)
-        except ImageError as error:
-            raise DataError(str(error.named(cohort.mention(index)))) from error
-        contents[content] = naming().mention(name, cohort.places[index])
-    return contents
-
-
 def _network(members: Sequence[Run], combine: "Combine") -> tuple["StagedClassifier", RunConfig]:
     """Return the network with the members' weights, and its settings."""
     from endoexit.models.cascade import NAME, Cascade, CascadeConfig, Member  # noqa: PLC0415
@@ -192,7 +135,7 @@ def _network(members: Sequence[Run], combine: "Combine") -> tuple["StagedClassif
         classes=members[-1].classes,
         preprocessing=preprocessing,
         members=tuple(
-            _facts(member, (end - network.num_stages + 1, end))
+            member.facts((end - network.num_stages + 1, end))
             for member, network, end in zip(members, networks, ends, strict=True)
         ),
         versions=library_versions(),
@@ -205,18 +148,3 @@ def _tile(member: Run, sheet: Preprocessing) -> "Tile":
     own = member.config.preprocessing
     place = sheet.places[own] if isinstance(sheet, Sheet) else (0, 0)
     return (*place, own.size)
-
-
-def _facts(member: Run, exits: tuple[int, int]) -> MemberFacts:
-    config = member.config
-    return MemberFacts(
-        name=member.path.resolve().name,
-        network=config.model,
-        size=config.preprocessing.size,
-        exits=exits,
-        weights_sha256=member.weights_sha256,
-        manifest_sha256=config.manifest_sha256,
-        seed=config.seed,
-        command=config.command,
-        starting_weights=config.starting_weights,
-    )

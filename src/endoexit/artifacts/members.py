@@ -1,17 +1,17 @@
-"""`MemberFacts`: what a cascade keeps of each run that it was put together from. No torch."""
+"""`MemberFacts`: what is kept of a run that another one was made from. No torch."""
 
 from endoexit.documents import Record
 from endoexit.models.origin import Origin
 
 
 class MemberFacts(Record):
-    """One member of a cascade.
+    """A member of a cascade, or the teacher of a training.
 
     Attributes:
         name: Name of the run's folder.
         network: Name of its network.
         size: Side in pixels of the images that it takes.
-        exits: Numbers of its first and its last exit in the cascade, from 1.
+        exits: Numbers of its first and its last exit, from 1; those of a member in the cascade.
         weights_sha256: SHA-256 of its weights file.
         manifest_sha256: SHA-256 of the manifest that it was trained with.
         seed: Random seed of its training.
@@ -29,18 +29,22 @@ class MemberFacts(Record):
     command: str
     starting_weights: Origin | None = None
 
-    def lines(self, number: int) -> list[tuple[str, str]]:
-        """Return name and value of each fact, for cards and reports; `number` is from 1."""
+    def lines(self, role: str) -> list[tuple[str, str]]:
+        """Return name and value of each fact, for cards and reports.
+
+        Args:
+            role: Role of the run, such as "member 1" or "teacher".
+        """
         first, last = self.exits
         exits = f"exit {first}" if first == last else f"exits {first} to {last}"
         what = f"{self.name}, {self.network} at {self.size}×{self.size} pixels, {exits}"
         facts = [
-            (f"member {number}", f"{what}; seed {self.seed}"),
-            (f"weights of member {number}, SHA-256", self.weights_sha256),
+            (role, f"{what}; seed {self.seed}"),
+            (f"weights of {role}, SHA-256", self.weights_sha256),
         ]
         if self.command:
-            facts.append((f"member {number} made by", self.command))
+            facts.append((f"{role} made by", self.command))
         if self.starting_weights is not None:
             for name, value in self.starting_weights.lines():
-                facts.append((f"member {number}, {name}", value))
+                facts.append((f"{role}, {name}", value))
         return facts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from endoexit.artifacts.members import MemberFacts
 from endoexit.artifacts.source import (
     BUNDLE,
     CARD,
@@ -191,6 +192,39 @@ class Run:
                 "changed. Restore it from the original."
             )
         return manifest
+
+    def known_manifest(self) -> Manifest:
+        """Return the manifest of a run that another one is made from.
+
+        Raises:
+            RunError: It has none, or it was changed since.
+            DataError: It, or an image in it, is missing.
+        """
+        if not self.manifest_file.is_file():
+            raise RunError(
+                f"{self.path} has no {MANIFEST}, so it is not known which images it learnt from: "
+                "name a run that `endoexit train` made."
+            )
+        return self.manifest()
+
+    def facts(self, exits: tuple[int, int]) -> MemberFacts:
+        """Return what a run that is made from this one keeps of it.
+
+        Args:
+            exits: Numbers of its first and its last exit there, from 1.
+        """
+        config = self.config
+        return MemberFacts(
+            name=self.path.resolve().name,
+            network=config.model,
+            size=config.preprocessing.size,
+            exits=exits,
+            weights_sha256=self.weights_sha256,
+            manifest_sha256=config.manifest_sha256,
+            seed=config.seed,
+            command=config.command,
+            starting_weights=config.starting_weights,
+        )
 
     def stage_files(self) -> StageFiles:
         """Refuse: a run holds a network in PyTorch.

@@ -39,6 +39,7 @@ class SourceConfig(Record):
         preprocessing: Way from an image to the network's input.
         members: Runs that a cascade was put together from, in order; empty for other networks.
         starting_weights: Origin of the weights that the training began with; None for fresh ones.
+        teacher: Run that taught the network; None without one.
         seed: Random seed of initialisation, order and augmentation.
         manifest_sha256: SHA-256 of the manifest that the network was trained with.
         command: Command line that made the folder.
@@ -52,6 +53,7 @@ class SourceConfig(Record):
     preprocessing: AnyPreprocessing
     members: tuple[MemberFacts, ...] = ()
     starting_weights: Origin | None = None
+    teacher: MemberFacts | None = None
     seed: int = 0
     manifest_sha256: str | None = None
     command: str = ""
@@ -70,9 +72,10 @@ class SourceConfig(Record):
         """Return name and value of what its training depended on, or that of each member."""
         if self.members:
             return [line for number, member in enumerate(self.members, start=1)
-                    for line in member.lines(number)]  # fmt: skip
+                    for line in member.lines(f"member {number}")]  # fmt: skip
         lines = [("seed of the training", str(self.seed))]
-        return lines + (self.starting_weights.lines() if self.starting_weights else [])
+        lines += self.starting_weights.lines() if self.starting_weights else []
+        return lines + (self.teacher.lines("teacher") if self.teacher else [])
 
     @property
     def network(self) -> "NetworkSpec":

@@ -62,6 +62,13 @@ def train(
             "[default: small-data, with --weights fine-tune]"
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Trained run that teaches every exit, whatever its size: the strategy distil.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder to make.  [default: runs/MODEL-RECIPE-seedSEED]"),
@@ -113,8 +120,8 @@ def train(
         raise UsageError("give a MANIFEST to start a training, or --resume RUN to continue one.")
     if resume is not None:
         fixed = {"--model": model, "--weights": weights, "--exits": exits, "--head": head,
-                 "--recipe": recipe, "--out": out, "--root": root, "--seed": seed,
-                 "--set": change or None}  # fmt: skip
+                 "--recipe": recipe, "--teacher": teacher, "--out": out, "--root": root,
+                 "--seed": seed, "--set": change or None}  # fmt: skip
         given = [name for name, value in fixed.items() if value is not None]
         if given:
             raise UsageError(
@@ -124,7 +131,7 @@ def train(
 
     from endoexit.machine import busy_warning
     from endoexit.training.asked import TrainingRequest
-    from endoexit.training.fit import Machine, fit
+    from endoexit.training.fit import Machine, fit, images_to_decode
     from endoexit.training.fit import resume as resume_run
     from endoexit.training.processes import is_helper_process
 
@@ -149,23 +156,27 @@ def train(
             exits=exits,
             head=head,
             recipe=recipe,
+            teacher=teacher,
             changes=tuple(change or ()),
             out=out,
             root=root,
             seed=seed or 0,
         )
         # The first process made the folder before it started the others.
-        run = resume_run(request.path) if is_helper_process() else request.start(accelerator)
+        if is_helper_process():
+            run = resume_run(request.path)
+        else:
+            run = request.start(accelerator, progress)
     if is_helper_process():  # the first process says what there is to say
         fit(run, where)
         return
-    total = sum(sum(counts.values()) for role, counts in run.manifest().counts().items()
-                if role in {"train", "val"})  # fmt: skip
     if (origin := run.config.starting_weights) is not None:
         output.say(f"Starting weights: {origin.source}, {origin.loaded()}")
+    if (teaches := run.config.teacher) is not None:
+        output.say(f"Teacher: {dict(teaches.lines('teacher'))['teacher']}")
     if (busy := busy_warning()) is not None:
         output.warn(busy)
-    with _telling_how_to_go_on(run), progress("Decoding images", total) as bar:
+    with _telling_how_to_go_on(run), progress("Decoding images", images_to_decode(run)) as bar:
         run = fit(run, where, advance=bar.advance)
     if run.is_complete:
         output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")

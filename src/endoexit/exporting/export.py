@@ -158,6 +158,7 @@ class _Work:
             preprocessing=config.preprocessing,
             members=config.members,
             starting_weights=config.starting_weights,
+            teacher=config.teacher,
             exits=tuple(
                 ExitFacts(macs=macs, parameters=parameters)
                 for macs, parameters in zip(cost.macs, cost.parameters, strict=True)

@@ -11,7 +11,6 @@ from endoexit.errors import counted
 from endoexit.machine import usable_cores
 from endoexit.models.spec import NetworkSpec
 from endoexit.reproduction.settings import Network
-from endoexit.training.losses import MultiExitLoss
 from endoexit.training.recipe import Recipe
 from endoexit.training.start import network_of, resolve_precision
 
@@ -87,7 +86,7 @@ def _time_steps(
 ) -> float:
     """Return the seconds of one step, the quickest of a few after one that warms up."""
     model: nn.Module = spec.build().to(device).train()
-    loss = MultiExitLoss(recipe.loss, spec.num_exits).to(device)
+    loss = recipe.make_strategy(spec.num_exits).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 3, spec.size, spec.size, generator=generator).to(device)

@@ -11,6 +11,7 @@ from endoexit.files import read_json, sha256_bytes, write_json
 from endoexit.models import single_exit_twin
 from endoexit.models.catalog import FAMILIES, family_of
 from endoexit.training.recipe import Recipe
+from endoexit.training.strategies.joint import JointSettings
 
 FILE = "study.json"
 SHARES = {"train": 0.7, "val": 0.05, "calibrate": 0.05, "test": 0.2}
@@ -116,6 +117,9 @@ def both_networks(model: str, training: Recipe, weights: str | None = None) -> d
         UsageError: There is no such network, or it has no early exits.
     """
     family = FAMILIES[family_of(model)]
+    # Between exits there is nothing to learn where there is one.
+    alone_learns = training.strategy.fewest_exits == 1
+    joint = training if alone_learns else training.replaced(strategy=JointSettings())
     early = Network(model=model, label=_label(model), training=training, weights=weights)
     try:
         name = single_exit_twin(model)
@@ -123,14 +127,17 @@ def both_networks(model: str, training: Recipe, weights: str | None = None) -> d
         if family.twin is None:
             raise
         alone = early.replaced(
-            label=f"{early.label}-without-exits", training=training.with_model(dict(family.twin))
+            label=f"{early.label}-without-exits", training=joint.with_model(dict(family.twin))
         )
         return {"early": early, "baseline": alone}
     if name == model:
         raise UsageError(
             f"{model} has no early exits: name the network that has them, such as ee_{model}."
         )
-    return {"early": early, "baseline": early.replaced(model=name, label=_label(name))}
+    return {
+        "early": early,
+        "baseline": early.replaced(model=name, label=_label(name), training=joint),
+    }
 
 
 def fingerprint(recognised: Recognised) -> str:

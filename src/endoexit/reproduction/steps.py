@@ -27,7 +27,7 @@ from endoexit.reporting.write import PAGE, write_report
 from endoexit.reproduction.settings import Network, Settings, SplitName
 from endoexit.reproduction.splits import make_manifest
 from endoexit.runtime.session import Session, open_session
-from endoexit.training.fit import Machine, fit
+from endoexit.training.fit import Machine, fit, images_to_decode
 from endoexit.training.start import create_run
 
 AUDIT, FOLDS = "audit.json", "folds.csv"
@@ -149,9 +149,7 @@ def train(place: Place, settings: Settings, name: SplitName, network: Network) -
             weights=network.weights,
             accelerator=place.machine.accelerator,
         )
-    roles = run.manifest().counts()
-    images = sum(sum(roles[role].values()) for role in ("train", "val") if role in roles)
-    with place.track(f"Decoding images of {name}", images) as bar:
+    with place.track(f"Decoding images of {name}", images_to_decode(run)) as bar:
         return fit(run, place.machine, advance=bar.advance)
 
 

@@ -1,11 +1,14 @@
 """What a training is asked for: names and paths as users give them, defaults filled in."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from endoexit.artifacts.run import Run
+from endoexit.progress import Track, silent
 from endoexit.training.recipe import Recipe, read_recipe
 from endoexit.training.start import create_run
+from endoexit.training.strategies.distil import NAME
 
 MODEL = "ee_hifuse_nano"
 RECIPE, RECIPE_WITH_WEIGHTS = "small-data", "fine-tune"
@@ -23,6 +26,7 @@ class TrainingRequest:
         head: Name of the exit head. None for that of the network's settings.
         recipe: Name of a recipe or path of a YAML file. None for `RECIPE`, and for
             `RECIPE_WITH_WEIGHTS` where there are starting weights.
+        teacher: Folder of a trained run that teaches this one. None for the recipe's strategy.
         changes: Changes of the recipe, such as "epochs=5".
         out: Run folder to make. None for `runs/<model>-<recipe>-seed<seed>`.
         root: Folder that the manifest's paths are relative to. None for the one that it names.
@@ -35,6 +39,7 @@ class TrainingRequest:
     exits: str | None = None
     head: str | None = None
     recipe: str | None = None
+    teacher: Path | None = None
     changes: tuple[str, ...] = ()
     out: Path | None = None
     root: Path | None = None
@@ -53,11 +58,15 @@ class TrainingRequest:
             UsageError: There is no such recipe, or a setting that it does not know.
         """
         shape = {"exits": self.exits, "head": self.head}
-        return read_recipe(self._recipe, self.changes).with_model(
+        taught: tuple[str, ...] = ()
+        if self.teacher is not None:
+            # In quotes, which YAML reads as JSON does: a path may hold a colon.
+            taught = (f"strategy.name={NAME}", f"strategy.teacher={json.dumps(str(self.teacher))}")
+        return read_recipe(self._recipe, (*taught, *self.changes)).with_model(
             {name: value for name, value in shape.items() if value is not None}
         )
 
-    def start(self, accelerator: str = "auto") -> Run:
+    def start(self, accelerator: str = "auto", track: Track = silent) -> Run:
         """Make the folder of the run; see `create_run`."""
         return create_run(
             self.path,
@@ -68,6 +77,7 @@ class TrainingRequest:
             root=self.root,
             weights=self.weights,
             accelerator=accelerator,
+            track=track,
         )
 
     @property

@@ -54,17 +54,14 @@ def _crop(size: int, settings: AugmentSettings) -> nn.Module:
     return crop
 
 
-def mixup(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+def mixup(alpha: float, *parts: Tensor) -> tuple[Tensor, ...]:
     """Blend each image and its target with another's (Zhang et al. 2018).
 
     Args:
-        images: (B, 3, H, W).
-        target: Probabilities, (B, classes).
         alpha: One share λ ~ Beta(α, α) for the batch.
+        parts: Tensors (B, …) that are blended alike, such as images (B, 3, H, W) and probabilities
+            (B, classes).
     """
     share = float(torch.distributions.Beta(alpha, alpha).sample())
-    other = torch.randperm(len(images), device=images.device)
-    return (
-        share * images + (1 - share) * images[other],
-        share * target + (1 - share) * target[other],
-    )
+    other = torch.randperm(len(parts[0]), device=parts[0].device)
+    return tuple(share * part + (1 - share) * part[other] for part in parts)

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from endoexit.artifacts.source import CARD, METRICS, WEIGHTS
 from endoexit.data.manifest import Cohort, Manifest
 from endoexit.errors import EndoexitError, RunError, UsageError, WriteError
 from endoexit.files import is_full
-from endoexit.images.cache import cache_images
+from endoexit.images.cache import CachedImages, cache_images
+from endoexit.images.preprocessing import Preprocessing
 from endoexit.training.callbacks import KeepRun
 from endoexit.training.checkpoint import SafetensorsCheckpointIO
 from endoexit.training.loading import Batch, CachedDataset, make_loader
@@ -42,6 +44,7 @@ from endoexit.training.processes import (
 )
 from endoexit.training.recipe import Recipe, validate_recipe
 from endoexit.training.start import initial_model
+from endoexit.training.teacher import Teacher, load_teacher
 
 Advance = Callable[[int], None]
 LAST = Path("checkpoints") / "last.safetensors"
@@ -96,13 +99,13 @@ def _fit(run: Run, machine: Machine, advance: Advance) -> Run:
     last = run.path / LAST
     torch.manual_seed(run.config.seed)
     model = run.create_model() if last.is_file() else initial_model(run)
-    module = ExitTraining(model, recipe, run.config.preprocessing, run.config.seed)
+    teacher = load_teacher(recipe, run)
+    module = ExitTraining(model, recipe, run.config.preprocessing, run.config.seed, teacher)
     averaging = EMAWeightAveraging(decay=recipe.weight_average) if recipe.weight_average else None
     keep = KeepRun(run.path, has_val=manifest.has("val"), averaging=averaging)
     trainer = _make_trainer(run, recipe, machine, keep)
-    loaders = _make_loaders(
-        run, manifest, recipe, machine, world=trainer.world_size, advance=advance
-    )
+    cache = partial(cache_images, directory=machine.cache, advance=advance)
+    loaders = _make_loaders(run, manifest, recipe, cache, world=trainer.world_size, teacher=teacher)
     with _quiet():
         try:
             trainer.fit(module, *loaders, ckpt_path=last if last.is_file() else None)
@@ -217,18 +220,26 @@ def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> 
 
 
 def _make_loaders(
-    run: Run, manifest: Manifest, recipe: Recipe, machine: Machine, *, world: int, advance: Advance
+    run: Run,
+    manifest: Manifest,
+    recipe: Recipe,
+    cache: Callable[..., CachedImages],
+    *,
+    world: int,
+    teacher: Teacher | None,
 ) -> tuple[DataLoader[Batch], DataLoader[Batch] | None]:
     evaluation = run.config.preprocessing
     canvas = evaluation.canvas(recipe.image.canvas)
 
     def load(cohort: Cohort, *, training: bool) -> DataLoader[Batch]:
-        preprocessing = canvas if training else evaluation
-        cached = cache_images(
-            cohort.images, preprocessing, machine.cache, advance, mention=cohort.mention
-        )
+        def cached(preprocessing: Preprocessing) -> CachedImages:
+            return cache(cohort.images, preprocessing, mention=cohort.mention)
+
+        wide = None
+        if training and teacher is not None:
+            wide = cached(teacher.preprocessing.canvas(_canvas_of(teacher, recipe)))
         return make_loader(
-            CachedDataset(cached, cohort.labels),
+            CachedDataset(cached(canvas if training else evaluation), cohort.labels, wide),
             recipe.batch_size,
             shuffle=training,
             seed=run.config.seed,
@@ -239,6 +250,18 @@ def _make_loaders(
     train = load(manifest.cohort("train"), training=True)
     val = load(manifest.cohort("val"), training=False) if manifest.has("val") else None
     return train, val
+
+
+def _canvas_of(teacher: Teacher, recipe: Recipe) -> int:
+    """Return the side of the teacher's canvas: as much larger than its images as the network's."""
+    return max(teacher.size, round(teacher.size * recipe.image.canvas / recipe.image.size))
+
+
+def images_to_decode(run: Run) -> int:
+    """Return the number of images that `fit` decodes, those of a teacher included."""
+    counts = {role: sum(each.values()) for role, each in run.manifest().counts().items()}
+    times = 1 if run.config.teacher is None else 2
+    return times * counts["train"] + counts.get("val", 0)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from endoexit.images.cache import CachedImages
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
+"""Images, labels, and the same images for a teacher where there is one."""
 
 
 class CachedDataset(Dataset[Batch]):
@@ -19,11 +20,15 @@ class CachedDataset(Dataset[Batch]):
     Args:
         cached: Images uint8 (N, S, S, 3).
         labels: Class indices (N,).
+        for_teacher: The same images at the size of a teacher; None without one.
     """
 
-    def __init__(self, cached: CachedImages, labels: np.ndarray) -> None:
+    def __init__(
+        self, cached: CachedImages, labels: np.ndarray, for_teacher: CachedImages | None = None
+    ) -> None:
         self._images = cached.images
         self._labels = torch.from_numpy(labels)
+        self._for_teacher = None if for_teacher is None else for_teacher.images
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -32,9 +37,16 @@ class CachedDataset(Dataset[Batch]):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Return one batch at once: uint8 images (B, 3, S, S) and labels (B,)."""
-        images = torch.from_numpy(self._images[list(indices)])
-        return images.permute(0, 3, 1, 2), self._labels[list(indices)]
+        """Return one batch at once: uint8 images (B, 3, S, S), labels (B,), images again."""
+        rows = list(indices)
+        batch = _channels_first(self._images[rows]), self._labels[rows]
+        if self._for_teacher is None:
+            return batch
+        return *batch, _channels_first(self._for_teacher[rows])
+
+
+def _channels_first(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _whole(batch: Any) -> Any:

@@ -15,9 +15,9 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import StagedClassifier
 from endoexit.training.augment import Augment, mixup
 from endoexit.training.loading import Batch
-from endoexit.training.losses import MultiExitLoss
 from endoexit.training.rates import frozen_norms, parameter_groups
 from endoexit.training.recipe import OptimizerSettings, Recipe
+from endoexit.training.teacher import Teacher
 
 
 def learning_rate_factor(step: int, total: int, warmup: int, settings: OptimizerSettings) -> float:
@@ -37,17 +37,28 @@ class ExitTraining(lightning.LightningModule):
         recipe: Its training settings.
         preprocessing: Preprocessing, for the normalisation.
         seed: Random seed of all that is drawn.
+        teacher: Teacher, for the strategies that need one.
+
+    Raises:
+        UsageError: The network lacks what the strategy needs, or has no exit to select by.
     """
 
     def __init__(
-        self, model: StagedClassifier, recipe: Recipe, preprocessing: Preprocessing, seed: int
+        self,
+        model: StagedClassifier,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        seed: int,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.recipe = recipe
         self.seed = seed
-        self.loss = MultiExitLoss(recipe.loss, model.num_stages)
-        self.augment = Augment(recipe.augment, recipe.image.sides)
+        self.loss = recipe.make_strategy(model.num_stages)
+        self.teacher = teacher
+        taught = set() if teacher is None else {teacher.size}
+        self.augment = Augment(recipe.augment, recipe.image.sides | taught)
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1), False)
         self.train_loss = MeanMetric()
@@ -78,27 +89,46 @@ class ExitTraining(lightning.LightningModule):
                 f"recipe: select names exit {select}, but this network has exits 1 to {exits}."
             )
 
+    def on_train_epoch_start(self) -> None:
+        """Tell the strategy which epoch begins."""
+        self.loss.begin_epoch(self.current_epoch + 1, self.recipe.epochs)
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment (training) and normalise on the device."""
+        """Augment (training) and normalise on the device; a teacher normalises its own images."""
         del dataloader_idx
-        images = batch[0].float() / 255
+        images, labels, *for_teacher = batch
+        images = images.float() / 255
         if self.trainer.training:
-            # What is random depends on seed, step and process alone: a resumed run agrees.
-            step = self.seed * 1_000_003 + self.trainer.global_step
-            torch.manual_seed(step * 1009 + self.global_rank)
+            # The same draws again: the teacher sees the same view at its own size.
+            for_teacher = [
+                self._augmented(each.float() / 255, self.teacher.size)
+                for each in for_teacher
+                if self.teacher is not None
+            ]
             size = self.recipe.image.crop_size(self.current_epoch, self.recipe.epochs)
-            images = self.augment(images, size)
+            images = self._augmented(images, size)
         images = (images - self.mean) / self.std  # type: ignore[operator]
-        return images.contiguous(memory_format=torch.channels_last), batch[1]
+        return images.contiguous(memory_format=torch.channels_last), labels, *for_teacher
+
+    def _augmented(self, images: Tensor, size: int) -> Tensor:
+        # What is random depends on seed, step and process alone: a resumed run agrees.
+        step = self.seed * 1_000_003 + self.trainer.global_step
+        torch.manual_seed(step * 1009 + self.global_rank)
+        view: Tensor = self.augment(images, size)
+        return view
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of all exits; stop at a value that is not finite."""
-        images, labels = batch
-        target = labels
+        """Return the loss of the strategy; stop at a value that is not finite."""
+        images, target, *for_teacher = batch
         if self.recipe.augment.mixup:
-            soft = functional.one_hot(labels, self.model.num_classes).float()
-            images, target = mixup(images, soft, self.recipe.augment.mixup)
-        loss: Tensor = self.loss(self.model(images), target)
+            soft = functional.one_hot(target, self.model.num_classes).float()
+            images, target, *for_teacher = mixup(
+                self.recipe.augment.mixup, images, soft, *for_teacher
+            )
+        known = None
+        if self.teacher is not None:
+            known = self.teacher.answers(for_teacher[0])
+        loss: Tensor = self.loss(self.model(images), target, known)
         if not torch.isfinite(loss):
             raise self._diverged(f"the loss became {loss.item()}", batch_idx)
         self.train_loss.update(loss.detach())
@@ -122,7 +152,7 @@ class ExitTraining(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count right answers and cross entropy of every exit."""
         del batch_idx
-        images, labels = batch
+        images, labels, *_ = batch
         for k, z in enumerate(self.model(images), start=1):
             entropy = functional.cross_entropy(z.float(), labels, reduction="none")
             self.val_loss[f"exit_{k}"].update(entropy)

@@ -1,13 +1,12 @@
 """Recipes: committed YAML files with typed, validated training settings."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from endoexit.documents import Record
 from endoexit.errors import UsageError, unknown_name
@@ -15,6 +14,11 @@ from endoexit.files import refuse_lfs_pointer
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.refusals import MIN_SIDE
 from endoexit.models.origin import Interpolation, Origin
+from endoexit.training.earlier import in_todays_words
+from endoexit.training.faults import explained
+from endoexit.training.strategies.base import Strategy
+from endoexit.training.strategies.catalog import AnyStrategy
+from endoexit.training.strategies.joint import JointSettings
 
 MAX_BYTES = 1 << 20
 
@@ -147,18 +151,13 @@ class AugmentSettings(Record):
 
 
 class LossSettings(Record):
-    """The training loss; the paper's is the plain sum over exits (Eq 14).
+    """What the losses of all strategies share.
 
     Attributes:
-        exit_weights: Weight of each exit, in their order; null for 1 each.
         label_smoothing: Label smoothing of the cross entropy of every exit.
-        distillation: α of self-distillation from the final exit (Phuong &
-            Lampert 2019); 0 for none. Without effect on a single exit.
     """
 
-    exit_weights: tuple[float, ...] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    distillation: float = Field(0.0, ge=0, lt=1)
 
 
 class Recipe(Record):
@@ -170,6 +169,8 @@ class Recipe(Record):
         model: Settings of the network that differ from the catalog's.
         families: Settings that differ for all networks of a family, by its name in the catalog;
             `model` goes before them.
+        strategy: Strategy: what the training minimises, and the settings of that; `name` is
+            one of `joint`, `weighted`, `self-distil` and `distil`.
         select: Exit whose figures on the val role choose the best epoch: one exit's
             (a number, or "final") or their "mean" over the exits.
         select_by: "accuracy", or "loss" (cross entropy), which is less noisy
@@ -189,11 +190,26 @@ class Recipe(Record):
     optimizer: OptimizerSettings = OptimizerSettings()
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
+    strategy: AnyStrategy = JointSettings()
     select: Literal["mean", "final"] | int = "mean"
     select_by: Literal["accuracy", "loss"] = "accuracy"
     patience: int | None = Field(None, ge=1)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"] = "auto"
     weight_average: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, document: Any) -> Any:
+        return in_todays_words(document)
+
+    def make_strategy(self, num_exits: int) -> Strategy:
+        """Return the strategy for a network of `num_exits` exits.
+
+        Raises:
+            UsageError: The network lacks what the strategy needs.
+        """
+        self.strategy.check(num_exits)
+        return self.strategy.build(num_exits, self.loss.label_smoothing)
 
     def with_model(self, settings: Mapping[str, Any]) -> "Recipe":
         """Return a copy with other settings of the network."""
@@ -229,19 +245,7 @@ def validate_recipe(document: Any, source: str) -> Recipe:
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        *place, last = [str(part) for part in first["loc"]] or [""]
-        where = ".".join((*place, last))
-        if first["type"] == "extra_forbidden":
-            raise _unknown_key(source, place, last) from error
-        if first["type"] in {"model_type", "dict_type"}:
-            raise UsageError(
-                f"recipe {source}: {where} is a section, got the value {first['input']!r}: "
-                f"{_what_to_set(where)}."
-            ) from error
-        raise UsageError(
-            f"recipe {source}: {where} does not fit: {first['msg']}, got {first['input']!r}."
-        ) from error
+        raise explained(error, Recipe, source) from error
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -281,38 +285,3 @@ def _change(document: dict[str, Any], change: str) -> None:
         if not isinstance(document, dict):
             raise UsageError(f"{change!r}: {section!r} is not a section of the recipe.")
     document[last] = _parse(value, f"the value of {change!r}")
-
-
-def _unknown_key(source: str, place: Sequence[str], key: str) -> UsageError:
-    known = _section(place).model_fields
-    kind = f"key in recipe {source}" + (f", section {'.'.join(place)}" if place else "")
-    dotted = [f"{name}.{inner}" for name in known for inner in _keys_of([*place, name])]
-    same = [name for name in dotted if name.endswith(f".{key}")]
-    near = same or difflib.get_close_matches(key, [*known, *dotted], n=1, cutoff=0.5)
-    if near:
-        return UsageError(f"unknown {kind} {key!r}: did you mean {near[0]!r}?")
-    return unknown_name(kind, key, known)
-
-
-def _what_to_set(section: str) -> str:
-    if section == "model":
-        return (
-            "it holds settings of the network, such as model.drop_path; --model names the network"
-        )
-    return "set one of " + ", ".join(f"{section}.{key}" for key in _keys_of([section]))
-
-
-def _keys_of(place: Sequence[str]) -> list[str]:
-    """Return the keys of a section; of a plain setting, none."""
-    section = _section(place)
-    return [] if section is _section(place[:-1]) else list(section.model_fields)
-
-
-def _section(place: Sequence[str]) -> type[BaseModel]:
-    found: type[BaseModel] = Recipe
-    for name in place:
-        inner = found.model_fields[name].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        found = inner
-    return found

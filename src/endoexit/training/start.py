@@ -15,8 +15,10 @@ from endoexit.machine import describe_machine, library_versions
 from endoexit.models import NetworkSpec, StagedClassifier, user_networks
 from endoexit.models.catalog import FAMILIES, family_of
 from endoexit.models.starting import check_origin, read_start, start_from
+from endoexit.progress import Track, silent
 from endoexit.training.module import ExitTraining
 from endoexit.training.recipe import Recipe
+from endoexit.training.teacher import open_teacher, with_whole_path
 
 
 def create_run(
@@ -29,6 +31,7 @@ def create_run(
     root: Path | None,
     weights: str | None = None,
     accelerator: str = "auto",
+    track: Track = silent,
 ) -> Run:
     """Make the folder of a training that is about to start.
 
@@ -41,11 +44,14 @@ def create_run(
         root: Folder that the paths of the manifest are relative to; None for that of its sidecar.
         weights: Starting weights, such as `pip:lite0` or a file; None for fresh ones.
         accelerator: "auto", "cpu" or "gpu", for the precision "auto".
+        track: Display of progress.
 
     Raises:
         ModelError: The starting weights are damaged or of another network.
-        UsageError: Unknown model or setting, or the folder exists.
-        DataError: The manifest cannot be used for training.
+        UsageError: Unknown model or setting, a teacher of other classes, or the folder exists.
+        DataError: The manifest cannot be used for training, or the teacher learnt from images that
+            are kept unseen here.
+        RunError: There is no such teacher, or its training has not ended.
         EndoexitError: The folder cannot be written.
     """
     manifest = read_manifest(manifest_path, root)
@@ -56,6 +62,8 @@ def create_run(
     spec = network_of(model, len(manifest.classes), recipe).settled()
     origin = None if weights is None else start_from(spec, read_start(weights, spec))[1]
     _check_free(path)
+    recipe = with_whole_path(recipe)
+    teacher = open_teacher(recipe, manifest, track)
     machine = describe_machine()  # takes a second: before there is a folder
     make_folder(path)
     copied = copy_manifest(manifest, path / MANIFEST)
@@ -65,6 +73,7 @@ def create_run(
         classes=manifest.classes,
         preprocessing=recipe.image.preprocessing(origin),
         starting_weights=origin,
+        teacher=teacher and teacher.facts((1, teacher.config.network.num_exits)),
         recipe=recipe.model_dump(mode="json"),
         seed=seed,
         manifest_sha256=copied.sha256,

@@ -18,6 +18,7 @@ def train(
     exits: str | None = None,
     head: str | None = None,
     recipe: str | Path | None = None,
+    teacher: str | Path | None = None,
     changes: Sequence[str] = (),
     out: str | Path | None = None,
     root: str | Path | None = None,
@@ -41,6 +42,8 @@ def train(
         head: Exit head, such as "conv" or "linear"; not for HiFuse. By default "conv".
         recipe: Recipe that comes with the package, or a YAML file. By default "small-data", with
             weights "fine-tune".
+        teacher: Folder of a trained run that teaches every exit of this one: the strategy
+            "distil". By default the strategy of the recipe.
         changes: Changes of settings of the recipe, such as "epochs=5": the option `--set`.
         out: Run folder to make. By default `runs/<model>-<recipe>-seed<seed>`.
         root: Folder that the manifest's paths are relative to. By default the one that it names.
@@ -54,7 +57,9 @@ def train(
 
     Raises:
         UsageError: There is no such network, recipe or setting, or the folder exists already.
-        DataError: The manifest or its images cannot be read.
+        DataError: The manifest or its images cannot be read, or the teacher learnt from images that
+            are kept unseen here.
+        RunError: There is no such teacher, or its training has not ended.
         ModelError: The starting weights do not fit.
         TrainingError: The loss is not finite any more.
         WriteError: A file cannot be written (disk full). `endoexit.resume` continues.
@@ -66,6 +71,7 @@ def train(
         exits=exits,
         head=head,
         recipe=None if recipe is None else str(recipe),
+        teacher=optional_path(teacher),
         changes=tuple(changes),
         out=optional_path(out),
         root=optional_path(root),

@@ -1,0 +1,1 @@
+"""What a training minimises: one file for each strategy, chosen by `strategy.name` of a recipe."""

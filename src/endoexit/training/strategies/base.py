@@ -1,0 +1,129 @@
+"""What all strategies share: their settings, the cross entropies, and what they may need."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from endoexit.documents import Record
+from endoexit.errors import UsageError
+from endoexit.training.strategies.weights import ExitWeights, weights_of
+
+
+class StrategySettings(Record):
+    """Settings of one strategy; `name` of each tells them apart.
+
+    Attributes:
+        name: Name of the strategy.
+        fewest_exits: Number of exits that a network must have.
+    """
+
+    name: str
+    fewest_exits: ClassVar[int] = 1
+
+    @abstractmethod
+    def build(self, num_exits: int, label_smoothing: float) -> "Strategy":
+        """Return the strategy for a network of `num_exits` exits; call `check` first.
+
+        Args:
+            num_exits: Number of exits M.
+            label_smoothing: Label smoothing of all cross entropies.
+        """
+
+    def check(self, num_exits: int) -> None:
+        """Raise UsageError if the network has too few exits."""
+        if num_exits < self.fewest_exits:
+            raise UsageError(
+                f"the strategy {self.name} needs a network with at least {self.fewest_exits} "
+                f"exits, but this one has {num_exits}: choose exits (--exits), or train it with "
+                "--set 'strategy={name: joint}'."
+            )
+
+
+class Strategy(nn.Module):
+    """The joint sum Σ_k w_k CE_k, and the base of the other strategies.
+
+    Args:
+        num_exits: Number of exits M.
+        label_smoothing: Label smoothing of all cross entropies.
+        weights: Weights of the exits w_k.
+        temperature: Temperature of softened answers, for those that have them.
+
+    Raises:
+        UsageError: Weights that do not fit the number of exits.
+    """
+
+    weights: Tensor
+    temperature: Tensor
+
+    def __init__(
+        self,
+        num_exits: int,
+        label_smoothing: float = 0.0,
+        weights: ExitWeights = "equal",
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.scheme = weights
+        self.register_buffer("weights", torch.tensor(weights_of(weights, num_exits)))
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Take the weights of an epoch, counted from 1."""
+        now = weights_of(self.scheme, len(self.weights), epoch, epochs)
+        self.weights.copy_(torch.tensor(now))
+
+    def forward(
+        self, logits: Sequence[Tensor], target: Tensor, teacher: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss, a scalar.
+
+        Args:
+            logits: Logits of each exit, (batch, classes).
+            target: Class indices (batch,), or probabilities (batch, classes).
+            teacher: Logits of the teacher for the same images, (batch, classes); None for the
+                strategies without one.
+        """
+        # Autocast would round the sum to 8 bits.
+        with torch.autocast(logits[0].device.type, enabled=False):
+            known = None if teacher is None else teacher.detach().float()
+            return self._loss([widened(z) for z in logits], target, known)
+
+    def _loss(self, logits: list[Tensor], target: Tensor, teacher: Tensor | None) -> Tensor:
+        del teacher
+        return self._joint(logits, target)
+
+    def _joint(self, logits: list[Tensor], target: Tensor) -> Tensor:
+        """Return Σ_k w_k CE_k."""
+        return self._entropies(logits, target) @ self.weights.to(logits[0].dtype)
+
+    def _entropies(self, logits: list[Tensor], target: Tensor) -> Tensor:
+        """Return the cross entropy of each exit, (M,)."""
+        if target.is_floating_point():
+            target = target.to(logits[0].dtype)
+        terms = [
+            functional.cross_entropy(z, target, label_smoothing=self.label_smoothing)
+            for z in logits
+        ]
+        return torch.stack(terms)
+
+
+def widened(logits: Tensor) -> Tensor:
+    """Return logits in single precision, or in double where they are."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def softened_entropy(teacher: Tensor, logits: Tensor, temperature: Tensor) -> Tensor:
+    """Return the mean over images of H(softmax(z_T / T), softmax(z / T)).
+
+    Args:
+        teacher: Logits z_T (batch, classes), which get no gradient here.
+        logits: Logits z (batch, classes).
+        temperature: T.
+    """
+    soft = functional.softmax(teacher.detach() / temperature, dim=1)
+    return functional.cross_entropy(logits / temperature, soft)

@@ -1,0 +1,20 @@
+"""All strategies by name."""
+
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from endoexit.training.strategies.base import StrategySettings
+from endoexit.training.strategies.distil import DistilSettings
+from endoexit.training.strategies.joint import JointSettings
+from endoexit.training.strategies.self_distil import SelfDistilSettings
+from endoexit.training.strategies.weighted import WeightedSettings
+
+_Any = JointSettings | WeightedSettings | SelfDistilSettings | DistilSettings
+
+AnyStrategy = Annotated[_Any, Field(discriminator="name")]
+"""Settings of a strategy; `name` says of which."""
+
+STRATEGIES: dict[str, type[StrategySettings]] = {
+    settings.model_fields["name"].default: settings for settings in get_args(_Any)
+}

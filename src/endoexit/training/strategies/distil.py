@@ -1,0 +1,79 @@
+"""Distillation from another run: a trained network teaches the exits of this one."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from endoexit.errors import UsageError
+from endoexit.training.strategies.base import Strategy, StrategySettings, softened_entropy
+from endoexit.training.strategies.weights import ExitWeights
+
+NAME: Literal["distil"] = "distil"
+
+
+class DistilSettings(StrategySettings):
+    """Σ_k w_k [(1 − α) CE_k + α T² H(softmax(z_T / T), softmax(z_k / T))], z_T of another run.
+
+    Hinton, Vinyals & Dean 2015, at every exit. The teacher sees the same view of each image as the
+    network (the same crop, turn, colours and mixture) at its own size and with its own
+    normalisation. H is a cross entropy. An exit that the teacher does not teach has w_k CE_k.
+
+    Attributes:
+        teacher: Folder of the run whose final exit teaches; its size and preprocessing are its own.
+        alpha: Share α of the distillation; 0 for the joint sum.
+        temperature: Temperature T.
+        exits: Numbers of the exits that the teacher teaches, from 1; null for all.
+        weights: Weights of the exits w_k; see `WeightedSettings`.
+    """
+
+    name: Literal["distil"] = NAME
+    teacher: str = Field(min_length=1)
+    alpha: float = Field(0.5, ge=0, le=1)
+    temperature: float = Field(2.0, gt=0)
+    exits: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    weights: ExitWeights = "equal"
+
+    def check(self, num_exits: int) -> None:
+        """Raise UsageError if the teacher is to teach an exit that the network lacks."""
+        super().check(num_exits)
+        wrong = [k for k in self.exits or () if not 1 <= k <= num_exits]
+        if wrong:
+            raise UsageError(
+                f"strategy.exits names exit {wrong[0]}, but this network has exits 1 to "
+                f"{num_exits}: correct it, or leave it out to teach all exits."
+            )
+
+    def build(self, num_exits: int, label_smoothing: float) -> "Distillation":
+        """Return the strategy."""
+        return Distillation(self, num_exits, label_smoothing)
+
+
+class Distillation(Strategy):
+    """See `DistilSettings`.
+
+    Args:
+        settings: Settings of the recipe.
+        num_exits: Number of exits M.
+        label_smoothing: Label smoothing of the cross entropies with the labels.
+    """
+
+    def __init__(
+        self, settings: DistilSettings, num_exits: int, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(num_exits, label_smoothing, settings.weights, settings.temperature)
+        taught = settings.exits or range(1, num_exits + 1)
+        shares = [settings.alpha if k in taught else 0.0 for k in range(1, num_exits + 1)]
+        self.register_buffer("shares", torch.tensor(shares), persistent=False)
+
+    shares: Tensor
+
+    def _loss(self, logits: list[Tensor], target: Tensor, teacher: Tensor | None) -> Tensor:
+        if teacher is None:
+            raise UsageError("the strategy distil needs the answers of a teacher: name its run.")
+        t = self.temperature
+        hard = self._entropies(logits, target)
+        soft = torch.stack([softened_entropy(teacher, z, t) for z in logits])
+        shares, weights = self.shares.to(hard.dtype), self.weights.to(hard.dtype)
+        return ((1 - shares) * hard + shares * t**2 * soft) @ weights
