@@ -9,6 +9,7 @@ TESTS = ROOT / "tests"
 ELSEWHERE = {
     "__main__.py": ("cli/test_main.py", "starts it as a process next to the script"),
     "api.py": ("test_public.py", "tests all public names together"),
+    "archiving/worker.py": ("archiving/test_workers.py", "starts it as a process, and kills it"),
     "progress.py": ("cli/test_console.py", "its only implementations are bars"),
     "cli/compare.py": ("cli/test_kvasir.py", "compares the results of a reproduction"),
     "cli/demo.py": ("test_docs.py", "runs it, as a page that a reader follows"),
@@ -44,6 +45,7 @@ ELSEWHERE = {
     "serve/metrics.py": ("serve/test_app.py", "reads them from a running service"),
     "serve/protocol.py": ("serve/test_app.py", "opens connections that say too little or are many"),
     "serve/reload.py": ("serve/test_server.py", "changes the model of a running service"),
+    "workflow/archive.py": ("cli/test_archive.py", "the command calls it, and nothing else"),
     "workflow/audit.py": ("workflow/test_workflow.py", "one walk takes all steps"),
     "workflow/cascade.py": ("cli/test_cascade.py", "the command calls it, and nothing else"),
     "workflow/calibrate.py": ("workflow/test_workflow.py", "one walk takes all steps"),

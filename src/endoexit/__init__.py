@@ -19,6 +19,7 @@ __all__ = [
     "Preprocessing",
     "RuleOptions",
     "__version__",
+    "archive_status",
     "audit",
     "calibrate",
     "cascade",
@@ -28,11 +29,15 @@ __all__ = [
     "find_policy",
     "load_published",
     "make_goal",
+    "merge_archive",
     "open",
+    "plan_archive",
     "report",
     "resume",
+    "run_archive",
     "split",
     "train",
+    "verify_archive",
     "with_exits",
 ]
 
@@ -48,6 +53,13 @@ if TYPE_CHECKING:
     from endoexit.policy.logits import LogitSet
     from endoexit.policy.options import RuleOptions
     from endoexit.policy.search import find_policy
+    from endoexit.workflow.archive import (
+        archive_status,
+        merge_archive,
+        plan_archive,
+        run_archive,
+        verify_archive,
+    )
     from endoexit.workflow.audit import audit
     from endoexit.workflow.calibrate import calibrate
     from endoexit.workflow.cascade import cascade
@@ -66,6 +78,7 @@ else:
         "Predictor": ("api", "Predictor"),
         "Preprocessing": ("images.preprocessing", "Preprocessing"),
         "RuleOptions": ("policy.options", "RuleOptions"),
+        "archive_status": ("workflow.archive", "archive_status"),
         "audit": ("workflow.audit", "audit"),
         "calibrate": ("workflow.calibrate", "calibrate"),
         "cascade": ("workflow.cascade", "cascade"),
@@ -75,11 +88,15 @@ else:
         "find_policy": ("policy.search", "find_policy"),
         "load_published": ("models", "load_published"),
         "make_goal": ("policy.goal_options", "make_goal"),
+        "merge_archive": ("workflow.archive", "merge_archive"),
         "open": ("api", "open_predictor"),
+        "plan_archive": ("workflow.archive", "plan_archive"),
         "report": ("workflow.report", "report"),
         "resume": ("workflow.train", "resume"),
+        "run_archive": ("workflow.archive", "run_archive"),
         "split": ("workflow.split", "split"),
         "train": ("workflow.train", "train"),
+        "verify_archive": ("workflow.archive", "verify_archive"),
         "with_exits": ("models", "with_exits"),
     }
 

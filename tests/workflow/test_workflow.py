@@ -43,6 +43,16 @@ def test_parameters_are_called_as_the_options_of_the_command(name):
     assert parameters - ONLY_FUNCTION.get(name, set()) == options - ONLY_COMMAND.get(name, set())
 
 
+@pytest.mark.parametrize(("command", "function"), [
+    ("plan", "plan_archive"), ("run", "run_archive"), ("status", "archive_status"),
+    ("verify", "verify_archive"), ("merge", "merge_archive"),
+])  # fmt: skip
+def test_parameters_of_archives_are_called_as_the_options(command, function):
+    options = {option.name for option in COMMANDS["archive"].commands[command].params}
+    parameters = set(inspect.signature(getattr(endoexit, function)).parameters)
+    assert parameters - {"track", "stdin"} == options - OF_THE_SHELL
+
+
 def test_an_audit_and_a_split_load_no_torch(tmp_path):
     picture_folder(tmp_path / "images", {"a": 6, "b": 6})
     code = (

@@ -20,6 +20,7 @@ GROUPS = (
     "calibrate",
     "export",
     "predict",
+    "archive",
     "serve",
     "bench",
     "report",

@@ -51,6 +51,19 @@ NamesKeyOption = Annotated[
     Path | None,
     typer.Option(help="File with the secret key of the hash.  [default: random, used once]"),
 ]
+NullOption = Annotated[
+    bool,
+    typer.Option(
+        "--null", "-0", help="Paths on stdin end with a NUL byte.  [default: found by itself]"
+    ),
+]
+FramesOption = Annotated[
+    str,
+    typer.Option(
+        metavar="first|all|every:N",
+        help="Frames of a file that holds several (DICOM, TIFF, GIF, WebP).",
+    ),
+]
 LevelsOption = Annotated[
     Literal["class", "class/group", "group/class"] | None,
     typer.Option(

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from endoexit.cli.console import (
+    FramesOption,
     JsonOption,
     NamesKeyOption,
     NamesOption,
+    NullOption,
     Output,
     PrecisionOption,
     ThresholdOption,
@@ -24,8 +26,7 @@ from endoexit.cli.console import (
 if TYPE_CHECKING:
     from endoexit.images.reference import ImageRef
     from endoexit.runtime.inputs import Inputs
-    from endoexit.runtime.outputs.tables import Layout, Write
-    from endoexit.runtime.predictor import PredictedRow
+    from endoexit.runtime.outputs.tables import Layout, Row, Write
 
 BATCH_SIZE = 16
 
@@ -60,19 +61,8 @@ def predict(
         int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
     ] = None,
     precision: PrecisionOption = None,
-    null: Annotated[
-        bool,
-        typer.Option(
-            "--null", "-0", help="Paths on stdin end with a NUL byte.  [default: found by itself]"
-        ),
-    ] = False,
-    frames: Annotated[
-        str,
-        typer.Option(
-            metavar="first|all|every:N",
-            help="Frames of a file that holds several (DICOM, TIFF, GIF, WebP).",
-        ),
-    ] = "first",
+    null: NullOption = False,
+    frames: FramesOption = "first",
     names: NamesOption = "path",
     names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
@@ -159,7 +149,7 @@ class _Tally:
     milliseconds: float = 0.0
     exits: Counter[int] = field(default_factory=Counter)
 
-    def count(self, row: "PredictedRow") -> None:
+    def count(self, row: "Row") -> None:
         self.images += 1
         if row.prediction is None:
             self.failed += 1
@@ -213,7 +203,7 @@ def _writing(
     else:
         lines = csv_lines(sys.stdout, layout)
 
-        def write_now(row: "PredictedRow") -> None:
+        def write_now(row: "Row") -> None:
             lines(row)
             sys.stdout.flush()  # whoever sends paths through a pipe waits for their answers
 
@@ -230,7 +220,7 @@ def _table(layout: "Layout") -> "Write":
     late = 9 if layout.deadline else 0
     typer.echo(f"{'label':{width}}   prob.  exit        ms  {'deadline':{late}.{late}}path")
 
-    def write(row: "PredictedRow") -> None:
+    def write(row: "Row") -> None:
         record = layout.record(row)
         if row.prediction is None:
             typer.echo(f"{'-':{width}}  {_printable(record['error'])}")

@@ -1,7 +1,7 @@
 """Which frames of a file that holds several are meant."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -46,16 +46,28 @@ class FrameChoice:
 
     def of(self, path: Path) -> Iterator[ImageRef]:
         """Yield the chosen frames of a file; of a file that cannot be read the first alone."""
-        yield ImageRef(path)
+        return (ImageRef(path, frame) for frame in self.numbers(lambda: read_bytes(path)))
+
+    def numbers(self, read: Callable[[], bytes]) -> Iterator[int]:
+        """Yield the numbers of the chosen frames of a file.
+
+        Args:
+            read: Function that returns the content of the file; called if more than the first
+                frame may be meant.
+        """
+        yield 0
         if self.every:
-            for frame in range(self.every, count_frames(path), self.every):
-                yield ImageRef(path, frame)
+            yield from range(self.every, count_frames(read), self.every)
 
 
-def count_frames(path: Path) -> int:
-    """Return how many frames a file says that it has; 1 for a still and for what cannot be read."""
+def count_frames(read: Callable[[], bytes]) -> int:
+    """Return how many frames a file says that it has; 1 for a still and for what cannot be read.
+
+    Args:
+        read: Function that returns its content.
+    """
     try:
-        data = read_bytes(path)
+        data = read()
         form = format_of(data)
         if form is None or form in _STILL:
             return 1

@@ -13,6 +13,7 @@ from endoexit.data.folders import natural_key
 from endoexit.errors import DataError
 from endoexit.images.formats import IMAGE_SUFFIXES
 from endoexit.images.frames import FrameChoice
+from endoexit.images.members import is_archive
 from endoexit.images.reference import ImageRef, split_name
 from endoexit.naming import naming
 
@@ -37,6 +38,7 @@ class Inputs:
         stdin: Standard input, for `-`.
         null: Whether its paths end with a NUL byte; None to recognise it (see `read_list`).
         frames: Frames that are meant of a file that holds several, where its name has no number.
+        archives: Whether tar and zip archives are given too, each as one file.
 
     Attributes:
         passed_over: Files of folders that were passed over, as far as folders were read.
@@ -53,9 +55,11 @@ class Inputs:
         *,
         null: bool | None = None,
         frames: FrameChoice = FIRST,
+        archives: bool = False,
     ) -> None:
         self._arguments, self._stdin = arguments, stdin
         self._null, self._frames = null, frames
+        self._archives = archives
         self.passed_over = PassedOver()
 
     def __iter__(self) -> Iterator[ImageRef]:
@@ -112,16 +116,23 @@ class Inputs:
 
     def _named_file(self, text: str) -> Iterator[ImageRef]:
         path, frame = split_name(text)
-        if path == text or os.path.lexists(text):
+        if self._is_archive(Path(text)):
+            yield ImageRef(Path(text))
+        elif path == text or os.path.lexists(text):
             yield from self._frames.of(Path(text))
         else:
             yield ImageRef(Path(path), frame)
 
     def _file(self, path: Path) -> Iterator[ImageRef]:
-        if is_image(path):
+        if self._is_archive(path):
+            yield ImageRef(path)
+        elif is_image(path):
             yield from self._frames.of(path)
         else:
             self.passed_over.add(str(path))
+
+    def _is_archive(self, path: Path) -> bool:
+        return self._archives and is_archive(path)
 
     def _filled(self, images: Iterator[ImageRef], otherwise: str) -> Iterator[ImageRef]:
         empty = True

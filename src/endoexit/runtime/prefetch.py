@@ -50,10 +50,13 @@ class Prefetch(Generic[Item, Value]):
         self._stopped.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def values(self, idle_s: float) -> Iterator[Value | None]:
+    def values(self, idle_s: float | None) -> Iterator[Value | None]:
         """Yield the loaded values, and None each time the next one takes longer than `idle_s`.
 
         It ends with the source, even if the source fails: see `check`.
+
+        Args:
+            idle_s: Seconds; None to wait for each value.
         """
         while True:
             try:

@@ -15,7 +15,8 @@ from endoexit.runtime.predictor import PredictedRow
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROW_GROUP = 8192
 
-Write = Callable[[PredictedRow], None]
+Row = PredictedRow[Any]
+Write = Callable[[Row], None]
 
 
 class Layout:
@@ -51,7 +52,7 @@ class Layout:
             "error",
         )
 
-    def record(self, row: PredictedRow) -> dict[str, Any]:
+    def record(self, row: Row) -> dict[str, Any]:
         """Return a row by column; None where there is nothing."""
         record: dict[str, Any] = dict.fromkeys(self.columns)
         image = str(row.image), row.index
@@ -120,14 +121,14 @@ def csv_lines(stream: TextIO, layout: Layout) -> Write:
     """Write the header; return a function that writes one row."""
     stream.write(csv_line(layout.columns))
 
-    def write(row: PredictedRow) -> None:
+    def write(row: Row) -> None:
         stream.write(csv_line(layout.record(row).values()))
 
     return write
 
 
 def _json_lines(stream: TextIO, layout: Layout) -> Write:
-    def write(row: PredictedRow) -> None:
+    def write(row: Row) -> None:
         json.dump(layout.record(row), stream, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
 
@@ -151,7 +152,7 @@ def _parquet(path: Path, layout: Layout) -> Iterator[Write]:
             writer.write_table(pa.Table.from_pylist(rows, schema))
             rows.clear()
 
-        def write(row: PredictedRow) -> None:
+        def write(row: Row) -> None:
             rows.append(layout.record(row))
             if len(rows) == ROW_GROUP:
                 flush()

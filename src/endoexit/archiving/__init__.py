@@ -1,0 +1,1 @@
+"""Jobs over millions of images: planned, computed shard by shard, continued after any stop."""

@@ -1,0 +1,116 @@
+"""One image of a plan: where it is, what it was like then, its content now."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from endoexit.errors import ImageError
+from endoexit.images.decode import read_bytes
+from endoexit.images.members import Member, read_member
+from endoexit.images.reference import MARK, name_of
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One image of a plan.
+
+    Attributes:
+        path: File, as it was given; the archive of a member.
+        size: Size of the file in bytes; None where there was none.
+        mtime_ns: Time of the last change of the file, in nanoseconds; None where there was none.
+        frame: Number of the frame, from 0.
+        member: The member that holds the image, if the file is an archive.
+    """
+
+    path: str
+    size: int | None
+    mtime_ns: int | None
+    frame: int = 0
+    member: Member | None = None
+
+    @classmethod
+    def of(cls, path: str, frame: int = 0, member: Member | None = None) -> Self:
+        """Return an image with what its file is like now."""
+        return cls(path, *_facts(Path(path)), frame, member)
+
+    def __str__(self) -> str:
+        """Return its name: `a.png`, `a.tif#3`, `b.tar#folder/a.png`."""
+        inside = "" if self.member is None else f"{MARK}{self.member.name}"
+        return name_of(self.path + inside, self.frame)
+
+    def read(self, base: Path) -> bytes:
+        """Return the content of the file or the member.
+
+        Size and time of the file are compared with the plan before and after. Its content is
+        not, because hashing it would read every image twice.
+
+        Args:
+            base: Folder from which a relative path counts.
+
+        Raises:
+            ImageError: It cannot be read, or its file has changed. The error names no image.
+        """
+        file = base / self.path
+        self._check(file)
+        try:
+            content = read_bytes(file) if self.member is None else read_member(file, self.member)
+        except ImageError:
+            self._check(file)
+            raise
+        self._check(file)
+        return content
+
+    def _check(self, file: Path) -> None:
+        if _facts(file) != (self.size, self.mtime_ns):
+            raise ImageError(
+                "has changed since the job was planned (another size or time): plan a job for it "
+                "anew, or bring it back as it was."
+            )
+
+
+def _facts(file: Path) -> tuple[int | None, int | None]:
+    try:
+        found = file.stat()
+    except OSError:
+        return None, None
+    return found.st_size, found.st_mtime_ns
+
+
+def to_record(image: Planned) -> dict[str, Any]:
+    """Return an image as a row of the plan; names are bytes, as some are not UTF-8."""
+    member = image.member
+    record: dict[str, Any] = {
+        "path": os.fsencode(image.path),
+        "size": image.size,
+        "mtime_ns": image.mtime_ns,
+        "frame": image.frame,
+    }
+    if member is not None:
+        record |= {
+            "member": member.name.encode("utf-8", "surrogateescape"),
+            "offset": member.offset,
+            "packed": member.packed,
+            "length": member.size,
+            "crc": member.crc,
+            "deflated": member.deflated,
+            "fault": member.fault,
+        }
+    return record
+
+
+def from_record(record: dict[str, Any]) -> Planned:
+    """Return the image of a row of the plan."""
+    member = None
+    if record["member"] is not None:
+        member = Member(
+            record["member"].decode("utf-8", "surrogateescape"),
+            record["offset"],
+            record["packed"],
+            record["length"],
+            record["crc"],
+            record["deflated"],
+            record["fault"],
+        )
+    path = os.fsdecode(record["path"])
+    return Planned(path, record["size"], record["mtime_ns"], record["frame"], member)

@@ -1,0 +1,214 @@
+"""`endoexit archive`: answers for millions of images, computed in shards that no kill loses."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from endoexit.cli.console import (
+    FramesOption,
+    JsonOption,
+    NamesKeyOption,
+    NamesOption,
+    NullOption,
+    Output,
+    PrecisionOption,
+    ThresholdOption,
+    name_images,
+    progress,
+)
+
+if TYPE_CHECKING:
+    from endoexit.archiving.document import Manifest
+
+JobArgument = Annotated[Path, typer.Argument(help="Folder of a job, from `endoexit archive plan`.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Predict millions of images: in folders, tar or zip, continued after any stop.",
+    )
+    group.command()(plan)
+    group.command()(run)
+    group.command()(status)
+    group.command()(verify)
+    group.command()(merge)
+    app.add_typer(group, name="archive")
+
+
+def plan(
+    run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Images, folders, quoted globs, .tar and .zip, or - for a list on stdin.",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the job; new or empty.")],
+    threshold: ThresholdOption = None,
+    precision: PrecisionOption = None,
+    frames: FramesOption = "first",
+    shard_images: Annotated[
+        int, typer.Option(min=1, help="Images of a shard: a kill loses at most these.")
+    ] = 2048,
+    null: NullOption = False,
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the images of a job, and write down the model that is to answer them.
+
+    Nothing is decoded. Archives are read where they are, and never unpacked. The plan has the
+    paths of the images, so the folder of the job is as confidential as these.
+
+    Example: `endoexit archive plan runs/nano images/ more.tar --out job`
+    """
+    from endoexit.runtime.deciding import NO_POLICY
+    from endoexit.workflow.archive import plan_archive
+
+    output = Output(as_json)
+    name_images(names, names_key)
+    output.warn_if_unfinished(run)
+    stdin = getattr(sys.stdin, "buffer", None)
+    planned = plan_archive(
+        run,
+        paths,
+        out=out,
+        threshold=threshold,
+        precision=precision,
+        frames=frames,
+        shard_images=shard_images,
+        null=null,
+        stdin=stdin,
+    )
+    job = planned.folder.job
+    if job.decided_by == NO_POLICY and job.answering.exits > 1:
+        output.warn_without_policy(run)
+    if planned.passed_over:
+        print(planned.passed_over.words(), file=sys.stderr)
+    output.say(f"{job.images} images in shards of {job.shard_images}: {job.shards} to compute.")
+    output.say(f"Decided by: {job.decided_by}\nJob: {out}")
+    output.say(f"Next: endoexit archive run {shlex.quote(str(out))}")
+    output.document(
+        {
+            "job": str(out),
+            "images": job.images,
+            "shards": job.shards,
+            "shard_images": job.shard_images,
+            "decided_by": job.decided_by,
+            "answering": job.answering.model_dump(mode="json"),
+            "passed_over": planned.passed_over.document(),
+        }
+    )
+
+
+def run(
+    job: JobArgument,
+    *,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that compute.  [default: one for two cores]"),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of each.  [default: its share of the cores]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a job, or continue it after any stop.
+
+    It ends with 0 when every image has its row; an image that cannot be read has one with its
+    error. A shard is written whole or not at all, so the same command continues after a kill, a
+    full disk or a restart. A job refuses another model, and a second process.
+
+    Example: `endoexit archive run job --workers 4`
+    """
+    from endoexit.workflow.archive import run_archive
+
+    output = Output(as_json)
+    manifest = run_archive(job, workers=workers, threads=threads, track=progress)
+    output.say(_words(manifest))
+    output.say(f"Next: endoexit archive merge {shlex.quote(str(job))} --out results.parquet")
+    output.document({"job": str(job), **_counts(manifest)})
+
+
+def status(job: JobArgument, *, as_json: JsonOption = False) -> None:
+    """Say how far a job is.
+
+    Example: `endoexit archive status job`
+    """
+    from dataclasses import asdict
+
+    from endoexit.workflow.archive import archive_status
+
+    output = Output(as_json)
+    found = archive_status(job)
+    output.say(
+        f"{found.images_done} of {found.images} images have their rows "
+        f"({found.shards_done} of {found.shards} shards)."
+    )
+    if found.failed is not None:
+        output.say(f"The job is done. Images that could not be read: {found.failed}.")
+    elif found.running:
+        output.say("A process is at work on it.")
+    else:
+        output.say(f"Continue with: endoexit archive run {shlex.quote(str(job))}")
+    output.document({"job": str(job), **asdict(found), "done": found.done})
+
+
+def verify(job: JobArgument, *, as_json: JsonOption = False) -> None:
+    """Look whether the results are whole: one row for each image, as they were written.
+
+    Example: `endoexit archive verify job`
+    """
+    from endoexit.workflow.archive import verify_archive
+
+    output = Output(as_json)
+    faults = verify_archive(job, track=progress)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not faults:
+        output.say("Every image has one row, and every file is as it was written.")
+    output.document({"job": str(job), "faults": faults})
+    if faults:
+        raise typer.Exit(1)
+
+
+def merge(
+    job: JobArgument,
+    *,
+    out: Annotated[Path, typer.Option(help="Table to write: .csv, .jsonl or .parquet.")],
+    names: NamesOption = "path",
+    names_key: NamesKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write all rows of a job as one table, as `endoexit predict` writes them.
+
+    The rows are in the order of the plan. If images could not be read, the exit code is 1, as it is
+    for `predict`.
+
+    Example: `endoexit archive merge job --out results.parquet --names index`
+    """
+    from endoexit.workflow.archive import merge_archive
+
+    output = Output(as_json)
+    name_images(names, names_key)
+    manifest = merge_archive(job, out=out, track=progress)
+    output.say(f"{_words(manifest)}\nWritten: {out}")
+    output.document({"job": str(job), **_counts(manifest), "out": str(out)})
+    if manifest.failed:
+        raise typer.Exit(1)
+
+
+def _words(manifest: "Manifest") -> str:
+    return f"{manifest.images} images have their rows. Could not be read: {manifest.failed}."
+
+
+def _counts(manifest: "Manifest") -> dict[str, int]:
+    return {"images": manifest.images, "failed": manifest.failed}
