@@ -1,7 +1,11 @@
 """Bundles of the tiny run, made when a test first asks for them."""
 
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -9,7 +13,7 @@ import pytest
 from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
-from endoexit.exporting import quantise
+from endoexit.exporting import quantise, stages
 from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.policy.goal_options import make_goal
 from endoexit.precision import BackendName, NumberFormat
@@ -34,7 +38,7 @@ COMBINATIONS = [
 
 
 class BundleMaker:
-    """Exports one run in any form, each form once.
+    """Exports one run in any form, each form once; graphs that forms share are written once.
 
     A test that asks for bf16 is skipped where the processor does not compute in it.
 
@@ -54,8 +58,36 @@ class BundleMaker:
             require_bf16(backend)
         options = ExportOptions(backend, precision, accept_drop=True, command="endoexit export …")
         out = self._folder / f"{backend}-{precision}"
-        with mock.patch.object(quantise, "IMAGES", FEW):  # each costs a pass over all stages
+        with (
+            mock.patch.object(quantise, "IMAGES", FEW),  # each costs a pass over all stages
+            self.graphs_once(),
+        ):
             return export_run(open_session(self.run), out, options).bundle
+
+    @contextlib.contextmanager
+    def graphs_once(self) -> Iterator[None]:
+        """Have exports of the run, or of copies of it, take graphs that were written before.
+
+        Every precision begins with the same graphs in f32. To write them is most of an export.
+        """
+        with contextlib.ExitStack() as stack:
+            for name in ("write_openvino", "write_onnx"):
+                write = _once(getattr(stages, name), self._folder / name)
+                stack.enter_context(mock.patch.object(stages, name, write))
+            yield
+
+
+def _once(write: Callable[..., None], kept: Path) -> Callable[..., None]:
+    """Return a function that writes each graph into `kept` the first time, and copies it."""
+
+    def written(graph: Any, example: Any, path: Path, names: Any) -> None:
+        if not (kept / path.name).exists():
+            kept.mkdir(exist_ok=True)
+            write(graph, example, kept / path.name, names)
+        for file in kept.glob(f"{path.stem}.*"):
+            shutil.copy(file, path.parent)
+
+    return written
 
 
 def require_bf16(backend: BackendName) -> None:
