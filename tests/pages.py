@@ -21,6 +21,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -30,6 +31,7 @@ from markdown_it import MarkdownIt
 import endoexit
 from endoexit.artifacts.run import Run
 from endoexit.cli.main import main
+from endoexit.evaluation.study import Options
 from endoexit.workflow.train import train
 
 EXECUTED = {"sh", "console", "python", "pycon", "yaml"}
@@ -38,7 +40,7 @@ SHOWN = {"text", "md"}
 # Not run: they make or enter the environment that the tests are in, or take a machine for itself.
 SKIPPED = {"make", "source"}
 # The one substitution: what would take hours runs on smaller images, on a narrower network, for
-# two epochs. Besides, a command sees one core, because tests share the machine.
+# two epochs, in few rounds. Besides, a command sees one core, because tests share the machine.
 SHORTER = {
     "train": (
         "--threads", "1", "--set", "epochs=2", "--set", "image.size=32", "--set", "image.canvas=40",
@@ -54,6 +56,7 @@ SHORTER = {
     ),
 }  # fmt: skip
 FEW = 16  # images that int8 is fitted on
+ROUNDS = 9  # in which an evaluation measures times
 COLUMNS = "80"
 ALIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -174,6 +177,7 @@ class Sandbox:
             mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
             mock.patch.object(os, "getloadavg", create=True, return_value=(0.0, 0.0, 0.0)),
             mock.patch("endoexit.exporting.quantise.IMAGES", FEW),
+            mock.patch("endoexit.workflow.evaluate.Options", partial(Options, rounds=ROUNDS)),
             contextlib.redirect_stdout(answer if command.file else printed),
             contextlib.redirect_stderr(printed),
             pytest.raises(SystemExit) as end,
