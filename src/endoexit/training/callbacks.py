@@ -60,9 +60,10 @@ class KeepRun(Callback):
             return
         summary = pl_module.validation_summary()
         pl_module.log_dict(summary)
+        # A strategy in parts has whole weights in its last part alone.
         # Ties of accuracy are common on a small val role: the lower loss decides.
         mark = (summary["val/score"], summary["val/tie_break"])
-        if mark > self.best:
+        if pl_module.loss.keeps and mark > self.best:
             self.best, self.best_epoch = mark, trainer.current_epoch + 1
             if trainer.is_global_zero:
                 save_weights(pl_module.model, self.path / WEIGHTS)

@@ -103,7 +103,7 @@ def _fit(run: Run, machine: Machine, advance: Advance) -> Run:
     module = ExitTraining(model, recipe, run.config.preprocessing, run.config.seed, teacher)
     averaging = EMAWeightAveraging(decay=recipe.weight_average) if recipe.weight_average else None
     keep = KeepRun(run.path, has_val=manifest.has("val"), averaging=averaging)
-    trainer = _make_trainer(run, recipe, machine, keep)
+    trainer = _make_trainer(run, recipe, machine, keep, rests=module.loss.rests)
     cache = partial(cache_images, directory=machine.cache, advance=advance)
     loaders = _make_loaders(run, manifest, recipe, cache, world=trainer.world_size, teacher=teacher)
     with _quiet():
@@ -172,7 +172,9 @@ def _telling_a_full_disk(run: Run) -> Iterator[None]:
         threading.excepthook = hook
 
 
-def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> lightning.Trainer:
+def _make_trainer(
+    run: Run, recipe: Recipe, machine: Machine, keep: KeepRun, *, rests: bool
+) -> lightning.Trainer:
     callbacks: list[Any] = [keep]
     if keep.averaging is not None:
         callbacks.append(keep.averaging)
@@ -190,6 +192,8 @@ def _make_trainer(run: Run, recipe: Recipe, machine: Machine, keep: KeepRun) -> 
     strategy = machine.strategy
     if strategy == "auto" and machine.devices > 1:
         strategy = "ddp"
+    if strategy == "ddp" and rests:
+        strategy = "ddp_find_unused_parameters_true"
     try:
         with _quiet():
             return lightning.Trainer(

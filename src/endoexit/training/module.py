@@ -1,11 +1,13 @@
 """The Lightning module: one step, the metrics of an epoch, the optimiser."""
 
 import math
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
@@ -70,16 +72,23 @@ class ExitTraining(lightning.LightningModule):
             {f"exit_{k}": MulticlassAccuracy(model.num_classes, average="micro") for k in exits},
             compute_groups=False,
         )
-        self.frozen = frozen_norms(model) if recipe.optimizer.freeze_norm else []
-        for norm in self.frozen:
-            norm.requires_grad_(False)
+        self.norms = frozen_norms(model) if recipe.optimizer.freeze_norm else []
+        self.frozen: list[nn.Module] = []
+        self._freeze(self.norms)
         self._check_selection()
 
+    def _freeze(self, modules: list[nn.Module]) -> None:
+        for module in self.frozen:
+            module.requires_grad_(True)
+        self.frozen = modules
+        for module in modules:
+            module.requires_grad_(False)
+
     def train(self, mode: bool = True) -> "ExitTraining":
-        """Switch to training; frozen normalisation keeps its statistics."""
+        """Switch to training; what is frozen keeps its statistics."""
         super().train(mode)
-        for norm in self.frozen:
-            norm.eval()
+        for module in self.frozen:
+            module.eval()
         return self
 
     def _check_selection(self) -> None:
@@ -90,8 +99,11 @@ class ExitTraining(lightning.LightningModule):
             )
 
     def on_train_epoch_start(self) -> None:
-        """Tell the strategy which epoch begins."""
+        """Tell the strategy which epoch begins, and let those parts rest that do not learn."""
         self.loss.begin_epoch(self.current_epoch + 1, self.recipe.epochs)
+        if self.loss.rests:
+            self._freeze([*self.norms, *self.loss.resting(self.model)])
+            self.train()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment (training) and normalise on the device; a teacher normalises its own images."""
@@ -128,7 +140,7 @@ class ExitTraining(lightning.LightningModule):
         known = None
         if self.teacher is not None:
             known = self.teacher.answers(for_teacher[0])
-        loss: Tensor = self.loss(self.model(images), target, known)
+        loss: Tensor = self.loss(self.loss.answers(self.model, images), target, known)
         if not torch.isfinite(loss):
             raise self._diverged(f"the loss became {loss.item()}", batch_idx)
         self.train_loss.update(loss.detach())
@@ -182,14 +194,21 @@ class ExitTraining(lightning.LightningModule):
         self.val_accuracy.reset()
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with warm-up and cosine, stepped after each batch."""
-        settings = self.recipe.optimizer
+        """Return AdamW with warm-up and cosine in each part, stepped after each batch."""
+        settings, epochs = self.recipe.optimizer, self.recipe.epochs
         optimizer = torch.optim.AdamW(parameter_groups(self.model, settings), lr=settings.lr)
         total = int(self.trainer.estimated_stepping_batches)
-        warmup = round(total * min(1.0, settings.warmup_epochs / self.recipe.epochs))
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, total, warmup, settings)
-        )
+        # Steps at which the parts of the training end.
+        ends = [round(total * end / epochs) for end in accumulate(self.loss.parts(epochs))]
+
+        def factor(step: int) -> float:
+            part = min(bisect_right(ends, step), len(ends) - 1)
+            begin = ends[part - 1] if part else 0
+            length = ends[part] - begin
+            warmup = min(length, round(total * min(1.0, settings.warmup_epochs / epochs)))
+            return learning_rate_factor(step - begin, length, warmup, settings)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

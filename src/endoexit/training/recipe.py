@@ -170,7 +170,7 @@ class Recipe(Record):
         families: Settings that differ for all networks of a family, by its name in the catalog;
             `model` goes before them.
         strategy: Strategy: what the training minimises, and the settings of that; `name` is
-            one of `joint`, `weighted`, `self-distil` and `distil`.
+            one of those of `endoexit.training.strategies.catalog`, such as `joint` and `distil`.
         select: Exit whose figures on the val role choose the best epoch: one exit's
             (a number, or "final") or their "mean" over the exits.
         select_by: "accuracy", or "loss" (cross entropy), which is less noisy
@@ -206,9 +206,10 @@ class Recipe(Record):
         """Return the strategy for a network of `num_exits` exits.
 
         Raises:
-            UsageError: The network lacks what the strategy needs.
+            UsageError: The network lacks what the strategy needs, or there are too few epochs.
         """
         self.strategy.check(num_exits)
+        self.strategy.check_epochs(self.epochs, self.patience)
         return self.strategy.build(num_exits, self.loss.label_smoothing)
 
     def with_model(self, settings: Mapping[str, Any]) -> "Recipe":

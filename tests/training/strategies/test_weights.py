@@ -20,6 +20,7 @@ def test_the_ramp_is_that_of_the_published_code(epoch):
         ("linear", [0.25, 0.5, 0.75, 1]),
         ("pabee", [0.1, 0.2, 0.3, 0.4]),
         ("branchynet", [1, 1, 1, 0.3]),
+        ("eenet", [0.05, 0.1, 0.15, 0.2]),
         ((1.0, 0.0, 2.0, 0.5), [1, 0, 2, 0.5]),
     ],
 )

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from endoexit.documents import Record
 from endoexit.errors import UsageError
+from endoexit.models.staged import StagedClassifier
 from endoexit.training.strategies.weights import ExitWeights, weights_of
 
 
@@ -32,6 +33,9 @@ class StrategySettings(Record):
             num_exits: Number of exits M.
             label_smoothing: Label smoothing of all cross entropies.
         """
+
+    def check_epochs(self, epochs: int, patience: int | None) -> None:
+        """Raise UsageError if the strategy cannot work in so many epochs, or be stopped early."""
 
     def check(self, num_exits: int) -> None:
         """Raise UsageError if the network has too few exits."""
@@ -58,6 +62,7 @@ class Strategy(nn.Module):
 
     weights: Tensor
     temperature: Tensor
+    rests: ClassVar[bool] = False  # whether parts of the network do not learn in some epochs
 
     def __init__(
         self,
@@ -76,6 +81,25 @@ class Strategy(nn.Module):
         """Take the weights of an epoch, counted from 1."""
         now = weights_of(self.scheme, len(self.weights), epoch, epochs)
         self.weights.copy_(torch.tensor(now))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the weights of this epoch may be those that are kept."""
+        return True
+
+    def parts(self, epochs: int) -> tuple[int, ...]:
+        """Return the number of epochs of each part, in which the learning rate rises and falls."""
+        return (epochs,)
+
+    def resting(self, model: StagedClassifier) -> list[nn.Module]:
+        """Return the parts of the network that do not learn in this epoch, if it `rests`."""
+        del model
+        return []
+
+    def answers(self, model: StagedClassifier, images: Tensor) -> list[Tensor]:
+        """Return the logits that the loss takes, each (batch, classes): those of all exits."""
+        logits: list[Tensor] = model(images)
+        return logits
 
     def forward(
         self, logits: Sequence[Tensor], target: Tensor, teacher: Tensor | None = None

@@ -6,11 +6,22 @@ from pydantic import Field
 
 from endoexit.training.strategies.base import StrategySettings
 from endoexit.training.strategies.distil import DistilSettings
+from endoexit.training.strategies.eenet import EENetSettings
+from endoexit.training.strategies.equilibrium import EquilibriumSettings
 from endoexit.training.strategies.joint import JointSettings
 from endoexit.training.strategies.self_distil import SelfDistilSettings
+from endoexit.training.strategies.two_stage import TwoStageSettings
 from endoexit.training.strategies.weighted import WeightedSettings
 
-_Any = JointSettings | WeightedSettings | SelfDistilSettings | DistilSettings
+_Any = (
+    JointSettings
+    | WeightedSettings
+    | SelfDistilSettings
+    | DistilSettings
+    | EquilibriumSettings
+    | TwoStageSettings
+    | EENetSettings
+)
 
 AnyStrategy = Annotated[_Any, Field(discriminator="name")]
 """Settings of a strategy; `name` says of which."""

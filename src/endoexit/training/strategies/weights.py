@@ -6,7 +6,7 @@ from pydantic import Field
 
 from endoexit.errors import UsageError
 
-Scheme = Literal["equal", "linear", "pabee", "sdn", "branchynet"]
+Scheme = Literal["equal", "linear", "pabee", "sdn", "branchynet", "eenet"]
 ExitWeights = Scheme | Annotated[tuple[float, ...], Field(min_length=1)]
 """Name of a scheme, or one number for each exit; see `weights_of`."""
 
@@ -27,6 +27,7 @@ def weights_of(weights: ExitWeights, exits: int, epoch: int = 1, epochs: int = 1
       m = 0.9 k / (M − 1), and 1 for the final one (Kaya et al., ICML 2019, who have M = 7).
     - `branchynet`: 1 for the early exits and 0.3 for the final one (Teerapittayanon et al., ICPR
       2016, section V-A, for two exits).
+    - `eenet`: k / (M (M + 1)), which is half of `pabee` (Ilhan et al., WACV 2024).
 
     Args:
         weights: Name of a scheme, or the numbers themselves.
@@ -39,17 +40,18 @@ def weights_of(weights: ExitWeights, exits: int, epoch: int = 1, epochs: int = 1
     """
     if not isinstance(weights, str):
         return _checked(weights, exits)
+    if weights == "sdn":
+        largest = [_SDN_LARGEST * k / (exits - 1) for k in range(1, exits)]
+        return [min(m, _SDN_START + epoch * m / epochs) for m in largest] + [1.0]
     numbers = range(1, exits + 1)
-    if weights == "equal":
-        return [1.0] * exits
-    if weights == "linear":
-        return [k / exits for k in numbers]
-    if weights == "pabee":
-        return [k / sum(numbers) for k in numbers]
-    if weights == "branchynet":
-        return [1.0] * (exits - 1) + [_BRANCHYNET_LAST]
-    largest = [_SDN_LARGEST * k / (exits - 1) for k in range(1, exits)]
-    return [min(m, _SDN_START + epoch * m / epochs) for m in largest] + [1.0]
+    schemes = {
+        "equal": [1.0] * exits,
+        "linear": [k / exits for k in numbers],
+        "pabee": [k / sum(numbers) for k in numbers],
+        "eenet": [k / (2 * sum(numbers)) for k in numbers],
+        "branchynet": [1.0] * (exits - 1) + [_BRANCHYNET_LAST],
+    }
+    return schemes[weights]
 
 
 def _checked(weights: tuple[float, ...], exits: int) -> list[float]:
