@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.machine import busy_warning, describe_machine, usable_cores
+from endoexit.machine import busy_warning, describe_machine, free_memory, usable_cores
 
 V2 = "31 23 0:28 {root} /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate"
 V1 = "32 31 0:29 {root} /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct"
@@ -110,6 +110,45 @@ def test_files_that_cannot_be_read_are_no_quota(tmp_path):
     (tmp_path / "proc/self/cgroup").mkdir(parents=True)
     (tmp_path / "proc/self/mountinfo").mkdir()
     assert usable_cores(tmp_path) == 8
+
+
+MEMINFO = "MemTotal: 9000 kB\nMemFree: 100 kB\nMemAvailable:    8000 kB"
+V1_MEMORY = V1.replace("cpu,cpuacct", "memory").format(root="/")
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, 8000 * 1024),
+        ({"memory.max": "max", "memory.current": "5000"}, 8000 * 1024),
+        ({"memory.max": "7000", "memory.current": "5000"}, 2000),
+        ({"memory.max": "7000", "memory.current": "5000", "memory.stat": "a 4\ninactive_file 900"},
+         2900),
+        ({"memory.max": "7000", "memory.current": "9000"}, 0),
+        ({"memory.max": "7000"}, 8000 * 1024),
+        ({"memory.max": "nonsense", "memory.current": "5000"}, 8000 * 1024),
+    ],
+)  # fmt: skip
+def test_free_memory_within_the_limit_of_a_container(tmp_path, files, free):
+    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    root = make_system(tmp_path, "0::/", V2.format(root="/"), files | {"proc/meminfo": MEMINFO})
+    assert free_memory(root) == free
+
+
+def test_the_smallest_limit_of_all_groups_above_counts(tmp_path):
+    files = {"proc/meminfo": MEMINFO}
+    for folder, most in (("job", 9000), ("job/one", 3000), ("job/two", 10)):
+        path = f"sys/fs/cgroup/memory/{folder}/memory"
+        files |= {f"{path}.limit_in_bytes": str(most), f"{path}.usage_in_bytes": "1000"}
+        files[f"{path}.stat"] = "cache 700\ntotal_inactive_file 500"
+    root = make_system(tmp_path, "4:memory:/job/one\n3:cpu:/job/two", V1_MEMORY, files)
+    assert free_memory(root) == 2500
+
+
+def test_free_memory_of_this_machine():
+    import psutil
+
+    assert 0 < free_memory() <= psutil.virtual_memory().total
 
 
 def test_results_name_the_usable_cores(monkeypatch):

@@ -44,7 +44,6 @@ ELSEWHERE = {
     "serve/frame.py": ("serve/test_app.py", "looks at the answers of a running service"),
     "serve/metrics.py": ("serve/test_app.py", "reads them from a running service"),
     "serve/protocol.py": ("serve/test_app.py", "opens connections that say too little or are many"),
-    "serve/reload.py": ("serve/test_server.py", "changes the model of a running service"),
     "workflow/archive.py": ("cli/test_archive.py", "the command calls it, and nothing else"),
     "workflow/audit.py": ("workflow/test_workflow.py", "one walk takes all steps"),
     "workflow/cascade.py": ("cli/test_cascade.py", "the command calls it, and nothing else"),

@@ -1,4 +1,4 @@
-"""The machine: usable cores, its load, and what a result was measured on."""
+"""The machine: usable cores, free memory, its load, and what a result was measured on."""
 
 import functools
 import importlib.metadata
@@ -85,6 +85,20 @@ def usable_cores(root: Path = Path("/")) -> int:
     return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(root))]))
 
 
+def free_memory(root: Path = Path("/")) -> int:
+    """Return the bytes of memory that this process can still take.
+
+    This is what the system has available, or what the limit of a control group (of a container,
+    for example) leaves where that is less. Cached files count as free, because they give way.
+
+    Args:
+        root: Folder that contains `proc` and the mounted control groups.
+    """
+    free = [1024 * int(number) for number in _fields(root / "proc/meminfo").get("MemAvailable:", [])
+            if number.isdecimal()]  # fmt: skip
+    return max(0, min([*free, *_free_in_groups(root)], default=0))
+
+
 def busy_warning() -> str | None:
     """Return a sentence about a machine whose load exceeds its cores; None for any other."""
     try:
@@ -102,7 +116,7 @@ def busy_warning() -> str | None:
 
 def _quotas(root: Path) -> Iterator[float]:
     """Yield every CPU quota of the control groups of this process, in cores."""
-    for folder in _groups(root):
+    for folder in _groups(root, "cpu"):
         # Version 2 has one file, version 1 two.
         values = _words(folder / "cpu.max") or [
             *_words(folder / "cpu.cfs_quota_us"),
@@ -113,13 +127,35 @@ def _quotas(root: Path) -> Iterator[float]:
             yield int(values[0]) / int(values[1])
 
 
-def _groups(root: Path) -> Iterator[Path]:
-    """Yield the folders of the control groups that limit CPU time, each with those above it."""
+def _free_in_groups(root: Path) -> Iterator[int]:
+    """Yield what every memory limit of the control groups of this process leaves, in bytes."""
+    for folder in _groups(root, "memory"):
+        # Version 2 and version 1.
+        for limit, used, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            values = [*_words(folder / limit), *_words(folder / used)]
+            values += _fields(folder / "memory.stat").get(cached, ["0"])
+            # "max" means that there is no limit.
+            if len(values) == 3 and all(map(str.isdecimal, values)):
+                most, now, gives_way = map(int, values)
+                yield most - now + min(gives_way, now)
+
+
+def _fields(path: Path) -> dict[str, list[str]]:
+    """Return the lines of a file, each as its first word and the numbers after it."""
+    lines = (line.split() for line in _lines(path))
+    return {words[0]: words[1:2] for words in lines if words}
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of the control groups of a controller, each with those above it."""
     paths = {}
     for line in _lines(root / "proc/self/cgroup"):
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if path and (not controllers or "cpu" in controllers.split(",")):
+        if path and (not controllers or controller in controllers.split(",")):
             paths["cgroup" if controllers else "cgroup2"] = path
     for line in _lines(root / "proc/self/mountinfo"):
         # number, parent, device, root, mount point, options, ... - type, source, options
@@ -127,7 +163,7 @@ def _groups(root: Path) -> Iterator[Path]:
         fields, kind = before.split(), after.split()
         if len(fields) < 5 or len(kind) < 3 or kind[0] not in paths:
             continue
-        if kind[0] == "cgroup" and "cpu" not in kind[2].split(","):
+        if kind[0] == "cgroup" and controller not in kind[2].split(","):
             continue
         mount = root / _unescaped(fields[4]).lstrip("/")
         group = PurePosixPath(paths[kind[0]])

@@ -107,7 +107,7 @@ def serve(
         "attention": attention, "audit_log": audit_log, "otlp": otlp,
     }  # fmt: skip
     limits = {"images_inside": images_inside, "deadline_ms": deadline_ms}
-    settings = read_settings(config, _given(given) | {"limits": _given(limits)})
+    options = _given(given) | {"limits": _given(limits)}
     output = Output(as_json)
     output.warn_if_unfinished(source)
 
@@ -115,7 +115,7 @@ def serve(
         output.document({"url": url, "source": str(source)})
         sys.stdout.flush()
 
-    run_service(source, settings, tell)
+    run_service(source, lambda: read_settings(config, options), tell)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The model that a service answers with: opened, warmed, asked once, described in words."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,7 +126,7 @@ def open_model(path: Path, settings: Settings, observe: Callable[[int, int, floa
     scheduler: Scheduler[Journey] = Scheduler(
         engine,
         settings.batch_size,
-        settings.limits.images_inside,
+        sys.maxsize,  # the gate holds the limit, which may change while images are inside
         max_wait_s=settings.max_wait_ms / 1000,
         observe=observe,
     )

@@ -76,6 +76,8 @@ FAULTS = {
                              "service."),
     "source.refused": Fault(422, "The model cannot be served; the one before stays",
                             "See the log of the service for the reason."),
+    "source.too_large": Fault(422, "There is no memory for another model; the one before stays",
+                              "Give the service more memory, or start it with the new model."),
     "full": Fault(429, "The service is full", "Send the request again after Retry-After seconds."),
     "client.share": Fault(429, "This client has its share of the service",
                           "Send the request again after Retry-After seconds."),

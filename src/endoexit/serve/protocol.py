@@ -1,6 +1,7 @@
 """Connections: how many, how large a head, how long they may take, before any request is seen."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import h11
@@ -13,11 +14,16 @@ LINGER_S = 1.0
 
 
 class Connection(H11Protocol):
-    """A connection of uvicorn within limits; `limits` of the subclass that `within` makes."""
+    """A connection of uvicorn within limits; `current` of the subclass that `within` makes."""
 
-    limits: Limits
+    current: Callable[[], Limits]
     _late: asyncio.TimerHandle | None = None
     _refused = False
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of now."""
+        return type(self).current()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or answer 503 and close it if there are too many."""
@@ -97,7 +103,7 @@ class Connection(H11Protocol):
         self.loop.call_later(LINGER_S, self._close)
 
 
-def within(limits: Limits) -> type[asyncio.Protocol]:
-    """Return the class of connections within these limits."""
-    made: Any = type("LimitedConnection", (Connection,), {"limits": limits})
+def within(current: Callable[[], Limits]) -> type[asyncio.Protocol]:
+    """Return the class of connections within the limits that a function returns."""
+    made: Any = type("LimitedConnection", (Connection,), {"current": staticmethod(current)})
     return cast(type[asyncio.Protocol], made)

@@ -4,12 +4,15 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from endoexit.errors import EndoexitError
+from endoexit.serve.memory import NoMemoryError, check_memory
 from endoexit.serve.model import Model, open_model
 from endoexit.serve.problems import Problem
 from endoexit.serve.service import Service
+from endoexit.serve.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = logging.getLogger("endoexit.serve")
@@ -20,10 +23,12 @@ class Reloads:
 
     Args:
         service: Service whose model is changed.
+        read: Function that reads the settings again.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, read: Callable[[], Settings]) -> None:
         self._service = service
+        self._read = read
         self._lock = asyncio.Lock()
 
     @staticmethod
@@ -55,15 +60,28 @@ class Reloads:
         folder = self._service.settings.models
         if folder is None:
             raise Problem("reload.off")
-        return await self.open(folder / name)
+        path = folder / name
+        if path.is_symlink():
+            self._service.metrics.reloads.labels("refused").inc()
+            log.error("the model before stays: %s is a link, copy the model into the folder", path)
+            raise Problem("source.refused")
+        return await self.open(path)
 
     async def again(self) -> None:
-        """Open the audit log, the tokens and the model again; a failure changes nothing."""
+        """Read the limits and the tokens again, and open the audit log and the model again.
+
+        What is wrong with one of them stays as it was, and so do those after it.
+        """
+        service = self._service
         try:
-            if self._service.audit is not None:
-                self._service.audit.reopen()
-            self._service.read_tokens()
-            await self.open(self._service.source)
+            settings = self._read()
+            service.read_tokens()
+            service.use_limits(settings.limits)
+            if service.audit is not None:
+                service.audit.reopen()
+            if others := service.settings.differing(settings):
+                log.warning("changed by a restart only: %s", ", ".join(others))
+            await self.open(service.source)
         except (EndoexitError, Problem) as error:
             log.error("not reloaded: %s", error)  # noqa: TRY400  expected: no traceback
 
@@ -74,13 +92,12 @@ class Reloads:
         service = self._service
         async with self._lock:
             try:
-                _refuse_link(path)
-                observe = service.metrics.observe_stage
-                model = await asyncio.to_thread(open_model, path, service.settings, observe)
+                model = await asyncio.to_thread(self._opened, path)
             except (EndoexitError, OSError, RuntimeError, MemoryError) as error:
                 service.metrics.reloads.labels("refused").inc()
                 log.error("the model before stays: %s", error)  # noqa: TRY400  expected
-                raise Problem("source.refused") from error
+                full = isinstance(error, NoMemoryError)
+                raise Problem("source.too_large" if full else "source.refused") from error
             _, worker = service.accepting()
             worker.swap(model.scheduler)
             service.use(model)
@@ -89,7 +106,7 @@ class Reloads:
             log.info("changed to %s", model.identity)
             return model
 
-
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
-        raise EndoexitError(f"{path} is a link: copy the model into the folder.")
+    def _opened(self, path: Path) -> Model:
+        settings = self._service.settings
+        check_memory(path, settings.batch_size)
+        return open_model(path, settings, self._service.metrics.observe_stage)

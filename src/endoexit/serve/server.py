@@ -50,12 +50,12 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Handle signals: SIGTERM and SIGINT drain, SIGHUP reads tokens and model again."""
+        """Handle signals: SIGTERM and SIGINT drain, SIGHUP reads all that may change again."""
         loop = asyncio.get_running_loop()
         before = {sig: signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT)}
         for sig in before:
             signal.signal(sig, self.handle_exit)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._reloads.again()))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._again()))
         try:
             yield
         finally:
@@ -81,6 +81,12 @@ class Server(uvicorn.Server):
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _again(self) -> None:
+        await self._reloads.again()
+        limits = self._service.settings.limits  # new connections have these of uvicorn
+        self.config.timeout_keep_alive = limits.keep_alive_s
+        self.config.h11_max_incomplete_event_size = limits.head_bytes
 
     async def _drain(self) -> None:
         """Take requests for a while, then answer those that were accepted, then end."""
@@ -115,18 +121,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(source: Path, settings: Settings, tell: Callable[[str], None]) -> None:
+def serve(source: Path, read: Callable[[], Settings], tell: Callable[[str], None]) -> None:
     """Serve a run or a bundle until a signal ends it.
 
     Args:
         source: Folder of the run or the bundle.
-        settings: Settings of the service.
+        read: Function that reads the settings, now and again at SIGHUP.
         tell: Function that is called with the address of the service when it listens.
 
     Raises:
         EndoexitError: It cannot be served, the port is in use, or the engine ended by an error.
     """
     _log_to_stderr()
+    settings = read()
     if settings.tls_cert is not None and settings.tls_key is not None:
         check_tls(settings.tls_cert, settings.tls_key)
     listener = listen(settings.host, settings.port)
@@ -136,12 +143,14 @@ def serve(source: Path, settings: Settings, tell: Callable[[str], None]) -> None
     log.info("listening on %s", url)
     tell(url)
     with listener:
-        asyncio.run(_serve(source, settings, listener))
+        asyncio.run(_serve(source, settings, read, listener))
 
 
-async def _serve(source: Path, settings: Settings, listener: socket.socket) -> None:
+async def _serve(
+    source: Path, settings: Settings, read: Callable[[], Settings], listener: socket.socket
+) -> None:
     service = Service(source, settings)
-    reloads = Reloads(service)
+    reloads = Reloads(service, read)
     app: App = Frame(make_app(service, reloads), service, new_identifier)
     if settings.cors:
         app = CORSMiddleware(
@@ -153,7 +162,7 @@ async def _serve(source: Path, settings: Settings, listener: socket.socket) -> N
     limits = settings.limits
     config = uvicorn.Config(
         app,
-        http=within(limits),
+        http=within(lambda: service.settings.limits),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -19,7 +19,7 @@ from endoexit.serve.metrics import Ending, Metrics
 from endoexit.serve.model import Model, open_model
 from endoexit.serve.problems import Problem
 from endoexit.serve.scheduler import DeadlineError, Outcome
-from endoexit.serve.settings import Settings
+from endoexit.serve.settings import Limits, Settings
 from endoexit.serve.tokens import Tokens, read_tokens
 from endoexit.serve.tracing import RequestTrace, Tracing
 from endoexit.serve.worker import Journey, Worker
@@ -78,6 +78,11 @@ class Service:
         """Read the file of tokens, at the start and again when it changed."""
         file = self.settings.token_file
         self.tokens = None if file is None else read_tokens(file)
+
+    def use_limits(self, limits: Limits) -> None:
+        """Hold requests to other limits from now on."""
+        self.settings = self.settings.replaced(limits=limits)
+        self.gate.limits = self.decoders.limits = limits
 
     async def start(self) -> None:
         """Open and warm the model; after that the service is ready.

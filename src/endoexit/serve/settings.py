@@ -153,6 +153,11 @@ class Settings(Asked):
         """Whether only this machine reaches the service."""
         return is_loopback(self.host)
 
+    def differing(self, other: "Settings") -> list[str]:
+        """Return the names of the settings, without limits, whose values differ."""
+        names = sorted(type(self).model_fields.keys() - {"limits"})
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
     @property
     def scheme(self) -> str:
         """Scheme of the service's address."""
