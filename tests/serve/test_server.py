@@ -128,7 +128,7 @@ def test_a_model_is_changed_without_a_gap(tmp_path):
         def ask():
             with server.client() as mine:
                 while not stop.is_set():
-                    response = post(mine, PHOTOS[3])
+                    response = post(mine, PHOTOS[3], params={"deadline_ms": 10_000})
                     if response.status_code != 200:
                         wrong.append(response.text)
                         return
