@@ -44,9 +44,12 @@ def test_the_seed_decides_and_each_image_changes_in_its_own_way():
 
 
 def test_flips_mirror():
-    plain = changed(batch())
-    assert torch.allclose(changed(batch(), horizontal_flip=1.0), plain.flip(-1), atol=1e-5)
-    assert torch.allclose(changed(batch(), vertical_flip=1.0), plain.flip(-2), atol=1e-5)
+    whole = {"crop_scale": (1.0, 1.0)}
+    plain = changed(batch(), **whole)
+    mirrored = changed(batch(), **whole, horizontal_flip=1.0)
+    assert torch.allclose(mirrored, plain.flip(-1), atol=1e-5)
+    upside_down = changed(batch(), **whole, vertical_flip=1.0)
+    assert torch.allclose(upside_down, plain.flip(-2), atol=1e-5)
 
 
 def test_a_crop_covers_its_share_of_the_canvas():
@@ -69,10 +72,18 @@ def test_rotation_turns_by_no_more_than_its_angle():
     assert (changed(white) > 0.999).all()
 
 
+def test_images_that_are_turned_stay_as_sharp_as_those_that_are_not():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(8, 3, 128, 128, generator=generator)
+    whole = {"crop_scale": (1.0, 1.0)}
+    turned, plain = (changed(noise, **whole, rotation=angle)[..., 8:24, 8:24] for angle in (45, 0))
+    assert turned.std() > 0.85 * plain.std()  # turned at the final size: 0.7
+
+
 def test_the_whole_canvas_is_only_resized():
     plain = changed(batch(), crop_scale=(1.0, 1.0))
-    expected = torch.nn.functional.interpolate(batch(), size=32, mode="bilinear", antialias=True)
-    assert (plain - expected).abs().mean() < 0.01
+    expected = torch.nn.functional.interpolate(batch(), size=32, mode="bicubic", antialias=True)
+    assert torch.equal(plain, expected.clamp(0, 1))
     assert (changed(batch()) - expected).abs().mean() > 0.05  # a crop would differ so much
 
 
