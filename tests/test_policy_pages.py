@@ -21,21 +21,33 @@ def load(monkeypatch):
 
 def test_the_guarantee_holds_and_is_not_idle(load):
     benchmark = load("guarantee_simulation")
-    rows = read_json(benchmark.RESULT)["rows"]
+    rows = benchmark.all_rows()
     assert benchmark.failures(rows) == []
-    assert len(rows) == 3 * 3 * 2  # sizes, losses, deltas
-    assert {row["repetitions"] for row in rows} == {2000}
-    assert benchmark.table(rows) in benchmark.PAGE.read_text(encoding="utf-8")
+    settings = [setting for part in benchmark.PARTS for setting in benchmark.settings(part)]
+    assert [(row["design"], row["groups"], row["delta"]) for row in rows] == [
+        (design.name, groups, delta) for design, groups, _, delta in settings
+    ]
+    page = benchmark.PAGE.read_text(encoding="utf-8")
+    for text in benchmark.tables(rows).values():
+        assert text in page
 
 
 def test_a_broken_promise_and_an_idle_guarantee_are_found(load):
     benchmark = load("guarantee_simulation")
-    rows = read_json(benchmark.RESULT)["rows"]
+    rows = benchmark.all_rows()
     rows[0]["violations"] = rows[0]["allowed"] + 0.01
-    rows[-1]["saving"] = 0.7 * rows[-1]["best_saving"]
-    broken, idle = benchmark.failures(rows)
-    assert broken == "disagreement, 100 images, δ = 0.05: the promise is broken too often"
-    assert idle == "missed[finding], 2000 images, δ = 0.1: the guarantee is idle"
+    single = next(row for row in rows if row["groups"] == 2000 and row["risk"].startswith("missed"))
+    single["saving"] = 0.7 * single["best_saving"]
+    grouped = next(row for row in rows if row["design"] == benchmark.MOSTLY_SINGLE.name)
+    grouped["saving"] *= 0.9
+    broken, idle, loses = benchmark.failures(rows)
+    assert broken == (
+        "disagreement, 100 groups (one image each), δ = 0.05: the promise is broken too often"
+    )
+    assert idle == (
+        "missed[finding], 2000 groups (one image each), δ = 0.05: the guarantee is idle"
+    )
+    assert loses.startswith("disagreement, 100 groups (nine in ten hold one image)")
 
 
 def test_the_page_of_the_golden_policies_is_that_of_its_results(load):

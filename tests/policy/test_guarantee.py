@@ -14,6 +14,8 @@ from endoexit.policy.risks import loss_table, parse_risk
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.table import ExitTable
+from endoexit.policy.trinomial import trinomial_p_value
+from endoexit.policy.units import UnitLosses
 
 CLASSES = ("normal", "polyp")
 
@@ -29,8 +31,12 @@ def certify_set(wrong_by_exit, images=200):
 
 def run(data, sequence, risks, delta=0.05, groups=None):
     table = ExitTable(data, (1.0,) * data.num_exits, tuple(range(1, data.num_exits + 1)))
-    losses = [loss_table(parse_risk(risk), data, CLASSES) for risk in risks]
-    return certify_sequence(sequence, table, losses, delta, groups)
+    units = [units_of(data, risk, groups) for risk in risks]
+    return certify_sequence(sequence, table, units, delta)
+
+
+def units_of(data, risk, groups=None, value="mean"):
+    return UnitLosses(loss_table(parse_risk(risk), data, CLASSES), groups, value)
 
 
 def test_the_last_that_passed_is_chosen_not_the_first_that_failed():
@@ -77,41 +83,50 @@ def test_several_risks_pass_only_together():
     ]
 
 
-def test_accuracy_loss_is_bet_on():
+def test_accuracy_loss_has_the_exact_test_of_losses_and_gains():
     data = certify_set([6], images=400)
     certified = run(data, [FixedRule(exit=1)], ["accuracy_loss<=0.05"])
     (promise,) = certified.promises
-    assert promise.method == "betting"
-    assert promise.p_value == betting_p_value(np.repeat([1.0, 0.0], [6, 394]), 0.05)
+    assert promise.method == "exact trinomial"
+    assert promise.p_value == trinomial_p_value(np.repeat([1.0, 0.0], [6, 394]), 0.05)
 
 
 def test_groups_count_once_with_their_mean():
     data = certify_set([5], images=300)
     groups = np.arange(300) // 3  # images 0-2 and half of the next group are wrong
-    table = loss_table(parse_risk("disagreement<=0.1"), data, CLASSES)
-    test = measure_risk(table, np.ones(300, dtype=int), groups)
+    exits = np.ones(300, dtype=int)
+    test = measure_risk(units_of(data, "disagreement<=0.1", groups), exits)
     expected = np.zeros(100)
     expected[:2] = 1.0, 2 / 3
     assert (test.images, test.method) == (100, "betting")
     assert test.observed == pytest.approx(expected.mean())
     assert test.p_value == pytest.approx(betting_p_value(expected, 0.1))
     certified = run(data, [FixedRule(exit=1)], ["disagreement<=0.1"], groups=groups)
-    assert certified.promises[0].unit == "group"
+    assert (certified.promises[0].unit, certified.promises[0].group_value) == ("group", "mean")
+
+
+def test_one_image_of_each_group_is_tested_exactly():
+    data = certify_set([6], images=300)
+    groups = np.arange(300) // 3  # all images of the first two groups are wrong
+    units = units_of(data, "disagreement<=0.1", groups, "one image")
+    test = measure_risk(units, np.ones(300, dtype=int))
+    assert (test.images, test.observed, test.method) == (100, 0.02, "exact binomial")
+    assert test.p_value == binomial_p_value(np.repeat([1.0, 0.0], [2, 98]), 0.1)
 
 
 def test_too_small_says_how_many_would_do():
     data = certify_set([0], images=148)
-    tables = [loss_table(parse_risk("disagreement<=0.02"), data, CLASSES)]
+    risks = [units_of(data, "disagreement<=0.02")]
     message = r"certify has 148 images, too few to promise disagreement<=0\.02 .*at least 149 "
     with pytest.raises(PolicyError, match=message) as error:
-        require_enough(tables, 0.05, None)
+        require_enough(risks, 0.05)
     assert "Give certify more images" in str(error.value)
-    require_enough(tables, 0.06, None)
-    polyps = [loss_table(parse_risk("missed[polyp]<=0.02"), certify_set([0], 200), CLASSES)]
+    require_enough(risks, 0.06)
+    polyps = [units_of(certify_set([0], 200), "missed[polyp]<=0.02")]
     with pytest.raises(PolicyError, match=r"100 images of class 'polyp', .*at least 149"):
-        require_enough(polyps, 0.05, None)
+        require_enough(polyps, 0.05)
     with pytest.raises(PolicyError, match="certify has 50 groups"):
-        require_enough(tables, 0.06, np.arange(148) % 50)
+        require_enough([units_of(data, "disagreement<=0.02", np.arange(148) % 50)], 0.06)
 
 
 def test_score_is_the_least_slack_in_standard_errors():
@@ -133,8 +148,7 @@ def test_every_rule_is_tested_at_the_exits_that_it_gives(make_data):
     data = make_data(3, images=300, classes=2, name="certify")
     table = ExitTable(data, (1.0,) * 3, (1.0, 2.0, 3.0))
     rules = [ThresholdRule(kind="margin", thresholds=(t, t)) for t in (None, 0.9, 0.5)]
-    losses = [loss_table(parse_risk("disagreement<=0.5"), data, CLASSES)]
-    certified = certify_sequence(rules, table, losses, 0.05)
+    certified = certify_sequence(rules, table, [units_of(data, "disagreement<=0.5")], 0.05)
     for trial in certified.trials:
         exits = trial.rule.assign(data.logits, table.temperatures)
         observed = data.predictions[exits - 1, np.arange(300)] != data.predictions[-1]

@@ -7,7 +7,7 @@ from endoexit.errors import PolicyError
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.promises import check_promises, promise_words
+from endoexit.policy.promises import check_promises, counted_words, promise_words
 from endoexit.policy.risks import parse_risk
 
 CLASSES = ("normal", "polyp")
@@ -43,6 +43,19 @@ def test_a_promise_in_words_says_what_it_rests_on():
     assert promise_words(kept) == (
         "missed[polyp] <= 0.05 on new groups, with probability 0.95 (by construction)"
     ), "nothing was tested, so it names no images and no p-value"
+
+
+def test_a_promise_in_words_says_when_one_image_of_each_group_was_tested():
+    drawn = promise("disagreement", unit="group").replaced(
+        group_value="one image", method="exact binomial"
+    )
+    assert "of 400 certify groups, one image of each, p = 0.01, exact binomial)" in promise_words(
+        drawn
+    )
+    by_one = "each group, with its mean loss, tested by one image that was drawn from it"
+    assert counted_words(drawn) == by_one
+    assert counted_words(promise("disagreement", unit="group")) == "each group, with its mean loss"
+    assert counted_words(promise("disagreement")) == "each image"
 
 
 def test_promises_beside_another_cohort():

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from endoexit.policy.pvalues import (
     BETS,
+    P_VALUES,
     betting_p_value,
     binomial_p_value,
     smallest_sample,
@@ -81,14 +82,13 @@ def test_betting_is_much_tighter_than_hoeffding():
     assert hoeffding > 0.7
 
 
-@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("method", P_VALUES)
 @pytest.mark.parametrize(("tolerance", "delta"), [(0.02, 0.05), (0.1, 0.1), (0.01, 0.05)])
-def test_smallest_sample_is_the_first_that_can_pass(binary, tolerance, delta):
-    images = smallest_sample(tolerance, delta, binary=binary)
-    p_value = binomial_p_value if binary else betting_p_value
-    assert p_value(np.zeros(images), tolerance) <= delta
-    assert p_value(np.zeros(images - 1), tolerance) > delta
+def test_smallest_sample_is_the_first_that_can_pass(method, tolerance, delta):
+    images = smallest_sample(tolerance, delta, method)
+    assert P_VALUES[method](np.zeros(images), tolerance) <= delta
+    assert P_VALUES[method](np.zeros(images - 1), tolerance) > delta
 
 
 def test_smallest_sample_of_the_rule_of_three():
-    assert smallest_sample(0.02, 0.05, binary=True) == 149  # ln .05 / ln .98 = 148.3
+    assert smallest_sample(0.02, 0.05, "exact binomial") == 149  # ln .05 / ln .98 = 148.3

@@ -220,6 +220,24 @@ def test_left_to_itself_it_counts_groups_where_one_holds_several_images(large):
         assert asked.rule == policy.rule
 
 
+def test_calibrate_decides_how_groups_are_tested(large):
+    """Images of one group differ here, as they are drawn at random: with many, means are better."""
+    calibrate, certify = (
+        replace(data, groups=np.char.add(data.name, (np.arange(1500) // 6).astype(str)))
+        for data in large
+    )
+    goal = {"guarantee": ["disagreement<=0.2", "accuracy_loss<=0.2"]}
+    by_means = find(calibrate, certify, **goal).policy.promises
+    assert {(promise.group_value, promise.method) for promise in by_means} == {("mean", "betting")}
+    single = replace(calibrate, groups=np.arange(1500).astype(str))
+    by_one = find(single, certify, **goal).policy.promises
+    assert [(promise.group_value, promise.method) for promise in by_one] == [
+        ("one image", "exact binomial"),
+        ("one image", "exact trinomial"),
+    ]
+    assert {promise.images for promise in (*by_means, *by_one)} == {250}
+
+
 def test_refusals(large, make_data):
     calibrate, certify = large
     goal = {"guarantee": ["disagreement<=0.02"]}

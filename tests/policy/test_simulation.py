@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from endoexit.policy import ExitPolicy, fixed_exit, patience_policy
-from endoexit.policy.goals import Guarantee
 from endoexit.policy.risks import Risk, loss_table
 from endoexit.policy.rules.threshold import ThresholdRule
-from endoexit.policy.simulation import CLASSES, RISK_CLASSES, SimulatedExits, repeat_guarantee
+from endoexit.policy.simulation import CLASSES, RISK_CLASSES, GroupDesign, SimulatedExits
 from endoexit.policy.table import outcome
 
 NETWORK = SimulatedExits()
@@ -58,22 +57,25 @@ def test_best_cost_is_reached_and_not_beaten():
     assert 1.0 >= costs[0] > costs[1] > costs[2] > 0.3
 
 
-@pytest.mark.parametrize("risk", RISK_CLASSES)
-def test_the_guarantee_holds_and_saves_on_a_small_scale(risk):
-    """The benchmark does this with 2000 repetitions, three sizes and two deltas."""
-    goal = Guarantee(
-        risks=(Risk(name=risk, tolerance=0.05, of_class=RISK_CLASSES[risk]),), delta=0.1
-    )
-    seen = repeat_guarantee(NETWORK, goal, images=400, repetitions=100, seed=1)
-    assert seen.allowed == pytest.approx(0.1 + 3 * 0.03)
-    assert seen.violations <= seen.allowed
-    assert seen.naive_violations > 0.4  # what the certify role is for
-    assert seen.saving >= 0.75 * seen.best_saving
-    assert seen.fallbacks == 0.0
+def test_images_of_a_group_are_alike_and_each_is_as_any_other():
+    design = GroupDesign("pairs", (2,), likeness=0.9)
+    data = NETWORK.draw(100_000, np.random.default_rng(0), "certify", design)
+    first, second = data.logits[..., 1][:, ::2], data.logits[..., 1][:, 1::2]
+    assert (data.groups[::2] == data.groups[1::2]).all()
+    assert len(np.unique(data.groups)) == 100_000
+    assert (data.labels[::2] == data.labels[1::2]).all()
+    spread = np.asarray(NETWORK.deviations) / 2  # of half a margin
+    differences = (first - second).std(axis=1)
+    np.testing.assert_allclose(differences, spread * np.sqrt(2 * 0.1), rtol=0.02)
+    shown = loss_table(Risk(name="disagreement", tolerance=0.1), data, CLASSES)
+    truth = NETWORK.truth(POLICY).risks["disagreement"]
+    assert shown.of(POLICY.assign(data.logits)).mean() == pytest.approx(truth, abs=0.003)
 
 
-def test_too_few_images_fall_back_instead_of_promising():
-    goal = Guarantee(risks=(Risk(name="disagreement", tolerance=0.03),), delta=0.05)
-    seen = repeat_guarantee(NETWORK, goal, images=100, repetitions=20, seed=1)
-    assert seen.violations == 0.0
-    assert seen.saving < 0.9 * seen.best_saving
+def test_sizes_of_groups_are_those_of_the_design():
+    design = GroupDesign("some", (1, 1, 4), likeness=0.5)
+    data = NETWORK.draw(3000, np.random.default_rng(0), "certify", design)
+    sizes = np.unique(data.groups, return_counts=True)[1]
+    assert set(sizes) == {1, 4}
+    assert (sizes == 4).mean() == pytest.approx(1 / 3, abs=0.03)
+    assert NETWORK.draw(5, np.random.default_rng(0), "certify").groups is None

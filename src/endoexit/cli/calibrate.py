@@ -205,13 +205,12 @@ def _expected(calibrated: "Calibrated") -> str:
 
 
 def _promises(calibrated: "Calibrated") -> list[str]:
-    from endoexit.policy.promises import promise_words
+    from endoexit.policy.promises import counted_words, promise_words
 
     promises = calibrated.policy.promises
     lines = [f"Promise: {promise_words(promise)}." for promise in promises]
     if promises:
-        draw = {"image": "each image", "group": "each group, with its mean loss"}
-        lines.append(f"Counted as one: {draw[promises[0].unit]} ({promises[0].unit_reason}).")
+        lines.append(f"Counted as one: {counted_words(promises[0])} ({promises[0].unit_reason}).")
     return lines
 
 

@@ -25,6 +25,7 @@ from endoexit.evaluation.figures import (
     significant,
     with_interval,
 )
+from endoexit.policy.promises import counted_words
 from endoexit.policy.temperature import CALIBRATION_BINS
 from endoexit.tables import Column, Table
 
@@ -301,8 +302,8 @@ def promise_table(evaluation: Evaluation) -> Table | None:
 def _about_promises(adaptive: Adaptive, role: str) -> Iterator[str]:
     """Yield how sure the promises are, how they count, and what became of each."""
     first = adaptive.promises[0].promise
-    unit = {"image": "each image", "group": "each group, with its mean loss"}[first.unit]
-    yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {unit}."
+    counts = counted_words(first)
+    yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {counts}."
     for shown in adaptive.promises:
         if shown.kept is None:
             yield f"{shown.promise.risk.label}: {verdict(None)} ({shown.observed.reason})."

@@ -9,8 +9,10 @@ from endoexit.documents import Record
 from endoexit.errors import PolicyError
 from endoexit.policy.goals import CostUnit, Goal, Unit
 from endoexit.policy.options import RuleOptions
+from endoexit.policy.pvalues import Method
 from endoexit.policy.risks import Risk, split_label
 from endoexit.policy.rules.catalog import StoredRule
+from endoexit.policy.units import GroupValue
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
@@ -113,6 +115,8 @@ class Promise(Record):
         delta: Chance that the promise fails, δ.
         images: Number of independent certify images (or groups) that it rests on.
         unit: What counts as one: an image, or a group with its mean loss.
+        group_value: Loss by which a group was tested: its mean, or that of one image that was
+            drawn from it without looking at the losses. The promise is about means in both cases.
         unit_reason: Reason why that counts as one, in words.
         observed: Mean loss on certify.
         p_value: P-value of the hypothesis "risk > ε".
@@ -124,10 +128,11 @@ class Promise(Record):
     delta: float
     images: Count
     unit: Unit = "image"
+    group_value: GroupValue = "mean"
     unit_reason: str | None = None
     observed: float
     p_value: Share
-    method: Literal["exact binomial", "betting", "by construction"]
+    method: Method | Literal["by construction"]
 
     @model_validator(mode="before")
     @classmethod

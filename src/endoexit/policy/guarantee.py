@@ -6,20 +6,18 @@ multiple risks with Pareto Testing" (ICLR 2023).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError
 from endoexit.policy.document import Promise
-from endoexit.policy.goals import Unit, UnitChoice
-from endoexit.policy.logits import LogitSet
-from endoexit.policy.pvalues import betting_p_value, binomial_p_value, smallest_sample
+from endoexit.policy.pvalues import P_VALUES, Method, smallest_sample
 from endoexit.policy.risks import LossTable, Risk
 from endoexit.policy.rules.base import Rule
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable
+from endoexit.policy.units import UnitLosses
 
 # Rungs from "no image exits early" up to the front's safest point.
 LADDER_STEPS = 8
@@ -41,7 +39,7 @@ class RiskTest:
     images: int
     observed: float
     p_value: float
-    method: Literal["exact binomial", "betting"]
+    method: Method
 
 
 @dataclass(frozen=True)
@@ -98,108 +96,46 @@ def risk_score(tables: Sequence[LossTable]) -> tuple[NDArray[np.float32], Scores
     return np.stack([table.losses for table in tables]), score
 
 
-def measure_risk(
-    table: LossTable, exits: NDArray[np.int64], groups: NDArray[np.int64] | None
-) -> RiskTest:
+def measure_risk(units: UnitLosses, exits: NDArray[np.int64]) -> RiskTest:
     """Test one risk of one assignment of images to exits.
 
     Args:
-        table: Losses of the risk on certify.
+        units: Losses of the risk on certify.
         exits: Exit (N,) of each image, 1-based.
-        groups: Group (N,) of each image as a whole number: each group then counts as one unit
-            with its mean loss; None counts images.
     """
-    losses = unit_losses(table, exits, groups)
-    exact = table.risk.binary and groups is None
-    p_value = binomial_p_value if exact else betting_p_value
+    losses, risk = units.of(exits), units.table.risk
     return RiskTest(
-        risk=table.risk,
+        risk=risk,
         images=len(losses),
         observed=float(losses.mean()),
-        p_value=p_value(losses, table.risk.tolerance),
-        method="exact binomial" if exact else "betting",
+        p_value=P_VALUES[units.method](losses, risk.tolerance),
+        method=units.method,
     )
 
 
-def unit_losses(
-    table: LossTable, exits: NDArray[np.int64], groups: NDArray[np.int64] | None
-) -> NDArray[np.float64]:
-    """Return the losses (n,) of the counted images, or of their groups; see `measure_risk`."""
-    losses = table.of(exits)
-    if groups is None:
-        return losses
-    _, place, sizes = np.unique(groups[table.counted], return_inverse=True, return_counts=True)
-    return np.asarray(np.bincount(place, weights=losses) / sizes)
-
-
-def _units(table: LossTable, groups: NDArray[np.int64] | None) -> int:
-    return table.num_images if groups is None else len(np.unique(groups[table.counted]))
-
-
-def require_enough(
-    tables: Sequence[LossTable], delta: float, groups: NDArray[np.int64] | None
-) -> None:
+def require_enough(risks: Sequence[UnitLosses], delta: float) -> None:
     """Refuse a certify cohort on which not even zero losses would prove the risk small.
 
     Raises:
         PolicyError: The cohort is too small; the message says how many would do.
     """
-    for table in tables:
-        risk = table.risk
-        have = _units(table, groups)
-        unit = "images" if groups is None else "groups"
-        needed = smallest_sample(risk.tolerance, delta, binary=risk.binary and groups is None)
-        if have < needed:
+    for units in risks:
+        risk = units.table.risk
+        needed = smallest_sample(risk.tolerance, delta, units.method)
+        if units.count < needed:
             of_class = f" of class {risk.of_class!r}" if risk.of_class else ""
             raise PolicyError(
-                f"certify has {have} {unit}{of_class}, too few to promise {risk} with "
-                f"delta {delta:g}: it takes at least {needed} without a single loss, and more "
-                "with some. Give certify more images, or ask for a larger tolerance or delta."
+                f"certify has {units.count} {units.unit}s{of_class}, too few to promise {risk} "
+                f"with delta {delta:g}: it takes at least {needed} without a single loss, and "
+                "more with some. Give certify more images, or ask for a larger tolerance or delta."
             )
-
-
-@dataclass(frozen=True)
-class Counting:
-    """What counts as one independent draw of a cohort.
-
-    Attributes:
-        unit: An image, or a group with its mean loss.
-        groups: Group (N,) of each image as a whole number; None where images count.
-        reason: Reason for this unit, in words.
-    """
-
-    unit: Unit
-    groups: NDArray[np.int64] | None
-    reason: str
-
-
-def counting(choice: UnitChoice, data: LogitSet) -> Counting:
-    """Decide what counts as one draw: "auto" takes groups where one holds several images.
-
-    Images of one group are alike, so counting them one by one overrates what they prove.
-
-    Raises:
-        PolicyError: Groups are asked for, and the cohort has none.
-    """
-    if choice == "group" or (choice == "auto" and data.groups is not None):
-        numbers = group_numbers(data)
-        groups = len(np.unique(numbers))
-        if choice == "group":
-            return Counting("group", numbers, "asked for")
-        if groups < data.num_images:
-            reason = f"the {data.num_images} {data.name} images come from {groups} groups"
-            return Counting("group", numbers, reason)
-        return Counting("image", None, f"no two {data.name} images are of one group")
-    reason = "asked for" if choice == "image" else f"the {data.name} images have no groups"
-    return Counting("image", None, reason)
 
 
 def certify_sequence(
     sequence: Sequence[Rule],
     table: ExitTable,
-    losses: Sequence[LossTable],
+    risks: Sequence[UnitLosses],
     delta: float,
-    groups: NDArray[np.int64] | None = None,
 ) -> Certified:
     """Test rules in the given order until one fails; the last that passed is chosen.
 
@@ -210,14 +146,13 @@ def certify_sequence(
     Args:
         sequence: Rules from safest to cheapest, fixed without looking at certify.
         table: The certify cohort.
-        losses: One table for each risk, on certify.
+        risks: Losses of each risk on certify.
         delta: Chance that the guarantee fails, δ.
-        groups: What counts as one unit; see `measure_risk`.
     """
     trials: list[Trial] = []
     for rule in sequence:
         exits = rule.exits(table)
-        tests = tuple(measure_risk(risk, exits, groups) for risk in losses)
+        tests = tuple(measure_risk(units, exits) for units in risks)
         passed = max(test.p_value for test in tests) <= delta
         trials.append(Trial(rule, tests, passed))
         if not passed:
@@ -231,40 +166,25 @@ def certify_sequence(
             risk=test.risk,
             delta=delta,
             images=test.images,
-            unit="image" if groups is None else "group",
+            unit=units.unit,
+            group_value=units.value,
             observed=test.observed,
             p_value=test.p_value,
             method=test.method,
         )
-        for test in last.tests
+        for units, test in zip(risks, last.tests, strict=True)
     )
     return Certified(last.rule, promises, tuple(trials))
 
 
-def kept_by_construction(
-    table: LossTable, delta: float, groups: NDArray[np.int64] | None = None
-) -> Promise:
+def kept_by_construction(units: UnitLosses, delta: float) -> Promise:
     """Return the promise of the final exit, whose losses against itself are zero."""
     return Promise(
-        risk=table.risk,
+        risk=units.table.risk,
         delta=delta,
-        images=_units(table, groups),
-        unit="image" if groups is None else "group",
+        images=units.count,
+        unit=units.unit,
         observed=0.0,
         p_value=0.0,
         method="by construction",
     )
-
-
-def group_numbers(data: LogitSet) -> NDArray[np.int64]:
-    """Return the group of each image (N,) as a whole number.
-
-    Raises:
-        PolicyError: The cohort has no groups.
-    """
-    if data.groups is None:
-        raise PolicyError(
-            f"a guarantee per group needs the groups of the {data.name} images: "
-            "give them, or count images."
-        )
-    return np.asarray(np.unique(data.groups, return_inverse=True)[1], dtype=np.int64)

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.policy.document import Promise
-from endoexit.policy.guarantee import group_numbers, unit_losses
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.risks import Risk, loss_table
+from endoexit.policy.units import UnitLosses, group_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,10 @@ def promise_words(promise: Promise) -> str:
     """Return a promise in words: how much of which risk, how sure, and what that rests on."""
     proof: str = promise.method
     if promise.method != "by construction":  # nothing was tested then
+        drawn = promise.unit == "group" and promise.group_value == "one image"
         proof = (
             f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "
+            f"{'one image of each, ' if drawn else ''}"
             f"p = {promise.p_value:.2g}, {promise.method}"
         )
     risk = promise.risk
@@ -66,6 +68,15 @@ def promise_words(promise: Promise) -> str:
         f"{risk.label} <= {risk.tolerance:g} on new {promise.unit}s, with probability "
         f"{1 - promise.delta:g} ({proof})"
     )
+
+
+def counted_words(promise: Promise) -> str:
+    """Return what counts as one draw for a promise, in words."""
+    if promise.unit == "image":
+        return "each image"
+    if promise.group_value == "one image" and promise.method != "by construction":
+        return "each group, with its mean loss, tested by one image that was drawn from it"
+    return "each group, with its mean loss"
 
 
 def check_promises(
@@ -94,7 +105,7 @@ def _check(
         return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
     table = loss_table(risk, data, classes)
     if promise.unit == "group":
-        losses = unit_losses(table, exits, group_numbers(data))
+        losses = UnitLosses(table, group_numbers(data)).of(exits)
         return PromiseCheck(promise, losses, np.arange(len(losses)))
     members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
-    return PromiseCheck(promise, unit_losses(table, exits, None), members[table.counted])
+    return PromiseCheck(promise, table.of(exits), members[table.counted])

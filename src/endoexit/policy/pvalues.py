@@ -1,11 +1,17 @@
 """p-values of the hypothesis "the risk is above ε", valid for every sample size."""
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import binom
+
+from endoexit.policy.trinomial import trinomial_p_value
+
+Method = Literal["exact binomial", "exact trinomial", "betting"]
 
 # Constant bets, as shares of the largest that cannot lose everything.
 BETS = (np.arange(64) + 0.5) / 64
@@ -36,23 +42,26 @@ def betting_p_value(losses: NDArray[np.float64], tolerance: float) -> float:
         tolerance: ε.
     """
     values, counts = np.unique(losses, return_counts=True)
-    return _betting(values, counts, tolerance)
-
-
-def _betting(values: NDArray[np.float64], counts: NDArray[np.int64], tolerance: float) -> float:
     bets = BETS / (1.0 - tolerance)
     growth = np.log1p(bets[:, None] * (tolerance - values)) @ counts
     capital = float(logsumexp(growth) - math.log(len(bets)))
     return math.exp(-max(capital, 0.0))
 
 
-def smallest_sample(tolerance: float, delta: float, *, binary: bool) -> int:
+P_VALUES: dict[Method, Callable[[NDArray[np.float64], float], float]] = {
+    "exact binomial": binomial_p_value,
+    "exact trinomial": trinomial_p_value,
+    "betting": betting_p_value,
+}
+
+
+def smallest_sample(tolerance: float, delta: float, method: Method) -> int:
     """Return how many images without a single loss it takes for a p-value of at most δ."""
-    if binary:
+    if method == "exact binomial":
         return math.ceil(math.log(delta) / math.log1p(-tolerance) - 1e-12)
 
     def enough(images: int) -> bool:
-        return _betting(np.zeros(1), np.array([images]), tolerance) <= delta
+        return P_VALUES[method](np.zeros(images), tolerance) <= delta
 
     high = 1
     while not enough(high):

@@ -23,7 +23,6 @@ from endoexit.policy.guarantee import (
     LADDER_STEPS,
     Trial,
     certify_sequence,
-    counting,
     kept_by_construction,
     require_enough,
     risk_score,
@@ -31,13 +30,14 @@ from endoexit.policy.guarantee import (
 from endoexit.policy.logits import LogitSet, require_disjoint
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.risks import loss_table
+from endoexit.policy.risks import LossTable, loss_table
 from endoexit.policy.rules.base import Candidate, Rule
 from endoexit.policy.rules.catalog import RULES
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable, Outcome
 from endoexit.policy.temperature import ExitCalibration, describe_calibration, fit_temperatures
+from endoexit.policy.units import GroupValue, UnitLosses, better_value, counting, group_numbers
 
 DEFAULT_RULE = RuleOptions()
 UNPROVEN = "Met on calibrate, where it was chosen; nothing is promised for new images."
@@ -220,27 +220,48 @@ def _guaranteed(
         )
     require_disjoint(table.data, certify)
     counted = counting(goal.unit, certify)
-    groups = counted.groups
-    losses = [loss_table(risk, certify, classes) for risk in goal.risks]
-    require_enough(losses, goal.delta, groups)
-    scored = risk_score([loss_table(risk, table.data, classes) for risk in goal.risks])
+    known = [loss_table(risk, table.data, classes) for risk in goal.risks]
     kind = RULES[options.rule]
-    candidates = kind.front(table, options, *scored)
+    candidates = kind.front(table, options, *risk_score(known))
     rungs = kind.ladder(table, options, candidates[-1], LADDER_STEPS)
+    risks = [
+        UnitLosses(
+            loss_table(loss.risk, certify, classes),
+            counted.groups,
+            "mean" if counted.groups is None else _group_value(loss, table, candidates, goal.delta),
+        )
+        for loss in known
+    ]
+    require_enough(risks, goal.delta)
     sequence = [*rungs, *(candidate.rule for candidate in reversed(candidates))]
     fresh = ExitTable(certify, table.temperatures, table.costs)
-    certified = certify_sequence(sequence, fresh, losses, goal.delta, groups)
+    certified = certify_sequence(sequence, fresh, risks, goal.delta)
     tested = [trial.p_value for trial in certified.trials[len(rungs) :]]
     untested = [None] * (len(candidates) - len(tested))
     front = _points(candidates, table, [*untested, *reversed(tested)])
     rule, promises, note = certified.rule, certified.promises, None
     if rule is None or (rule.exits(table) == table.data.num_exits).all():
         rule, note = FixedRule(exit=table.data.num_exits), FELL_BACK
-        promises = tuple(kept_by_construction(loss, goal.delta, groups) for loss in losses)
-    elif groups is None:
+        promises = tuple(kept_by_construction(units, goal.delta) for units in risks)
+    elif counted.groups is None:
         note = _dependence(certify)
     promises = tuple(promise.replaced(unit_reason=counted.reason) for promise in promises)
     return _Chosen(rule, front, promises=promises, note=note, trials=certified.trials)
+
+
+def _group_value(
+    known: LossTable, table: ExitTable, candidates: Sequence[Candidate], delta: float
+) -> GroupValue:
+    """Return the loss by which groups are tested, chosen on calibrate before certify is seen.
+
+    The candidates that keep the tolerance there decide, or the safest if none does.
+    """
+    if table.data.groups is None:
+        return "one image"  # without groups there is nothing to compare
+    units = UnitLosses(known, group_numbers(table.data))
+    exits = [candidate.rule.exits(table) for candidate in reversed(candidates)]
+    keeping = [taken for taken in exits if units.of(taken).mean() <= known.risk.tolerance]
+    return better_value(units.share_between(keeping or exits[:1]), delta)
 
 
 def _dependence(certify: LogitSet) -> str | None:

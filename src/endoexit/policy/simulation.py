@@ -4,24 +4,24 @@ Two classes. An image has a difficulty d, drawn from a grid. Exit k's margin for
 (its logit minus the other's) is normal with mean `slope_k · (1 − d) + floor_k` and a standard
 deviation; given d the exits are independent. So the chance to exit at an exit, right or wrong,
 is a normal distribution function, and every risk and cost is a finite sum over d.
+
+Images of one group have the same class and difficulty, and margins that are alike. Each alone is
+distributed as any other image, whatever the size of its group, so the risk of groups is the risk
+of images.
 """
 
 import functools
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit, ndtr
 
-from endoexit.policy.document import Costs
-from endoexit.policy.goals import Guarantee
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.risks import RiskName
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.rules.threshold import ThresholdRule
-from endoexit.policy.search import find_policy
 
 CLASSES = ("other", "finding")
 RISK_CLASSES: dict[RiskName, str | None] = {
@@ -37,6 +37,24 @@ class Truth:
 
     cost: NDArray[np.float64]
     risks: dict[RiskName, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class GroupDesign:
+    """How large the groups of a cohort are, and how alike their images.
+
+    Attributes:
+        name: Design in words.
+        sizes: Numbers of images of a group; each is as likely.
+        likeness: Correlation of the margins of two images of one group, given their difficulty.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    likeness: float
+
+
+ONE_IMAGE_EACH = GroupDesign("one image each", (1,), 0.0)
 
 
 @dataclass(frozen=True)
@@ -65,14 +83,29 @@ class SimulatedExits:
         ease = 1.0 - (np.arange(self.difficulties) + 0.5) / self.difficulties
         return np.asarray(np.outer(self.slopes, ease) + np.asarray(self.floors)[:, None])
 
-    def draw(self, images: int, generator: np.random.Generator, name: str) -> LogitSet:
-        """Draw independent images."""
-        difficulty = generator.integers(self.difficulties, size=images)
-        noise = generator.standard_normal((len(self.costs), images))
+    def draw(
+        self,
+        groups: int,
+        generator: np.random.Generator,
+        name: str,
+        design: GroupDesign = ONE_IMAGE_EACH,
+    ) -> LogitSet:
+        """Draw independent groups of images; groups of one image have no numbers."""
+        difficulty = generator.integers(self.difficulties, size=groups)
+        noise = generator.standard_normal((len(self.costs), groups))
+        labels = (generator.random(groups) < self.prevalence).astype(np.int64)
+        numbers = None
+        if design is not ONE_IMAGE_EACH:
+            sizes = generator.choice(design.sizes, size=groups)
+            members = np.repeat(np.arange(groups), sizes)
+            own = generator.standard_normal((len(self.costs), len(members)))
+            noise = np.sqrt(design.likeness) * noise[:, members]
+            noise += np.sqrt(1.0 - design.likeness) * own
+            difficulty, labels = difficulty[members], labels[members]
+            numbers = np.char.add(f"{name} ", members.astype(str))
         margins = self._means[:, difficulty] + np.asarray(self.deviations)[:, None] * noise
-        labels = (generator.random(images) < self.prevalence).astype(np.int64)
         signed = np.where(labels == 1, margins, -margins)
-        return LogitSet(name, np.stack([-signed / 2, signed / 2], axis=-1), labels)
+        return LogitSet(name, np.stack([-signed / 2, signed / 2], axis=-1), labels, numbers)
 
     def truth(self, policy: ExitPolicy) -> Truth:
         """Return what a policy with the rule `max_probability`, or a fixed exit, really does."""
@@ -130,87 +163,3 @@ class SimulatedExits:
             allowed = truth.cost[truth.risks[risk] <= tolerance]
             best = min(best, float(allowed.min(initial=best)))
         return best
-
-
-@dataclass(frozen=True)
-class Repetitions:
-    """What the guarantee did over many repetitions of calibrate and certify.
-
-    Attributes:
-        risk: Label of the risk, such as "missed[finding]".
-        tolerance: Largest risk that is accepted, ε.
-        delta: Chance that the guarantee fails, δ.
-        images: Number of images in calibrate, and again in certify.
-        repetitions: Number of repetitions.
-        violations: Share of repetitions whose policy has a true risk above ε.
-        naive_violations: The same share for the cheapest policy that kept ε on calibrate, untested.
-        fallbacks: Share of repetitions that ended with "final exit always".
-        saving: Mean true share of the cost that the policies save.
-        best_saving: Share that the best thresholds save, with the truth known.
-    """
-
-    risk: str
-    tolerance: float
-    delta: float
-    images: int
-    repetitions: int
-    violations: float
-    naive_violations: float
-    fallbacks: float
-    saving: float
-    best_saving: float
-
-    @property
-    def allowed(self) -> float:
-        """δ and three standard errors of a share of δ."""
-        return self.delta + 3.0 * math.sqrt(self.delta * (1.0 - self.delta) / self.repetitions)
-
-
-def repeat_guarantee(
-    network: SimulatedExits,
-    goal: Guarantee,
-    images: int,
-    repetitions: int,
-    seed: int,
-) -> Repetitions:
-    """Draw calibrate and certify again and again, and hold each policy against the truth.
-
-    Args:
-        network: Simulated network that images are drawn from.
-        goal: Guarantee of one risk.
-        images: Number of images in each of the two cohorts.
-        repetitions: Number of repetitions.
-        seed: Random seed of the draws; repetition i is the same for every goal.
-    """
-    (risk,) = goal.risks
-    costs = Costs(values=network.costs, unit="relative", source="simulated")
-    broken, naive, fallbacks, saved = 0, 0, 0, 0.0
-    for repetition in range(repetitions):
-        generator = np.random.default_rng((seed, images, repetition))
-        policy = find_policy(
-            goal,
-            calibrate=network.draw(images, generator, "calibrate"),
-            certify=network.draw(images, generator, "certify"),
-            costs=costs,
-            classes=CLASSES,
-        ).policy
-        truth = network.truth(policy)
-        broken += bool(truth.risks[risk.name] > risk.tolerance)
-        fallbacks += policy.fell_back
-        saved += float(1.0 - truth.cost / network.costs[-1])
-        kept = next(point for point in policy.front if point.score >= 0.0)
-        cheapest = policy.replaced(rule=kept.rule, promises=())
-        naive += bool(network.truth(cheapest).risks[risk.name] > risk.tolerance)
-    best = network.best_cost(risk.name, risk.tolerance)
-    return Repetitions(
-        risk=risk.label,
-        tolerance=risk.tolerance,
-        delta=goal.delta,
-        images=images,
-        repetitions=repetitions,
-        violations=broken / repetitions,
-        naive_violations=naive / repetitions,
-        fallbacks=fallbacks / repetitions,
-        saving=saved / repetitions,
-        best_saving=1.0 - best / network.costs[-1],
-    )
