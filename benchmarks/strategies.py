@@ -1,0 +1,192 @@
+"""Training strategies on colonoscopy images: every strategy, two networks, several seeds.
+
+    python benchmarks/strategies.py                            all of them
+    python benchmarks/strategies.py --networks lite0 --seeds 0 --strategies joint distil
+    python benchmarks/strategies.py --table-only               the page from the last results
+
+What is finished is not done again; an interrupted training continues where it stopped. For each run
+it finds the cheapest policies that give up half a point and one point of accuracy on calibrate, and
+evaluates them on test. Results go to benchmarks/results/strategies.json, tables into
+docs/strategies.md. `--manifest` and `--set` make the same of other images and settings.
+"""
+
+import argparse
+import csv
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from endoexit.artifacts.run import open_run
+from endoexit.files import read_json, write_json
+from endoexit.machine import describe_machine, library_versions
+from endoexit.policy.goal_options import make_goal
+from endoexit.workflow.calibrate import calibrate
+from endoexit.workflow.evaluate import evaluate
+from real import train
+from real_split import make_manifest
+from tables import RESULTS, ROOT, markdown_table, replace_between
+
+PAGE, RESULT = ROOT / "docs" / "strategies.md", RESULTS / "strategies.json"
+DROPS = (0.005, 0.01)
+BASE = "joint"
+_FINE_TUNE = ("--recipe", "fine-tune")
+TEACHER = ("--model", "efficientnet_lite2", "--weights", "pip:lite2", *_FINE_TUNE)
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "lite0": ("--model", "efficientnet_lite0", "--weights", "pip:lite0", *_FINE_TUNE),
+    "nano": ("--model", "ee_hifuse_nano", "--recipe", "small-data"),
+}
+STRATEGIES: dict[str, str] = {
+    "joint": "{name: joint}",
+    "linear": "{name: weighted, weights: linear}",
+    "sdn": "{name: weighted, weights: sdn}",
+    "self-distil": "{name: self-distil}",
+    "distil": "{name: distil, teacher: '%s'}",
+    "equilibrium": "{name: equilibrium}",
+    "two-stage": "{name: two-stage}",
+    "eenet": "{name: eenet}",
+}
+
+
+def carry_out(arguments: argparse.Namespace, manifest: Path) -> dict[str, Any]:
+    """Train what is not trained yet, and return what each run showed."""
+    changes = [word for change in arguments.change for word in ("--set", change)]
+    threads = ("--threads", arguments.threads)
+    rows = []
+    for seed in arguments.seeds:
+        teacher = arguments.runs / f"teacher-seed{seed}"
+        if "distil" in arguments.strategies:
+            train(manifest, [*TEACHER, *changes], seed, teacher, *threads)
+        for network in arguments.networks:
+            for name in arguments.strategies:
+                settings = STRATEGIES[name]
+                if "%s" in settings:
+                    settings %= teacher
+                run = arguments.runs / f"{network}-{name}-seed{seed}"
+                what = [*NETWORKS[network], *changes, "--set", f"strategy={settings}"]
+                train(manifest, what, seed, run, *threads)
+                rows.append({"network": network, "strategy": name, "seed": seed, **measure(run)})
+    return {"rows": rows, "machine": describe_machine(), "versions": library_versions()}
+
+
+def measure(run: Path) -> dict[str, Any]:
+    """Return the accuracy of each exit on test, and what two policies cost and give up there."""
+    policies, exits = [], []
+    for drop in DROPS:
+        calibrate(run, make_goal(max_accuracy_drop=drop))
+        found = evaluate(run, timing=False).evaluation.rows
+        exits = [row for row in found if row.kind == "exit"]
+        adaptive = next((row for row in found if row.kind == "adaptive"), exits[-1])
+        gap = adaptive.scores.accuracy.value or 0.0
+        policies.append(
+            {
+                "drop": drop,
+                "cost": adaptive.macs / exits[-1].macs,
+                "gap": gap - (exits[-1].scores.accuracy.value or 0.0),
+            }
+        )
+    with (run / "metrics.csv").open(encoding="utf-8", newline="") as stream:
+        seconds = sum(float(row["seconds"]) for row in csv.DictReader(stream))
+    return {
+        "accuracy": [row.scores.accuracy.value for row in exits],
+        "policies": policies,
+        "seconds": seconds,
+        "command": open_run(run).config.command,
+    }
+
+
+def tables(result: dict[str, Any]) -> str:
+    """Return one table for each network, with a sentence on what helps."""
+    parts = []
+    for network in dict.fromkeys(row["network"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["network"] == network]
+        names = list(dict.fromkeys(row["strategy"] for row in rows))
+        of = {name: [row for row in rows if row["strategy"] == name] for name in names}
+        exits = len(rows[0]["accuracy"])
+        header = ["strategy", *(f"exit {k}" for k in range(1, exits)), "final exit"]
+        header += [f"cost at −{100 * drop:g} point" for drop in DROPS]
+        table = markdown_table(
+            [*header, "training time"], [_line(name, of, exits) for name in names]
+        )
+        seeds = len({row["seed"] for row in rows})
+        what = f"`{' '.join(NETWORKS[network])}`, seeds: {seeds}."
+        parts += [f"{what} {_sentence(of)}", table]
+    legend = (
+        "Accuracy on test in percent, cost as a share of all multiply-adds: mean over the seeds, "
+        "and from the smallest to the largest. The policies may give up half a point and one point "
+        "of the final exit's accuracy on calibrate. Training time is relative to `joint`. "
+        "Made by `python benchmarks/strategies.py`."
+    )
+    return "\n\n".join([legend, *parts])
+
+
+def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[str]:
+    rows = of[name]
+    line = [f"`{name}`"]
+    line += [_spread([100 * row["accuracy"][k] for row in rows]) for k in range(exits)]
+    line += [_spread([100 * row["policies"][i]["cost"] for row in rows]) for i in range(len(DROPS))]
+    base = {row["seed"]: row["seconds"] for row in of.get(BASE, [])}
+    times = [row["seconds"] / base[row["seed"]] for row in rows if row["seed"] in base]
+    return [*line, f"{statistics.fmean(times):.2f}" if times else "–"]
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{statistics.fmean(values):.1f} ({min(values):.1f}–{max(values):.1f})"
+
+
+def _sentence(of: dict[str, list[dict[str, Any]]]) -> str:
+    """Say which strategies are better, or worse, than the joint sum with every seed."""
+    base = {row["seed"]: statistics.fmean(row["accuracy"]) for row in of.get(BASE, [])}
+    better, worse = [], []
+    for name, rows in of.items():
+        gains = [
+            statistics.fmean(row["accuracy"]) - base[row["seed"]]
+            for row in rows
+            if row["seed"] in base
+        ]
+        if name == BASE or not gains:
+            continue
+        if min(gains) > 0:
+            better.append(f"`{name}` ({100 * statistics.fmean(gains):+.1f} points)")
+        elif max(gains) < 0:
+            worse.append(f"`{name}` ({100 * statistics.fmean(gains):+.1f} points)")
+    if not base:
+        return "The joint sum was not trained, so nothing is compared."
+    return (
+        "In the mean over the exits, better than the joint sum with every seed: "
+        f"{', '.join(better) or 'none'}; worse with every seed: {', '.join(worse) or 'none'}."
+    )
+
+
+def main() -> None:
+    """Train, measure, and write results and page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "strategies")
+    parser.add_argument("--manifest", type=Path, help="other images than colonoscopy")
+    parser.add_argument("--set", dest="change", action="append", default=[])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--result", type=Path, default=RESULT)
+    parser.add_argument("--table-only", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.table_only:
+        manifest = arguments.manifest
+        if manifest is None:
+            manifest = arguments.runs / "colonoscopy.csv"
+            make_manifest("colonoscopy", manifest)
+        write_json(arguments.result, carry_out(arguments, manifest))
+    text = tables(read_json(arguments.result))
+    if arguments.result == RESULT:
+        replace_between(PAGE, "strategies", text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

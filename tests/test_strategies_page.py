@@ -1,0 +1,53 @@
+"""The tables that `benchmarks/strategies.py` makes of its results."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from endoexit.training.recipe import read_recipe
+from endoexit.training.strategies.catalog import STRATEGIES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("strategies")
+
+
+def row(strategy, seed, accuracy, seconds=10.0):
+    policies = [{"drop": 0.005, "cost": 0.5, "gap": 0.0}, {"drop": 0.01, "cost": 0.4, "gap": 0.0}]
+    return {"network": "nano", "strategy": strategy, "seed": seed, "accuracy": accuracy,
+            "policies": policies, "seconds": seconds}  # fmt: skip
+
+
+def test_it_trains_every_strategy_by_settings_that_a_recipe_takes(script):
+    names = {yaml.safe_load(settings.replace("%s", "x"))["name"]
+             for settings in script.STRATEGIES.values()}  # fmt: skip
+    assert names == set(STRATEGIES)
+    for settings in script.STRATEGIES.values():
+        read_recipe("fine-tune", [f"strategy={settings.replace('%s', 'runs/teacher')}"])
+
+
+def test_a_table_has_means_spreads_and_the_time_beside_the_joint_sum(script):
+    rows = [
+        row("joint", 0, [0.5, 0.8]), row("joint", 1, [0.6, 0.8]),
+        row("eenet", 0, [0.6, 0.9], 15.0), row("eenet", 1, [0.61, 0.8], 25.0),
+        row("sdn", 0, [0.4, 0.9]), row("sdn", 1, [0.5, 0.8]),
+    ]  # fmt: skip
+    text = script.tables({"rows": rows})
+    assert "better than the joint sum with every seed: `eenet` (+5.3 points); worse" in text
+    assert "worse with every seed: none." in text, "one of the two seeds is as good"
+    line = next(line for line in text.splitlines() if line.startswith("| `eenet`"))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == [
+        "60.5 (60.0–61.0)", "85.0 (80.0–90.0)", "50.0 (50.0–50.0)", "40.0 (40.0–40.0)", "2.00",
+    ]  # fmt: skip
+
+
+def test_without_the_joint_sum_nothing_is_compared(script):
+    text = script.tables({"rows": [row("eenet", 0, [0.6, 0.9])]})
+    assert "The joint sum was not trained, so nothing is compared." in text
+    assert "| `eenet` | 60.0 | 90.0 | 50.0 | 40.0 | – |" in " ".join(text.split())
