@@ -12,13 +12,14 @@ import argparse
 import itertools
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.policy.goals import Guarantee
 from endoexit.policy.repetitions import repeat_guarantee
-from endoexit.policy.risks import Risk
+from endoexit.policy.risks import ABSOLUTE, Risk
 from endoexit.policy.simulation import (
     ONE_IMAGE_EACH,
     RISK_CLASSES,
@@ -38,7 +39,10 @@ MOSTLY_SINGLE = GroupDesign(
     "nine in ten hold one image", (1,) * 63 + (2, 3, 4, 5, 6, 7, 8), likeness=0.9
 )
 MIXED = GroupDesign("one to eight images", (1, 2, 3, 4, 5, 6, 7, 8), likeness=0.9)
-PARTS = ("single", "groups")
+PARTS = ("single", "groups", "absolute")
+# The final exit of the simulated network is itself wrong on 3.3 % of its images.
+ABSOLUTE_SETTINGS = {100: 0.15, 500: 0.08, 2000: 0.05}
+SINGLE_RISKS = tuple(name for name in RISK_CLASSES if name not in ABSOLUTE)
 GROUPED_RISKS = ("disagreement", "accuracy_loss")
 # Shares of the best rule's saving that a guarantee has to keep; see `failures`.
 LEAST_KEPT = {("accuracy_loss", 500): 0.85, ("accuracy_loss", 2000): 0.92}
@@ -48,8 +52,11 @@ LEAST_OF_SINGLE = 0.97
 
 def settings(part: str) -> list[tuple]:
     """Return (design, groups, risk, delta) of every row of a part."""
+    if part == "absolute":
+        names = [name for name in RISK_CLASSES if name in ABSOLUTE]
+        return list(itertools.product([ONE_IMAGE_EACH], ABSOLUTE_SETTINGS, names, DELTAS[:1]))
     if part == "single":
-        designs, names, deltas = [ONE_IMAGE_EACH], list(RISK_CLASSES), DELTAS
+        designs, names, deltas = [ONE_IMAGE_EACH], SINGLE_RISKS, DELTAS
     else:
         designs, names, deltas = [MOSTLY_SINGLE, MIXED], GROUPED_RISKS, DELTAS[:1]
     return list(itertools.product(designs, SETTINGS, names, deltas))
@@ -59,7 +66,8 @@ def simulate(part: str, repetitions: int, seed: int) -> dict:
     network = SimulatedExits()
     rows, start = [], time.perf_counter()
     for design, groups, name, delta in settings(part):
-        risk = Risk(name=name, tolerance=SETTINGS[groups], of_class=RISK_CLASSES[name])
+        tolerance = (ABSOLUTE_SETTINGS if part == "absolute" else SETTINGS)[groups]
+        risk = Risk(name=name, tolerance=tolerance, of_class=RISK_CLASSES[name])
         goal = Guarantee(risks=(risk,), delta=delta)
         seen = repeat_guarantee(
             network, goal, groups=groups, repetitions=repetitions, seed=seed, design=design
@@ -90,7 +98,7 @@ def kept_by_betting(row: dict) -> str:
     return f"{row['betting_saving'] / row['best_saving']:.0%}"
 
 
-def single_table(rows: list[dict]) -> str:
+def single_table(rows: list[dict], names: Sequence[str]) -> str:
     header = ("risk", "images", "ε", "δ", "repetitions", "promise broken", "allowed",
               "untested rule broke it", "saves", "best rule saves", "kept",
               "kept by betting")  # fmt: skip
@@ -110,7 +118,7 @@ def single_table(rows: list[dict]) -> str:
             kept_by_betting(row),
         )
         for row in rows
-        if row["design"] == ONE_IMAGE_EACH.name
+        if row["design"] == ONE_IMAGE_EACH.name and row["risk"].partition("[")[0] in names
     ]
     return markdown_table(header, lines)
 
@@ -197,7 +205,8 @@ def all_rows() -> list[dict]:
 def tables(rows: list[dict]) -> dict[str, str]:
     """Return the tables of the page by their markers."""
     return {
-        "guarantee-simulation": single_table(rows),
+        "guarantee-simulation": single_table(rows, SINGLE_RISKS),
+        "guarantee-simulation-absolute": single_table(rows, tuple(ABSOLUTE)),
         "guarantee-simulation-groups": group_table(rows),
     }
 

@@ -168,6 +168,24 @@ def test_a_promise_is_kept_or_violated_with_or_without_doubt(real, kept, low, sa
         assert said in table.notes[1]
 
 
+def test_a_floor_is_shown_as_the_share_that_it_is_named_after(real):
+    interval = Interval(low=0.02, high=0.09, method="made up")
+    evaluation = promised(real, False, Estimate(value=0.06, interval=interval))
+    (shown,) = evaluation.adaptive.promises
+    risk = Risk(name="sensitivity", tolerance=0.05, of_class="polyp")
+    shown = shown.replaced(promise=shown.promise.replaced(risk=risk))
+    floor = evaluation.replaced(adaptive=evaluation.adaptive.replaced(promises=(shown,)))
+    table = promise_table(floor)
+    assert table.cells()[0][0] == "sensitivity[polyp] >= 0.95"
+    assert table.cells()[0][3] == "99.6"
+    assert table.cells()[0][5] == "94.0 [91.0, 98.0]"
+    assert (
+        "sensitivity[polyp] >= 0.95 was promised, the 67 test groups show 94.00%. "
+        in (table.notes[1])
+    )
+    assert "reaches up to the promise" in table.notes[1]
+
+
 def test_a_promise_about_no_image_is_worded_one_way(real):
     observed = Estimate(value=None, reason="no image of class 'polyp'")
     table = promise_table(promised(real, None, observed, "polyp"))

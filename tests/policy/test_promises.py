@@ -58,6 +58,22 @@ def test_a_promise_in_words_says_when_one_image_of_each_group_was_tested():
     assert counted_words(promise("disagreement")) == "each image"
 
 
+def test_a_floor_is_promised_and_shown_as_the_share_that_it_is_named_after():
+    proven = promise("disagreement").replaced(
+        risk=parse_risk("sensitivity[polyp]>=0.95"), observed=0.02, method="exact binomial"
+    )
+    assert promise_words(proven) == (
+        "sensitivity[polyp] >= 0.95 on new images, with probability 0.95 (98.00% of 400 certify "
+        "images, p = 0.01, exact binomial)"
+    )
+    policy = fixed_exit(2, 1).replaced(
+        promises=(proven, proven.replaced(risk=parse_risk("specificity[normal]>=0.9")))
+    )
+    first, second = check_promises(policy, wrong_at_first(6), CLASSES)
+    assert (first.images, first.observed, first.kept) == (50, 0.06, False)
+    assert (second.images, second.observed, second.kept) == (50, 0.06, True)
+
+
 def test_promises_beside_another_cohort():
     data = wrong_at_first(6)  # three of the six are polyps, of fifty
     data = replace(data, groups=np.repeat(np.arange(50), 2))

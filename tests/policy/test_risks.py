@@ -36,6 +36,40 @@ def test_losses_by_hand(text, losses, counted):
     assert at_exits.tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "first", "final", "counted"),
+    [
+        ("error<=0.1", [0, 1, 1, 1, 0], [0, 0, 0, 1, 1], [1, 1, 1, 1, 1]),
+        ("error[polyp]<=0.1", [0, 1, 0, 1, 0], [0, 0, 0, 1, 0], [1, 1, 0, 1, 0]),
+        ("sensitivity[polyp]>=0.9", [0, 1, 0, 1, 0], [0, 0, 0, 1, 0], [1, 1, 0, 1, 0]),
+        ("specificity[polyp]>=0.9", [0, 0, 1, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, 1]),
+    ],
+)
+def test_losses_against_the_labels_by_hand(text, first, final, counted):
+    table = loss_table(parse_risk(text), DATA, CLASSES)
+    assert table.losses.tolist() == [first, final]
+    assert table.counted.tolist() == [bool(value) for value in counted]
+
+
+def test_a_floor_is_a_risk_of_what_is_missing():
+    risk = parse_risk("sensitivity[polyp] >= 0.95")
+    assert risk == Risk(name="sensitivity", tolerance=0.05, of_class="polyp")
+    assert (risk.words, str(risk)) == ("sensitivity[polyp] >= 0.95", "sensitivity[polyp]>=0.95")
+    assert parse_risk(risk.option) == risk
+    assert (risk.as_named(0.02), parse_risk("error<=0.1").as_named(0.02)) == (0.98, 0.02)
+    assert (risk.binary, risk.absolute, parse_risk("missed[polyp]<=0.1").absolute) == (
+        True, True, False,
+    )  # fmt: skip
+
+
+def test_specificity_needs_an_image_of_another_class():
+    polyps = LogitSet("certify", DATA.logits[:, :2], DATA.labels[:2])
+    with pytest.raises(PolicyError, match="no image of another class than 'polyp'"):
+        loss_table(parse_risk("specificity[polyp]>=0.9"), polyps, CLASSES)
+    with pytest.raises(PolicyError, match="no image of class 'snare'"):
+        loss_table(parse_risk("sensitivity[snare]>=0.9"), polyps, CLASSES)
+
+
 def test_accuracy_loss_is_the_accuracy_given_up(golden):
     data = golden("test")
     classes = tuple(map(str, range(data.num_classes)))
@@ -74,6 +108,10 @@ def test_parsing():
         ("disagreement<=0.0.2", "cannot read"),
         ("disagrement<=0.02", "did you mean 'disagreement'"),
         ("disagreement<=0", "between 0 and 1, got 0"),
+        ("sensitivity[polyp]>=1.5", "between 0 and 1, got 1.5"),
+        ("sensitivity[polyp]<=0.95", r"has to be large: write 'sensitivity\[polyp\]>=0.95'"),
+        ("error>=0.05", "has to be small: write 'error<=0.05'"),
+        ("specificity>=0.9", r"needs a class, such as .specificity\[polyp\]>=0\.95"),
         ("disagreement<=1.5", "between 0 and 1"),
         ("missed<=0.01", r"needs a class, such as .missed\[polyp\]<=0\.01"),
     ],

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from endoexit.policy.goal_options import make_goal
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.fixed import FixedRule
-from endoexit.policy.search import FELL_BACK, UNPROVEN, find_policy
+from endoexit.policy.search import FELL_BACK, FINAL_ONLY, UNPROVEN, find_policy
 from endoexit.policy.temperature import fit_temperatures
 
 COSTS = Costs(values=(10.0, 20.0, 30.0, 40.0), unit="ms", source="stopwatch")
@@ -218,6 +219,42 @@ def test_left_to_itself_it_counts_groups_where_one_holds_several_images(large):
         assert policy.note is None
         asked = find(calibrate, replace(certify, groups=groups), unit=unit, **goal).policy
         assert asked.rule == policy.rule
+
+
+def test_absolute_risks_are_proven_for_the_final_exit_first(large):
+    calibrate, certify = large
+    wrong = 1.0 - certify.final_accuracy
+    result = find(calibrate, certify, guarantee=[f"error<={wrong + 0.08:.3f}"])
+    assert result.trials[0].rule == FixedRule(exit=4)
+    (promise,) = result.policy.promises
+    assert promise.method == "exact binomial"
+    exits = result.policy.assign(certify.logits)
+    answers = certify.predictions[exits - 1, np.arange(1500)]
+    assert promise.observed == pytest.approx((answers != certify.labels).mean())
+    assert result.expected.cost < 40.0
+    assert not result.policy.fell_back
+
+
+def test_an_absolute_risk_of_the_final_exit_that_cannot_be_proven_is_refused(large):
+    calibrate, certify = large
+    wrong = 1.0 - certify.final_accuracy
+    with pytest.raises(PolicyError, match="not even with the final exit") as error:
+        find(calibrate, certify, guarantee=[f"error<={wrong + 0.002:.4f}"])
+    best = float(re.search(r"It could promise error <= ([0-9.]+)\.", str(error.value))[1])
+    assert wrong < best < wrong + 0.05
+    assert re.search(r"\(about \d+ at the share seen\)", str(error.value))
+    find(calibrate, certify, guarantee=[f"error<={best}"])  # what it says holds
+
+
+def test_only_the_final_exit_proven_is_a_promise_without_early_exits(large):
+    calibrate, certify = large
+    spoilt = certify.logits.copy()
+    spoilt[:3] = np.roll(spoilt[:3], 1, axis=2)
+    limit = 1.0 - certify.final_accuracy + 0.05
+    result = find(calibrate, replace(certify, logits=spoilt), guarantee=[f"error<={limit:.3f}"])
+    assert (result.policy.rule, result.policy.note) == (FixedRule(exit=4), FINAL_ONLY)
+    assert result.policy.promises[0].method == "exact binomial"
+    assert result.policy.fell_back
 
 
 def test_calibrate_decides_how_groups_are_tested(large):

@@ -77,3 +77,17 @@ def test_a_promise_has_a_tile_that_warns_where_it_is_broken(kept, observed, valu
     assert tile.value == value
     assert tile.detail.startswith(detail)
     assert tile.warn == (kept is False)
+
+
+def test_the_tile_of_a_floor_shows_the_share_that_it_is_named_after():
+    material = make_material()
+    promise = Promise(
+        risk=Risk(name="sensitivity", tolerance=0.05, of_class="polyp"), delta=0.05, images=100,
+        observed=0.01, p_value=0.01, method="exact binomial",
+    )  # fmt: skip
+    shown = PromiseShown(promise=promise, units=60, observed=estimate(0.1), kept=False)
+    adaptive = material.evaluation.adaptive.replaced(promises=(shown,))
+    evaluation = material.evaluation.replaced(adaptive=adaptive)
+    tile = headline(replace(material, evaluation=evaluation))[-1]
+    assert tile.label == "promise: sensitivity[polyp] ≥ 0.95"
+    assert tile.detail.startswith("test shows 90.0 [85.0, 95.0] % in 60 images")

@@ -56,8 +56,9 @@ def calibrate(
     guarantee: Annotated[
         list[str] | None,
         typer.Option(
-            help='Goal: least cost with "disagreement<=0.02", "accuracy_loss<=0.01" or '
-            '"missed[polyp]<=0.01" on new images; several hold at once.'
+            help='Goal: least cost with "disagreement<=0.02", "accuracy_loss<=0.01", '
+            '"missed[polyp]<=0.01", "error<=0.05", "sensitivity[polyp]>=0.95" or '
+            '"specificity[polyp]>=0.9" on new images; several hold at once.'
         ),
     ] = None,
     delta: Annotated[

@@ -173,6 +173,17 @@ class PromiseShown(Record):
     observed: Estimate
     kept: bool | None
 
+    @property
+    def as_named(self) -> Estimate:
+        """What was observed, as the share that the risk is named after, such as sensitivity."""
+        value, interval, risk = self.observed.value, self.observed.interval, self.promise.risk
+        if value is None or not risk.is_floor:
+            return self.observed
+        if interval is not None:
+            ends = {"low": risk.as_named(interval.high), "high": risk.as_named(interval.low)}
+            interval = interval.replaced(**ends)
+        return self.observed.replaced(value=risk.as_named(value), interval=interval)
+
 
 class Reference(Record):
     """Another use of the same exits, which the policy is measured against.

@@ -279,19 +279,17 @@ def promise_table(evaluation: Evaluation) -> Table | None:
     return Table.of(
         f"Promises of the policy, held against the {role} images",
         {
-            Column("promise"): lambda shown: (
-                f"{shown.promise.risk.label} <= {shown.promise.risk.tolerance:g}"
-            ),
+            Column("promise"): lambda shown: shown.promise.risk.words,
             Column("here"): lambda shown: verdict(shown.kept),
             Column("counted", form=str): lambda shown: counted(shown.units, shown.promise.unit),
             Column("on certify", "%", percent, brief="certify %"): lambda shown: (
-                shown.promise.observed
+                shown.promise.risk.as_named(shown.promise.observed)
             ),
             Column("proven on", form=str, roomy=True): lambda shown: counted(
                 shown.promise.images, shown.promise.unit
             ),
             Column(f"on {role}", SHARE, percent_with_interval, brief=f"{role} {SHARE}"): (
-                lambda shown: shown.observed
+                lambda shown: shown.as_named
             ),
         },
         adaptive.promises,
@@ -314,13 +312,14 @@ def _about_promises(adaptive: Adaptive, role: str) -> Iterator[str]:
 def _violation(shown: PromiseShown, role: str) -> str:
     promise, interval = shown.promise, shown.observed.interval
     chance = interval is None or interval.low <= promise.risk.tolerance
+    reaches, beyond = ("up", "below") if promise.risk.is_floor else ("down", "above")
     return (
-        f"{verdict(False)}: {promise.risk.label} <= {promise.risk.tolerance:g} was promised, the "
-        f"{counted(shown.units, f'{role} {promise.unit}')} show {shown.observed.value:.2%}. "
+        f"{verdict(False)}: {promise.risk.words} was promised, the "
+        f"{counted(shown.units, f'{role} {promise.unit}')} show {shown.as_named.value:.2%}. "
         + (
-            "The interval reaches down to the promise, so it may be chance."
+            f"The interval reaches {reaches} to the promise, so it may be chance."
             if chance
-            else "The whole interval is above the promise: do not rely on it."
+            else f"The whole interval is {beyond} the promise: do not rely on it."
         )
     )
 

@@ -194,7 +194,7 @@ class Guarantee(GoalBase):
 
     def options(self) -> Options:
         """Return the options with which `make_goal` makes this goal."""
-        risks = tuple(f"{risk.label}<={risk.tolerance!r}" for risk in self.risks)
+        risks = tuple(risk.option for risk in self.risks)
         return {"guarantee": risks, "delta": self.delta, "unit": self.unit}
 
     def __str__(self) -> str:

@@ -131,6 +131,43 @@ def require_enough(risks: Sequence[UnitLosses], delta: float) -> None:
             )
 
 
+def not_promised(risks: Sequence[UnitLosses], exits: NDArray[np.int64], delta: float) -> str:
+    """Return why risks of one assignment cannot be promised, and what could be.
+
+    Args:
+        risks: Losses of each risk on certify.
+        exits: Exit (N,) of each image: the final one.
+        delta: Chance that the guarantee fails, δ.
+    """
+    failed = [units for units in risks if measure_risk(units, exits).p_value > delta]
+    return " ".join(
+        f"{units.table.risk.words} cannot be promised with delta {delta:g}, not even with the "
+        f"final exit: {_shown(units, exits, delta)}"
+        for units in failed
+    )
+
+
+def _shown(units: UnitLosses, exits: NDArray[np.int64], delta: float) -> str:
+    losses, risk = units.of(exits), units.table.risk
+    share, p_value = float(losses.mean()), P_VALUES[units.method]
+    tolerances = (step / 1000 for step in range(1, 1000))
+    best = next((each for each in tolerances if p_value(losses, each) <= delta), None)
+    could = "" if best is None else f"It could promise {risk.replaced(tolerance=best).words}. "
+    more = next(
+        (
+            times
+            for times in range(2, 101)
+            if p_value(np.tile(losses, times), risk.tolerance) <= delta
+        ),
+        None,
+    )
+    images = "" if more is None else f" (about {more * len(losses)} at the share seen)"
+    return (
+        f"certify shows {risk.as_named(share):.2%} in {len(losses)} {units.unit}s. "
+        f"{could}Give certify more images{images}, or train further."
+    )
+
+
 def certify_sequence(
     sequence: Sequence[Rule],
     table: ExitTable,

@@ -91,8 +91,9 @@ class ExitPolicy(Record):
     @property
     def fell_back(self) -> bool:
         """Whether no early exit could be proven safe, so that all images use the final exit."""
-        return bool(self.promises) and all(
-            promise.method == "by construction" for promise in self.promises
+        return bool(self.promises) and (
+            self.rule == FixedRule(exit=self.num_exits)
+            or all(promise.method == "by construction" for promise in self.promises)
         )
 
     def leaves(self, exit_number: int, logits: ArrayLike, previous: ArrayLike) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from endoexit.policy.document import Promise
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.risks import Risk, loss_table
+from endoexit.policy.risks import Risk, counted_images, loss_table
 from endoexit.policy.units import UnitLosses, group_numbers
 
 
@@ -58,14 +58,14 @@ def promise_words(promise: Promise) -> str:
     proof: str = promise.method
     if promise.method != "by construction":  # nothing was tested then
         drawn = promise.unit == "group" and promise.group_value == "one image"
+        share = promise.risk.as_named(promise.observed)
         proof = (
-            f"{promise.observed:.2%} of {promise.images} certify {promise.unit}s, "
+            f"{share:.2%} of {promise.images} certify {promise.unit}s, "
             f"{'one image of each, ' if drawn else ''}"
             f"p = {promise.p_value:.2g}, {promise.method}"
         )
-    risk = promise.risk
     return (
-        f"{risk.label} <= {risk.tolerance:g} on new {promise.unit}s, with probability "
+        f"{promise.risk.words} on new {promise.unit}s, with probability "
         f"{1 - promise.delta:g} ({proof})"
     )
 
@@ -101,7 +101,7 @@ def _check(
     promise: Promise, data: LogitSet, classes: tuple[str, ...], exits: NDArray[np.int64]
 ) -> PromiseCheck:
     risk = promise.risk
-    if risk.of_class in classes and not (data.labels == classes.index(risk.of_class)).any():
+    if not counted_images(risk, data, classes).any():
         return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
     table = loss_table(risk, data, classes)
     if promise.unit == "group":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from endoexit.errors import PolicyError
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import Guarantee
 from endoexit.policy.guarantee import LADDER_STEPS, certify_sequence
@@ -34,7 +35,8 @@ class Repetitions:
         repetitions: Number of repetitions.
         violations: Share of repetitions whose policy has a true risk above ε.
         naive_violations: The same share for the cheapest policy that kept ε on calibrate, untested.
-        fallbacks: Share of repetitions that ended with "final exit always".
+        fallbacks: Share of repetitions that ended with "final exit always", or without a policy
+            because a risk against the labels could not be proven.
         saving: Mean true share of the cost that the policies save.
         betting_saving: The same where the same candidates are tested by betting on group means;
             None where images were counted and their losses are 0 or 1.
@@ -87,16 +89,21 @@ def repeat_guarantee(
         generator = np.random.default_rng((seed, groups, repetition))
         calibrate = network.draw(groups, generator, "calibrate", design)
         certify = network.draw(groups, generator, "certify", design)
-        policy = find_policy(
-            goal, calibrate=calibrate, certify=certify, costs=costs, classes=CLASSES
-        ).policy
+        try:
+            policy = find_policy(
+                goal, calibrate=calibrate, certify=certify, costs=costs, classes=CLASSES
+            ).policy
+        except PolicyError:  # an absolute risk that not even the final exit is proven to keep
+            fallbacks += 1
+            continue
         truth = network.truth(policy)
         broken += bool(truth.risks[risk.name] > risk.tolerance)
         fallbacks += policy.fell_back
         saved += float(1.0 - truth.cost / network.costs[-1])
-        kept = next(point for point in policy.front if point.score >= 0.0)
-        cheapest = policy.replaced(rule=kept.rule, promises=())
-        naive += bool(network.truth(cheapest).risks[risk.name] > risk.tolerance)
+        kept = next((point for point in policy.front if point.score >= 0.0), None)
+        if kept is not None:
+            cheapest = policy.replaced(rule=kept.rule, promises=())
+            naive += bool(network.truth(cheapest).risks[risk.name] > risk.tolerance)
         if compares:
             bet = _tested_by_betting(policy, goal, calibrate, certify)
             by_betting += float(1.0 - network.truth(bet).cost / network.costs[-1])

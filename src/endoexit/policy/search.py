@@ -24,6 +24,7 @@ from endoexit.policy.guarantee import (
     Trial,
     certify_sequence,
     kept_by_construction,
+    not_promised,
     require_enough,
     risk_score,
 )
@@ -44,6 +45,11 @@ UNPROVEN = "Met on calibrate, where it was chosen; nothing is promised for new i
 FELL_BACK = (
     "No policy with early exits could be proven to keep the guarantee: every image uses the final "
     "exit, which keeps it by construction."
+)
+
+FINAL_ONLY = (
+    "No policy with early exits could be proven to keep the guarantee: every image uses the final "
+    "exit, for which it was proven."
 )
 
 
@@ -233,16 +239,23 @@ def _guaranteed(
         for loss in known
     ]
     require_enough(risks, goal.delta)
+    final = FixedRule(exit=table.data.num_exits)
     sequence = [*rungs, *(candidate.rule for candidate in reversed(candidates))]
+    if any(risk.absolute for risk in goal.risks):
+        sequence = [final, *sequence]  # it keeps no absolute risk by construction
     fresh = ExitTable(certify, table.temperatures, table.costs)
     certified = certify_sequence(sequence, fresh, risks, goal.delta)
-    tested = [trial.p_value for trial in certified.trials[len(rungs) :]]
+    if certified.rule is None and sequence[0] == final:
+        raise PolicyError(not_promised(risks, final.exits(fresh), goal.delta))
+    tested = [trial.p_value for trial in certified.trials[len(sequence) - len(candidates) :]]
     untested = [None] * (len(candidates) - len(tested))
     front = _points(candidates, table, [*untested, *reversed(tested)])
     rule, promises, note = certified.rule, certified.promises, None
     if rule is None or (rule.exits(table) == table.data.num_exits).all():
-        rule, note = FixedRule(exit=table.data.num_exits), FELL_BACK
-        promises = tuple(kept_by_construction(units, goal.delta) for units in risks)
+        absolute = rule is not None and sequence[0] == final
+        rule, note = final, FINAL_ONLY if absolute else FELL_BACK
+        if not absolute:
+            promises = tuple(kept_by_construction(units, goal.delta) for units in risks)
     elif counted.groups is None:
         note = _dependence(certify)
     promises = tuple(promise.replaced(unit_reason=counted.reason) for promise in promises)

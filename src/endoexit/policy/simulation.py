@@ -28,6 +28,9 @@ RISK_CLASSES: dict[RiskName, str | None] = {
     "disagreement": None,
     "accuracy_loss": None,
     "missed": "finding",
+    "error": None,
+    "sensitivity": "finding",
+    "specificity": "finding",
 }
 
 
@@ -131,7 +134,7 @@ class SimulatedExits:
         right_at_end = ndtr(self._means[-1] / self.deviations[-1])
         inside: NDArray[np.float64] = np.ones(self.difficulties)
         cost: NDArray[np.float64] = np.zeros(())
-        lost, found = np.zeros(()), np.zeros(())
+        lost, found, false = np.zeros(()), np.zeros(()), np.zeros(())
         for mean, deviation, cut, price in zip(
             self._means, self.deviations, cuts, self.costs, strict=False
         ):
@@ -140,12 +143,18 @@ class SimulatedExits:
             cost = cost + price * (inside * (right + wrong)).mean(axis=-1)
             lost = lost + (inside * wrong * right_at_end).mean(axis=-1)
             found = found + (inside * right * (1.0 - right_at_end)).mean(axis=-1)
+            false = false + (inside * wrong).mean(axis=-1)
             inside = inside * (1.0 - right - wrong)
         cost = cost + self.costs[-1] * inside.mean(axis=-1)
+        false = false + (inside * (1.0 - right_at_end)).mean(axis=-1)
         risks: dict[RiskName, NDArray[np.float64]] = {
             "disagreement": lost + found,
             "accuracy_loss": lost - found,
             "missed": lost,
+            # The classes mirror each other, so both are mistaken for the other equally often.
+            "error": false,
+            "sensitivity": false,
+            "specificity": false,
         }
         return Truth(cost, risks)
 

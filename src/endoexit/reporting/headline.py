@@ -124,13 +124,13 @@ def _saved(cost: float, whole: float) -> str:
 
 def _promise(shown: PromiseShown, role: str) -> Tile:
     promise = shown.promise
-    label = f"promise: {promise.risk.label} ≤ {promise.risk.tolerance:g}"
+    label = f"promise: {promise.risk.words}".replace("<=", "≤").replace(">=", "≥")
     if shown.kept is None:
         return Tile(label, verdict(None), f"The promise is about none of the {role} images.")
     return Tile(
         label,
         verdict(shown.kept),
-        f"{role} shows {percent_with_interval(shown.observed)} % in "
+        f"{role} shows {percent_with_interval(shown.as_named)} % in "
         f"{counted(shown.units, promise.unit)}; promised with probability {1 - promise.delta:g}",
         warn=not shown.kept,
     )
