@@ -90,7 +90,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tree, monkeypatch):
     def refuse(self):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError, match=r"deep cannot be listed \(Permission denied\)"):
         found("deep")
 

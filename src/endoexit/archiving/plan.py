@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from endoexit.archiving.document import Answering, Job
-from endoexit.archiving.planned import Planned, from_record, to_record
+from endoexit.archiving.planned import COLUMNS, Planned, Values, from_values, to_values
 from endoexit.errors import DataError, EndoexitError, RunError
 from endoexit.files import replacing_folder, require_new_folder
 from endoexit.precision import FloatFormat
@@ -55,13 +55,13 @@ class JobFolder:
         file = _part(self.path, shard)
         try:
             with pq.ParquetFile(file) as part:
-                records = part.read_row_group(shard % _PART_SHARDS).to_pylist()
-            images = [from_record(record) for record in records]
-        except (OSError, pa.ArrowException, KeyError, TypeError, IndexError) as error:
+                columns = part.read_row_group(shard % _PART_SHARDS).to_pydict()
+            rows = list(zip(*(columns[name] for name in COLUMNS), strict=True))
+        except (OSError, pa.ArrowException, KeyError) as error:
             raise RunError(f"{file} cannot be read ({error}): plan the job again.") from error
-        if _key(self.job.answering, images) != self.job.keys[shard]:
+        if _key(self.job.answering, rows) != self.job.keys[shard]:
             raise RunError(f"{file} was changed since it was planned: plan the job again.")
-        return images
+        return [from_values(row) for row in rows]
 
     @property
     def out(self) -> Path:
@@ -178,7 +178,7 @@ def _write_inputs(
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     schema = _schema()
-    coming, keys, count = iter(images), list[str](), 0
+    coming, keys, count = map(to_values, images), list[str](), 0
     (folder / INPUTS).mkdir()
     with contextlib.ExitStack() as stack:
         writer: Any = None
@@ -187,10 +187,9 @@ def _write_inputs(
                 stack.close()
                 stream = stack.enter_context(_part(folder, len(keys)).open("wb"))
                 writer = stack.enter_context(pq.ParquetWriter(stream, schema))
-            writer.write_table(
-                pa.Table.from_pylist([to_record(image) for image in shard], schema),
-                row_group_size=shard_images,
-            )
+            arrays = map(pa.array, zip(*shard, strict=True), schema.types)
+            table = pa.Table.from_arrays(list(arrays), schema=schema)
+            writer.write_table(table, row_group_size=shard_images)
             keys.append(_key(answering, shard))
             count += len(shard)
     return keys, count
@@ -200,29 +199,16 @@ def _part(folder: Path, shard: int) -> Path:
     return folder / INPUTS / f"part-{shard // _PART_SHARDS:05}.parquet"
 
 
-def _key(answering: Answering, images: Sequence[Planned]) -> str:
+def _key(answering: Answering, rows: Sequence[Values]) -> str:
     digest = hashlib.sha256(answering.model_dump_json().encode())
-    for image in images:
-        digest.update(repr(image).encode())
+    for row in rows:
+        digest.update(repr(row).encode())
     return digest.hexdigest()[:_KEY_DIGITS]
 
 
 def _schema() -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
-    whole = pa.int64()
-    return pa.schema(
-        (
-            ("path", pa.binary()),
-            ("size", whole),
-            ("mtime_ns", whole),
-            ("frame", whole),
-            ("member", pa.binary()),
-            ("offset", whole),
-            ("packed", whole),
-            ("length", whole),
-            ("crc", whole),
-            ("deflated", pa.bool_()),
-            ("fault", pa.string()),
-        )
-    )
+    name, whole = pa.binary(), pa.int64()
+    kinds = (name, *[whole] * 3, name, *[whole] * 4, pa.bool_(), pa.string())
+    return pa.schema(zip(COLUMNS, kinds, strict=True))

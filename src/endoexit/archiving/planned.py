@@ -10,6 +10,12 @@ from endoexit.images.decode import read_bytes
 from endoexit.images.members import Member, read_member
 from endoexit.images.reference import MARK, name_of
 
+Values = tuple[Any, ...]
+
+COLUMNS = ("path", "size", "mtime_ns", "frame", "member", "offset", "packed", "length", "crc",
+           "deflated", "fault")  # fmt: skip
+_NO_MEMBER = (None,) * 7
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -32,7 +38,7 @@ class Planned:
     @classmethod
     def of(cls, path: str, frame: int = 0, member: Member | None = None) -> Self:
         """Return an image with what its file is like now."""
-        return cls(path, *_facts(Path(path)), frame, member)
+        return cls(path, *_facts(path), frame, member)
 
     def __str__(self) -> str:
         """Return its name: `a.png`, `a.tif#3`, `b.tar#folder/a.png`."""
@@ -69,48 +75,27 @@ class Planned:
             )
 
 
-def _facts(file: Path) -> tuple[int | None, int | None]:
+def _facts(file: str | Path) -> tuple[int | None, int | None]:
     try:
-        found = file.stat()
+        found = os.stat(file)  # noqa: PTH116  (a Path for each of a million files takes longer)
     except OSError:
         return None, None
     return found.st_size, found.st_mtime_ns
 
 
-def to_record(image: Planned) -> dict[str, Any]:
-    """Return an image as a row of the plan; names are bytes, as some are not UTF-8."""
+def to_values(image: Planned) -> Values:
+    """Return an image as a row of the plan, see `COLUMNS`; names are bytes: some are not UTF-8."""
+    head = (os.fsencode(image.path), image.size, image.mtime_ns, image.frame)
     member = image.member
-    record: dict[str, Any] = {
-        "path": os.fsencode(image.path),
-        "size": image.size,
-        "mtime_ns": image.mtime_ns,
-        "frame": image.frame,
-    }
-    if member is not None:
-        record |= {
-            "member": member.name.encode("utf-8", "surrogateescape"),
-            "offset": member.offset,
-            "packed": member.packed,
-            "length": member.size,
-            "crc": member.crc,
-            "deflated": member.deflated,
-            "fault": member.fault,
-        }
-    return record
+    if member is None:
+        return (*head, *_NO_MEMBER)
+    name = member.name.encode("utf-8", "surrogateescape")
+    return (*head, name, member.offset, member.packed, member.size, member.crc, member.deflated,
+            member.fault)  # fmt: skip
 
 
-def from_record(record: dict[str, Any]) -> Planned:
+def from_values(values: Values) -> Planned:
     """Return the image of a row of the plan."""
-    member = None
-    if record["member"] is not None:
-        member = Member(
-            record["member"].decode("utf-8", "surrogateescape"),
-            record["offset"],
-            record["packed"],
-            record["length"],
-            record["crc"],
-            record["deflated"],
-            record["fault"],
-        )
-    path = os.fsdecode(record["path"])
-    return Planned(path, record["size"], record["mtime_ns"], record["frame"], member)
+    path, size, mtime_ns, frame, name, *rest = values
+    member = None if name is None else Member(name.decode("utf-8", "surrogateescape"), *rest)
+    return Planned(os.fsdecode(path), size, mtime_ns, frame, member)

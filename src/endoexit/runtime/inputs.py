@@ -100,16 +100,18 @@ class Inputs:
             return
         visited.add(real)
         try:
-            entries = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
+            with os.scandir(folder) as listed:  # tells folders without asking for each file
+                entries = sorted(listed, key=lambda entry: natural_key(entry.name))
         except OSError as error:
             raise DataError(
                 f"{naming().shown(folder) or 'a folder'} cannot be listed "
                 f"({error.strerror or error}): change its permissions."
             ) from error
-        for path in entries:
-            if is_clutter(path.name):
+        for entry in entries:
+            if is_clutter(entry.name):
                 continue
-            if path.is_dir():
+            path = folder / entry.name
+            if path.is_dir() if entry.is_symlink() else entry.is_dir():
                 yield from self._below(path, visited)
             else:
                 yield from self._file(path)
