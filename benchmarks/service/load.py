@@ -17,13 +17,16 @@ benchmarks/results/service_load.json and exits with 1 if a target is missed.
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,37 @@ class Connection:
             writer.close()
             self._streams = None
         return head[9:12].decode(), body
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return at most 200 files of images below a folder."""
+    return [path for path in sorted(folder.rglob("*")) if path.suffix in KINDS][:200]
+
+
+@contextlib.contextmanager
+def running(source: Path, *options: str) -> Iterator[tuple[psutil.Process, int]]:
+    """Yield the process and the port of a service that is ready, and end it afterwards."""
+    script = str(Path(sys.executable).with_name("endoexit"))
+    line = [script, "serve", str(source), "--port", "0", *options]
+    # Its log goes to a file, which never fills up as a pipe would.
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(line, stderr=log, text=True) as service,
+    ):
+        try:
+            while True:
+                log.seek(0)
+                text = log.read()
+                if service.poll() is not None:
+                    raise SystemExit(f"the service has ended:\n{text}")
+                if " ready: " in text:
+                    break
+                time.sleep(0.1)
+            match = re.search(r"listening on \S+:(\d+)", text)
+            assert match is not None
+            yield psutil.Process(service.pid), int(match[1])
+        finally:
+            service.terminate()
 
 
 def request_of(file: Path) -> bytes:
@@ -216,23 +250,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--connections", type=int, default=200)
     options = parser.parse_args()
-    files = [path for path in sorted(options.images.rglob("*")) if path.suffix in KINDS][:200]
+    files = files_of(options.images)
     predicted = predicted_per_second(options.source, options.images)
-    script = str(Path(sys.executable).with_name("endoexit"))
-    line = [script, "serve", str(options.source), "--port", "0"]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as service:
-        assert service.stderr is not None
-        try:
-            port = 0
-            for text in service.stderr:
-                if match := re.search(r"listening on \S+:(\d+)", text):
-                    port = int(match[1])
-                if " ready: " in text:
-                    break
-            work = measure(psutil.Process(service.pid), port, list(map(request_of, files)), options)
-            result = asyncio.run(work)
-        finally:
-            service.terminate()
+    with running(options.source) as (process, port):
+        result = asyncio.run(measure(process, port, list(map(request_of, files)), options))
     result["predict_images_per_second"] = predicted
     result["missed"] = missed(result)
     result["command"] = " ".join(sys.argv)

@@ -258,6 +258,7 @@ def test_the_metrics_are_those_of_the_design(client):
         "labels_total", "stage_seconds", "stage_batch_images", "pool_images", "queue_seconds",
         "decode_seconds", "in_flight_bytes", "deadline_total", "engine_heartbeat_seconds",
         "draining", "model_info", "reloads", "decoder_restarts", "exit_shift_p_value",
+        "promise_may_not_hold",
     ):  # fmt: skip
         assert f"endoexit_{name}" in text, name
     balanced(client)

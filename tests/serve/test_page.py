@@ -21,6 +21,9 @@ ACCESSIBLE = """() => ({
     small: [...document.querySelectorAll('button, .button')]
         .filter(e => e.offsetParent && e.getBoundingClientRect().height < 24).length,
 })"""
+AXE = Path(__file__).with_name("axe") / "axe.min.js"
+RULES = """async () => (await axe.run(document)).violations.map(
+    found => `${found.id}: ${found.nodes.map(node => node.html.slice(0, 120)).join(' ; ')}`)"""
 DROP = """async ([names, contents]) => {
     const files = new DataTransfer();
     names.forEach((name, place) => files.items.add(
@@ -92,6 +95,20 @@ def test_images_are_chosen_and_answered_exit_by_exit(tab, folder, client):
         assert "ms in the network" in card.locator(".time").inner_text()
     broken = tab.locator(".card").nth(6)
     assert "damaged or cut off" in broken.locator(".time").inner_text()
+
+
+def test_axe_finds_nothing_on_the_page(tab, folder):
+    """All rules of axe-core, with answers, an error and maps on the page. CSP stays in force."""
+    tab.set_input_files("#files", [folder / "0.png", folder / "broken.png"])
+    answered(tab, 2)
+    tab.click(".look")
+    tab.wait_for_selector(".maps li:nth-child(4)")
+    tab.evaluate(AXE.read_text(encoding="utf-8"))
+    assert tab.evaluate(RULES) == []
+    # The engine would find a fault.
+    tab.evaluate("document.querySelector('#csv').textContent = ''")
+    assert tab.evaluate(RULES)[0].startswith("button-name")
+    tab.evaluate("document.querySelector('#csv').textContent = 'Download'")
 
 
 def test_the_answers_as_csv(tab, folder):

@@ -72,6 +72,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
         client_of(request, service.tokens, "metrics")
         p_value = service.shift.p_value()
         service.metrics.shift.set(float("nan") if p_value is None else p_value)
+        service.metrics.shifted.set(service.shift.is_shifted)
         service.metrics.draining.set(service.state == "draining")
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return Response(service.metrics.text(), media_type=kind)

@@ -46,15 +46,20 @@ class ExitShift:
             return None
         return shift_p_value(np.array(self.counts), np.array(self.shares))
 
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the p-value is below its bound, so that a promise may not hold."""
+        p_value = self.p_value()
+        return p_value is not None and p_value < self._threshold
+
     def document(self) -> dict[str, Any]:
         """Return the shift as JSON values."""
-        p_value = self.p_value()
-        shifted = p_value is not None and p_value < self._threshold
+        shifted = self.is_shifted
         return {
             "images": len(self._last),
             "exits": self.counts,
             "calibrated_exit_shares": self.shares,
-            "p_value": p_value,
+            "p_value": self.p_value(),
             "shifted": shifted,
             "says": "Images exit otherwise than at calibration: the promise may not hold."
             if shifted

@@ -67,6 +67,11 @@ class Metrics:
             "Chance of a shift of exits this large on images like those of calibration.",
             **kept,
         )
+        self.shifted = Gauge(
+            "promise_may_not_hold",
+            "1 while images exit otherwise than at calibration: the promise may not hold.",
+            **kept,
+        )
         self.model = Info("model", "The model that answers.", **kept)
         ProcessCollector(registry=self.registry)
         for ending in ("answered", "cut", "failed", "cancelled"):
