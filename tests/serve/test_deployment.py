@@ -190,6 +190,7 @@ exec setpriv --no-new-privs --inh-caps -all --bounding-set -all "$@"
 """
 
 
+@pytest.mark.slow
 def test_the_service_runs_without_rights_on_files_that_are_read_only(served_run, tmp_path):
     """As in the container: no capability, no home, nothing writable but /tmp."""
     shutil.copytree(served_run, tmp_path / "models" / "run")
