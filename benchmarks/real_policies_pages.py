@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from endoexit.evaluation.document import Estimate
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import percent, percent_with_interval, points_with_interval
 from endoexit.evaluation.tables import verdict
 from tables import ROOT, markdown_table, replace_between

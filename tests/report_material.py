@@ -9,18 +9,15 @@ import numpy as np
 from endoexit.artifacts.run import Run, RunConfig
 from endoexit.evaluation.document import (
     Adaptive,
-    ClassScores,
-    Estimate,
     EvaluatedSource,
     Evaluation,
     EvaluationRow,
     Images,
-    Interval,
     Reference,
-    Scores,
     Time,
     Timing,
 )
+from endoexit.evaluation.estimates import ClassScores, Estimate, Interval, Scores
 from endoexit.evaluation.intervals import exact_interval
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, softmax

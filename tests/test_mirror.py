@@ -16,6 +16,7 @@ ELSEWHERE = {
     "bench/document.py": ("bench/test_tables.py", "fills every record of it"),
     "cli/evaluation_tables.py": ("cli/test_evaluate.py", "reads the tables that are printed"),
     "evaluation/adaptive.py": ("evaluation/test_study.py", "needs a whole evaluation"),
+    "evaluation/estimates.py": ("evaluation/test_document.py", "records without rules"),
     "evaluation/lines.py": ("evaluation/test_study.py", "needs a whole evaluation"),
     "exporting/stages.py": ("exporting/test_export.py", "looks into whole bundles"),
     "images/dicom/baseline.py": ("images/dicom/test_read.py", "reads whole objects"),

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from endoexit.cli.tables import terminal_table, with_notes
-from endoexit.evaluation.document import Estimate, Interval
+from endoexit.evaluation.estimates import Estimate, Interval
 from endoexit.evaluation.figures import with_interval
 from endoexit.evaluation.tables import evaluation_tables
 from endoexit.tables import Column, Table

@@ -9,7 +9,8 @@ from endoexit.artifacts.model_card import BEGIN, END, put_figures
 from endoexit.artifacts.run import Run
 from endoexit.artifacts.source import CARD
 from endoexit.evaluation.card_figures import card_figures
-from endoexit.evaluation.document import Estimate, Evaluation, PromiseShown
+from endoexit.evaluation.document import Evaluation, PromiseShown
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endoexit.evaluation.document import Estimate, Interval
+from endoexit.evaluation.estimates import Estimate, Interval
 from endoexit.evaluation.figures import (
     change,
     cost_in_words,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from endoexit.evaluation.document import Estimate, Evaluation, Interval, PromiseShown
+from endoexit.evaluation.document import Evaluation, PromiseShown
+from endoexit.evaluation.estimates import Estimate, Interval
 from endoexit.evaluation.tables import (
     class_table,
     difference_table,

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from endoexit.evaluation.document import Estimate, PromiseShown
+from endoexit.evaluation.document import PromiseShown
+from endoexit.evaluation.estimates import Estimate
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import Risk
 from endoexit.reporting.headline import headline, origin, title

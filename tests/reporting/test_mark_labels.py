@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 
-from endoexit.evaluation.document import Estimate, Interval
+from endoexit.evaluation.estimates import Estimate, Interval
 from endoexit.reporting import tradeoff as module
 from report_material import make_material
 

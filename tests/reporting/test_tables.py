@@ -1,6 +1,6 @@
 """Tables that only the report has."""
 
-from endoexit.evaluation.document import Estimate
+from endoexit.evaluation.estimates import Estimate
 from endoexit.reporting.masks import InMask, MaskStudy
 from endoexit.reporting.reliability import measure_reliability
 from endoexit.reporting.tables import mask_table, reliability_table, role_table

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.evaluation.document import Adaptive, Estimate, PromiseShown, Reference
+from endoexit.evaluation.document import Adaptive, PromiseShown, Reference
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
 from endoexit.models.cost import Complexity

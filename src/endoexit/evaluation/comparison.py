@@ -10,7 +10,8 @@ from scipy.stats import binomtest
 
 from endoexit.documents import Record
 from endoexit.errors import DataError, UsageError, counted
-from endoexit.evaluation.document import Estimate, Evaluation, EvaluationRow
+from endoexit.evaluation.document import Evaluation, EvaluationRow
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 
 MCNEMAR = (

@@ -7,7 +7,7 @@ and points, with one decimal (`percent`, `points`); probabilities of classes hav
 import math
 from collections.abc import Callable
 
-from endoexit.evaluation.document import Estimate
+from endoexit.evaluation.estimates import Estimate
 from endoexit.tables import MISSING
 
 

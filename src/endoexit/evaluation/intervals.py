@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
-from endoexit.evaluation.document import Estimate, Interval
+from endoexit.evaluation.estimates import Estimate, Interval
 
 LEVEL = 0.95
 RESAMPLES = 5000

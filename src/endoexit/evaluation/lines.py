@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.evaluation.adaptive import Decision
-from endoexit.evaluation.document import Estimate, EvaluationRow, Time
+from endoexit.evaluation.document import EvaluationRow, Time
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import Floats, GroupBootstrap
 from endoexit.evaluation.latency import Measured
 from endoexit.evaluation.scores import score

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from endoexit.evaluation.document import ClassScores, Estimate, Scores
+from endoexit.evaluation.estimates import ClassScores, Estimate, Scores
 from endoexit.evaluation.intervals import (
     Floats,
     GroupBootstrap,

@@ -9,13 +9,12 @@ from endoexit.errors import counted
 from endoexit.evaluation.document import (
     FALLING,
     Adaptive,
-    ClassScores,
-    Estimate,
     Evaluation,
     EvaluationRow,
     PromiseShown,
     Time,
 )
+from endoexit.evaluation.estimates import ClassScores, Estimate
 from endoexit.evaluation.figures import (
     change,
     cost_in_words,

@@ -241,18 +241,18 @@ def _guaranteed(
     require_enough(risks, goal.delta)
     final = FixedRule(exit=table.data.num_exits)
     sequence = [*rungs, *(candidate.rule for candidate in reversed(candidates))]
-    if any(risk.absolute for risk in goal.risks):
+    absolute = any(risk.absolute for risk in goal.risks)
+    if absolute:
         sequence = [final, *sequence]  # it keeps no absolute risk by construction
     fresh = ExitTable(certify, table.temperatures, table.costs)
     certified = certify_sequence(sequence, fresh, risks, goal.delta)
-    if certified.rule is None and sequence[0] == final:
+    if absolute and certified.rule is None:
         raise PolicyError(not_promised(risks, final.exits(fresh), goal.delta))
     tested = [trial.p_value for trial in certified.trials[len(sequence) - len(candidates) :]]
     untested = [None] * (len(candidates) - len(tested))
     front = _points(candidates, table, [*untested, *reversed(tested)])
     rule, promises, note = certified.rule, certified.promises, None
     if rule is None or (rule.exits(table) == table.data.num_exits).all():
-        absolute = rule is not None and sequence[0] == final
         rule, note = final, FINAL_ONLY if absolute else FELL_BACK
         if not absolute:
             promises = tuple(kept_by_construction(units, goal.delta) for units in risks)

@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from endoexit.evaluation.document import ClassScores, EvaluationRow
+from endoexit.evaluation.document import EvaluationRow
+from endoexit.evaluation.estimates import ClassScores
 from endoexit.evaluation.figures import percent
 from endoexit.reporting.material import Material
 from endoexit.reporting.style import (

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from endoexit.errors import counted
-from endoexit.evaluation.document import Estimate, PromiseShown, Time
+from endoexit.evaluation.document import PromiseShown, Time
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import (
     percent,
     percent_with_interval,

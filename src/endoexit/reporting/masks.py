@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from endoexit.data.frame import field_of_view
 from endoexit.errors import DataError, ImageError
-from endoexit.evaluation.document import Estimate
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import percent_with_interval
 from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.images.decode import read_image

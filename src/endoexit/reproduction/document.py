@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 
 from endoexit.documents import Record, parse_record
 from endoexit.errors import RunError
-from endoexit.evaluation.document import Estimate, Evaluation
+from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.estimates import Estimate
 from endoexit.files import read_json, write_json
 from endoexit.reproduction.forecast import Pace
 from endoexit.reproduction.settings import Settings, SplitName

@@ -14,7 +14,8 @@ from endoexit.artifacts.source import CONFIG
 from endoexit.data.manifest import Manifest
 from endoexit.datasets.layouts import Recognised
 from endoexit.datasets.tables import OfficialFolds
-from endoexit.evaluation.document import Estimate, Evaluation
+from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.files import read_json, write_json, write_text
 from endoexit.machine import describe_machine, library_versions

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from endoexit.errors import counted
-from endoexit.evaluation.document import Estimate, Evaluation
+from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import percent, percent_with_interval, significant
 from endoexit.reporting.paper import PRINTED
 from endoexit.reproduction.document import Results, SplitResults
