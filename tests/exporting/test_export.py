@@ -20,14 +20,14 @@ from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.exporting import export as exporting
 from endoexit.exporting.export import ExportOptions, export_run
-from endoexit.exporting.graphs import all_exits_graph, example_images, write_onnx
+from endoexit.exporting.graphs import stage_graphs, write_onnx
+from endoexit.models import create_model
 from endoexit.models.hifuse.branches import shift_mask
 from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goal_options import make_goal
 from endoexit.runtime.session import Session, open_session
-from tiny import SIDE, tiny_model
-from tiny import tiny_run as run_without_images
+from tiny import CLASSES, SHALLOW, SIDE, lenet_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
@@ -124,7 +124,7 @@ def test_a_loss_of_more_than_a_point_must_be_accepted(run, tmp_path, monkeypatch
 
 
 def test_imported_weights_are_exported_without_policy_and_accuracy(tmp_path):
-    run = run_without_images(tmp_path / "run")
+    run = lenet_run(tmp_path / "run")
     exported = export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))
     assert exported.policies == {}
     assert exported.bundle.config.exits[0].accuracy is None
@@ -179,8 +179,9 @@ def test_images_that_are_gone_are_named(run, tmp_path):
 def test_an_onnx_graph_leaves_the_network_as_it_was(tmp_path):
     """What a network keeps of its first run (masks of windows) must not be the exporter's."""
     shift_mask.cache_clear()
-    model = tiny_model()
-    write_onnx(all_exits_graph(model), example_images(SIDE), tmp_path / "whole.onnx")
+    model = create_model("ee_hifuse_nano", len(CLASSES), **SHALLOW).eval()
+    first = next(stage_graphs(model, SIDE))  # the stage that shifts its windows
+    write_onnx(first.graph, first.example, tmp_path / "1.onnx", first.names)
     with torch.no_grad():
         answers = model(torch.rand(2, 3, SIDE, SIDE))
     assert all(type(logits) is torch.Tensor and logits.isfinite().all() for logits in answers)

@@ -18,9 +18,11 @@ from tiny import tiny_run as run_without_images
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
 
-def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, tmp_path):
+def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, bundles, tmp_path):
     calibrate_run(open_session(run), make_goal(guarantee=["disagreement<=0.6"], delta=0.2))
-    exported = export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    options = ExportOptions("openvino", "f32")
+    with bundles.graphs_once():
+        exported = export_run(open_session(run), tmp_path / "bundle", options)
     (policy,) = exported.policies.values()
     (promise,) = policy.promises
     assert (str(promise.risk), promise.delta) == ("disagreement<=0.6", 0.2)
@@ -50,12 +52,12 @@ def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_pat
     assert policy.provenance.manifest_sha256 == manifest.sha256
 
 
-def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, tmp_path):
+def test_a_policy_about_time_is_found_with_the_bundle_s_own_times(run, bundles, tmp_path):
     evaluate_run(open_session(run), Options(role="val", rounds=2, resamples=20))
     calibrate_run(open_session(run), make_goal(max_ms=1e6))
-    exported = export_run(
-        open_session(run, threads=1), tmp_path / "bundle", ExportOptions("openvino", "f32")
-    )
+    options = ExportOptions("openvino", "f32")
+    with bundles.graphs_once():
+        exported = export_run(open_session(run, threads=1), tmp_path / "bundle", options)
     (policy,) = exported.policies.values()
     assert policy.costs.unit == "ms"
     assert policy.costs.source.startswith("measured at export: openvino-f32, 1 threads")
