@@ -14,11 +14,10 @@ from endoexit.models import StagedClassifier, create_model
 SIDE = 32
 CLASSES = ("esophagitis", "normal-cecum", "polyp")
 PREPROCESSING = Preprocessing(size=SIDE)
+# Few blocks: the writing of a graph takes a time for each. One stage still shifts its windows.
 SETTINGS: dict[str, Any] = {
-    "width": 16, "heads": [1, 1, 2, 2], "window": 4, "exit_reduction": 4,
+    "width": 16, "heads": [1, 1, 2, 2], "window": 4, "exit_reduction": 4, "depths": [2, 1, 1, 1],
 }  # fmt: skip
-# For graphs, whose writing takes a time for each block; one stage still shifts its windows.
-SHALLOW = SETTINGS | {"depths": [2, 1, 1, 1]}
 
 
 def tiny_model(name: str = "ee_hifuse_nano", seed: int = 0) -> StagedClassifier:

@@ -13,10 +13,10 @@ from endoexit.errors import UsageError
 from endoexit.images.sheet import Sheet
 from endoexit.models import NetworkSpec, list_models
 from endoexit.precision import Precision
-from tiny import CLASSES, PREPROCESSING, SHALLOW, SIDE, tiny_photos
+from tiny import CLASSES, PREPROCESSING, SETTINGS, SIDE, tiny_photos
 
 TORCH = Precision("torch", "f32", "f32")
-NETWORK = NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SHALLOW)
+NETWORK = NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SETTINGS)
 
 
 def absent(monkeypatch, *modules):

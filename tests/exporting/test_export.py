@@ -27,7 +27,7 @@ from endoexit.models.spec import NetworkSpec
 from endoexit.policy import ExitPolicy
 from endoexit.policy.goal_options import make_goal
 from endoexit.runtime.session import Session, open_session
-from tiny import CLASSES, SHALLOW, SIDE, lenet_run
+from tiny import CLASSES, SETTINGS, SIDE, lenet_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles")]
 
@@ -179,7 +179,7 @@ def test_images_that_are_gone_are_named(run, tmp_path):
 def test_an_onnx_graph_leaves_the_network_as_it_was(tmp_path):
     """What a network keeps of its first run (masks of windows) must not be the exporter's."""
     shift_mask.cache_clear()
-    model = create_model("ee_hifuse_nano", len(CLASSES), **SHALLOW).eval()
+    model = create_model("ee_hifuse_nano", len(CLASSES), **SETTINGS).eval()
     first = next(stage_graphs(model, SIDE))  # the stage that shifts its windows
     write_onnx(first.graph, first.example, tmp_path / "1.onnx", first.names)
     with torch.no_grad():
