@@ -28,7 +28,10 @@ def card(folder: Path, **facts: str) -> str:
 
 
 def test_what_differs_from_the_catalog_is_said_in_words(tmp_path):
-    changed = "changed: width = 16, heads = [1, 1, 2, 2], window = 4, exit_reduction = 4\n"
+    changed = (
+        "changed: width = 16, heads = [1, 1, 2, 2], window = 4, exit_reduction = 4, "
+        "depths = [2, 1, 1, 1]\n"
+    )
     assert f"- Network: `ee_hifuse_nano`, {changed}" in card(tmp_path)
 
 

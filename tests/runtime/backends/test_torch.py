@@ -13,7 +13,7 @@ from endoexit.runtime.engine import Engine
 from endoexit.runtime.stream import predict_stream
 from tiny import PREPROCESSING
 
-THRESHOLD = 0.752  # no image's confidence lies near it at any exit
+THRESHOLD = 0.934  # no image's confidence lies near it at any exit
 
 
 @pytest.fixture(autouse=True)
