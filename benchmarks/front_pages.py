@@ -1,0 +1,111 @@
+"""The table and the figure of `front.py`, in docs/front.md."""
+
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from endoexit.reporting.style import POLICY_COLOUR, Picture, draw, percent_axis
+from front_measure import FINAL, NEAR, WITHIN
+from front_networks import CANDIDATES
+from tables import ROOT, markdown_table, replace_between
+
+PAGE = ROOT / "docs" / "front.md"
+FIGURE = ROOT / "docs" / "images" / "front.svg"
+SIZE = (6.6, 4.2)  # inches
+PRECISION = "f32"  # of the figure; the tables have both
+
+
+def write(results: dict[str, Any]) -> None:
+    """Write the tables and the figure."""
+    mpl.rcdefaults()  # settings of the machine's user have no effect on a published figure
+    replace_between(PAGE, "front", f"{points_table(results)}\n\n{_note(results)}")
+    replace_between(PAGE, "comparisons", comparisons_table(results))
+    picture = figure(results)
+    FIGURE.write_bytes(picture.svg)
+    print(points_table(results), comparisons_table(results), sep="\n\n")
+
+
+def _early(row: dict[str, Any]) -> bool:
+    return CANDIDATES[row["network"]].exits
+
+
+def points_table(results: dict[str, Any]) -> str:
+    """Return accuracy and time of every network and policy."""
+    rows = [
+        (
+            row["network"],
+            row["policy"] if _early(row) else "–",
+            row["precision"],
+            f"{len(row['seeds'])}",
+            f"{100 * row['accuracy']:.1f}",
+            f"{row['ms']['median']:.2f}",
+            f"1/{1 / row['to_baseline']['median']:.0f}",
+        )
+        for row in results["rows"]
+    ]
+    header = ("network", "policy", "precision", "seeds", "accuracy on test, %", "ms an image",
+              "time / paper's baseline")  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def comparisons_table(results: dict[str, Any]) -> str:
+    """Return what stands beside each static network."""
+    rows = []
+    for one in results["comparisons"]:
+        best = one["best"]
+        shown = ("none is as accurate", "–", "–", "–", "no")
+        if best is not None:
+            ratio = best["ratio"]
+            shown = (
+                f"{best['network']}, {best['policy']}",
+                f"{best['seeds']}",
+                f"{100 * best['accuracy']:.1f}",
+                f"{ratio['median']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})",
+                "yes" if best["met"] else "no",
+            )
+        rows.append(
+            (f"{one['network']}, {one['precision']}", f"{100 * one['accuracy']:.1f}", *shown)
+        )
+    header = ("static network", "accuracy, %", "fastest with early exits", "seeds", "accuracy, %",
+              "time / static", f"at most {WITHIN}")  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def _note(results: dict[str, Any]) -> str:
+    missing = ", ".join(results["not_trained"])
+    return (
+        f"Times are medians of {results['rounds']} rounds with {results['threads']} threads on "
+        f"{results['machine']['processor']}, one image at a time, without decoding. The paper's "
+        f"baseline (HiFuse-Small, 224×224, eager PyTorch) took "
+        f"{results['baseline_ms']['median']:.0f} ms. A point with early exits may be "
+        f"{100 * NEAR:g} points below a static network. Made by `{results['command']}`."
+        + (f" Not trained yet: {missing}." if missing else "")
+    )
+
+
+def figure(results: dict[str, Any]) -> Picture:
+    """Draw accuracy against time: static networks, final exits, policies."""
+    rows = [row for row in results["rows"] if row["precision"] == PRECISION]
+
+    def paint(page: Figure) -> None:
+        axes = page.subplots()
+        for row in rows:
+            policy = _early(row) and row["policy"] != FINAL
+            look = {"marker": "*" if policy else "o", "markersize": 12 if policy else 7,
+                    "color": POLICY_COLOUR if _early(row) else "#808080"}  # fmt: skip
+            place = (row["ms"]["median"], 100 * row["accuracy"])
+            axes.plot(*place, linestyle="none", markeredgecolor="#1a1a1a", **look)
+            if not policy:
+                axes.annotate(row["network"], place, xytext=(6, -3), textcoords="offset points",
+                              fontsize=8)  # fmt: skip
+        axes.set_xscale("log")
+        axes.set(xlabel="mean time of an image (ms)", ylabel="accuracy on test (%)")
+        percent_axis(axes)
+
+    words = "; ".join(
+        f"{row['network']} {row['policy']} {row['ms']['median']:.2f} ms, "
+        f"{100 * row['accuracy']:.1f} %"
+        for row in rows
+    )
+    return draw(FIGURE.stem, SIZE, paint, alt=words, caption="", source="results", synthetic=False)

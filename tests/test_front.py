@@ -1,0 +1,85 @@
+"""The front: which point with early exits stands beside a static network; pages as results say."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from endoexit.files import read_json
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def load(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module
+
+
+@pytest.fixture
+def compare(load):
+    """Compares a static network of 90 % in 4 ms with points of given accuracy and times."""
+    made = load("front_measure")
+
+    def compared(*points, static_seeds=(0,), precision="f32"):
+        times = {"static": [4.0, 8.0]}
+        groups = [
+            [made.Point("lite0-128", "f32", seed, made.FINAL, 0.9, {1: 10}, {1: "static"})
+             for seed in static_seeds]
+        ]  # fmt: skip
+        for number, (accuracy, ms, seeds) in enumerate(points):
+            name = f"exit {number}"
+            # The second round is slower for all; the final exit takes twice as long.
+            times |= {name: [ms, 2 * ms], f"{name} final": [2 * ms, 4 * ms]}
+            groups.append(
+                [made.Point("lite0-exits-128", precision, seed, name, accuracy, {1: 6, 4: 2},
+                            {1: name, 4: f"{name} final"}) for seed in seeds]
+            )  # fmt: skip
+        (found,) = made.comparisons(groups, times)
+        return found["best"]
+
+    return compared
+
+
+def test_the_fastest_that_is_about_as_accurate_is_compared(compare):
+    best = compare((0.95, 3.0, [0]), (0.896, 2.0, [0]), (0.89, 1.0, [0]))
+    assert best["policy"] == "exit 1"
+    # Three in four images take 2 ms, the others 4: 2.5 ms of 4, in both rounds.
+    assert best["ratio"] == pytest.approx({"median": 0.625, "low": 0.625, "high": 0.625})
+    assert best["met"]
+
+
+def test_a_point_that_is_too_slow_does_not_meet_the_target(compare):
+    assert not compare((0.95, 3.0, [0]))["met"]
+
+
+def test_none_is_as_accurate(compare):
+    assert compare((0.89, 1.0, [0])) is None
+
+
+def test_only_seeds_of_both_are_compared(compare):
+    assert compare((0.95, 1.0, [1])) is None
+    assert compare((0.95, 1.0, [0, 1]), static_seeds=(0, 2))["seeds"] == 1
+
+
+def test_another_precision_is_not_compared(compare):
+    assert compare((0.95, 1.0, [0]), precision="int8") is None
+
+
+def test_every_member_and_teacher_is_a_candidate(load):
+    candidates = load("front_networks").CANDIDATES
+    for one in candidates.values():
+        assert {*one.members, *filter(None, [one.teacher])} <= set(candidates)
+        assert bool(one.train) != bool(one.members)
+
+
+def test_the_page_is_that_of_its_results(load):
+    pages, measured = load("front_pages"), load("tables").RESULTS / "front.json"
+    if not measured.is_file():
+        pytest.skip("the front was not measured yet")
+    page = pages.PAGE.read_text(encoding="utf-8")
+    for block in (
+        pages.points_table(read_json(measured)),
+        pages.comparisons_table(read_json(measured)),
+    ):
+        assert f"begin -->\n\n{block}\n" in page
