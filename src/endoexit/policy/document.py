@@ -7,12 +7,10 @@ from pydantic import Field, model_validator
 
 from endoexit.documents import Record
 from endoexit.errors import PolicyError
-from endoexit.policy.goals import CostUnit, Goal, Unit
+from endoexit.policy.goals import CostUnit, Goal, GroupValue, Method, Unit
 from endoexit.policy.options import RuleOptions
-from endoexit.policy.pvalues import Method
 from endoexit.policy.risks import Risk, split_label
 from endoexit.policy.rules.catalog import StoredRule
-from endoexit.policy.units import GroupValue
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]

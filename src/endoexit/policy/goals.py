@@ -13,6 +13,8 @@ from endoexit.policy.risks import Risk
 CostUnit = Literal["ms", "macs", "relative"]
 Unit = Literal["image", "group"]
 UnitChoice = Literal["auto", "image", "group"]
+GroupValue = Literal["mean", "one image"]  # of a group that is tested as one
+Method = Literal["exact binomial", "exact trinomial", "betting"]  # of a test
 Options = dict[str, float | str | tuple[str, ...]]
 
 UNIT_WORDS: dict[CostUnit, str] = {

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError
 from endoexit.policy.document import Promise
-from endoexit.policy.pvalues import P_VALUES, Method, smallest_sample
+from endoexit.policy.goals import Method
+from endoexit.policy.pvalues import P_VALUES, smallest_sample
 from endoexit.policy.risks import LossTable, Risk
 from endoexit.policy.rules.base import Rule
 from endoexit.policy.screening import Scores

@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import binom
 
+from endoexit.policy.goals import Method
 from endoexit.policy.trinomial import trinomial_p_value
-
-Method = Literal["exact binomial", "exact trinomial", "betting"]
 
 # Constant bets, as shares of the largest that cannot lose everything.
 BETS = (np.arange(64) + 0.5) / 64

@@ -17,6 +17,7 @@ from endoexit.policy.goals import (
     Budget,
     CostLimit,
     Goal,
+    GroupValue,
     Guarantee,
 )
 from endoexit.policy.guarantee import (
@@ -38,7 +39,7 @@ from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable, Outcome
 from endoexit.policy.temperature import ExitCalibration, describe_calibration, fit_temperatures
-from endoexit.policy.units import GroupValue, UnitLosses, better_value, counting, group_numbers
+from endoexit.policy.units import UnitLosses, better_value, counting, group_numbers
 
 DEFAULT_RULE = RuleOptions()
 UNPROVEN = "Met on calibrate, where it was chosen; nothing is promised for new images."

@@ -4,19 +4,15 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from endoexit.errors import PolicyError
-from endoexit.policy.goals import Unit, UnitChoice
+from endoexit.policy.goals import GroupValue, Method, Unit, UnitChoice
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.pvalues import Method
 from endoexit.policy.risks import LossTable
-
-GroupValue = Literal["mean", "one image"]
 
 # Fixed, so that a promise that fails cannot be tried again with another draw.
 DRAW_SEED = 0
