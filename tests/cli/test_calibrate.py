@@ -76,7 +76,10 @@ def test_images_of_one_group_are_counted_together_unless_asked(run, tiny_manifes
     by_image = invoke(*goal, "--unit", "image")
     manifest.unlink()
     assert "on new groups, with probability 0.7" in " ".join(counted.stdout.split())
-    reason = "Counted as one: each group, with its mean loss (the 6 certify images come from 3"
+    reason = (
+        "Counted as one: each group, with its mean loss, tested by one image that was drawn from "
+        "it (the 6 certify images come from 3"
+    )
     assert reason in " ".join(counted.stdout.split())
     assert "on new images, with probability 0.7" in " ".join(by_image.stdout.split())
     warning = "The 6 certify images come from 3 groups and were counted as independent"
