@@ -132,7 +132,7 @@ def training_facts(run: Path) -> dict[str, Any]:
     lines = (run / "metrics.csv").read_text().splitlines()
     column = lines[0].split(",").index("seconds")
     return {
-        "command": config.command,
+        "command": config.command.partition(" --out ")[0],  # where to is a matter of the machine
         "recipe": config.recipe,
         "precision": config.training_precision,
         "epochs": len(lines) - 1,
