@@ -62,7 +62,9 @@ def is_trained(path: Path) -> bool:
         return False
 
 
-def open_bundles(folder: Path, threads: int) -> dict[tuple[str, str, int], Session]:
+def open_bundles(
+    folder: Path, precisions: Sequence[str], threads: int
+) -> dict[tuple[str, str, int], Session]:
     """Export what is trained; return its bundles by candidate, precision and seed."""
     found = {}
     for name in CANDIDATES:
@@ -71,7 +73,7 @@ def open_bundles(folder: Path, threads: int) -> dict[tuple[str, str, int], Sessi
             if not is_trained(path):
                 continue
             run = open_run(path)
-            for precision in PRECISIONS:
+            for precision in precisions:
                 out = folder / "bundles" / f"{name}-seed{seed}-{precision}"
                 bundle = export_once(run, out, "openvino", precision)
                 found[name, precision, seed] = open_session(
@@ -90,6 +92,7 @@ def main() -> None:
     parser.add_argument("step", choices=["train", "measure", "pages"])
     parser.add_argument("names", nargs="*", choices=[*CANDIDATES, []], help="default: all")
     parser.add_argument("--seeds", type=int, nargs="*", choices=SEEDS, default=list(SEEDS))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "front")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--rounds", type=int, default=60)
@@ -114,7 +117,7 @@ def step_train(folder: Path, names: Sequence[str], arguments: argparse.Namespace
 
 def step_measure(folder: Path, arguments: argparse.Namespace) -> None:
     """Measure what is trained."""
-    bundles = open_bundles(folder, arguments.threads)
+    bundles = open_bundles(folder, arguments.precisions, arguments.threads)
     with tempfile.TemporaryDirectory() as pieces:
         found = measure(
             bundles,
@@ -127,7 +130,7 @@ def step_measure(folder: Path, arguments: argparse.Namespace) -> None:
         f"{name}, seed {seed}"
         for name in CANDIDATES
         for seed in SEEDS
-        if (name, PRECISIONS[0], seed) not in bundles
+        if (name, arguments.precisions[0], seed) not in bundles
     ]
     write_json(
         OUT,

@@ -50,7 +50,7 @@ def points_table(results: dict[str, Any]) -> str:
 
 
 def comparisons_table(results: dict[str, Any]) -> str:
-    """Return what stands beside each static network."""
+    """Return the table of static networks, each with its rival."""
     rows = []
     for one in results["comparisons"]:
         best = one["best"]
@@ -90,17 +90,23 @@ def figure(results: dict[str, Any]) -> Picture:
 
     def paint(page: Figure) -> None:
         axes = page.subplots()
+        for name in {row["network"] for row in rows if _early(row)}:
+            places = sorted((row["ms"]["median"], 100 * row["accuracy"])
+                            for row in rows if row["network"] == name)  # fmt: skip
+            axes.plot(*zip(*places, strict=True), color="#b0b0b0", linewidth=1, zorder=1)
         for row in rows:
             policy = _early(row) and row["policy"] != FINAL
             look = {"marker": "*" if policy else "o", "markersize": 12 if policy else 7,
                     "color": POLICY_COLOUR if _early(row) else "#808080"}  # fmt: skip
             place = (row["ms"]["median"], 100 * row["accuracy"])
-            axes.plot(*place, linestyle="none", markeredgecolor="#1a1a1a", **look)
+            axes.plot(*place, linestyle="none", markeredgecolor="#1a1a1a", zorder=2, **look)
             if not policy:
-                axes.annotate(row["network"], place, xytext=(6, -3), textcoords="offset points",
+                beside = (6, 4) if _early(row) else (6, -10)
+                axes.annotate(row["network"], place, xytext=beside, textcoords="offset points",
                               fontsize=8)  # fmt: skip
-        axes.set_xscale("log")
-        axes.set(xlabel="mean time of an image (ms)", ylabel="accuracy on test (%)")
+        right = 1.25 * max(row["ms"]["median"] for row in rows)  # room for the names
+        axes.set(xlim=(0, right), xlabel="mean time of an image (ms)",
+                 ylabel="accuracy on test (%)")  # fmt: skip
         percent_axis(axes)
 
     words = "; ".join(
