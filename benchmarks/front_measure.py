@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from endoexit.bench.peers import open_peer
 from endoexit.bench.ratios import mixed, spread
-from endoexit.evaluation.fitting import find_run_policy
+from endoexit.evaluation.fitting import exit_costs, find_run_policy
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.images.cache import cache_images
@@ -19,6 +19,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import NetworkSpec
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.goal_options import make_goal
+from endoexit.policy.table import outcome
 from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine
@@ -61,8 +62,7 @@ def points_of(
 
     Policies are found on calibrate with the logits of this bundle; test only scores them.
     """
-    test = session.logits("test")
-    logits, labels = np.asarray(test.logits), np.asarray(test.labels)
+    test, macs = session.logits("test").as_set(), exit_costs(session, "macs")
     images = np.asarray(session.images(session.manifest.cohort("test")))
     last = session.backend.num_stages
     policies: dict[str, ExitPolicy] = {FINAL: fixed_exit(last, last)}
@@ -72,7 +72,7 @@ def points_of(
             policies[f"at most {100 * drop:g} points lost on calibrate"] = found.policy
     points, works = [], dict[str, Work]()
     for words, policy in policies.items():
-        exits = policy.assign(logits)
+        exits = policy.assign(test.logits)
         engine = Engine(session.backend, policy, session.preprocessing)
         names = {k: f"{name} {precision} {seed} {words} {k}" for k in np.unique(exits).tolist()}
         for k, work in names.items():
@@ -80,16 +80,11 @@ def points_of(
         points.append(
             Point(
                 name, precision, seed, words,
-                accuracy=float((_answers(logits, exits) == labels).mean()),
+                accuracy=outcome(test, exits, macs.values).accuracy,
                 counts={k: int((exits == k).sum()) for k in names}, works=names,
             )
         )  # fmt: skip
     return points, works
-
-
-def _answers(logits: NDArray[np.floating], exits: NDArray[np.int64]) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = logits[exits - 1, np.arange(len(exits))].argmax(axis=1)
-    return found
 
 
 def baseline(session: Session, folder: Path, threads: int) -> Work:

@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/guarantee_simulation.py
 
 draws a calibrate and a certify cohort again and again for each setting, finds the policy as
-`endoexit calibrate` does, and compares its true risk with the promise. About two hours on one core.
-Writes benchmarks/results/guarantee_simulation.json and the tables of docs/guarantee-simulation.md;
-`--table-only` makes the tables again from the JSON, and `--part` runs a part of the settings.
+`endoexit calibrate` does, and compares its true risk with the promise. About two hours on one core,
+by estimate. Writes benchmarks/results/guarantee_simulation.json and the tables of
+docs/guarantee-simulation.md; `--table-only` makes the tables again from the JSON, and `--part` runs
+a part of the settings.
 """
 
 import argparse

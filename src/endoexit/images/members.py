@@ -16,7 +16,7 @@ from endoexit.errors import DataError, ImageError
 from endoexit.images.refusals import MAX_BYTES, damaged
 from endoexit.naming import naming
 
-MAX_ZIP_MEMBERS = 2_000_000  # the table of a zip is read as a whole, about 0.7 KB a member
+MAX_ZIP_MEMBERS = 2_000_000  # the table of a zip is read as a whole: memory
 MAX_RATIO = 100
 RATIO_BYTES = 64 * 2**20  # smaller members may shrink as much as they like: black bitmaps do
 
