@@ -2,6 +2,7 @@
 
     python benchmarks/paper_table3.py --data colonoscopy --seeds 0 1 2
     python benchmarks/paper_table3.py --seeds 0 --minutes 9      (part of it; run again to continue)
+    python benchmarks/paper_table3.py --recipe fine-tune         (EfficientNet-Lite0, pretrained)
 
 Runs `endoexit reproduce kvasir --split groups` for each seed: `hifuse_small` and `ee_hifuse_small`
 (dense, 224×224), recipe `paper`, near-copies kept together. All seeds have the same split. Needs a
@@ -36,11 +37,12 @@ def reproduce(arguments: argparse.Namespace, seed: int, folder: Path, until: flo
     """Run the command for one seed; False when the time ran out."""
     line = [
         "reproduce", "kvasir", str(data_folder() / arguments.data), "--out", str(folder),
-        "--split", SPLIT, "--model", arguments.model, "--recipe", arguments.recipe,
-        "--seed", str(seed), "--accelerator", arguments.accelerator,
+        "--split", SPLIT, "--recipe", arguments.recipe, "--seed", str(seed),
+        "--accelerator", arguments.accelerator,
     ]  # fmt: skip
-    if arguments.epochs is not None:
-        line += ["--epochs", str(arguments.epochs)]
+    for option in ("model", "weights", "epochs"):
+        if (value := getattr(arguments, option)) is not None:
+            line += [f"--{option}", str(value)]
     left = until - time.monotonic()
     print("$ endoexit", *line, flush=True)
     command = [str(Path(sys.executable).with_name("endoexit")), *line]
@@ -102,7 +104,8 @@ def main() -> None:
     )
     parser.add_argument("--data", choices=["colonoscopy"], default="colonoscopy")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--model", default="ee_hifuse_small")
+    parser.add_argument("--model", help="default: that of the recipe, as of the command")
+    parser.add_argument("--weights", help="default: that of the recipe, as of the command")
     parser.add_argument("--recipe", default="paper")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--minutes", type=float, default=float("inf"))

@@ -143,19 +143,46 @@ def test_a_kill_is_continued(tmp_path):
 
 
 @pytest.mark.slow
-def test_hyperkvasir_with_its_folds_gives_a_plan(tmp_path):
-    files = hyperkvasir_files(per_class=8, classes=6)
+def test_hyperkvasir_with_its_folds_goes_to_its_table(tmp_path):
+    files = hyperkvasir_files(per_class=22, classes=4)
     folder = write(files, tmp_path / "data")
     (folder / "2_fold_split.csv").write_bytes(fold_file(files))
-    planned = reproduce(folder, tmp_path / "out", "--plan", "--json")
+    planned = reproduce(folder, tmp_path / "out", "--split", "groups", "--plan", "--json")
     assert planned.exit_code == 0, planned.output
-    document = json.loads(planned.stdout)
-    assert "hifuse_nano 1 epoch ×" in document["plan"][0]
-    assert "6 of 23 classes of HyperKvasir" in planned.stderr
+    assert "hifuse_nano 1 epoch ×" in json.loads(planned.stdout)["plan"][0]
+    assert "4 of 23 classes of HyperKvasir" in planned.stderr
     audit = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert audit["folds"]["images_without_fold"] == 0
     assert audit["folds"]["with_another_label"] == []
     assert not (tmp_path / "out" / "runs").exists()
+    results = table_of(tmp_path / "out", reproduce(folder, tmp_path / "out", "--split", "groups"))
+    assert results.release == "hyperkvasir"
+    assert results.audit.folds is not None
+    assert list(results.images_by_class.values()) == [22] * 4
+
+
+@pytest.mark.slow
+def test_a_renamed_copy_of_kvasir_with_a_split_of_its_own_goes_to_its_table(tmp_path):
+    files = {}
+    for number, (path, jpeg) in enumerate(kvasir_files("", per_class=22).items()):
+        label = path.partition("/")[0].replace("-", "_").title()
+        files[f"{'train' if number % 3 else 'test'}/{label}/{number}.jpg"] = jpeg
+    folder = write(files, tmp_path / "data")
+    results = table_of(tmp_path / "out", reproduce(folder, tmp_path / "out", "--split", "random"))
+    assert sorted(results.images_by_class) == KVASIR
+    assert any("someone's own split" in note for note in results.notes)
+    assert any("do not have the names of the authors" in note for note in results.notes)
+
+
+def table_of(out, process):
+    """Return the results of a reproduction of one split that went through."""
+    assert process.exit_code == 0, process.output
+    results = Results.read(out / "results.json")
+    (split,) = results.splits
+    assert {"twin", "exit 1", "final", "adaptive"} <= {row.name for row in split.evaluation.rows}
+    for row in split.evaluation.rows:
+        assert f"{100 * row.scores.accuracy.value:.1f}" in process.stdout
+    return results
 
 
 @pytest.mark.parametrize(
