@@ -2,30 +2,50 @@
 
 Python imports this file at its start when its folder is on `PYTHONPATH`. oneDNN (PyTorch) obeys
 `ONEDNN_MAX_CPU_ISA`; OpenVINO and py-cpuinfo have no such setting, so their answers are changed
-when a program imports them.
+when a program imports them. OpenVINO's own oneDNN must not see the setting: its other kernels ask
+the processor itself, and a mixture of both ends in a segmentation fault where there is AVX-512.
 """
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+LIMIT = "ONEDNN_MAX_CPU_ISA"
 HIDDEN = ("avx512", "avx_vnni", "amx")  # prefixes of the instructions that plain AVX2 lacks
 
 
+@contextlib.contextmanager
+def _unset(name: str) -> Iterator[None]:
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
+
+
 def _openvino(module: Any) -> None:
-    asked = module.Core.get_property
+    asked, compiled = module.Core.get_property, module.Core.compile_model
 
     def get_property(self: Any, *arguments: Any) -> Any:
-        answer = asked(self, *arguments)
+        with _unset(LIMIT):
+            answer = asked(self, *arguments)
         if arguments[-1] == "OPTIMIZATION_CAPABILITIES":
             return [name for name in answer if name != "BF16"]
         return answer
 
+    def compile_model(self: Any, *arguments: Any, **settings: Any) -> Any:
+        with _unset(LIMIT):  # it is read once, when the first model is compiled
+            return compiled(self, *arguments, **settings)
+
     module.Core.get_property = get_property
+    module.Core.compile_model = compile_model
 
 
 def _cpuinfo(module: Any) -> None:
