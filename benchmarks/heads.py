@@ -1,0 +1,105 @@
+"""The exit heads of the catalog on colonoscopy images: accuracy and cost of each exit.
+
+    python benchmarks/heads.py                               every head, seed 0
+    python benchmarks/heads.py --heads conv sdn --seeds 0 1 2    more seeds of some
+    python benchmarks/heads.py --table-only                  the page from the last results
+
+Fine-tunes EfficientNet-Lite0 from ImageNet weights with exits behind its groups 3, 5 and 6. What is
+finished is not done again; an interrupted training continues where it stopped. Results are added to
+benchmarks/results/heads.json, the table goes into docs/networks.md.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+from endoexit.artifacts.run import open_run
+from endoexit.files import read_json, write_json
+from endoexit.machine import describe_machine, library_versions
+from endoexit.models.exit_heads import HEADS
+from endoexit.workflow.evaluate import evaluate
+from real import train
+from real_split import make_manifest
+from tables import RESULTS, ROOT, markdown_table, replace_between
+
+PAGE, RESULT = ROOT / "docs" / "networks.md", RESULTS / "heads.json"
+NETWORK = ("--model", "efficientnet_lite0", "--weights", "pip:lite0", "--recipe", "fine-tune",
+           "--exits", "3,5,6")  # fmt: skip
+EXITS = ("exit 1", "exit 2", "exit 3", "final")
+
+
+def measure(run: Path, head: str, seed: int) -> dict[str, Any]:
+    """Return accuracy on test, parameters and multiply-adds of each exit."""
+    found = {row.name: row for row in evaluate(run, timing=False).evaluation.rows}
+    rows = [found[name] for name in EXITS]
+    return {
+        "head": head,
+        "seed": seed,
+        "accuracy": [row.scores.accuracy.value for row in rows],
+        "macs": [row.macs for row in rows],
+        "parameters": rows[-1].parameters,
+        "command": open_run(run).config.command.partition(" --out ")[0],
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the table of all heads, the most accurate (mean over exits and seeds) first."""
+    of: dict[str, list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        of.setdefault(row["head"], []).append(row)
+    order = sorted(of, key=lambda name: -_mean([a for row in of[name] for a in row["accuracy"]]))
+    lines = []
+    for name in order:
+        rows = of[name]
+        cells = [_spread([100 * row["accuracy"][k] for row in rows]) for k in range(len(EXITS))]
+        macs = " / ".join(f"{rows[0]['macs'][k] / 1e9:.3f}" for k in range(len(EXITS)))
+        lines.append([f"`{name}`", *cells, macs, f"{rows[0]['parameters'] / 1e6:.2f}", len(rows)])
+    header = ["head", *EXITS, "multiply-adds, G", "parameters, M", "seeds"]
+    return (
+        markdown_table(header, [[str(cell) for cell in line] for line in lines])
+        + "\n\nAccuracy in percent on the test images of colonoscopy: mean over the seeds, and "
+        "from the smallest to the largest. EfficientNet-Lite0 at 128×128 with exits behind groups "
+        "3, 5 and 6, recipe `fine-tune`. Made by `python benchmarks/heads.py`."
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return statistics.fmean(values)
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{_mean(values):.1f} ({min(values):.1f}–{max(values):.1f})"
+
+
+def main() -> None:
+    """Train, measure, and write results and page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "heads")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--table-only", action="store_true")
+    arguments = parser.parse_args()
+    rows = read_json(RESULT)["rows"] if RESULT.is_file() else []
+    if not arguments.table_only:
+        manifest = arguments.runs / "colonoscopy.csv"
+        make_manifest("colonoscopy", manifest)
+        for seed in arguments.seeds:
+            for head in arguments.heads:
+                run = arguments.runs / f"{head}-seed{seed}"
+                train(manifest, [*NETWORK, "--head", head], seed, run,
+                      "--threads", arguments.threads)  # fmt: skip
+                rows = [row for row in rows if (row["head"], row["seed"]) != (head, seed)]
+                rows.append(measure(run, head, seed))
+                write_json(RESULT, {"rows": rows, "machine": describe_machine(),
+                                    "versions": library_versions()})  # fmt: skip
+    replace_between(PAGE, "heads", table({"rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
