@@ -19,7 +19,7 @@ from endoexit.reproduction.table import accuracy_table, cost_table, sentences
 from real_split import data_folder
 from tables import RESULTS, ROOT, replace_between
 
-MODEL, RECIPE, EPOCHS = "ee_hifuse_nano", "small-data", 40
+MODEL, RECIPE, EPOCHS = "ee_hifuse_nano", "small-data", 24
 FILE = RESULTS / "reproduction.json"
 
 

@@ -68,6 +68,15 @@ class TrainingError(EndoexitError):
     """Training cannot continue."""
 
 
+class PausedError(EndoexitError):
+    """Work stopped as it was asked to, before it was done; the same command continues it.
+
+    The exit code is the one that job managers start a job again for (`EX_TEMPFAIL`).
+    """
+
+    exit_code = 75
+
+
 class PolicyError(EndoexitError):
     """An exit policy cannot be made or may not be used here."""
 

@@ -10,7 +10,7 @@ from archive_jobs import InThisProcess, answers, material, plan
 from endoexit.archiving.document import MANIFEST, Manifest, ShardFile
 from endoexit.archiving.drive import drive
 from endoexit.archiving.workers import WorkerLostError
-from endoexit.errors import EndoexitError, WriteError
+from endoexit.errors import EndoexitError, PausedError, WriteError
 from tiny import tiny_run
 
 
@@ -71,6 +71,35 @@ def test_each_shard_goes_to_one_worker(folder):
     ]
     assert all(worker.closed.is_set() for worker in workers)
     assert Manifest.read(folder.path) == manifest
+
+
+def test_a_pause_ends_after_the_shards_that_have_begun(folder):
+    pause = threading.Event()
+
+    class Pausing(Fated):
+        def compute(self, shard, fatal=()):
+            if shard == 1:
+                pause.set()
+            return super().compute(shard, fatal)
+
+    worker = Pausing(folder)
+    with pytest.raises(PausedError, match=f"paused: 2 of {folder.job.shards} shards"):
+        drive(folder, [worker], pause=pause)
+    assert worker.done == [0, 1]
+    assert worker.closed.is_set()
+    assert not (folder.path / MANIFEST).exists()
+
+
+def test_a_pause_after_the_last_shard_changes_nothing(folder):
+    pause = threading.Event()
+
+    class Pausing(Fated):
+        def compute(self, shard, fatal=()):
+            if shard == folder.job.shards - 1:
+                pause.set()
+            return super().compute(shard, fatal)
+
+    assert drive(folder, [Pausing(folder)], pause=pause).images == folder.job.images
 
 
 def test_a_worker_that_is_lost_once_does_the_shard_again(folder):

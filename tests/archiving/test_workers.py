@@ -71,6 +71,22 @@ def test_kills_of_worker_and_driver_lose_and_double_nothing(run, tmp_path):
     assert len(list(folder.out.iterdir())) == folder.job.shards
 
 
+@pytest.mark.slow
+def test_sigterm_completes_the_shards_at_work_and_asks_to_be_continued(run, tmp_path):
+    folder = plan(run, material(tmp_path / "in") * 20, tmp_path / "job")
+    line = command("archive", "run", folder.path, "--workers", "1", "--threads", "1")
+    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    waiting_for(folder.done, driver)
+    driver.send_signal(signal.SIGTERM)
+    _, said = driver.communicate(timeout=120)
+    done = len(folder.done())
+    assert 0 < done < folder.job.shards, "it was done before it was asked to pause"
+    assert driver.returncode == 75
+    assert f"paused: {done} of {folder.job.shards} shards have their file" in said
+    assert not list(folder.out.glob(".*.part"))
+    assert len(list(folder.out.iterdir())) == done
+
+
 def test_a_worker_ends_with_its_driver(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "endoexit.archiving.worker", str(tmp_path), "1"],

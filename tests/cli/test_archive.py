@@ -2,12 +2,15 @@
 
 import csv
 import json
+import re
 
 import pytest
 
 from archive_jobs import InThisProcess, material, plan, write_tar
 from endoexit.archiving import drive as driver
+from endoexit.archiving.document import MANIFEST
 from endoexit.archiving.plan import JobFolder
+from endoexit.errors import PausedError
 from endoexit.policy import deadline_policy, fixed_exit
 from endoexit.workflow import archive
 from tiny import tiny_run
@@ -145,6 +148,20 @@ def test_a_policy_with_a_deadline_is_refused(tmp_path):
     assert endoexit("archive", "plan", run, *paths, "--out", tmp_path / "job").returncode == 0
 
 
+def test_after_its_hours_a_job_is_paused_and_says_how_to_go_on(run, tmp_path, here):
+    job = plan(run, material(tmp_path / "in"), tmp_path / "job")
+    paused = endoexit("archive", "run", job.path, "--max-hours", "1e-9", "--json")
+    assert paused.returncode == 75
+    document = json.loads(paused.stdout)
+    assert document["exit_code"] == 75
+    assert re.fullmatch(
+        rf"paused: \d+ of {job.job.shards} shards have their file. Run the same command again to "
+        "continue.", document["error"],
+    )  # fmt: skip
+    assert not (job.path / MANIFEST).exists()
+    assert endoexit("archive", "run", job.path).returncode == 0
+
+
 def test_the_cores_are_shared(run, tmp_path, here, monkeypatch):
     monkeypatch.setattr(archive, "usable_cores", lambda: 8)
     job = plan(run, material(tmp_path / "in"), tmp_path / "job")
@@ -156,7 +173,7 @@ def test_the_cores_are_shared(run, tmp_path, here, monkeypatch):
         (9, None, [1] * 9),
         (2, 3, [3, 3]),
     ):
-        with pytest.raises(KeyError):  # no shard was computed
+        with pytest.raises(PausedError):  # no shard was computed
             archive.run_archive(job.path, workers=workers, threads=threads)
         assert here == expected
         here.clear()
@@ -174,3 +191,6 @@ def test_wrong_usage(run, tmp_path):
     assert refused.returncode == 2
     assert "name it .csv, .jsonl or .parquet" in refused.stderr
     assert endoexit("archive", "run", job.path, "--workers", "0").returncode == 2
+    refused = endoexit("archive", "run", job.path, "--max-hours", "0")
+    assert refused.returncode == 2
+    assert "more than 0 and up to 8760 hours, got 0" in refused.stderr

@@ -9,14 +9,19 @@ from endoexit.archiving.document import Manifest, ShardFile
 from endoexit.archiving.plan import JobFolder
 from endoexit.archiving.results import describe
 from endoexit.archiving.workers import Worker, WorkerLostError
-from endoexit.errors import EndoexitError
+from endoexit.errors import EndoexitError, PausedError
 from endoexit.progress import Bar, Track, silent
 
 _ATTEMPTS = 2  # a worker may be ended from outside, too
 _MOST_FATAL = 16  # images of a shard that end their worker; with more, it is not the images
 
 
-def drive(folder: JobFolder, workers: Sequence[Worker], track: Track = silent) -> Manifest:
+def drive(
+    folder: JobFolder,
+    workers: Sequence[Worker],
+    track: Track = silent,
+    pause: threading.Event | None = None,
+) -> Manifest:
     """Have all shards computed that have no file yet, and write the manifest.
 
     The workers may be anything that computes a shard by its number: processes, machines.
@@ -25,13 +30,16 @@ def drive(folder: JobFolder, workers: Sequence[Worker], track: Track = silent) -
         folder: The job. The caller is alone with it, see `JobFolder.alone`.
         workers: Workers; they are closed at the end.
         track: Display of progress.
+        pause: Once it is set, no further shard begins.
 
     Returns:
         The manifest, also if the job was done before.
 
     Raises:
+        PausedError: It was paused before all shards had their file.
         EndoexitError: A shard cannot be computed. The files of the others stay.
     """
+    pause = pause or threading.Event()
     job, done = folder.job, folder.done()
     todo = deque(shard for shard in range(job.shards) if shard not in done)
     files: dict[int, ShardFile] = {}
@@ -40,10 +48,15 @@ def drive(folder: JobFolder, workers: Sequence[Worker], track: Track = silent) -
             files[shard] = describe(folder.file(shard), job.rows(shard))
             bar.advance(files[shard].images)
         try:
-            files |= _all(folder, workers[: len(todo)], todo, bar)
+            files |= _all(folder, workers[: len(todo)], todo, bar, pause)
         finally:
             for worker in workers:
                 worker.close()
+    if len(files) < job.shards:
+        raise PausedError(
+            f"paused: {len(files)} of {job.shards} shards have their file. Run the same command "
+            "again to continue."
+        )
     manifest = Manifest(
         images=job.images,
         failed=sum(file.failed for file in files.values()),
@@ -54,12 +67,16 @@ def drive(folder: JobFolder, workers: Sequence[Worker], track: Track = silent) -
 
 
 def _all(
-    folder: JobFolder, workers: Sequence[Worker], todo: deque[int], bar: Bar
+    folder: JobFolder,
+    workers: Sequence[Worker],
+    todo: deque[int],
+    bar: Bar,
+    pause: threading.Event,
 ) -> dict[int, ShardFile]:
     stopped, files = threading.Event(), dict[int, ShardFile]()
 
     def work(worker: Worker) -> None:
-        while todo and not stopped.is_set():
+        while todo and not (stopped.is_set() or pause.is_set()):
             try:
                 shard = todo.popleft()
             except IndexError:  # another worker took the last one

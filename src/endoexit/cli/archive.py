@@ -1,7 +1,10 @@
 """`endoexit archive`: answers for millions of images, computed in shards that no kill loses."""
 
+import contextlib
 import shlex
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +24,8 @@ from endoexit.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from endoexit.archiving.document import Manifest
 
 JobArgument = Annotated[Path, typer.Argument(help="Folder of a job, from `endoexit archive plan`.")]
@@ -119,6 +124,10 @@ def run(
         int | None,
         typer.Option(min=1, help="Threads of each.  [default: its share of the cores]"),
     ] = None,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(help="Hours after which no further shard begins.  [default: no limit]"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a job, or continue it after any stop.
@@ -127,12 +136,23 @@ def run(
     error. A shard is written whole or not at all, so the same command continues after a kill, a
     full disk or a restart. A job refuses another model, and a second process.
 
+    After --max-hours or SIGTERM it completes the shards that have begun and ends with 75: run the
+    same command again to continue. A second SIGTERM ends it at once.
+
     Example: `endoexit archive run job --workers 4`
     """
     from endoexit.workflow.archive import run_archive
 
     output = Output(as_json)
-    manifest = run_archive(job, workers=workers, threads=threads, track=progress)
+    with _until_sigterm() as pause:
+        manifest = run_archive(
+            job,
+            workers=workers,
+            threads=threads,
+            max_hours=max_hours,
+            pause=pause,
+            track=progress,
+        )
     output.say(_words(manifest))
     output.say(f"Next: endoexit archive merge {shlex.quote(str(job))} --out results.parquet")
     output.document({"job": str(job), **_counts(manifest)})
@@ -204,6 +224,22 @@ def merge(
     output.document({"job": str(job), **_counts(manifest), "out": str(out)})
     if manifest.failed:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _until_sigterm() -> "Iterator[threading.Event]":
+    """Yield an event that the first SIGTERM sets; the second one ends the process as usual."""
+    pause = threading.Event()
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        pause.set()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield pause
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _words(manifest: "Manifest") -> str:

@@ -42,9 +42,9 @@ def _root(
 def main() -> None:
     """Run the command line and end the process with its exit code.
 
-    Exit code 0: done; 1: failed, in part or whole; 2: wrong usage; 130: stopped by Ctrl-C. A
-    closed pipe is 1 without a word. With `--json`, a command that fails as a whole prints a
-    document with the error.
+    Exit code 0: done; 1: failed, in part or whole; 2: wrong usage; 75: paused as asked, and to
+    be continued; 130: stopped by Ctrl-C. A closed pipe is 1 without a word. With `--json`, a
+    command that fails as a whole prints a document with the error.
     """
     from endoexit.offline import stay_offline
 

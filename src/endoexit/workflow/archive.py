@@ -1,7 +1,9 @@
 """`endoexit archive` in Python: jobs over images in folders, tar and zip archives."""
 
+import contextlib
 import io
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from endoexit.runtime.inputs import Inputs
 from endoexit.runtime.outputs.tables import check_suffix
 from endoexit.runtime.session import open_session
 from endoexit.runtime.threads import check_threads
+
+_MOST_HOURS = 24 * 365  # more would be a mistake
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ def run_archive(
     *,
     workers: int | None = None,
     threads: int | None = None,
+    max_hours: float | None = None,
+    pause: threading.Event | None = None,
     track: Track = silent,
 ) -> Manifest:
     """Run a job, or continue it after any stop, until every image has its row.
@@ -112,12 +118,15 @@ def run_archive(
         workers: Number of processes. By default one for two cores.
         threads: Number of threads of each. By default its share of the cores. With another number,
             probabilities differ in their last bits.
+        max_hours: Hours after which no further shard begins. By default there is no limit.
+        pause: Once it is set, no further shard begins either.
         track: Display of progress. By default none.
 
     Returns:
         The manifest of the results.
 
     Raises:
+        PausedError: It was paused before it was done; the next run continues it.
         RunError: It is no job, its model has changed, or another process is at work on it.
         UsageError: A number is out of range.
         EndoexitError: A shard cannot be computed or written. What is done stays.
@@ -126,10 +135,31 @@ def run_archive(
     count = max(1, cores // 2) if workers is None else workers
     if count < 1:
         raise UsageError(f"a job needs 1 worker or more, got {count}.")
+    if max_hours is not None and not 0 < max_hours <= _MOST_HOURS:
+        raise UsageError(
+            f"a job may take more than 0 and up to {_MOST_HOURS} hours, got {max_hours:g}."
+        )
     share = max(1, cores // count) if threads is None else check_threads(threads)
     folder = JobFolder.open(Path(job))
-    with folder.alone():
-        return drive(folder, [LocalWorker(folder.path, share) for _ in range(count)], track)
+    with folder.alone(), _pausing(max_hours, pause) as asked:
+        local = [LocalWorker(folder.path, share) for _ in range(count)]
+        return drive(folder, local, track, asked)
+
+
+@contextlib.contextmanager
+def _pausing(hours: float | None, pause: threading.Event | None) -> Iterator[threading.Event]:
+    """Yield the event that pauses a job, set after so many hours."""
+    asked = pause or threading.Event()
+    if hours is None:
+        yield asked
+        return
+    timer = threading.Timer(3600 * hours, asked.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield asked
+    finally:
+        timer.cancel()
 
 
 def archive_status(job: str | Path) -> Status:
