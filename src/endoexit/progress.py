@@ -13,8 +13,11 @@ class Bar(Protocol):
         """Count `count` items as done."""
 
 
-Track = Callable[[str, int], AbstractContextManager[Bar]]
-"""Opens a bar, given a description and the number of items; `cli.console.progress` is one."""
+Track = Callable[[str, int | None], AbstractContextManager[Bar]]
+"""Opens a bar, given a description and the number of items (None where it is not known).
+
+`cli.console.progress` is one.
+"""
 
 
 class _Silence:
@@ -23,7 +26,7 @@ class _Silence:
 
 
 @contextlib.contextmanager
-def silent(description: str, total: int) -> Iterator[Bar]:
+def silent(description: str, total: int | None) -> Iterator[Bar]:
     """Show no progress."""
     del description, total
     yield _Silence()

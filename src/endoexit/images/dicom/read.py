@@ -28,7 +28,7 @@ def read_dicom(data: bytes, frame: int, at_least: int | None) -> Pixels:
         ImageError: It is no image, damaged, out of bounds or of a kind that is not supported, or
             the packages of the extra `dicom` are missing.
     """
-    _check_installed()
+    check_installed()
     data_set = read_data_set(data, ALLOWED)
     check_class(_sop_class(data_set))
     if data_set.pixels is None:
@@ -92,7 +92,12 @@ def _form(header: Header, frames: int, vr: str = "OB") -> Form:
     )
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Refuse an object where the packages of the extra `dicom` are missing.
+
+    Raises:
+        ImageError: They are.
+    """
     try:
         import pydicom  # noqa: F401, PLC0415
     except ImportError as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from endoexit.errors import ImageError
 from endoexit.images.dicom.codecs import Form, Values
-from endoexit.images.dicom.messages import read_message, write_message
+from endoexit.images.messages import read_message, write_message
 from endoexit.images.refusals import damaged
 
 # The process limits its own processor time to less. This is for one that waits, on a busy machine.

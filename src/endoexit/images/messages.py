@@ -1,4 +1,4 @@
-"""Messages between this process and that of the codecs: JSON, then bytes. Nothing is pickled."""
+"""Messages between this process and one that decodes: JSON, then bytes. Nothing is pickled."""
 
 import json
 import struct
