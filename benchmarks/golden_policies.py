@@ -236,7 +236,7 @@ def plain_table(result: dict) -> str:
               "accuracy of the same shares at random")  # fmt: skip
     best, final = result["oracle"], result["exits"][-1]
     rows = [
-        ("final exit, everyone", "", "", percent(final["accuracy"]), "100.0 %", "", ""),
+        ("final exit for all images", "", "", percent(final["accuracy"]), "100.0 %", "", ""),
         ("oracle (first exit that is right)", "", "", percent(best["accuracy"]),
          percent(best["cost"]), f"{100 * (best['accuracy'] - final['accuracy']):+.1f}", ""),
     ]  # fmt: skip

@@ -26,6 +26,7 @@ REFUSED = {  # pattern: what to write instead
     r"\bwhose address\b": "a page has an address",
     r"\bwho (leaves?|stays?|continues?)\b": "images exit or continue; images are not persons",
     r"\bnobody\b": "no image, nothing",
+    r"\b(everyone|everybody)\b": "all images",
     r"\b(leav(e|es|ing)|left) (early\b|at (its|the|an|which|every|each) |at exit)": "images exit",
     r"\blets? (an |every |some )?images? leave\b": "images exit",
     r"\bimages (that )?(leave|left)\b": "images exit",

@@ -18,6 +18,7 @@ __all__ = [
     "Predictor",
     "Preprocessing",
     "RuleOptions",
+    "SimulatedExits",
     "__version__",
     "archive_status",
     "audit",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from endoexit.policy.logits import LogitSet
     from endoexit.policy.options import RuleOptions
     from endoexit.policy.search import find_policy
+    from endoexit.policy.simulation import SimulatedExits
     from endoexit.workflow.archive import (
         archive_status,
         merge_archive,
@@ -78,6 +80,7 @@ else:
         "Predictor": ("api", "Predictor"),
         "Preprocessing": ("images.preprocessing", "Preprocessing"),
         "RuleOptions": ("policy.options", "RuleOptions"),
+        "SimulatedExits": ("policy.simulation", "SimulatedExits"),
         "archive_status": ("workflow.archive", "archive_status"),
         "audit": ("workflow.audit", "audit"),
         "calibrate": ("workflow.calibrate", "calibrate"),

@@ -226,12 +226,6 @@ def test_other_bmps_are_refused_by_name(bits: int, compression: int, masks: tupl
         read_image(bmp(body, bits, compression, size=56, masks=masks))
 
 
-# JPEG
-
-
-# JPEG 2000
-
-
 # WebP and GIF
 
 

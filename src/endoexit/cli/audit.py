@@ -52,11 +52,11 @@ def audit(
         list[str] | None,
         typer.Option(help="Leave out what matches, such as 'masks' or '*_mask.png'; repeatable."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where all findings go.")] = Path("audit.json"),
+    out: Annotated[Path, typer.Option(help="File for all findings.")] = Path("audit.json"),
     groups_out: Annotated[
         Path | None,
         typer.Option(
-            help="Where the group of each image goes; by default in the folder of --out, "
+            help="File for the group of each image; by default in the folder of --out, "
             "as NAME-groups.csv."
         ),
     ] = None,
@@ -67,9 +67,9 @@ def audit(
     """Find broken files, copies, near-copies, leaks and shortcuts in a folder of images.
 
     The class of an image is the name of its folder, or of the folder above where
-    folders are patients; folders above may be named train, val and test. Of a
-    folder with `images` in it, only `images` is read. Nothing is deleted or moved;
-    what is found does not change the exit code. With `--names`, no path below the
+    folders are patients; folders above may be named train, val and test. Next to a
+    folder `images`, no other folder is read. Nothing is deleted or moved. Findings
+    do not change the exit code. With `--names`, no path below the
     folder is shown or written, except in the CSV of groups, which `endoexit split` reads.
 
     Example: `endoexit audit kvasir --near-bits 15 --out kvasir-audit.json`

@@ -47,7 +47,9 @@ def bench(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of every contender; else all cores.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=2, help="How often each contender is timed.")] = ROUNDS,
+    rounds: Annotated[
+        int, typer.Option(min=2, help="Number of times that each contender is timed.")
+    ] = ROUNDS,
     threshold: ThresholdOption = None,
     precision: PrecisionOption = None,
     out: Annotated[Path | None, typer.Option(help="Write all figures there, as JSON.")] = None,
@@ -57,9 +59,9 @@ def bench(
 ) -> None:
     """Measure the time of every exit and of the policy, compared with whole networks.
 
-    All contenders take turns in one process, with the same images and threads, and ratios are
-    taken round by round: so they hold better than times where a machine's speed changes. Let it
-    do no other work meanwhile.
+    All contenders are timed alternately in one process, with the same images and threads. Ratios
+    are taken round by round, so they hold better than times where the speed of a machine changes.
+    Let the machine do no other work meanwhile.
 
     Example: `endoexit bench bundles/nano --images new-images --against eager,hifuse_nano`
     """

@@ -68,13 +68,13 @@ def calibrate(
     unit: Annotated[
         Literal["auto", "image", "group"] | None,
         typer.Option(
-            help="What counts as one draw for the guarantee; auto takes groups where a certify "
-            "group holds several images.  [default: auto]"
+            help="Unit that counts as one draw for the guarantee; auto takes groups where a "
+            "certify group holds several images.  [default: auto]"
         ),
     ] = None,
     rule: Annotated[
         Literal["max_probability", "entropy", "margin", "patience", "fixed"],
-        typer.Option(help="What decides whether an image exits."),
+        typer.Option(help="Rule that decides whether an image exits."),
     ] = "max_probability",
     thresholds: Annotated[
         Literal["per-exit", "shared", "geometric"] | None,
@@ -93,7 +93,7 @@ def calibrate(
     manifest: ManifestOption = None,
     precision: PrecisionOption = None,
     device: Annotated[
-        Literal["cpu", "cuda"], typer.Option(help="What computes the logits.")
+        Literal["cpu", "cuda"], typer.Option(help="Device that computes the logits.")
     ] = "cpu",
     cache: CacheOption = None,
     names: NamesOption = "path",

@@ -27,7 +27,9 @@ def compare(
             help="evaluation.json, results.json of `reproduce`, or a folder with one.", metavar="A"
         ),
     ],
-    second: Annotated[Path, typer.Argument(help="What A is compared with.", metavar="B")],
+    second: Annotated[
+        Path, typer.Argument(help="Evaluation that A is compared with.", metavar="B")
+    ],
     *,
     as_json: JsonOption = False,
 ) -> None:

@@ -29,23 +29,23 @@ ThresholdOption = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="Exit at the first exit whose confidence reaches this.  [default: its own policy]",
+        help="Exit at the first exit whose confidence reaches this.  [default: the policy]",
     ),
 ]
 PrecisionOption = Annotated[
     Literal["f32", "bf16"] | None,
-    typer.Option(help="What the network computes in.  [default: f32; a bundle: its own]"),
+    typer.Option(help="Number format of the network.  [default: f32; of a bundle, its own]"),
 ]
 NearBitsOption = Annotated[
     int | None,
-    typer.Option(help="Near-copies differ in at most so many of 256 bits, 0 to 64.  [default: 15]"),
+    typer.Option(help="Most bits, of 256, in which near-copies differ, 0 to 64.  [default: 15]"),
 ]
 OldNearBitsOption = Annotated[
     int | None, typer.Option("--threshold", hidden=True, help="Old name of --near-bits.")
 ]
 NamesOption = Annotated[
     Literal["path", "index", "hash"],
-    typer.Option(help="What messages and rows call an image; paths may hold names of patients."),
+    typer.Option(help="Name of an image in messages and rows; paths may hold names of patients."),
 ]
 NamesKeyOption = Annotated[
     Path | None,

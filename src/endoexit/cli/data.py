@@ -40,8 +40,8 @@ def data(
     """Download a public data set, verify it, and unpack it.
 
     A download that was interrupted continues where it was. The checksum of an archive is
-    written down when it comes first and checked ever after. Proxies are read from the environment
-    (HTTPS_PROXY, NO_PROXY).
+    written down at its first download and checked at every later one. Proxies are read from the
+    environment (HTTPS_PROXY, NO_PROXY).
 
     Example: `endoexit data kvasir-v1 --out data --accept-terms`
     """

@@ -1,4 +1,4 @@
-"""`endoexit evaluate`: what each exit and the adaptive rule of a run are worth."""
+"""`endoexit evaluate`: what each exit and the policy of a run are worth."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -36,7 +36,7 @@ def evaluate(
         typer.Option(
             min=0,
             max=1,
-            help="Exit at the first exit whose confidence reaches this.  [default: its own policy]",
+            help="Exit at the first exit whose confidence reaches this.  [default: the policy]",
         ),
     ] = None,
     against: Annotated[
@@ -56,14 +56,14 @@ def evaluate(
     ] = None,
     precision: PrecisionOption = None,
     device: Annotated[
-        Literal["cpu", "cuda"], typer.Option(help="What computes the scored answers.")
+        Literal["cpu", "cuda"], typer.Option(help="Device that computes the scored answers.")
     ] = "cpu",
     cache: CacheOption = None,
     names: NamesOption = "path",
     names_key: NamesKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score every exit and the adaptive rule, count their cost, and measure their time.
+    """Score every exit and the policy, count their cost, and measure their time.
 
     Writes `evaluation.json`, from which all tables can be drawn again: into the run, but never into
     a bundle, which holds no names of images.

@@ -32,10 +32,10 @@ def export(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the bundle; new or empty.")],
     backend: Annotated[
-        Literal["openvino", "onnx", "torch"], typer.Option(help="What will run the stages.")
+        Literal["openvino", "onnx", "torch"], typer.Option(help="Library that runs the stages.")
     ] = "openvino",
     precision: Annotated[
-        Literal["f32", "bf16", "int8"], typer.Option(help="What the stages compute in.")
+        Literal["f32", "bf16", "int8"], typer.Option(help="Number format of the stages.")
     ] = "f32",
     accept_drop: Annotated[
         bool,
@@ -56,7 +56,7 @@ def export(
     """Export a run as a bundle: the network cut at its exits, its policy, hashes of all files.
 
     Logits change with the backend and the precision, so the accuracy of every exit is measured
-    again on calibrate, and the run's policy is found again for the same goal; a guarantee is
+    again on calibrate. The run's policy is found again for the same goal, and a guarantee is
     proven again on certify. int8 takes its ranges from images of the train role.
 
     Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`

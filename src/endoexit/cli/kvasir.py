@@ -64,7 +64,7 @@ def kvasir(
         typer.Option(help="Split: at random as published, near-copies kept together, or both."),
     ] = "both",
     near_bits: Annotated[
-        int, typer.Option(min=0, max=64, help="Near-copies differ in at most so many bits.")
+        int, typer.Option(min=0, max=64, help="Most bits, of 256, in which near-copies differ.")
     ] = 15,
     folds: Annotated[
         Path | None,
@@ -77,7 +77,7 @@ def kvasir(
         bool, typer.Option("--plan", help="Audit, split and say how long it takes, then stop.")
     ] = False,
     accelerator: Annotated[
-        Literal["auto", "cpu", "gpu"], typer.Option(help="What trains and scores.")
+        Literal["auto", "cpu", "gpu"], typer.Option(help="Device that trains and scores.")
     ] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.  [default: all usable cores]")

@@ -37,7 +37,7 @@ def report(
     ] = None,
     audit: Annotated[
         Path | None,
-        typer.Option(help="What the audit wrote.  [default: audit.json in the run or its folder]"),
+        typer.Option(help="File of the audit.  [default: audit.json in the run or its folder]"),
     ] = None,
     paper: Annotated[
         bool | None,

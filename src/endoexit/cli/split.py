@@ -90,9 +90,9 @@ def split(
         typer.Option(help='Terms of the images, such as "CC BY 4.0"; the report names them.'),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="Where the images come from: an address, a citation.")
+        str | None, typer.Option(help="Source of the images: an address, a citation.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the manifest goes.")] = Path("manifest.csv"),
+    out: Annotated[Path, typer.Option(help="File for the manifest.")] = Path("manifest.csv"),
     names: NamesOption = "path",
     names_key: NamesKeyOption = None,
     as_json: JsonOption = False,

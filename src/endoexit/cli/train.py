@@ -92,7 +92,7 @@ def train(
         Path | None, typer.Option(help="Continue the interrupted training of this run.")
     ] = None,
     accelerator: Annotated[
-        Literal["auto", "cpu", "gpu"], typer.Option(help="What it runs on.")
+        Literal["auto", "cpu", "gpu"], typer.Option(help="Device of the training.")
     ] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on a CPU.")] = 1,
     strategy: Annotated[str, typer.Option(help="Lightning strategy, such as ddp.")] = "auto",

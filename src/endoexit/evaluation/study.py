@@ -1,4 +1,4 @@
-"""One evaluation: every exit, the adaptive rule, and a twin, on one role of a run."""
+"""One evaluation: every exit, the policy, and a twin, on one role of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -19,7 +19,7 @@ class LogitSet:
         name: The cohort, for messages, such as "calibrate".
         logits: (M, N, C) finite.
         labels: (N,) class indices.
-        groups: (N,) ids of who belongs together (patient, video, near-copies), if known.
+        groups: (N,) group of each image (patient, video, near-copies), if known.
 
     Raises:
         PolicyError: Shapes that do not fit, no image, labels out of range, logits not finite.

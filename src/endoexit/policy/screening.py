@@ -121,7 +121,8 @@ def _chunks(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
     """Yield choices of all exits but the last early one, with costs and totals for each of its.
 
-    The last early exit is a matrix product: (who is still in) × (whom each candidate lets leave).
+    The last early exit is a matrix product: (images still inside) × (images that exit under each
+    candidate).
     """
     images = values.shape[2]
     *earlier, last = (mask.astype(np.float32) for mask in leaving)
