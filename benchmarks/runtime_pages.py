@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from endoexit.bench.document import Spread
+from endoexit.evaluation.figures import significant
 from endoexit.files import write_text
 from runtime_networks import OVERHEAD_MS, verdict
 from runtime_obstacles import obstacles
@@ -47,7 +48,7 @@ def _target_table(found: dict[str, Any], only: Sequence[str] | None = None) -> s
         (
             f"{subject}{target['what']}",
             f"≥ {target['at_least']:g}" if "at_least" in target else f"≤ {target['at_most']:g}",
-            f"{target['median']:.3g} [{target['low']:.3g}, {target['high']:.3g}]",
+            "{} [{}, {}]".format(*(significant(target[key]) for key in ("median", "low", "high"))),
             target["met"],
         )
         for subject, target in _targets(found)
