@@ -11,8 +11,8 @@ from endoexit.naming import Naming, call_images, naming_kept
 @pytest.mark.parametrize(
     "name",
     [".DS_Store", "._1.jpg", ".git", ".@__thumb", ".Trash-1000", "@eaDir", "#recycle",
-     "$RECYCLE.BIN", "RECYCLER", "lost+found", "System Volume Information", "Thumbs.db",
-     "desktop.ini", "__MACOSX", "Icon\r"],
+     "~snapshot", "FOUND.001", "$RECYCLE.BIN", "RECYCLER", "lost+found",
+     "System Volume Information", "Thumbs.db", "desktop.ini", "__MACOSX", "Icon\r"],
 )  # fmt: skip
 def test_leftovers_of_systems_are_clutter_in_any_capitals(name: str) -> None:
     assert is_clutter(name)

@@ -204,6 +204,7 @@ def test_values_without_known_black_and_white_are_refused(bits: int, kind: int, 
         (1, 1, {259: (34712,)}, "compression"),
         (1, 1, {259: (50001,)}, "compression WEBP"),
         (1, 1, {32997: (2,)}, "a volume"),
+        (2, 3, {284: (3,)}, "planar configuration 3"),
     ],
 )
 def test_other_kinds_are_refused_by_name(

@@ -1,5 +1,6 @@
 """What lies in folders of images and is none: leftovers of systems, files of other kinds."""
 
+import re
 from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,20 +13,24 @@ from endoexit.naming import naming
 # In lower case. Names that begin with a dot (.DS_Store, ._a.jpg, .git, .Trash-1000, .snapshot,
 # .@__thumb, .ipynb_checkpoints) are passed over without being listed here.
 SYSTEM_NAMES = frozenset((
-    "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot",  # NAS boxes
-    "$recycle.bin", "recycler", "recycled", "system volume information", "found.000",  # Windows
-    "thumbs.db", "ehthumbs.db", "desktop.ini",
+    # NAS boxes: Synology, QNAP, NetApp, Buffalo
+    "@eadir", "@tmp", "@appdata", "@appstore", "@database", "@docker", "@s2s", "@sharebin",
+    "@sharesnap", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "~snapshot",
+    "trashbox",
+    "$recycle.bin", "recycler", "recycled", "system volume information", "config.msi",  # Windows
+    "windowsimagebackup", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
     "__macosx", "network trash folder", "temporary items", "icon\r",  # macOS
     "lost+found", "lost.dir",  # Linux, Android
     "dicomdir",  # the table of contents of DICOM media
     "__pycache__",
 ))  # fmt: skip
+_RESCUED = re.compile(r"found\.\d{3}", re.IGNORECASE)  # what Windows found on a damaged disk
 _EXAMPLES = 3
 
 
 def is_clutter(name: str) -> bool:
     """Return whether a file or folder of this name was left by a system, or is hidden."""
-    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES or bool(_RESCUED.fullmatch(name))
 
 
 def is_image(path: Path) -> bool:

@@ -15,6 +15,7 @@ Levels = Literal["class", "class/group", "group/class"]
 # Folders of patients, videos and examinations are named so: `patient1`, `P-03`, `0017`, a date,
 # a hash. Classes with a number (`grade-1`, `bbps-2-3`) are not.
 _WORDS = "patient|patients|pat|pt|p|case|subject|subj|sub|s|study|video|vid|v|clip|seq|sequence"
+_WORDED = re.compile(rf"(?:{_WORDS}|exam)[\s_.#-]*\d[\d\s_.-]*[a-z]?", re.IGNORECASE)
 _NUMBERED = re.compile(rf"(?:{_WORDS}|exam|id|nr|no)?[\s_.#-]*\d[\d\s_.-]*[a-z]?", re.IGNORECASE)
 _HASHED = re.compile(r"(?=.*\d)[0-9a-f-]{8,}", re.IGNORECASE)
 
@@ -38,13 +39,27 @@ def choose_levels(files: Sequence[Placed]) -> Levels:
     """Return which folders are the classes, where the user did not say so.
 
     The last folder is the class, unless folders named like patients or videos are inside folders
-    that are not, and these are two classes or more: then the upper folder is the class.
+    that are not, and these are two classes or more: then the upper folder is the class. Where every
+    folder of a class is inside a folder with a word such as `patient3`, that one is a group.
     """
+    if _in_groups(files):
+        return "group/class"
     named = [file for file in files if _is_id(file.levels[-1])]
     if not named or not all(_above(file.levels) for file in named):
         return "class"
     classes = {label_and_group(file.levels, "class/group")[0] for file in files}
     return "class/group" if len(classes) > 1 else "class"
+
+
+def _in_groups(files: Sequence[Placed]) -> bool:
+    """Tell whether all files are in folders of classes inside folders of patients or videos.
+
+    A number or a date alone is not enough: a year above the classes is no group.
+    """
+    if not all(len(file.levels) > 1 and _WORDED.fullmatch(file.levels[-2]) for file in files):
+        return False
+    groups, classes = ({file.levels[place] for file in files} for place in (-2, -1))
+    return min(len(groups), len(classes)) > 1 and not any(map(_is_id, classes))
 
 
 def label_and_group(
@@ -73,15 +88,15 @@ def level_notes(files: Sequence[Placed], meaning: Levels, asked: Levels | None) 
     if asked is not None:
         return
     pairs = {(file.levels[-2:], label_and_group(file.levels, meaning)) for file in files}
-    if meaning == "class/group":
+    if meaning != "class":
         labels = {label for _, (label, _) in pairs}
         groups = {group for _, (_, group) in pairs if group}
         example = "/".join(next(levels for levels, (_, group) in sorted(pairs) if group))
         such = naming().shown(f" such as {example}") or " in the folders of classes"
         yield (
-            f"Folders{such} are taken for class/group: {len(labels)} classes, "
+            f"Folders{such} are taken for {meaning}: {counted(len(labels), 'class')}, "
             f"{counted(len(groups), 'group')}, equal names of groups are one group. If the last "
-            "folder is the class, say --levels class."
+            "folder is the class and the upper one no group, say --levels class."
         )
         return
     parents: defaultdict[str, set[str]] = defaultdict(set)
@@ -95,6 +110,14 @@ def level_notes(files: Sequence[Placed], meaning: Levels, asked: Levels | None) 
             f"{counted(len(where), 'folder')} are called {label!r}{folders}: their images are one "
             f"class{more}. If the upper folder is the class and the last one a patient or video, "
             "say --levels class/group."
+        )
+    nested = sorted(levels for levels, _ in pairs if len(levels) > 1)
+    if nested and not several:
+        such = naming().shown(f" such as {'/'.join(nested[0])}") or " inside others"
+        yield (
+            f"Of folders{such} the last one is taken for the class: "
+            f"{counted(len(parents), 'class')}. If it is a patient or video and the upper one the "
+            "class, say --levels class/group."
         )
 
 

@@ -19,7 +19,7 @@ from endoexit.images.tiff import read_tiff
 
 # Raise this whenever decoding changes: cached pixels are kept apart by it. Ordinary files keep
 # their pixels, so bundles and policies stay valid; if those change too, raise `ALGORITHM_VERSION`.
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 
 _LIBRARIES = ("pillow", "simplejpeg", "tifffile", "imagecodecs")
 _DICOM_LIBRARIES = ("pydicom", "pyjpegls", "pylibjpeg-openjpeg", "python-gdcm")

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import re
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,12 @@ from endoexit.images.formats import FORMATS, format_of
 from endoexit.images.jpeg import check_jpeg, decode_jpeg
 from endoexit.images.jpeg2000 import decode_jpeg2000
 from endoexit.images.pixels import Pixels, over_black, scale_table, upright
+from endoexit.images.png import (
+    refuse_missing_rows,
+    refuse_other_orders,
+    with_one_transparent_value,
+    without_metadata,
+)
 from endoexit.images.refusals import check_size, damaged, no_frame, too_large, unsupported
 
 _FORMATS = tuple(name for name in FORMATS if name not in {"TIFF", "DICOM"})
@@ -26,10 +31,6 @@ _ORIENTATION_TAG = 0x0112
 _UNREAD = re.compile(
     r"cannot handle|unsupported|not supported|unknown (raw|pixel) mode|unable to determine", re.I
 )
-
-_PNG_START = 8
-_PNG_GREY, _PNG_RGB = 0, 2
-_PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
 
 
 def read_by_pillow(data: bytes, frame: int, at_least: int | None) -> Pixels:
@@ -50,7 +51,7 @@ def read_by_pillow(data: bytes, frame: int, at_least: int | None) -> Pixels:
             # Metadata decide no pixel: beyond Pillow's bounds, or damaged, they are left out.
             if error.kind != "damaged" or frame or format_of(data) != "PNG":
                 raise
-            bare = _pixel_chunks(data)
+            bare = without_metadata(data)
             if bare is None:
                 raise
             return _decode(bare, frame, at_least)
@@ -73,11 +74,15 @@ def _decode(data: bytes, frame: int, at_least: int | None) -> Pixels:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _to_frame(image, frame)
             check_size(*image.size)
+            if image.format == "PNG":
+                refuse_other_orders(data)
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # JPEG only; the others ignore it
             pixels = _by_other_library(image, data, frame)
             if pixels is None:
                 image.load()
+                if image.format == "PNG" and frame == 0:
+                    refuse_missing_rows(data, image)
                 pixels = _rgb(image)
             return upright(pixels, _orientation(image))
     except (ImageError, MemoryError):
@@ -109,50 +114,13 @@ def _by_other_library(image: Image.Image, data: bytes, frame: int) -> Pixels | N
     if image.format == "JPEG2000":
         return decode_jpeg2000(data, image.mode)
     if image.format == "PNG" and frame == 0 and b"tRNS" in data[: _png_pixels_at(data)]:
-        return _png_with_one_transparent_value(data)
+        return with_one_transparent_value(data)
     return None
 
 
 def _png_pixels_at(data: bytes) -> int:
     at = data.find(b"IDAT")
     return at if at > 0 else len(data)
-
-
-def _png_with_one_transparent_value(data: bytes) -> Pixels | None:
-    """Return a grey or RGB PNG one value of which is transparent, None for another.
-
-    Pillow compares the value with pixels that it has scaled to 8 bits already.
-    """
-    bits, colour = data[_PNG_START + 16], data[_PNG_START + 17]
-    if colour not in {_PNG_GREY, _PNG_RGB}:
-        return None
-    import imagecodecs  # noqa: PLC0415  few PNGs are so
-
-    bare = _pixel_chunks(data)
-    if bare is None:
-        return None
-    values = imagecodecs.png_decode(bare)
-    scaled = scale_table(16)[values] if bits == 16 else values
-    colours = scaled[..., :-1]
-    if colour == _PNG_GREY:
-        colours = np.repeat(colours, 3, axis=-1)
-    return over_black(colours, scaled[..., -1])
-
-
-def _pixel_chunks(data: bytes) -> bytes | None:
-    """Return a PNG without its metadata, None where its chunks are not whole."""
-    parts, at = [data[:_PNG_START]], _PNG_START
-    while at + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            return None
-        if name in _PNG_PIXELS or not name[0] & 0x20:
-            parts.append(data[at:end])
-        if name == b"IEND":
-            return b"".join(parts)
-        at = end
-    return None
 
 
 def _rgb(image: Image.Image) -> Pixels:

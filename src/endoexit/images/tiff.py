@@ -135,6 +135,8 @@ def _fault_of_layout(page: Any) -> str | None:
         return f"JPEG of {page.bitspersample} bits"
     if page.imagedepth != 1:
         return "a volume"
+    if page.planarconfig not in {1, 2}:
+        return f"planar configuration {page.planarconfig}"
     if _is_ycbcr(page) and _fault_of_ycbcr(page):
         return "YCbCr of this kind without JPEG"
     return None
