@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
@@ -15,6 +16,10 @@ from pydantic import (
 from endoexit.errors import EndoexitError, UsageError
 
 Schema = TypeVar("Schema", bound=BaseModel)
+
+# A field that is None by default and then not written: documents from before it existed stay as
+# they were, byte for byte.
+unless_none: Any = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Record(BaseModel):

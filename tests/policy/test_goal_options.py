@@ -89,3 +89,11 @@ def test_options_become_a_goal(options, goal, words):
 def test_options_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         make_goal(**options)
+
+
+def test_referral_needs_a_guarantee():
+    with pytest.raises(UsageError, match="max-referral belongs to a guarantee"):
+        make_goal(min_accuracy=0.9, max_referral=0.2)
+    goal = make_goal(guarantee=["error<=0.02"], max_referral=0.2)
+    assert goal.max_referral == 0.2
+    assert make_goal(**goal.options()) == goal

@@ -5,6 +5,7 @@ import pytest
 from endoexit.errors import UsageError
 from endoexit.policy.goal_options import make_goal
 from endoexit.policy.goals import Anytime, CostLimit, Guarantee
+from endoexit.policy.risks import Risk
 
 
 def test_goals_about_time():
@@ -23,3 +24,35 @@ def test_wrong_types_and_unknown_fields_are_usage_errors():
         Anytime(deadline_ms=3, extra=1)
     with pytest.raises(UsageError, match="needs a risk"):
         Guarantee(risks=())
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (1.0, "would refer every image: allow less"),
+        (0.0, "between 0 and 1, got 0"),
+        (-0.1, r"between 0 and 1, got -0\.1"),
+        (20.0, r"got 20: 0\.2 means 20 %"),
+        (float("nan"), "between 0 and 1, got nan"),
+    ],
+)
+def test_a_referral_out_of_range_is_refused(share, message):
+    risks = (Risk(name="error", tolerance=0.02),)
+    with pytest.raises(UsageError, match=message):
+        Guarantee(risks=risks, max_referral=share)
+
+
+def test_referral_goes_with_risks_against_the_labels():
+    risks = (Risk(name="disagreement", tolerance=0.02),)
+    with pytest.raises(UsageError, match="ask for error, sensitivity or specificity"):
+        Guarantee(risks=risks, max_referral=0.2)
+
+
+def test_a_guarantee_without_referral_does_not_mention_it():
+    goal = Guarantee(risks=(Risk(name="error", tolerance=0.02),))
+    assert "max_referral" not in goal.model_dump_json()
+    assert "max_referral" not in goal.options()
+    asked = goal.replaced(max_referral=0.2)
+    assert str(asked) == (
+        "error<=0.02 among the answered, at most 0.2 referred, with probability 0.95"
+    )

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from endoexit.policy import ExitPolicy, fixed_exit, patience_policy
+from endoexit.policy.coverage import coverage
+from endoexit.policy.referral import Referral, Unlike, Unsure
 from endoexit.policy.risks import ABSOLUTE, Risk, loss_table
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.simulation import CLASSES, RISK_CLASSES, GroupDesign, SimulatedExits
@@ -79,3 +81,18 @@ def test_sizes_of_groups_are_those_of_the_design():
     assert set(sizes) == {1, 4}
     assert (sizes == 4).mean() == pytest.approx(1 / 3, abs=0.03)
     assert NETWORK.draw(5, np.random.default_rng(0), "certify").groups is None
+
+
+def test_the_truth_of_the_answered_is_what_many_images_show():
+    policy = POLICY.replaced(referral=Referral(unsure=Unsure(threshold=0.6)))
+    data = NETWORK.draw(300_000, np.random.default_rng(0), "certify")
+    exits = policy.assign(data.logits)
+    seen = coverage(data, exits, policy.referred(data.logits, exits))
+    truth = NETWORK.truth(policy)
+    assert 1 - seen.coverage == pytest.approx(truth.referred, abs=0.003)
+    assert seen.risk == pytest.approx(float(truth.risks["error"]), abs=0.001)
+    assert truth.risks["error"] < 0.9 * NETWORK.truth(POLICY).risks["error"]
+    unlike = Referral(unlike=Unlike(thresholds=(0.0, 0.0, 0.0), share=0.1))
+    unknown = POLICY.replaced(referral=unlike)
+    with pytest.raises(ValueError, match="not for unlike"):
+        NETWORK.truth(unknown)

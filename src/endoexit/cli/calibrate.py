@@ -72,6 +72,20 @@ def calibrate(
             "certify group holds several images.  [default: auto]"
         ),
     ] = None,
+    max_referral: Annotated[
+        float | None,
+        typer.Option(
+            help="With a guarantee: refer as few images as possible to a human, at most this "
+            "share, so that the guarantee holds for the others."
+        ),
+    ] = None,
+    refer_unlike: Annotated[
+        float | None,
+        typer.Option(
+            help="Refer images that look unlike those of calibrate, at most this share of good "
+            "ones."
+        ),
+    ] = None,
     rule: Annotated[
         Literal["max_probability", "entropy", "margin", "patience", "fixed"],
         typer.Option(help="Rule that decides whether an image exits."),
@@ -122,9 +136,14 @@ def calibrate(
         guarantee=guarantee or (),
         delta=delta,
         unit=unit,
+        max_referral=max_referral,
     )
     rules = RuleOptions(
-        rule=rule, thresholds=thresholds, candidates=candidates, temperature_scaling=temperature
+        rule=rule,
+        thresholds=thresholds,
+        candidates=candidates,
+        temperature_scaling=temperature,
+        refer_unlike=refer_unlike,
     )
 
     from endoexit.workflow.calibrate import calibrate as calibrate_run
@@ -185,7 +204,8 @@ def _print(output: Output, calibrated: "Calibrated") -> None:
         ),
     )
     output.say(paragraph(f"Goal: {policy.goal}"), "", terminal_table(rule), terminal_table(fits))
-    output.say(paragraph(_expected(calibrated)), *map(paragraph, _promises(calibrated)))
+    output.say(paragraph(_expected(calibrated)), *map(paragraph, _referral(calibrated)))
+    output.say(*map(paragraph, _promises(calibrated)))
     if policy.note and policy.fell_back:
         output.warn(policy.note)
     elif policy.note:
@@ -205,6 +225,18 @@ def _expected(calibrated: "Calibrated") -> str:
     return f"On calibrate: accuracy {expected.accuracy:.1%}, mean cost {spent} ({costs.source})."
 
 
+def _referral(calibrated: "Calibrated") -> list[str]:
+    expected, referral = calibrated.result.answered, calibrated.policy.referral
+    if expected is None or referral is None:
+        return []
+    risk = "none" if expected.risk is None else f"{1 - expected.risk:.1%}"
+    return [
+        *(f"Referred to a human as {words}." for words in referral.words),
+        f"On calibrate: {expected.unsure} of {expected.images} images referred as unsure, "
+        f"{expected.unlike} as unlike; accuracy of the {expected.answered} answers {risk}.",
+    ]
+
+
 def _promises(calibrated: "Calibrated") -> list[str]:
     from endoexit.policy.promises import counted_words, promise_words
 
@@ -222,6 +254,7 @@ def _document(calibrated: "Calibrated") -> dict[str, Any]:
     return {
         "policy": result.policy.model_dump(mode="json"),
         "expected": asdict(result.expected),
+        "answered": None if result.answered is None else asdict(result.answered),
         "calibration": [asdict(exit_) for exit_ in result.calibration],
         "trials": [
             {

@@ -1,9 +1,10 @@
-"""From a goal to one point: the front's point that meets it, and limits in the unit of costs."""
+"""From a goal to one point: what is chosen, the front's point that meets a goal, limits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from endoexit.errors import PolicyError
-from endoexit.policy.document import Costs, FrontPoint
+from endoexit.policy.document import Costs, FrontPoint, Promise
 from endoexit.policy.goals import (
     UNIT_WORDS,
     AccuracyDrop,
@@ -12,6 +13,32 @@ from endoexit.policy.goals import (
     CostLimit,
     CostUnit,
 )
+from endoexit.policy.guarantee import Trial
+from endoexit.policy.referral import Referral
+from endoexit.policy.rules.base import Rule
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A rule for a goal, and what the policy keeps of the search.
+
+    Attributes:
+        rule: Rule with its numbers.
+        front: Candidates that no cheaper one beats.
+        deadline_ms: Milliseconds that an image may take, if the clock decides.
+        referral: Images that are referred to a human; None for none.
+        promises: Guarantees that hold.
+        note: What a reader must know.
+        trials: Test sequence on certify.
+    """
+
+    rule: Rule
+    front: tuple[FrontPoint, ...] = ()
+    deadline_ms: float | None = None
+    referral: Referral | None = None
+    promises: tuple[Promise, ...] = ()
+    note: str | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 def limit_in(goal: CostLimit | Budget, costs: Costs) -> float:

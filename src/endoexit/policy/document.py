@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from endoexit.documents import Record
+from endoexit.documents import Record, unless_none
 from endoexit.errors import PolicyError
 from endoexit.policy.goals import CostUnit, Goal, GroupValue, Method, Unit
 from endoexit.policy.options import RuleOptions
@@ -92,9 +92,11 @@ class FrontPoint(Record):
         cost: Mean cost of an image, in the unit of the costs.
         score: What was to be kept high: accuracy, or how far the risks lie below their
             tolerances, in standard errors.
-        accuracy: Share of right answers.
+        accuracy: Share of right answers; with referral, of the images that are answered.
         exit_shares: Share (M,) of the images that exit at each exit.
         p_value: Largest p-value over the risks on certify, for a policy that was tested there.
+        unsure: Sureness at the final exit under which images are referred; None for none.
+        referred: Share of the images that are referred; None without referral.
     """
 
     rule: StoredRule
@@ -103,6 +105,8 @@ class FrontPoint(Record):
     accuracy: Share
     exit_shares: tuple[Share, ...]
     p_value: Share | None = None
+    unsure: Share | None = unless_none
+    referred: Share | None = unless_none
 
 
 class Promise(Record):
@@ -120,6 +124,8 @@ class Promise(Record):
         p_value: P-value of the hypothesis "risk > ε".
         method: How the p-value was computed; "by construction" for the final exit, which needs no
             test because it is what the risks are measured against.
+        referred: Share of the certify units that were referred; the promise is then about those
+            that are answered. None where every image is answered.
     """
 
     risk: Risk
@@ -131,6 +137,7 @@ class Promise(Record):
     observed: float
     p_value: Share
     method: Method | Literal["by construction"]
+    referred: Share | None = unless_none
 
     @model_validator(mode="before")
     @classmethod

@@ -45,6 +45,7 @@ def make_goal(
     guarantee: Sequence[str] = (),
     delta: float | None = None,
     unit: UnitChoice | None = None,
+    max_referral: float | None = None,
 ) -> Goal:
     """Return the goal that a user's options ask for; their names are those of the command line.
 
@@ -59,12 +60,20 @@ def make_goal(
         guarantee: Risks such as "disagreement<=0.02"; several hold at once.
         delta: Chance that the guarantee fails, δ; 0.05 by default.
         unit: What counts as one draw for the guarantee; "auto" by default.
+        max_referral: Largest share of images that may be referred to a human, for a guarantee on
+            the answered ones; by default every image is answered.
 
     Raises:
-        UsageError: No goal or several, delta or unit without a guarantee, a value out of range.
+        UsageError: No goal or several, delta, unit or max_referral without a guarantee, a value out
+            of range.
     """
     if not guarantee and (delta is not None or unit is not None):
         raise UsageError("delta and unit belong to a guarantee: add one, or omit them.")
+    if not guarantee and max_referral is not None:
+        raise UsageError(
+            "max-referral belongs to a guarantee on the answered images: add one, such as "
+            '"error<=0.02", or omit it.'
+        )
     goals: dict[str, Goal] = {}
     if max_ms is not None:
         goals["max-ms"] = CostLimit(limit=max_ms, unit="ms")
@@ -85,6 +94,7 @@ def make_goal(
             risks=tuple(parse_risk(text) for text in guarantee),
             delta=0.05 if delta is None else delta,
             unit="auto" if unit is None else unit,
+            max_referral=max_referral,
         )
     if len(goals) != 1:
         names = "max-ms, max-macs, mean-exit-cost, min-accuracy, max-accuracy-drop, budget, "

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from endoexit.documents import Asked
+from endoexit.documents import Asked, unless_none
 from endoexit.errors import UsageError
 from endoexit.policy.risks import Risk
 
@@ -174,12 +174,16 @@ class Guarantee(GoalBase):
         delta: Chance that the guarantee fails, δ.
         unit: What counts as one independent draw: an image, or a group with its mean loss;
             "auto" takes groups where a certify group holds several images.
+        max_referral: Largest share of the images that may be referred to a human; the risks are
+            then those of the answered ones, and as few as possible are referred. None where all
+            images are answered.
     """
 
     kind: Literal["guarantee"] = "guarantee"
     risks: tuple[Risk, ...]
     delta: _Number = 0.05
     unit: UnitChoice = "auto"
+    max_referral: _Number | None = unless_none
 
     def _require_sense(self) -> None:
         if not 0.0 < self.delta < 1.0:
@@ -193,14 +197,39 @@ class Guarantee(GoalBase):
             raise UsageError(
                 f"a guarantee names a risk twice: {', '.join(labels)}. Keep one tolerance for each."
             )
+        if self.max_referral is not None:
+            self._require_sense_of_referral(self.max_referral)
+
+    def _require_sense_of_referral(self, share: float) -> None:
+        if share == 1.0:
+            raise UsageError(
+                "a referral of up to 1 would refer every image: allow less, such as 0.2."
+            )
+        if not 0.0 < share < 1.0:
+            raise UsageError(
+                f"the largest share that is referred must lie between 0 and 1, got {share:g}: 0.2 "
+                "means 20 %."
+            )
+        relative = [risk.label for risk in self.risks if not risk.absolute]
+        if relative:
+            raise UsageError(
+                f"{', '.join(relative)} compares with the final exit, which referral does not "
+                "change: ask for error, sensitivity or specificity, or omit max-referral."
+            )
 
     def options(self) -> Options:
         """Return the options with which `make_goal` makes this goal."""
         risks = tuple(risk.option for risk in self.risks)
-        return {"guarantee": risks, "delta": self.delta, "unit": self.unit}
+        options: Options = {"guarantee": risks, "delta": self.delta, "unit": self.unit}
+        if self.max_referral is not None:
+            options["max_referral"] = self.max_referral
+        return options
 
     def __str__(self) -> str:
-        return f"{' and '.join(map(str, self.risks))} with probability {1 - self.delta:g}"
+        among = ""
+        if self.max_referral is not None:
+            among = f" among the answered, at most {self.max_referral:g} referred,"
+        return f"{' and '.join(map(str, self.risks))}{among} with probability {1 - self.delta:g}"
 
 
 class Anytime(GoalBase):

@@ -97,18 +97,21 @@ def risk_score(tables: Sequence[LossTable]) -> tuple[NDArray[np.float32], Scores
     return np.stack([table.losses for table in tables]), score
 
 
-def measure_risk(units: UnitLosses, exits: NDArray[np.int64]) -> RiskTest:
+def measure_risk(
+    units: UnitLosses, exits: NDArray[np.int64], answered: NDArray[np.bool_] | None = None
+) -> RiskTest:
     """Test one risk of one assignment of images to exits.
 
     Args:
         units: Losses of the risk on certify.
         exits: Exit (N,) of each image, 1-based.
+        answered: Mask (N,) of the images that the risk is a mean over; None for all.
     """
-    losses, risk = units.of(exits), units.table.risk
+    losses, risk = units.of(exits, answered), units.table.risk
     return RiskTest(
         risk=risk,
         images=len(losses),
-        observed=float(losses.mean()),
+        observed=float(losses.mean()) if len(losses) else 0.0,
         p_value=P_VALUES[units.method](losses, risk.tolerance),
         method=units.method,
     )
@@ -132,24 +135,33 @@ def require_enough(risks: Sequence[UnitLosses], delta: float) -> None:
             )
 
 
-def not_promised(risks: Sequence[UnitLosses], exits: NDArray[np.int64], delta: float) -> str:
+def not_promised(
+    risks: Sequence[UnitLosses],
+    exits: NDArray[np.int64],
+    delta: float,
+    answered: NDArray[np.bool_] | None = None,
+) -> str:
     """Return why risks of one assignment cannot be promised, and what could be.
 
     Args:
         risks: Losses of each risk on certify.
-        exits: Exit (N,) of each image: the final one.
+        exits: Exit (N,) of each image: the final one, or that of the safest policy.
         delta: Chance that the guarantee fails, δ.
+        answered: Mask (N,) of the images that are answered; None for all.
     """
-    failed = [units for units in risks if measure_risk(units, exits).p_value > delta]
+    failed = [units for units in risks if measure_risk(units, exits, answered).p_value > delta]
+    which = "with the final exit" if answered is None else "among the answered images"
     return " ".join(
-        f"{units.table.risk.words} cannot be promised with delta {delta:g}, not even with the "
-        f"final exit: {_shown(units, exits, delta)}"
+        f"{units.table.risk.words} cannot be promised with delta {delta:g}, not even {which}: "
+        f"{_shown(units, units.of(exits, answered), delta)}"
         for units in failed
     )
 
 
-def _shown(units: UnitLosses, exits: NDArray[np.int64], delta: float) -> str:
-    losses, risk = units.of(exits), units.table.risk
+def _shown(units: UnitLosses, losses: NDArray[np.float64], delta: float) -> str:
+    risk = units.table.risk
+    if not len(losses):
+        return f"certify has no such {units.unit}. Give certify more images."
     share, p_value = float(losses.mean()), P_VALUES[units.method]
     tolerances = (step / 1000 for step in range(1, 1000))
     best = next((each for each in tolerances if p_value(losses, each) <= delta), None)
@@ -200,19 +212,23 @@ def certify_sequence(
         return Certified(None, (), tuple(trials))
     last = chosen[-1]
     promises = tuple(
-        Promise(
-            risk=test.risk,
-            delta=delta,
-            images=test.images,
-            unit=units.unit,
-            group_value=units.value,
-            observed=test.observed,
-            p_value=test.p_value,
-            method=test.method,
-        )
-        for units, test in zip(risks, last.tests, strict=True)
+        promised(test, units, delta) for units, test in zip(risks, last.tests, strict=True)
     )
     return Certified(last.rule, promises, tuple(trials))
+
+
+def promised(test: RiskTest, units: UnitLosses, delta: float) -> Promise:
+    """Return the promise of a policy that passed a test."""
+    return Promise(
+        risk=test.risk,
+        delta=delta,
+        images=test.images,
+        unit=units.unit,
+        group_value=units.value,
+        observed=test.observed,
+        p_value=test.p_value,
+        method=test.method,
+    )
 
 
 def kept_by_construction(units: UnitLosses, delta: float) -> Promise:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from endoexit.documents import Asked
+from endoexit.documents import Asked, unless_none
 from endoexit.errors import UsageError
 from endoexit.policy.confidence import CONFIDENCES
 from endoexit.policy.rules.base import RuleKind
@@ -25,15 +25,19 @@ class RuleOptions(Asked):
             can be screened when there are many exits.
         temperature_scaling: Whether a temperature is fitted for each exit on calibrate;
             otherwise T = 1.
+        refer_unlike: Largest share of the calibrate images that may be referred to a human because
+            they look unlike the others; None for no such referral.
 
     Raises:
-        UsageError: Thresholds or candidates that the rule does not use, an unknown name.
+        UsageError: Thresholds or candidates that the rule does not use, an unknown name, a share
+            out of range.
     """
 
     rule: RuleKind = "max_probability"
     thresholds: ThresholdFamily | None = None
     candidates: int | None = None
     temperature_scaling: bool = True
+    refer_unlike: float | None = unless_none
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -45,4 +49,14 @@ class RuleOptions(Asked):
             )
         if self.thresholds == "geometric" and self.candidates is not None:
             raise UsageError("geometric thresholds follow from the shares: omit candidates.")
+        if self.refer_unlike == 1.0:
+            raise UsageError(
+                "to refer a share of up to 1 as unlike would refer every image: allow less, such "
+                "as 0.05."
+            )
+        if self.refer_unlike is not None and not 0.0 < self.refer_unlike < 1.0:
+            raise UsageError(
+                f"the share that is referred as unlike must lie between 0 and 1, got "
+                f"{self.refer_unlike:g}: 0.05 means 5 %."
+            )
         return self

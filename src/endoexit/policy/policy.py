@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from endoexit.documents import Record, all_faults
+from endoexit.documents import Record, all_faults, unless_none
 from endoexit.errors import PolicyError, UsageError
 from endoexit.files import refuse_lfs_pointer, write_text
 from endoexit.policy.confidence import ConfidenceName, softmax
 from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance, Request
 from endoexit.policy.first_format import current_form
+from endoexit.policy.referral import REASONS, Reason, Referral
 from endoexit.policy.rules.catalog import StoredRule
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.rules.patience import PatienceRule
@@ -24,11 +25,12 @@ MAX_POLICY_BYTES = 64 * 2**20
 
 
 class ExitPolicy(Record):
-    """Decides at which exit each image exits.
+    """Decides at which exit each image exits, and whether it is answered.
 
     The rule decides at the exits 1 to M − 1 (see `endoexit.policy.rules`). Every image that has
     not exited before exits at M. With `deadline_ms` the clock decides as well: out of time, the
-    answer is that of the last exit that finished (the engine keeps the time).
+    answer is that of the last exit that finished (the engine keeps the time). With `referral`
+    some images that exit get no answer: a human must look at them.
 
     Attributes:
         format: Version of the document.
@@ -36,6 +38,7 @@ class ExitPolicy(Record):
         num_exits: Number of exits, M.
         temperatures: Softmax temperature (M,) of each exit.
         deadline_ms: Milliseconds that an image may take, if the clock decides as well.
+        referral: Images that are referred to a human instead of answered; None for none.
         provenance: What the policy was fitted for; None for a policy typed by hand.
         goal: What was asked for, in words.
         request: What was asked for; None for a policy typed by hand.
@@ -54,6 +57,7 @@ class ExitPolicy(Record):
     num_exits: Annotated[int, Field(ge=1)]
     temperatures: tuple[Temperature, ...]
     deadline_ms: Annotated[float, Field(gt=0.0)] | None = None
+    referral: Referral | None = unless_none
     provenance: Provenance | None = None
     goal: str | None = None
     request: Request | None = None
@@ -85,6 +89,8 @@ class ExitPolicy(Record):
             faults.append(f"{len(self.temperatures)} temperatures for {self.num_exits} exits")
         if self.costs is not None and len(self.costs.values) != self.num_exits:
             faults.append(f"{len(self.costs.values)} costs for {self.num_exits} exits")
+        if self.referral is not None:
+            faults += self.referral.faults(self.num_exits)
         if faults:
             raise PolicyError(f"the exit policy does not fit: {'; '.join(faults)}. Make it again.")
 
@@ -121,7 +127,47 @@ class ExitPolicy(Record):
         if exit_number == self.num_exits:
             return np.ones(len(scores), dtype=np.bool_)
         temperature = self.temperatures[exit_number - 1]
-        return self.rule.decide(exit_number, scores, earlier, temperature)
+        leaving = self.rule.decide(exit_number, scores, earlier, temperature)
+        if self.referral is not None:  # an image that is referred as unlike costs no later stage
+            leaving = leaving | self.referral.unlike_at(exit_number, scores)
+        return leaving
+
+    def reasons(
+        self, exit_number: int, logits: ArrayLike, previous: ArrayLike
+    ) -> tuple[Reason | None, ...]:
+        """Return for images (B,) that exit at exit k why each is referred; None for an answer.
+
+        Args:
+            exit_number: Number of the exit k, 1 to M.
+            logits: Logits (B, C) of exit k.
+            previous: Labels (B, k − 1) that the earlier exits gave them.
+
+        Raises:
+            PolicyError: An exit that does not exist, logits that are not (B, C) or not finite.
+        """
+        scores = self._checked(exit_number, logits)
+        if self.referral is None:
+            return (None,) * len(scores)
+        codes = self.referral.codes(exit_number, scores, previous, self.temperatures)
+        return tuple(REASONS[code - 1] if code else None for code in codes.tolist())
+
+    def referred(self, logits: ArrayLike, exits: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Return for each image (N,) of a cohort whether it is answered; see `Referral.codes`.
+
+        Args:
+            logits: Logits (M, N, C) of all exits.
+            exits: Exit (N,) of each image, as `assign` returns them.
+        """
+        codes = np.zeros(len(exits), dtype=np.int8)
+        if self.referral is not None:
+            scores = np.asarray(logits)
+            labels = scores.argmax(axis=2)
+            for number in np.unique(exits).tolist():
+                at = exits == number
+                codes[at] = self.referral.codes(
+                    number, scores[number - 1, at], labels[: number - 1, at].T, self.temperatures
+                )
+        return codes
 
     def assign(self, logits: ArrayLike) -> NDArray[np.int64]:
         """Return the exit, 1 to M, at which each image exits.
@@ -138,7 +184,10 @@ class ExitPolicy(Record):
                 f"logits have shape {scores.shape}: a policy for {self.num_exits} exits needs "
                 f"({self.num_exits}, images, classes)."
             )
-        return self.rule.assign(scores, self.temperatures)
+        exits = self.rule.assign(scores, self.temperatures)
+        if self.referral is None:
+            return exits
+        return np.minimum(exits, self.referral.first_unlike(scores))
 
     def conditions(self) -> tuple[str, ...]:
         """Return for each exit (M,) in words when an image exits there."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from endoexit.policy.document import Promise
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
+from endoexit.policy.referral import ANSWERED
 from endoexit.policy.risks import Risk, counted_images, loss_table
 from endoexit.policy.units import UnitLosses, group_numbers
 
@@ -56,16 +57,19 @@ class PromiseCheck:
 def promise_words(promise: Promise) -> str:
     """Return a promise in words: how much of which risk, how sure, and what that rests on."""
     proof: str = promise.method
+    answered, among = ("", "") if promise.referred is None else ("answered ", " that are answered")
     if promise.method != "by construction":  # nothing was tested then
         drawn = promise.unit == "group" and promise.group_value == "one image"
         share = promise.risk.as_named(promise.observed)
         proof = (
-            f"{share:.2%} of {promise.images} certify {promise.unit}s, "
+            f"{share:.2%} of {promise.images} {answered}certify {promise.unit}s, "
             f"{'one image of each, ' if drawn else ''}"
             f"p = {promise.p_value:.2g}, {promise.method}"
         )
+        if promise.referred is not None:
+            proof += f"; {promise.referred:.1%} were referred"
     return (
-        f"{promise.risk.words} on new {promise.unit}s, with probability "
+        f"{promise.risk.words} on new {promise.unit}s{among}, with probability "
         f"{1 - promise.delta:g} ({proof})"
     )
 
@@ -94,13 +98,20 @@ def check_promises(
         UsageError: A class of a promise does not exist.
     """
     exits = policy.assign(data.logits)
-    return tuple(_check(promise, data, classes, exits) for promise in policy.promises)
+    answered = policy.referred(data.logits, exits) == ANSWERED
+    return tuple(_check(promise, data, classes, exits, answered) for promise in policy.promises)
 
 
 def _check(
-    promise: Promise, data: LogitSet, classes: tuple[str, ...], exits: NDArray[np.int64]
+    promise: Promise,
+    data: LogitSet,
+    classes: tuple[str, ...],
+    exits: NDArray[np.int64],
+    answered: NDArray[np.bool_],
 ) -> PromiseCheck:
     risk = promise.risk
+    if promise.referred is not None:
+        return _check_answered(promise, data, classes, exits, answered)
     if not counted_images(risk, data, classes).any():
         return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
     table = loss_table(risk, data, classes)
@@ -109,3 +120,22 @@ def _check(
         return PromiseCheck(promise, losses, np.arange(len(losses)))
     members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
     return PromiseCheck(promise, table.of(exits), members[table.counted])
+
+
+def _check_answered(
+    promise: Promise,
+    data: LogitSet,
+    classes: tuple[str, ...],
+    exits: NDArray[np.int64],
+    answered: NDArray[np.bool_],
+) -> PromiseCheck:
+    """Return what a cohort shows among the answered; of groups by one image of each."""
+    if not (counted_images(promise.risk, data, classes) & answered).any():
+        return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
+    table = loss_table(promise.risk, data, classes)
+    if promise.unit == "group":
+        losses = UnitLosses(table, group_numbers(data), "one image").of(exits, answered)
+        return PromiseCheck(promise, losses, np.arange(len(losses)))
+    members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
+    counted = answered[table.counted]
+    return PromiseCheck(promise, table.of(exits)[counted], members[table.counted][counted])

@@ -16,7 +16,7 @@ RiskName = Literal["disagreement", "accuracy_loss", "missed", "error", "sensitiv
 RISKS: tuple[RiskName, ...] = get_args(RiskName)
 
 # Measured against the labels, not against the final exit: an early exit may be no worse than it.
-ABSOLUTE = frozenset({"error", "sensitivity", "specificity"})
+ABSOLUTE: frozenset[RiskName] = frozenset({"error", "sensitivity", "specificity"})
 # Named after a share that has to be large: the loss is what is missing to 1.
 _FLOORS = frozenset({"sensitivity", "specificity"})
 _OF_CLASS = frozenset({"missed", "sensitivity", "specificity"})

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError, UsageError
-from endoexit.policy.choice import choose, limit_in
+from endoexit.policy.choice import Chosen, choose, limit_in
 from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, is_confidence
-from endoexit.policy.document import Costs, FrontPoint, Promise, Request
+from endoexit.policy.coverage import Coverage, coverage
+from endoexit.policy.document import Costs, FrontPoint, Request
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
@@ -32,11 +33,13 @@ from endoexit.policy.guarantee import (
 from endoexit.policy.logits import LogitSet, require_disjoint
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy
+from endoexit.policy.referral import Referral, Unlike, fit_unlike
 from endoexit.policy.risks import LossTable, loss_table
-from endoexit.policy.rules.base import Candidate, Rule
+from endoexit.policy.rules.base import Candidate
 from endoexit.policy.rules.catalog import RULES
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.screening import Scores
+from endoexit.policy.selective import answered_guarantee
 from endoexit.policy.table import ExitTable, Outcome
 from endoexit.policy.temperature import ExitCalibration, describe_calibration, fit_temperatures
 from endoexit.policy.units import UnitLosses, better_value, counting, group_numbers
@@ -55,27 +58,6 @@ FINAL_ONLY = (
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """A rule for a goal, and what the policy keeps of the search.
-
-    Attributes:
-        rule: Rule with its numbers.
-        front: Candidates that no cheaper one beats.
-        deadline_ms: Milliseconds that an image may take, if the clock decides.
-        promises: Guarantees that hold.
-        note: What a reader must know.
-        trials: Test sequence on certify.
-    """
-
-    rule: Rule
-    front: tuple[FrontPoint, ...] = ()
-    deadline_ms: float | None = None
-    promises: tuple[Promise, ...] = ()
-    note: str | None = None
-    trials: tuple[Trial, ...] = ()
-
-
-@dataclass(frozen=True)
 class PolicyResult:
     """A policy and how it came about.
 
@@ -84,12 +66,14 @@ class PolicyResult:
         expected: Figures of the policy on calibrate; optimistic, because it was chosen there.
         calibration: Figures of each exit before and after temperature scaling.
         trials: Test sequence on certify, for a guarantee.
+        answered: What its referral does on calibrate; None for a policy without.
     """
 
     policy: ExitPolicy
     expected: Outcome
     calibration: tuple[ExitCalibration, ...]
     trials: tuple[Trial, ...] = ()
+    answered: Coverage | None = None
 
 
 def find_policy(
@@ -124,8 +108,11 @@ def find_policy(
     scaling = options.temperature_scaling
     temperatures = fit_temperatures(calibrate) if scaling else (1.0,) * calibrate.num_exits
     table = ExitTable(calibrate, temperatures, costs.values)
+    unlike = None
+    if options.refer_unlike is not None:
+        unlike = fit_unlike(calibrate.logits, options.refer_unlike)
     if isinstance(goal, Guarantee):
-        chosen = _guaranteed(goal, table, certify, classes, options)
+        chosen = _guaranteed(goal, table, certify, classes, options, unlike=unlike)
     elif isinstance(goal, Anytime):
         chosen = _anytime(goal, table, options)
     elif isinstance(goal, Budget):
@@ -137,6 +124,7 @@ def find_policy(
         num_exits=calibrate.num_exits,
         temperatures=temperatures,
         deadline_ms=chosen.deadline_ms,
+        referral=chosen.referral or (Referral(unlike=unlike) if unlike else None),
         goal=str(goal),
         request=Request(goal=goal, rules=options),
         promises=chosen.promises,
@@ -144,9 +132,14 @@ def find_policy(
         costs=costs,
         front=chosen.front,
     )
+    exits = policy.assign(calibrate.logits)
+    answered = None
+    if policy.referral is not None:
+        answered = coverage(calibrate, exits, policy.referred(calibrate.logits, exits))
     return PolicyResult(
         policy=policy,
-        expected=table.outcome(policy.rule.exits(table)),
+        expected=table.outcome(exits),
+        answered=answered,
         calibration=describe_calibration(calibrate, temperatures, _ranked_by(options)),
         trials=chosen.trials,
     )
@@ -173,13 +166,13 @@ def _require_fit(calibrate: LogitSet, costs: Costs, classes: tuple[str, ...]) ->
         )
 
 
-def _anytime(goal: Anytime, table: ExitTable, options: RuleOptions) -> _Chosen:
-    if options != RuleOptions(temperature_scaling=options.temperature_scaling):
+def _anytime(goal: Anytime, table: ExitTable, options: RuleOptions) -> Chosen:
+    if options.replaced(temperature_scaling=True, refer_unlike=None) != DEFAULT_RULE:
         raise UsageError("with a deadline the clock decides: omit rule and thresholds.")
-    return _Chosen(FixedRule(exit=table.data.num_exits), deadline_ms=goal.deadline_ms)
+    return Chosen(FixedRule(exit=table.data.num_exits), deadline_ms=goal.deadline_ms)
 
 
-def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions) -> _Chosen:
+def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions) -> Chosen:
     if not is_confidence(options.rule) or options.thresholds not in (None, "geometric"):
         raise UsageError(
             "a budget takes geometric thresholds on a confidence: omit thresholds and use "
@@ -198,7 +191,7 @@ def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions
             f"{min(spent):.4g}: allow more, send fewer images, or use a smaller network."
         )
     dearest = max(fitting, key=lambda index: spent[index])
-    return _Chosen(rules[dearest], front, note=UNPROVEN)
+    return Chosen(rules[dearest], front, note=UNPROVEN)
 
 
 def _cheapest_or_best(
@@ -206,11 +199,11 @@ def _cheapest_or_best(
     table: ExitTable,
     costs: Costs,
     options: RuleOptions,
-) -> _Chosen:
+) -> Chosen:
     candidates = RULES[options.rule].front(table, options, *_accuracy(table))
     front = _points(candidates, table)
     index = choose(goal, front, costs, table.data.final_accuracy)
-    return _Chosen(candidates[index].rule, front, note=UNPROVEN)
+    return Chosen(candidates[index].rule, front, note=UNPROVEN)
 
 
 def _guaranteed(
@@ -219,13 +212,22 @@ def _guaranteed(
     certify: LogitSet | None,
     classes: tuple[str, ...],
     options: RuleOptions,
-) -> _Chosen:
+    *,
+    unlike: Unlike | None,
+) -> Chosen:
     if certify is None:
         raise PolicyError(
             "a guarantee needs a certify role, which nothing else has looked at: "
             "make one with `endoexit split --roles`."
         )
     require_disjoint(table.data, certify)
+    if goal.max_referral is not None:
+        return answered_guarantee(goal, table, certify, classes, options, unlike=unlike)
+    if unlike is not None:
+        raise UsageError(
+            "a guarantee with referral is about the answered images: add --max-referral with a "
+            "risk such as error<=0.02, or omit --refer-unlike."
+        )
     counted = counting(goal.unit, certify)
     known = [loss_table(risk, table.data, classes) for risk in goal.risks]
     kind = RULES[options.rule]
@@ -260,7 +262,7 @@ def _guaranteed(
     elif counted.groups is None:
         note = _dependence(certify)
     promises = tuple(promise.replaced(unit_reason=counted.reason) for promise in promises)
-    return _Chosen(rule, front, promises=promises, note=note, trials=certified.trials)
+    return Chosen(rule, front, promises=promises, note=note, trials=certified.trials)
 
 
 def _group_value(

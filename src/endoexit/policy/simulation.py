@@ -11,6 +11,8 @@ of images.
 """
 
 import functools
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +21,7 @@ from scipy.special import logit, ndtr
 
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.risks import RiskName
+from endoexit.policy.risks import ABSOLUTE, RiskName
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.rules.threshold import ThresholdRule
 
@@ -36,10 +38,11 @@ RISK_CLASSES: dict[RiskName, str | None] = {
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Exact mean cost and exact risk of a policy, or of many (arrays)."""
+    """Exact mean cost, risks and share of referred images of a policy, or of many (arrays)."""
 
     cost: NDArray[np.float64]
     risks: dict[RiskName, NDArray[np.float64]]
+    referred: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,44 @@ class SimulatedExits:
             ]
         else:
             raise ValueError(f"the truth is known for max_probability and fixed, not {rule.kind}")
-        return self._truth([np.asarray(cut) for cut in cuts])
+        truth = self._truth([np.asarray(cut) for cut in cuts])
+        return truth if policy.referral is None else self._with_referral(truth, cuts, policy)
+
+    def _with_referral(self, truth: Truth, cuts: Sequence[float], policy: ExitPolicy) -> Truth:
+        """Return the truth with the risks against the labels of the answered images only.
+
+        Whether an image is unsure depends on how many of the earlier exits agree with the final
+        one, so every combination of right and wrong exits is summed.
+        """
+        unsure = None if policy.referral is None else policy.referral.unsure
+        if policy.referral is None or unsure is None or policy.referral.unlike is not None:
+            raise ValueError("the truth is known for images that are unsure, not for unlike ones")
+        spread = np.asarray(self.deviations)[:, None]
+        early = np.array(cuts)[:, None]
+        middle = ndtr(-self._means[:-1] / spread[:-1])
+        right = ndtr((early - self._means[:-1]) / spread[:-1]) - middle
+        wrong = middle - ndtr((-early - self._means[:-1]) / spread[:-1])
+
+        def cut(agreeing: int) -> float:
+            margin = min(1.0, unsure.threshold * len(self.costs) / agreeing)
+            return policy.temperatures[-1] * float(logit((1.0 + margin) / 2.0))
+
+        answered_right, answered_wrong = 0.0, 0.0
+        for signs in itertools.product((True, False), repeat=len(cuts)):
+            inside = np.where(np.array(signs)[:, None], right, wrong).prod(axis=0)
+            for sign in (True, False):
+                least = cut(1 + signs.count(sign))
+                mean = self._means[-1] if sign else -self._means[-1]
+                share = float((inside * ndtr((mean - least) / spread[-1])).mean())
+                answered_right += share * sign
+                answered_wrong += share * (not sign)
+        inside = (right + wrong).prod(axis=0)
+        referred = float(inside.mean()) - answered_right - answered_wrong
+        right_at_end = ndtr(self._means[-1] / spread[-1])
+        early_wrong = float(truth.risks["error"]) - float((inside * (1.0 - right_at_end)).mean())
+        error = np.asarray((early_wrong + answered_wrong) / (1.0 - referred))
+        risks = dict.fromkeys(ABSOLUTE, error)
+        return Truth(truth.cost, truth.risks | risks, referred)
 
     def _truth(self, cuts: list[NDArray[np.float64]]) -> Truth:
         """Return the truth where images with |margin| under `cuts[k]` continue after exit k.

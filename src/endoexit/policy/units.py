@@ -122,12 +122,30 @@ class UnitLosses:
         steps = np.random.default_rng(DRAW_SEED).random(len(starts)) * self._sizes
         return np.asarray(np.argsort(self._places, kind="stable")[starts + steps.astype(np.int64)])
 
-    def of(self, exits: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the losses (n,) of the units when the images exit at `exits` (N,)."""
+    def of(
+        self, exits: NDArray[np.int64], answered: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the losses (n,) of the units when the images exit at `exits` (N,).
+
+        Args:
+            exits: Exit (N,) of each image, 1-based.
+            answered: Mask (N,) of the images that are answered: of single images, or of one image
+                of each group, only these are returned. None for all.
+
+        Raises:
+            ValueError: Means of groups among the answered: their number depends on the policy.
+        """
         losses = self.table.of(exits)
-        if self.groups is None:
-            return losses
-        return losses[self._drawn] if self.value == "one image" else self._means(losses)
+        places = np.arange(len(losses))
+        if self.groups is not None:
+            if self.value == "mean":
+                if answered is not None:
+                    raise ValueError("means of groups have no test among the answered images")
+                return self._means(losses)
+            places = self._drawn
+        if answered is not None:
+            places = places[answered[self.table.counted][places]]
+        return losses[places]
 
     def _means(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.bincount(self._places, weights=losses) / self._sizes)

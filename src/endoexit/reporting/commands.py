@@ -142,7 +142,7 @@ def _rules(rules: RuleOptions) -> list[str]:
     plain = RuleOptions()
     chosen = {
         name: getattr(rules, name)
-        for name in ("rule", "thresholds", "candidates")
+        for name in ("rule", "thresholds", "candidates", "refer_unlike")
         if getattr(rules, name) != getattr(plain, name)
     }
     return [*_options(chosen), *([] if rules.temperature_scaling else ["--no-temperature"])]

@@ -1,0 +1,218 @@
+"""Pairs of a rule and a threshold of referral: what they do on calibrate, and their order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr, xlogy
+
+from endoexit.policy.goals import Guarantee
+from endoexit.policy.guarantee import LADDER_STEPS, risk_score
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.referral import Referral, Unlike, sureness
+from endoexit.policy.risks import LossTable
+from endoexit.policy.rules.base import Rule
+from endoexit.policy.rules.catalog import RULES
+from endoexit.policy.rules.fixed import FixedRule
+from endoexit.policy.screening import pareto_front
+from endoexit.policy.table import ExitTable
+
+# What one referred image weighs, in images that go through the whole network: a human's minute is
+# dearer than a processor's second, but half the cost for one more image in a hundred is worth it.
+REFERRAL_COST = 50.0
+# Thresholds tried at the final exit, from "no image is unsure" to the largest share allowed.
+LEVELS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A cohort with what referral needs of it.
+
+    Attributes:
+        table: Logits with temperatures and costs.
+        unlike: Referral of images that look unlike; None for none.
+        sure: Sureness (N,) of the final exit.
+        first: First exit (N,) that finds an image unlike; M + 1 where none does.
+    """
+
+    table: ExitTable
+    unlike: Unlike | None
+    sure: NDArray[np.float64]
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, table: ExitTable, unlike: Unlike | None) -> Self:
+        """Return a cohort with the sureness and the energies of its images."""
+        data = table.data
+        sure = sureness(data.logits[-1], data.predictions[:-1].T, table.temperatures[-1])
+        if unlike is None:
+            first = np.full(len(sure), table.data.num_exits + 1, dtype=np.int64)
+        else:
+            first = Referral(unlike=unlike).first_unlike(table.data.logits)
+        return cls(table, unlike, sure, first)
+
+    def exits(self, rule: Rule) -> NDArray[np.int64]:
+        """Return the exit (N,) of each image, also of those that are referred there."""
+        return np.minimum(rule.exits(self.table), self.first)
+
+    def answered(self, exits: NDArray[np.int64], threshold: float | None) -> NDArray[np.bool_]:
+        """Return which images (N,) are answered; None refers no image as unsure."""
+        mask = exits < self.first
+        if threshold is not None:
+            mask &= (exits < self.table.data.num_exits) | (self.sure >= threshold)
+        return np.asarray(mask)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A rule with a threshold at the final exit, and what they do on calibrate.
+
+    Attributes:
+        rule: Rule of the early exits.
+        threshold: Sureness at the final exit under which images are referred; None for none.
+        cost: Mean cost of an image.
+        referred: Share of the images that are referred.
+        score: Least evidence over the risks that a risk is under its tolerance; see `_evidence`.
+        passes: Whether certify is expected to show enough, if its images are like these.
+    """
+
+    rule: Rule
+    threshold: float | None
+    cost: float
+    referred: float
+    score: float
+    passes: bool
+
+
+def pairs_of(
+    here: Cohort,
+    known: Sequence[LossTable],
+    sizes: Sequence[float],
+    goal: Guarantee,
+    options: RuleOptions,
+) -> list[Pair]:
+    """Return every rule that is tried with every threshold that refers at most the share allowed.
+
+    A rule with early exits gets no credit for fewer wrong answers than the final exit with the
+    same threshold: the best of many rules was lucky on calibrate.
+
+    Args:
+        here: The calibrate cohort.
+        known: Losses (R) of each risk on it.
+        sizes: Number of certify units for each image of it, for each risk (R,).
+        goal: Guarantee with the largest share.
+        options: Which rules are tried.
+    """
+    most = goal.max_referral or 0.0
+    costs, final = np.asarray(here.table.costs), here.table.data.num_exits
+    limits = np.array([[table.risk.tolerance] for table in known])
+    counted = np.stack([table.counted for table in known]).astype(np.float64)
+    thresholds = _thresholds(here, most)
+    unsure = np.array([here.sure < (threshold or 0.0) for threshold in thresholds])  # (T, N)
+    least: NDArray[np.float64] = np.zeros((len(known), len(thresholds)))
+    pairs: list[Pair] = []
+    for rule in _rules(here, known, thresholds, most, options):
+        exits = here.exits(rule)
+        answered = ((exits < here.first) & ~((exits == final) & unsure)).astype(np.float64)
+        images = counted @ answered.T  # (R, T)
+        losses = [table.losses[exits - 1, np.arange(len(exits))] for table in known]
+        wrong = np.maximum(np.stack(losses) @ answered.T, least)
+        if not pairs:  # the final exit comes first
+            least = wrong
+        scores = _evidence(wrong, images, limits).min(axis=0)
+        scale = np.asarray(sizes)[:, None]
+        passes = bdtr(wrong * scale, (images * scale + 0.5).astype(np.int64), limits) <= goal.delta
+        referred = 1.0 - answered.mean(axis=1)
+        cost = float(costs[exits - 1].mean())
+        pairs += [
+            Pair(rule, threshold, cost, share, score, all_pass)
+            for threshold, share, score, all_pass in zip(
+                thresholds,
+                referred.tolist(),
+                scores.tolist(),
+                np.all(passes, axis=0).tolist(),
+                strict=True,
+            )
+            if share <= most
+        ]
+    return pairs
+
+
+def _thresholds(here: Cohort, share: float) -> tuple[float | None, ...]:
+    """Return thresholds of the final exit: None, then those that refer more and more images.
+
+    Most refer at most the share of all images. Some refer more, for rules under which so many
+    images exit early that few are asked at the final exit.
+    """
+    sure = np.sort(here.sure)
+    fine = np.linspace(1, share * len(sure), LEVELS)
+    coarse = np.linspace(share * len(sure), len(sure) - 1, LEVELS // 2)
+    places = np.unique(np.concatenate([fine, coarse]).astype(int))
+    values = {float(sure[place]) for place in places if place < len(sure)}
+    return (None, *sorted(value for value in values if value > sure[0]))
+
+
+def _rules(
+    here: Cohort,
+    known: Sequence[LossTable],
+    thresholds: Sequence[float | None],
+    share: float,
+    options: RuleOptions,
+) -> list[Rule]:
+    """Return the rules that are tried: the final exit, and fronts at three shares of referral.
+
+    An image that is referred at the final exit loses nothing there. So which rules are on the
+    front depends on how many are referred.
+    """
+    kind, rows = RULES[options.rule], [FixedRule(exit=here.table.data.num_exits)]
+    rules: dict[Rule, None] = dict.fromkeys(rows)
+    within = [each for each in thresholds if each and (here.sure < each).mean() <= share]
+    for threshold in dict.fromkeys([None, *within[len(within) // 2 :: max(1, len(within) // 2)]]):
+        values, score = risk_score(known)
+        if threshold is not None:
+            values[:, -1, here.sure < threshold] = 0.0
+        for candidate in kind.front(here.table, options, values, score):
+            rules[candidate.rule] = None
+    return list(rules)
+
+
+def _evidence(
+    wrong: NDArray[np.float64], images: NDArray[np.float64], limits: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the signed root of the likelihood ratio of "the risk is ε", larger for safer.
+
+    It is about the number of standard errors that the share of wrong answers is below ε, and
+    counts that a larger number of images shows more.
+    """
+    # Half an image more: none wrong of few images shows less than none of many.
+    wrong, images = wrong + 0.5, images + 1.0
+    share = wrong / images
+    gain = xlogy(wrong, share / limits) + xlogy(images - wrong, (1.0 - share) / (1.0 - limits))
+    return np.asarray(np.sign(limits - share) * np.sqrt(2.0 * np.maximum(gain, 0.0)))
+
+
+def in_order(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Return the pairs to test, safest first, and those of the front, fewest referred first.
+
+    Before the front's safest pair come some that refer still more, so that the test does not end
+    at once when that pair was merely lucky on calibrate.
+    """
+    full = max(pair.cost for pair in pairs)
+    spent = np.array([REFERRAL_COST * pair.referred + pair.cost / full for pair in pairs])
+    kept = pareto_front(spent, np.array([pair.score for pair in pairs]))
+    front = [pairs[index] for index in kept]
+    safest = front[-1]
+    safer = sorted(
+        (
+            pair
+            for pair in pairs
+            if pair.passes and pair.rule == safest.rule and pair.referred > safest.referred
+        ),
+        key=lambda pair: pair.referred,
+        reverse=True,
+    )
+    places = np.unique(np.linspace(0, len(safer) - 1, LADDER_STEPS).round().astype(int))
+    rungs = [safer[place] for place in places] if safer else []
+    return [*rungs, *reversed(front)], front
