@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from endoexit.errors import ImageError
+from endoexit.policy.referral import Reason
 from endoexit.precision import FloatFormat
 from endoexit.runtime.engine import Prediction
 from endoexit.runtime.session import Session, open_session
@@ -23,20 +24,23 @@ class Answer:
     """The answer for one image.
 
     Attributes:
-        label: Name of the most probable class.
+        label: Name of the most probable class; None for an image that is referred.
         probabilities: Probability of each class, by its name.
         exit: Number of the exit that answered, from 1.
         milliseconds: Time of this image in the network, without reading and resizing.
         cut_short: Whether the deadline ended the computation before the policy was satisfied.
         deadline_missed: Whether the answer came after the deadline.
+        referred: Reason why a human must look at the image, "unsure" or "unlike"; None for an
+            answer.
     """
 
-    label: str
+    label: str | None
     probabilities: dict[str, float]
     exit: int
     milliseconds: float
     cut_short: bool
     deadline_missed: bool
+    referred: Reason | None = None
 
 
 class Predictor:
@@ -100,12 +104,13 @@ class Predictor:
     def _answer(self, prediction: Prediction) -> Answer:
         probabilities = map(float, prediction.probabilities)
         return Answer(
-            label=self.classes[prediction.label],
+            label=None if prediction.referred else self.classes[prediction.label],
             probabilities=dict(zip(self.classes, probabilities, strict=True)),
             exit=prediction.exit,
             milliseconds=prediction.milliseconds,
             cut_short=prediction.cut_short,
             deadline_missed=prediction.deadline_missed,
+            referred=prediction.referred,
         )
 
 

@@ -67,3 +67,10 @@ def test_a_shard_that_breaks_off_leaves_nothing(file):
     with pytest.raises(KeyboardInterrupt):
         write_results(file, 0, rows())
     assert not file.parent.exists()
+
+
+def test_a_referred_image_comes_back_with_its_reason(file):
+    unsure = Prediction(1, np.array([0.4, 0.6]), 2, (1.0, 1.0), referred="unsure")
+    write_results(file, 0, [ROWS[0], PredictedRow(1, "y", unsure)])
+    first, second = read_results(file, range(2), CLASSES)
+    assert (first.prediction.referred, second.prediction.referred) == (None, "unsure")

@@ -15,9 +15,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from endoexit import open as open_source
 from endoexit.cli.main import app
 from endoexit.errors import DataError, UsageError
 from endoexit.policy import fixed_exit
+from endoexit.policy.referral import Referral, Unlike
 from tiny import CLASSES, PREPROCESSING, save_photos, tiny_model, tiny_photos, tiny_run
 from tiny_project import endoexit, endoexit_process, interruptible
 
@@ -283,3 +285,19 @@ def test_hashes_are_the_same_with_the_same_key_only(run, photos, tmp_path):
     short = predict(run, photos, "--names", "hash", "--names-key", tmp_path / "short")
     assert "has 6 bytes, not 16 to" in str(short.exception)
     assert "give both, or neither" in str(predict(run, photos, "--names-key", "k").exception)
+
+
+def test_a_policy_may_refer_images_to_a_human(tmp_path, photos):
+    run = tiny_run(tmp_path / "run").path
+    unlike = Unlike(thresholds=(-1e9, 1e9, 1e9, 1e9), share=0.1)  # exit 1 finds all unlike
+    fixed_exit(4, 4).replaced(referral=Referral(unlike=unlike)).write(run / "policy.json")
+    document = json.loads(predict(run, photos, "--json").stdout)
+    assert {
+        (row["status"], row["reason"], row["label"], row["exit"]) for row in document["rows"]
+    } == {("referred", "unlike", None, 1)}
+    assert document["referred"] == {"unlike": document["images"]}
+    out = tmp_path / "rows.csv"
+    said = predict(run, photos, "--out", out).stdout
+    assert f"referred to a human {document['images']} ({document['images']} unlike)" in said
+    (answer,) = open_source(run).predict([np.zeros((50, 60, 3), np.uint8)])
+    assert (answer.label, answer.referred, answer.exit) == (None, "unlike", 1)

@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, fixed_exit, patience_policy, threshold_policy
+from endoexit.policy.referral import Referral, Unlike, Unsure
 from endoexit.policy.rules.threshold import ThresholdRule
 
 PREPROCESSING = Preprocessing(size=8)
@@ -19,6 +20,11 @@ POLICIES = (
     ),
     patience_policy(3, 2),
     fixed_exit(3, 2),
+    threshold_policy(3, 0.8).replaced(
+        referral=Referral(
+            unsure=Unsure(threshold=0.5), unlike=Unlike(thresholds=(-2.0, -1.5, -2.0), share=0.1)
+        )
+    ),
 )
 tables = hnp.arrays(
     np.float32,
@@ -88,5 +94,6 @@ def same(first, second):
     """Compare answers in all but their times."""
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
-        assert (a.label, a.exit, a.cut_short) == (b.label, b.exit, b.cut_short)
+        for name in ("label", "exit", "cut_short", "referred"):
+            assert getattr(a, name) == getattr(b, name)
         np.testing.assert_array_equal(a.probabilities, b.probabilities)

@@ -35,6 +35,17 @@ def test_a_batch_in_any_order_answers_like_its_images_one_by_one(logits, policy,
 
 
 @given(logits=tables, policy=st.sampled_from(POLICIES))
+def test_an_image_is_referred_as_the_policy_refers_it_in_its_cohort(logits, policy):
+    answers = Engine(TableBackend(logits), policy, PREPROCESSING).predict(
+        numbered(range(logits.shape[1]))
+    )
+    codes = policy.referred(logits, policy.assign(logits))
+    reasons = [None, "unsure", "unlike"]
+    assert [answer.referred for answer in answers] == [reasons[code] for code in codes]
+    assert not any(answer.cut_short for answer in answers)
+
+
+@given(logits=tables, policy=st.sampled_from(POLICIES))
 def test_no_stage_runs_for_an_image_that_has_left(logits, policy):
     backend = TableBackend(logits)
     answers = Engine(backend, policy, PREPROCESSING).predict(numbered(range(logits.shape[1])))

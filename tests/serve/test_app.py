@@ -1,6 +1,7 @@
 """The routes, over real connections to a real service."""
 
 import json
+import shutil
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from hostile import bomb, saved
 from servers import PHOTOS, SHARES, balanced, counts, form, post, serving
 
 from endoexit import open as open_source
+from endoexit.policy import ExitPolicy
+from endoexit.policy.referral import Referral, Unlike
 from endoexit.serve.problems import FAULTS
 from tiny import CLASSES, tiny_photos
 
@@ -383,3 +386,21 @@ def test_the_audit_log_has_every_request_and_nothing_of_its_images(small):
     assert len(fourth["statuses"]) == 2
     assert CANARY not in text
     assert "secret" not in text
+
+
+def test_referred_images_are_results_with_their_reason(served_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(served_run, run)
+    unlike = Unlike(thresholds=(-1e9, 1e9, 1e9, 1e9), share=0.1)  # exit 1 finds all unlike
+    policy = ExitPolicy.read(run / "policy.json").replaced(referral=Referral(unlike=unlike))
+    policy.write(run / "policy.json")
+    with serving(run) as server, server.client() as client:
+        (result,) = post(client, PHOTOS[0]).json()["results"]
+        assert (result["status"], result["reason"], result["exit"]) == ("referred", "unlike", 1)
+        assert "label" not in result
+        assert set(result["probabilities"]) == set(CLASSES)
+        lines = client.post("/v1/predict", files=form(PHOTOS[:2]),
+                            headers={"accept": "application/x-ndjson"})  # fmt: skip
+        assert [json.loads(line)["status"] for line in lines.text.splitlines()] == ["referred"] * 2
+        assert client.get("/v1/model").json()["referral"]
+        assert 'endoexit_referred_total{reason="unlike"} 3.0' in client.get("/metrics").text

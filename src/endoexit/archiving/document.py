@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from endoexit import __version__
-from endoexit.documents import Record, parse_record
+from endoexit.documents import Record, parse_record, unless_none
 from endoexit.errors import RunError
 from endoexit.files import read_json, sha256_bytes, write_json
 from endoexit.images.decode import decoder
@@ -31,6 +31,7 @@ class Answering(Record):
         exits: Number of exits.
         decoder: Name of what decides the pixels of a file.
         version: Version of endoexit.
+        referral: True where the policy refers images to a human; None where it answers all.
     """
 
     weights_sha256: str
@@ -41,6 +42,7 @@ class Answering(Record):
     exits: int
     decoder: str
     version: str
+    referral: bool | None = unless_none
 
     @classmethod
     def of(cls, session: Session) -> Self:
@@ -59,6 +61,7 @@ class Answering(Record):
             exits=policy.num_exits,
             decoder=decoder(),
             version=__version__,
+            referral=None if policy.referral is None else True,
         )
 
     def require(self, now: "Answering", source: Path) -> None:

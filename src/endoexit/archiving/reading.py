@@ -122,7 +122,7 @@ def merge_rows(folder: JobFolder, out: Path, track: Track = silent) -> None:
         WriteError: The file cannot be written.
     """
     answering = folder.job.answering
-    layout = Layout(answering.classes, answering.exits)
+    layout = Layout(answering.classes, answering.exits, referral=answering.referral is True)
     with track("Merging", folder.job.images) as bar, writing(out, layout) as write:
         for row in rows_of(folder):
             write(row)

@@ -14,6 +14,7 @@ from endoexit.runtime.engine import Prediction
 from endoexit.runtime.predictor import PredictedRow
 
 _COLUMNS = ("id", "label", "exit", "probabilities", "stage_ms", "fault")
+_REFERRED = "referred"  # a column only of files in which an image is referred
 _OTHER_ROWS = "its rows are not those of its shard"
 
 
@@ -60,7 +61,8 @@ def write_results(file: Path, first: int, rows: Iterable[PredictedRow[Any]]) -> 
 
     records = [_record(first, row) for row in rows]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(records, _schema()), sink)
+    referring = any(_REFERRED in record for record in records)
+    pq.write_table(pa.Table.from_pylist(records, _schema(referring)), sink)
     content = sink.getvalue().to_pybytes()
     with replacing(file) as temporary:
         temporary.write_bytes(content)
@@ -81,7 +83,7 @@ def read_results(file: Path, expected: range, classes: Sequence[str]) -> Iterato
     Raises:
         RunError: The file cannot be read, or has other rows.
     """
-    records = _read(file, list(_COLUMNS)).to_pylist()
+    records = _read(file, [*_COLUMNS, _REFERRED]).to_pylist()
     if [record["id"] for record in records] != list(expected):
         raise _damaged(file, _OTHER_ROWS)
     for record in records:
@@ -110,7 +112,8 @@ def _read(file: Path, columns: list[str]) -> Any:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        return pq.read_table(file, columns=columns)
+        with pq.ParquetFile(file) as parquet:  # columns that are not there are left out
+            return parquet.read(columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(file, str(error)) from error
 
@@ -121,7 +124,13 @@ def _prediction(file: Path, record: dict[str, Any], classes: int) -> Prediction 
     label, probabilities = record["label"], record["probabilities"]
     if label is None or probabilities is None or len(probabilities) != classes:
         raise _damaged(file, "a row has neither an answer nor a fault")
-    return Prediction(label, np.array(probabilities), record["exit"], tuple(record["stage_ms"]))
+    return Prediction(
+        label,
+        np.array(probabilities),
+        record["exit"],
+        tuple(record["stage_ms"]),
+        referred=record.get(_REFERRED),
+    )
 
 
 def _damaged(file: Path, reason: str) -> RunError:
@@ -143,12 +152,15 @@ def _record(first: int, row: PredictedRow[Any]) -> dict[str, Any]:
             "probabilities": answer.probabilities.tolist(),
             "stage_ms": list(answer.stage_ms),
         }
+        if answer.referred is not None:
+            record[_REFERRED] = answer.referred
     return record
 
 
-def _schema() -> Any:
+def _schema(referring: bool) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     values = pa.list_(pa.float64())
     kinds = (pa.int64(), pa.int32(), pa.int32(), values, values, pa.string())
-    return pa.schema(zip(_COLUMNS, kinds, strict=True))
+    schema = pa.schema(zip(_COLUMNS, kinds, strict=True))
+    return schema.append(pa.field(_REFERRED, pa.string())) if referring else schema

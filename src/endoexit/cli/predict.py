@@ -99,7 +99,12 @@ def predict(
     with_deadline = engine.deadline_ms is not None
     size = batch_size or (1 if with_deadline else BATCH_SIZE)
     stages = engine.backend.num_stages
-    layout = Layout(session.classes, stages, deadline=with_deadline)
+    layout = Layout(
+        session.classes,
+        stages,
+        deadline=with_deadline,
+        referral=engine.policy.referral is not None,
+    )
     stdin = getattr(sys.stdin, "buffer", None)
     inputs = Inputs(paths, stdin, null=null or None, frames=chosen_frames)
     tally = _Tally()
@@ -148,6 +153,7 @@ class _Tally:
     deadline_missed: int = 0
     milliseconds: float = 0.0
     exits: Counter[int] = field(default_factory=Counter)
+    referred: Counter[str] = field(default_factory=Counter)
 
     def count(self, row: "Row") -> None:
         self.images += 1
@@ -155,6 +161,8 @@ class _Tally:
             self.failed += 1
             return
         self.exits[row.prediction.exit] += 1
+        if row.prediction.referred is not None:
+            self.referred[row.prediction.referred] += 1
         self.cut_short += row.prediction.cut_short
         self.deadline_missed += row.prediction.deadline_missed
         self.milliseconds += row.prediction.milliseconds
@@ -171,6 +179,9 @@ class _Tally:
                 f"{count} at exit {exit_}" for exit_, count in sorted(self.exits.items())
             )
             text += f": {left}; {self.mean_ms:.1f} ms each in the network"
+        if self.referred:
+            reasons = ", ".join(f"{count} {why}" for why, count in sorted(self.referred.items()))
+            text += f"; referred to a human {self.referred.total()} ({reasons})"
         if self.cut_short or self.deadline_missed:
             text += f"; cut short by the deadline {self.cut_short}, late {self.deadline_missed}"
         return text + "."
@@ -180,6 +191,7 @@ class _Tally:
             "images": self.images,
             "failed": self.failed,
             "exits": {str(exit_): count for exit_, count in sorted(self.exits.items())},
+            "referred": dict(sorted(self.referred.items())),
             "mean_ms": self.mean_ms,
             "cut_short": self.cut_short,
             "deadline_missed": self.deadline_missed,
@@ -216,7 +228,7 @@ def _on_terminal(stream: TextIO) -> bool:
 
 def _table(layout: "Layout") -> "Write":
     """Print a header; return a function that prints one row, the path (of any length) last."""
-    width = max(map(len, (*layout.classes, "label")))
+    width = max(map(len, (*layout.classes, "unsure" if layout.referral else "label")))
     late = 9 if layout.deadline else 0
     typer.echo(f"{'label':{width}}   prob.  exit        ms  {'deadline':{late}.{late}}path")
 
@@ -225,8 +237,13 @@ def _table(layout: "Layout") -> "Write":
         if row.prediction is None:
             typer.echo(f"{'-':{width}}  {_printable(record['error'])}")
             return
+        said = (
+            f"{record['label']:{width}}  {record['probability']:6.3f}"
+            if record["label"]
+            else (f"{row.prediction.referred or '-':{width}}  {'refer':>6}")
+        )
         typer.echo(
-            f"{record['label']:{width}}  {record['probability']:6.3f}  {record['exit']:4d}  "
+            f"{said}  {record['exit']:4d}  "
             f"{record['milliseconds']:8.1f}  {record.get('deadline', ''):{late}}"
             f"{_printable(record['path'])}"
         )

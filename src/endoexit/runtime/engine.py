@@ -15,6 +15,7 @@ import numpy.typing as npt
 from endoexit.errors import PolicyError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
+from endoexit.policy.referral import Reason
 from endoexit.runtime.backends.base import Backend, Rows
 from endoexit.runtime.forecast import StageTimes
 
@@ -29,7 +30,7 @@ class Prediction:
     """The answer for one image.
 
     Attributes:
-        label: Index of the most probable class.
+        label: Index of the most probable class; no answer if the image is referred.
         probabilities: Class probabilities (C,), at the temperature of the exit that answered.
         exit: Number of the exit that answered, 1 to M.
         stage_ms: Milliseconds of each stage that ran: this image's equal share of its batch.
@@ -38,6 +39,7 @@ class Prediction:
             from the last exit that finished, and the promises of the policy do not hold.
         deadline_missed: Whether the answers of the call came after the deadline, because
             stage 1 alone takes longer, or because a stage took longer than forecast.
+        referred: Reason why a human must look at the image; None for an answer.
     """
 
     label: int
@@ -46,6 +48,7 @@ class Prediction:
     stage_ms: tuple[float, ...]
     cut_short: bool = False
     deadline_missed: bool = False
+    referred: Reason | None = None
 
     @property
     def milliseconds(self) -> float:
@@ -216,6 +219,7 @@ class Engine:
             return {}
         batch, passed = result.batch, result.batch.passed
         probabilities = self.policy.probabilities(passed, result.logits[rows])
+        reasons = self._reasons(result, rows)
         return {
             batch.tickets[row]: Prediction(
                 label=int(batch.labels[row, passed - 1]),
@@ -223,9 +227,17 @@ class Engine:
                 exit=passed,
                 stage_ms=tuple(batch.stage_ms[row, :passed].tolist()),
                 cut_short=not result.exiting[row],
+                referred=reason,
             )
-            for row, values in zip(rows.tolist(), probabilities, strict=True)
+            for row, values, reason in zip(rows.tolist(), probabilities, reasons, strict=True)
         }
+
+    def _reasons(self, result: StageResult[Ticket], rows: Rows) -> tuple[Reason | None, ...]:
+        if self.policy.referral is None:
+            return (None,) * len(rows)
+        passed = result.batch.passed
+        previous = result.batch.labels[rows, : passed - 1]
+        return self.policy.reasons(passed, result.logits[rows], previous)
 
     def remainder(self, result: StageResult[Ticket]) -> Batch[Ticket] | None:
         """Return the images that continue as a smaller batch; None if all exit."""

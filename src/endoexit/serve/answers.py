@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from endoexit.documents import Record
+from endoexit.policy.referral import Reason
 from endoexit.runtime.engine import Prediction
 from endoexit.serve.model import Model
 from endoexit.serve.problems import Problem
@@ -89,6 +90,30 @@ class Answered(ExitAnswer):
     ms: Milliseconds
 
 
+class Referred(Record):
+    """An image that a human must look at; its most probable class is no answer.
+
+    Attributes:
+        index: Position of the image in the request, from 0.
+        status: Text "referred".
+        reason: Reason: the final exit is unsure, or the image looks unlike those of calibrate.
+        probabilities: Probability of each class.
+        exit: Number of the exit that referred it, from 1.
+        exits: Number of exits.
+        deadline: Text "kept": the policy decided before the deadline.
+        ms: Time of each part of the work.
+    """
+
+    index: int
+    status: Literal["referred"] = "referred"
+    reason: Reason
+    probabilities: dict[str, float]
+    exit: int
+    exits: int
+    deadline: Literal["kept"] = "kept"
+    ms: Milliseconds
+
+
 class NotAnswered(Record):
     """An image without an answer.
 
@@ -103,7 +128,7 @@ class NotAnswered(Record):
     error: ImageFault
 
 
-Result = Answered | NotAnswered
+Result = Answered | Referred | NotAnswered
 
 
 class Predicted(Record):
@@ -151,8 +176,8 @@ def exit_answer(model: Model, index: int, prediction: Prediction) -> ExitAnswer:
 
 def answered(
     model: Model, index: int, prediction: Prediction, *, cut: bool, decode_s: float, inside_s: float
-) -> Answered:
-    """Return an answer as a document.
+) -> Answered | Referred:
+    """Return an answer as a document, or why there is none from this model.
 
     Args:
         model: Model that answered.
@@ -165,8 +190,12 @@ def answered(
     stages = tuple(round(ms, 3) for ms in prediction.stage_ms)
     queue = max(0.0, inside_s * 1000 - prediction.milliseconds)
     ms = Milliseconds(decode=round(decode_s * 1000, 3), queue=round(queue, 3), stages=stages)
+    fields = _fields(model, index, prediction)
+    if prediction.referred is not None:
+        del fields["label"], fields["probability"]
+        return Referred(**fields, reason=prediction.referred, ms=ms)
     return Answered(
-        **_fields(model, index, prediction),
+        **fields,
         deadline="cut" if cut else "kept",
         ms=ms,
     )

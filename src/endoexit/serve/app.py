@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from endoexit import __version__
 from endoexit.serve import openapi
 from endoexit.serve.access import client_of, deadline_of, length_of, query_of
-from endoexit.serve.answers import Answered, ExitAnswer, NotAnswered, Predicted, Result
+from endoexit.serve.answers import Answered, ExitAnswer, NotAnswered, Predicted, Referred, Result
 from endoexit.serve.bodies import GoneError, images_of, media_type, read_body, until_gone
 from endoexit.serve.model import RESEARCH_USE, Model
 from endoexit.serve.page import add_page
@@ -170,7 +170,7 @@ def _begin_trace(service: Service, request: Request) -> RequestTrace | None:
 
 
 async def _collect(events: AsyncGenerator[Result | ExitAnswer, None]) -> list[Result]:
-    results = [one async for one in events if isinstance(one, Answered | NotAnswered)]
+    results = [one async for one in events if isinstance(one, Answered | Referred | NotAnswered)]
     return sorted(results, key=lambda result: result.index)
 
 
@@ -202,6 +202,9 @@ def _note(request: Request, *results: Result | ExitAnswer) -> None:
         if isinstance(result, Answered):
             request.state.audit["exits"].append(result.exit)
             request.state.audit["statuses"].append(result.deadline)
+        elif isinstance(result, Referred):
+            request.state.audit["exits"].append(result.exit)
+            request.state.audit["statuses"].append(result.reason)
         elif isinstance(result, NotAnswered):
             request.state.audit["statuses"].append(result.error.code)
 

@@ -14,6 +14,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from endoexit.policy.referral import REASONS
+
 Ending = Literal["answered", "cut", "failed", "cancelled"]
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -38,6 +40,9 @@ class Metrics:
         self.rejected = Counter("rejected", "Requests not taken in, by reason.", ["reason"], **kept)
         self.exits = Counter("exit_images", "Answers, by exit.", ["exit"], **kept)
         self.labels = Counter("labels", "Answers, by label.", ["label"], **kept)
+        self.referred = Counter(
+            "referred", "Images referred to a human, by reason.", ["reason"], **kept
+        )
         self.stage_seconds = Histogram(
             "stage_seconds", "Time of a batch.", ["stage"], buckets=_SECONDS, **kept
         )
@@ -76,6 +81,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         for ending in ("answered", "cut", "failed", "cancelled"):
             self.images.labels(ending)  # so that all are there from the start
+        for reason in REASONS:
+            self.referred.labels(reason)
 
     def take_in(self) -> None:
         """Count an image that was taken in."""

@@ -93,6 +93,7 @@ class Model:
             "image_size": self.preprocessing.view.size,
             "decided_by": self.policy.goal or str(self.policy.rule.kind),
             "promises": self.promises,
+            "referral": self.policy.referral.words if self.policy.referral else (),
             "note": self.policy.note,
             "calibrated_exit_shares": self.calibrated_shares,
             "use": RESEARCH_USE,

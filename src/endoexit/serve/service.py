@@ -9,7 +9,15 @@ from typing import Literal, TypeVar
 
 from endoexit.errors import EndoexitError
 from endoexit.runtime.engine import Prediction
-from endoexit.serve.answers import Answered, ExitAnswer, Result, answered, exit_answer, not_answered
+from endoexit.serve.answers import (
+    Answered,
+    ExitAnswer,
+    Referred,
+    Result,
+    answered,
+    exit_answer,
+    not_answered,
+)
 from endoexit.serve.attention import Attention, open_attention
 from endoexit.serve.audit import AuditLog
 from endoexit.serve.decoders import Decoders
@@ -207,7 +215,7 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _counted(self, image: "_Image", slot: Slot) -> Answered:
+    async def _counted(self, image: "_Image", slot: Slot) -> Answered | Referred:
         ending: Ending = "failed"
         try:
             result = await self._answer(image)
@@ -219,12 +227,15 @@ class Service:
             self.gate.leave(slot, ending)
         self.metrics.deadlines.labels(result.deadline).inc()
         self.metrics.exits.labels(str(result.exit)).inc()
-        self.metrics.labels.labels(result.label).inc()
+        if isinstance(result, Referred):
+            self.metrics.referred.labels(result.reason).inc()
+        else:
+            self.metrics.labels.labels(result.label).inc()
         if ending == "answered" and image.model is self.model:
             self.shift.add(result.exit)
         return result
 
-    async def _answer(self, image: "_Image") -> Answered:
+    async def _answer(self, image: "_Image") -> Answered | Referred:
         loop, worker = asyncio.get_running_loop(), self.worker
         assert worker is not None  # noqa: S101  there is a model
         decoding = self.decoders.decode(image.content, image.model.preprocessing)

@@ -127,3 +127,28 @@ def test_file_names_that_are_not_text_are_escaped(tmp_path, suffix):
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path, name):
     with pytest.raises(UsageError, match=r"name it \.csv, \.jsonl or \.parquet"):
         check_suffix(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_referred_image_has_a_reason_and_no_label(tmp_path, suffix):
+    rows = [
+        PredictedRow(0, ImageRef(Path("a.jpg")), Prediction(1, np.array([0.25, 0.75]), 2, (1.0,))),
+        PredictedRow(1, ImageRef(Path("b.jpg")),
+                     Prediction(1, np.array([0.45, 0.55]), 2, (1.0,), referred="unsure")),
+        PredictedRow(2, BROKEN, error=ImageError("is empty", BROKEN)),
+    ]  # fmt: skip
+    file = tmp_path / f"out{suffix}"
+    write_all(file, rows, referral=True)
+    if suffix == ".parquet":
+        read = pq.read_table(file).to_pylist()
+    elif suffix == ".jsonl":
+        read = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    else:
+        read = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    names = ("status", "reason", "label", "probability")
+    facts = [tuple(row[name] or None for name in names) for row in read]
+    assert [fact[:3] for fact in facts] == [
+        ("answered", None, "polyp"), ("referred", "unsure", None), (None, None, None)
+    ]  # fmt: skip
+    assert facts[1][3] is None
+    assert float(read[1]["p_polyp"]) == 0.55

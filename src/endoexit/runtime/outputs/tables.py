@@ -25,6 +25,8 @@ class Layout:
     `path`, `label`, `probability`, `exit`, one `p_<class>` a class, `milliseconds`, one `ms_<k>`
     a stage (empty where stage k did not run), `error`; with a deadline also `deadline`: "kept",
     "cut" (time ran out before the policy was satisfied) or "missed" (the answer came too late).
+    With `referral` also `status`, "answered" or "referred", and `reason`, "unsure" or "unlike"; a
+    referred row has no label and no probability of one, as its most probable class is no answer.
     A row with an error has nothing else but its path. The column `path` holds what images are
     called, see `endoexit.naming`: a path, a number or a hash.
 
@@ -32,6 +34,7 @@ class Layout:
         classes: Names of the classes, in the order of the logits.
         stages: Number of stages.
         deadline: Whether the engine has a deadline.
+        referral: Whether the policy refers images to a human.
     """
 
     def __init__(
@@ -40,15 +43,18 @@ class Layout:
         stages: int,
         *,
         deadline: bool = False,
+        referral: bool = False,
     ) -> None:
         self.classes = tuple(classes)
         self.deadline = deadline
+        self.referral = referral
         self.columns = (
             *("path", "label", "probability", "exit"),
             *(f"p_{name}" for name in classes),
             "milliseconds",
             *(f"ms_{number}" for number in range(1, stages + 1)),
             *(("deadline",) if deadline else ()),
+            *(("status", "reason") if referral else ()),
             "error",
         )
 
@@ -63,8 +69,12 @@ class Layout:
         if answer is None:
             return record
         rounded = [round(float(p), 6) for p in answer.probabilities]
-        record["label"] = self.classes[answer.label]
-        record["probability"] = rounded[answer.label]
+        if answer.referred is None:
+            record["label"] = self.classes[answer.label]
+            record["probability"] = rounded[answer.label]
+        if self.referral:
+            record["status"] = "answered" if answer.referred is None else "referred"
+            record["reason"] = answer.referred
         record["exit"] = answer.exit
         for name, probability in zip(self.classes, rounded, strict=True):
             record[f"p_{name}"] = probability
@@ -140,7 +150,7 @@ def _parquet(path: Path, layout: Layout) -> Iterator[Write]:
     import pyarrow as pa  # noqa: PLC0415  (slow to import, and only needed here)
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    text = {"path", "label", "deadline", "error"}
+    text = {"path", "label", "deadline", "status", "reason", "error"}
     schema = pa.schema(
         (name, pa.string() if name in text else pa.int32() if name == "exit" else pa.float64())
         for name in layout.columns

@@ -166,16 +166,20 @@ async function ask(rows) {
 function take(row, line) {
   if (line.status === "failed") return fail(row, line.error);
   row.exits.set(line.exit, line);
-  if (line.status === "answered") finish(row, line);
+  if (line.status === "answered" || line.status === "referred") finish(row, line);
   else row.card.querySelector("h3").textContent = `Exit ${line.exit} says ${line.label}; not sure yet …`;
   showExits(row);
 }
+
+const REASONS = { unsure: "The final exit is unsure", unlike: "It looks unlike the images of calibration" };
 
 function finish(row, line) {
   row.result = line;
   row.seconds = (performance.now() - row.begin) / 1000;
   const by = line.exit === line.exits ? "the final exit" : `exit ${line.exit} of ${line.exits}`;
-  row.card.querySelector("h3").textContent = `${line.label}, ${percent(line.probability)}, answered by ${by}`;
+  row.card.querySelector("h3").textContent = line.status === "referred"
+    ? `No answer: refer to a human. ${REASONS[line.reason]} (${by})`
+    : `${line.label}, ${percent(line.probability)}, answered by ${by}`;
   const time = row.card.querySelector(".time");
   const network = line.ms.stages.reduce((sum, ms) => sum + ms, 0);
   time.textContent = `${network.toFixed(1)} ms in the network, ${line.ms.decode.toFixed(1)} ms to decode, ${line.ms.queue.toFixed(1)} ms waiting.`;
@@ -188,7 +192,7 @@ function finish(row, line) {
 }
 
 function offerMaps(row) {
-  const answered = row.result && row.result.label !== undefined;
+  const answered = row.result && row.result.ms;
   if (!answered || !row.shown || !state.model || !state.model.attention) return;
   const look = row.card.querySelector(".look");
   look.hidden = false;
@@ -299,16 +303,16 @@ function csvField(value) {
 
 function csv() {
   const classes = state.model ? state.model.classes : [];
-  const lines = [["name", "label", "probability", "exit", "exits", "deadline", "network_ms", "weights", "policy", "error", ...classes]];
+  const lines = [["name", "label", "probability", "exit", "exits", "deadline", "network_ms", "weights", "policy", "error", "referred", ...classes]];
   for (const row of state.rows.filter((one) => one.result)) {
     const answer = row.result;
-    if (answer.label === undefined) {
+    if (!answer.ms) {
       lines.push([row.name, "", "", "", "", "", "", "", "", problemText(answer.error)]);
       continue;
     }
     const network = answer.ms.stages.reduce((sum, ms) => sum + ms, 0).toFixed(3);
     lines.push([row.name, answer.label, answer.probability, answer.exit, answer.exits, answer.deadline, network, answer.weights,
-      state.model ? state.model.policy : "", "", ...classes.map((name) => answer.probabilities[name])]);
+      state.model ? state.model.policy : "", "", answer.reason, ...classes.map((name) => answer.probabilities[name])]);
   }
   return lines.map((line) => line.map(csvField).join(",")).join("\r\n") + "\r\n";
 }
