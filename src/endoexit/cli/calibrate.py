@@ -75,15 +75,15 @@ def calibrate(
     max_referral: Annotated[
         float | None,
         typer.Option(
-            help="With a guarantee: refer as few images as possible to a human, at most this "
-            "share, so that the guarantee holds for the others."
+            help="Largest share of images that are referred to a human, as few as possible, so "
+            "that the guarantee holds for the answered ones."
         ),
     ] = None,
     refer_unlike: Annotated[
         float | None,
         typer.Option(
-            help="Refer images that look unlike those of calibrate, at most this share of good "
-            "ones."
+            help="Largest share of good images that are referred for looking unlike those of "
+            "calibrate.  [default: none]"
         ),
     ] = None,
     rule: Annotated[
