@@ -20,6 +20,7 @@ from endoexit.cli.console import (
 if TYPE_CHECKING:
     from endoexit.data.manifest import Cohort
     from endoexit.evaluation.document import Evaluation
+    from endoexit.evaluation.robustness import Robustness
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +43,12 @@ def evaluate(
     against: Annotated[
         Path | None, typer.Option(help="Run of the same network without early exits.")
     ] = None,
+    corruptions: Annotated[
+        bool,
+        typer.Option(
+            "--corruptions", help="Also with blur, glare, JPEG, light, colour, bubbles and noise."
+        ),
+    ] = False,
     manifest: ManifestOption = None,
     timing: Annotated[bool, typer.Option(help="Measure CPU time per image.")] = True,
     threads: Annotated[
@@ -81,6 +88,7 @@ def evaluate(
         role=role,
         threshold=threshold,
         against=against,
+        corruptions=corruptions,
         manifest=manifest,
         timing=timing,
         threads=threads,
@@ -97,7 +105,20 @@ def evaluate(
         output.warn_without_policy(run)
     if evaluation.caution:
         output.warn(f"role {role}: {evaluation.caution}")
-    output.document(_document(evaluation, evaluated.cohort))
+    document = _document(evaluation, evaluated.cohort)
+    if evaluated.robustness is not None:
+        _show_robustness(output, evaluated.robustness, written.parent)
+        document["robustness"] = evaluated.robustness.model_dump(mode="json")
+    output.document(document)
+
+
+def _show_robustness(output: Output, found: "Robustness", folder: Path) -> None:
+    from endoexit.cli.tables import with_notes
+    from endoexit.evaluation.robustness import FILE, robustness_tables
+
+    for table in robustness_tables(found):
+        output.say(*with_notes(table), "")
+    output.say(f"Written: {folder / FILE}")
 
 
 def _document(evaluation: "Evaluation", cohort: "Cohort") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from endoexit.artifacts.source import Source
 from endoexit.auditing.document import AuditDocument
 from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.robustness import Robustness
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.phantom.render import is_phantom
 from endoexit.policy import ExitPolicy
@@ -99,6 +100,8 @@ class Material:
         steps: Commands that led to the evaluation, in order.
         named: Options of `endoexit report` that were given, and their values.
         paper: Whether the measurements of the exit paper are drawn as well.
+        robustness: What changed images showed; None where that was not measured for the same
+            weights, role and policy.
     """
 
     source: Source
@@ -116,6 +119,7 @@ class Material:
     steps: Sequence[Step]
     named: Mapping[str, Path | bool | None] = field(default_factory=dict)
     paper: bool = False
+    robustness: Robustness | None = None
 
     @property
     def path(self) -> Path:

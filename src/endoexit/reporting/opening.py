@@ -14,6 +14,8 @@ from endoexit.artifacts.source import EVALUATION, Source
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, UsageError, counted
 from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.robustness import FILE as ROBUSTNESS
+from endoexit.evaluation.robustness import Robustness
 from endoexit.files import read_json, sha256_file
 from endoexit.images.cache import contents_sha256
 from endoexit.images.reference import ImageRef
@@ -76,6 +78,7 @@ def open_material(
         audit=find_audit(source.path, root, audit),
         images=root,
         attention=attention_of(source),
+        robustness=_robustness(found, file.parent / ROBUSTNESS),
         facts=_facts(source, file, found),
         steps=steps(source, found, file, policy),
         named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
@@ -121,6 +124,18 @@ def _check_lengths(file: Path, found: Evaluation) -> None:
             f"{file} does not fit together: its lists are of different images, classes or exits. "
             "Make it again with `endoexit evaluate`."
         )
+
+
+def _robustness(found: Evaluation, file: Path) -> Robustness | None:
+    """Return what changed images showed; None where nothing is there, or it is of another state."""
+    if not file.is_file():
+        return None
+    robustness = Robustness.read(file)
+    same = (robustness.weights_sha256, robustness.role) == (found.run.weights_sha256, found.role)
+    policy = _policy(found)
+    if not same or (policy is not None and policy != robustness.policy):
+        return None
+    return robustness
 
 
 def _policy(found: Evaluation) -> ExitPolicy | None:

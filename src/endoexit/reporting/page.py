@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from endoexit import __version__
 from endoexit.evaluation.figures import probability
+from endoexit.evaluation.robustness import robustness_tables
 from endoexit.evaluation.tables import (
     class_table,
     difference_table,
@@ -24,6 +25,7 @@ from endoexit.images.reference import ImageRef
 from endoexit.progress import Track, silent
 from endoexit.reporting.audit import audit_facts
 from endoexit.reporting.cards import Card, Cards, GalleryImage, exit_probabilities
+from endoexit.reporting.changed import changed_images
 from endoexit.reporting.classes import class_figures, confusion_matrix
 from endoexit.reporting.commands import report_command
 from endoexit.reporting.gallery import ERROR, Choice, choose_images
@@ -107,6 +109,10 @@ def report_page(
         bar.advance()
         figures["training"] = training_curves(material)
         bar.advance()
+    robustness = material.robustness
+    figures["changed"] = (
+        [] if robustness is None else [changed_images(robustness, synthetic=material.synthetic)]
+    )
     chosen = choose_images(evaluation)
     cards = _cards(material, outlines, list(chosen.all()), track)
     by_class = {
@@ -140,6 +146,7 @@ def report_page(
             "roles": role_table(material),
             "masks": None if isinstance(study, Absent) else mask_table(study),
         },
+        changed=[] if robustness is None else robustness_tables(robustness),
         why_not_scaled=why_not_scaled,
         remarks={
             "shares": unused_exits(material),

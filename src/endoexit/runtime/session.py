@@ -181,22 +181,27 @@ class Session:
     def _answers(self, cohort: Cohort) -> NDArray[np.float32]:
         """Return the logits (M, N, C) of a cohort, computed now."""
         images, parts = self.images(cohort), []
-        answer = self._answer_all()
         with self.track(f"logits of {self.source.path.name}", len(cohort)) as bar:
             for start in range(0, len(images), BATCH_SIZE):
-                parts.append(
-                    answer(self.preprocessing.normalise(images[start : start + BATCH_SIZE]))
-                )
+                parts.append(self.answers(images[start : start + BATCH_SIZE]))
                 bar.advance(parts[-1].shape[1])
-        logits = np.concatenate(parts, axis=1)
+        return np.concatenate(parts, axis=1)
+
+    def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the logits (M, N, C) of one batch of preprocessed images (N, S, S, 3).
+
+        Raises:
+            ModelError: The network gives values that are not finite.
+        """
+        logits = self._answer_all(self.preprocessing.normalise(images))
         if not np.isfinite(logits).all():
             raise ModelError(
-                f"the network of {self.source.path} gives logits that are not finite on the role "
-                f"{cohort.role!r}: its weights are damaged, or {self.precision} is too coarse for "
-                "it."
+                f"the network of {self.source.path} gives logits that are not finite: its weights "
+                f"are damaged, or {self.precision} is too coarse for it."
             )
         return logits
 
+    @cached_property
     def _answer_all(self) -> AnswerAll:
         if self.precision.device == "cpu":
             return all_exits(self.backend)

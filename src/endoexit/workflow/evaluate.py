@@ -7,6 +7,7 @@ from pathlib import Path
 from endoexit.data.manifest import Cohort
 from endoexit.errors import UsageError
 from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.robustness import Robustness, measure_robustness
 from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
 from endoexit.files import optional_path
 from endoexit.precision import Device, FloatFormat
@@ -22,11 +23,13 @@ class Evaluated:
         evaluation: All figures.
         path: File of the evaluation.
         cohort: Images that were evaluated.
+        robustness: What changed images show; None where they were not asked for.
     """
 
     evaluation: Evaluation
     path: Path
     cohort: Cohort
+    robustness: Robustness | None = None
 
 
 def evaluate(
@@ -35,6 +38,7 @@ def evaluate(
     role: str = "test",
     threshold: float | None = None,
     against: str | Path | None = None,
+    corruptions: bool = False,
     manifest: str | Path | None = None,
     timing: bool = True,
     threads: int | None = None,
@@ -52,6 +56,8 @@ def evaluate(
         threshold: Images exit at the first exit whose largest probability reaches it. By default
             the policy in the folder decides.
         against: Run of the same network without early exits, for comparison.
+        corruptions: Whether the images are also evaluated with blur, glare and other changes, see
+            `endoexit.evaluation.corruptions`. Written to `corruptions.json`.
         manifest: Manifest to take the images from. By default the run's.
         timing: Whether CPU time per image is measured.
         threads: Number of threads while times are measured. By default all cores that this process
@@ -90,4 +96,9 @@ def evaluate(
         Options(role=role, timing=timing),
         twin=None if against is None else opening(Path(against), manifest=session.manifest),
     )
-    return Evaluated(evaluation, evaluation_path(session, role), session.manifest.cohort(role))
+    return Evaluated(
+        evaluation,
+        evaluation_path(session, role),
+        session.manifest.cohort(role),
+        measure_robustness(session, role) if corruptions else None,
+    )

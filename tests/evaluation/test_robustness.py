@@ -1,0 +1,116 @@
+"""A run on changed images: unchanged ones as in its evaluation, each change on its own."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from endoexit.cli.main import app
+from endoexit.errors import RunError, UsageError
+from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from endoexit.evaluation.latency import keeping_threads
+from endoexit.evaluation.robustness import (
+    FILE,
+    Robustness,
+    measure_robustness,
+    robustness_tables,
+)
+from endoexit.policy import deadline_policy
+from endoexit.policy.document import Promise
+from endoexit.policy.risks import parse_risk
+from endoexit.runtime.deciding import served_provenance
+from endoexit.runtime.session import open_session
+from evaluation_runs import copy_run
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run, tmp_path_factory):
+    return copy_run(tiny_run, tmp_path_factory.mktemp("robust") / "run")
+
+
+@pytest.fixture(scope="module")
+def session(run):
+    return open_session(run, threshold=0.4, threads=1)
+
+
+@pytest.fixture(scope="module")
+def found(session):
+    return measure_robustness(session, "train")
+
+
+def test_the_rows_are_those_of_the_changed_images(session, found):
+    assert len(found.rows) == 1 + len(CORRUPTIONS) * len(STRENGTHS)
+    cohort, policy = session.manifest.cohort("train"), session.decider.policy
+    images = session.images(cohort)
+    macs = np.array(session.source.complexity.macs)
+    for row in (found.rows[0], found.of("noise")[3]):
+        changed = corrupt(images, row.change, row.strength) if row.strength else images
+        logits = session.answers(changed)
+        exits = policy.assign(logits)
+        answers = logits.argmax(axis=2)
+        right = answers[exits - 1, np.arange(len(images))] == cohort.labels
+        assert row.accuracy.value == pytest.approx(right.mean())
+        assert row.final.value == pytest.approx((answers[-1] == cohort.labels).mean())
+        assert row.cost == pytest.approx(macs[exits - 1].mean() / macs[-1])
+        assert row.early_wrong == pytest.approx(((exits < len(macs)) & ~right).mean())
+        assert row.shares == pytest.approx([(exits == k).mean() for k in range(1, len(macs) + 1)])
+
+
+def test_it_is_kept_and_read_again(run, found, tmp_path):
+    assert Robustness.read(run.path / FILE) == found
+    (tmp_path / FILE).write_text("{}")
+    with pytest.raises(RunError, match="evaluate --corruptions"):
+        Robustness.read(tmp_path / FILE)
+
+
+def test_tables_have_a_row_for_each_change(found):
+    accuracy, cost, wrong = robustness_tables(found)
+    assert [row[0] for row in accuracy.rows] == list(CORRUPTIONS)
+    assert cost.rows[0][1] == found.rows[0].cost
+    assert wrong.rows[-1][-1] == found.of("noise")[-1].early_wrong
+
+
+def test_promises_are_held_against_changed_images(run, session, found):
+    promise = Promise(risk=parse_risk("disagreement<=0.9"), delta=0.1, images=50, unit="image",
+                      observed=0.0, p_value=0.01, method="exact binomial")  # fmt: skip
+    policy = session.decider.policy.replaced(
+        promises=(promise,),
+        provenance=served_provenance(session.source, session.precision),
+    )
+    policy.write(run.path / "policy.json")
+    try:
+        promised = measure_robustness(open_session(run, threads=1), "train")
+    finally:
+        (run.path / "policy.json").unlink()
+    strong = promised.of("noise")[-1]
+    assert strong.accuracy == found.of("noise")[-1].accuracy, "it is the same rule"
+    cohort = session.manifest.cohort("train")
+    logits = session.answers(corrupt(session.images(cohort), "noise", 5))
+    answers, exits = logits.argmax(axis=2), policy.assign(logits)
+    differs = answers[exits - 1, np.arange(len(cohort))] != answers[-1]
+    assert strong.promises[0].observed.value == pytest.approx(differs.mean())
+    assert strong.promises[0].kept == (differs.mean() <= 0.9)
+    table = robustness_tables(promised)[-1]
+    assert table.title.startswith("Promise “")
+    assert table.rows[-1][-1].endswith((", kept", ", VIOLATED"))
+
+
+def test_a_deadline_is_refused(run):
+    deadline_policy(4, 5.0).write(run.path / "policy.json")
+    try:
+        with pytest.raises(UsageError, match="the clock decides where images exit"):
+            measure_robustness(open_session(run, threads=1))
+    finally:
+        (run.path / "policy.json").unlink()
+
+
+def test_the_command_prints_the_tables_and_one_document(run):
+    arguments = ["evaluate", str(run.path), "--threshold", "0.4", "--no-timing", "--corruptions"]
+    with keeping_threads():
+        done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)["robustness"]["rows"]
+    assert len(rows) == 36
+    assert "Accuracy on changed images" in done.stderr
+    assert "A changed image should cost more" in " ".join(done.stderr.split())

@@ -1,0 +1,51 @@
+"""The section on changed images: shown only if it was measured for the same state."""
+
+import pytest
+
+from endoexit.evaluation.robustness import FILE, ChangedRow, Robustness, measure_robustness
+from endoexit.evaluation.study import Options, evaluate_run
+from endoexit.policy import threshold_policy
+from endoexit.reporting.changed import changed_images
+from endoexit.reporting.opening import open_material
+from endoexit.reporting.page import report_page
+from endoexit.runtime.session import open_session
+from evaluation_runs import copy_run
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run, tmp_path_factory):
+    run = copy_run(tiny_run, tmp_path_factory.mktemp("changed") / "run")
+    session = open_session(run, threshold=0.4, threads=1)
+    evaluate_run(session, Options(timing=False, resamples=50))
+    measure_robustness(session)
+    return run
+
+
+def test_the_page_shows_every_change_and_the_figure(run):
+    material = open_material(run.path)
+    page = report_page(material)
+    assert '<section id="changed">' in page.html
+    assert "Exit early with a wrong answer" in page.html
+    picture = changed_images(material.robustness, synthetic=False)
+    assert "at the highest strength: blur" in picture.alt
+    assert picture.name in {one.name for one in page.pictures}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"weights_sha256": "0"}, {"role": "val"}, {"policy": threshold_policy(4, 0.9)}],
+    ids=["weights", "role", "policy"],
+)
+def test_what_was_measured_for_another_state_is_not_shown(run, other):
+    found = Robustness.read(run.path / FILE)
+    try:
+        found.replaced(**other).write(run.path / FILE)
+        assert open_material(run.path).robustness is None
+    finally:
+        found.write(run.path / FILE)
+
+
+def test_a_network_with_one_exit_has_no_cost_to_draw(run):
+    found = Robustness.read(run.path / FILE)
+    rows = tuple(ChangedRow(**(dict(row) | {"shares": (1.0,)})) for row in found.rows)
+    assert changed_images(found.replaced(rows=rows), synthetic=True).width > 0
