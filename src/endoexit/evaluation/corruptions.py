@@ -8,11 +8,10 @@ are shares of the side of the image, so that a strength looks alike at all sizes
 import io
 from collections.abc import Callable
 
-import kornia
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
@@ -47,11 +46,8 @@ def corrupt(images: Pixels, name: str, strength: int, *, first: int = 0, seed: i
 def _blur(image: Floats, share: float, _: np.random.Generator) -> Floats:
     """Out of focus, or moved: a Gaussian whose deviation is a share of the side."""
     sigma = share * len(image)
-    side = 2 * int(np.ceil(3 * sigma)) + 1
-    stack = torch.from_numpy(image).permute(2, 0, 1)[None]
-    blurred = kornia.filters.gaussian_blur2d(stack, (side, side), (sigma, sigma))
-    values: Floats = blurred[0].permute(1, 2, 0).numpy()
-    return values
+    blurred: Floats = ndimage.gaussian_filter(image, (sigma, sigma, 0))
+    return blurred
 
 
 def _glare(image: Floats, number: float, random: np.random.Generator) -> Floats:
