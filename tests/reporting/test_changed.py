@@ -2,7 +2,8 @@
 
 import pytest
 
-from endoexit.evaluation.robustness import FILE, ChangedRow, Robustness, measure_robustness
+from endoexit.evaluation.robustness import FILE, ChangedRow, Robustness
+from endoexit.evaluation.robustness_study import measure_robustness
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.policy import threshold_policy
 from endoexit.reporting.changed import changed_images

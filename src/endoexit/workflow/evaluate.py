@@ -7,7 +7,8 @@ from pathlib import Path
 from endoexit.data.manifest import Cohort
 from endoexit.errors import UsageError
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.robustness import Robustness, measure_robustness
+from endoexit.evaluation.robustness import Robustness
+from endoexit.evaluation.robustness_study import measure_robustness
 from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
 from endoexit.files import optional_path
 from endoexit.precision import Device, FloatFormat

@@ -10,12 +10,8 @@ from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.latency import keeping_threads
-from endoexit.evaluation.robustness import (
-    FILE,
-    Robustness,
-    measure_robustness,
-    robustness_tables,
-)
+from endoexit.evaluation.robustness import FILE, Robustness, robustness_tables
+from endoexit.evaluation.robustness_study import measure_robustness
 from endoexit.policy import deadline_policy
 from endoexit.policy.document import Promise
 from endoexit.policy.risks import parse_risk
