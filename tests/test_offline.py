@@ -138,3 +138,16 @@ def test_no_command_calls_out(watched, tiny_manifest, tmp_path):
     # ONNX Runtime calls out in native code, which no hook sees; it would leave an identifier.
     left = [path for path in home.rglob("*") if path.is_file()]
     assert not [path for path in left if {"intel", "Microsoft"} & set(path.parts)], left
+
+
+@pytest.mark.parametrize("package", ["exporting", "runtime.backends", "bench"])
+def test_a_program_that_uses_the_library_sends_no_telemetry(package, watched):
+    """It never comes through the command line, which switches off more."""
+    code = (
+        f"import os, sys, endoexit.{package}\n"
+        "print(sys.modules['openvino_telemetry'], os.environ['NNCF_CI'],"
+        " os.environ['HF_HUB_OFFLINE'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=watched[0],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.stdout.split() == ["None", "1", "0"], "downloads are the program's own matter"
