@@ -111,8 +111,10 @@ size 12345
 def test_a_pointer_of_git_lfs_is_called_so_wherever_a_file_is_read(tmp_path):
     from endoexit.artifacts.run import Run
     from endoexit.data.manifest import read_manifest
+    from endoexit.datasets.unpack import unpack
     from endoexit.errors import ImageError
     from endoexit.images.decode import read_image
+    from endoexit.images.members import list_members
     from endoexit.models.pretrained import read_weights
     from endoexit.models.weights import load_weights
     from endoexit.policy import ExitPolicy
@@ -133,6 +135,8 @@ def test_a_pointer_of_git_lfs_is_called_so_wherever_a_file_is_read(tmp_path):
         (lambda: load_weights(None, pointer("weights.safetensors"))),
         (lambda: Run(tmp_path, None).weights_sha256),
         (lambda: read_weights(str(pointer("published.pth")))),
+        (lambda: list(list_members(pointer("images.zip")))),
+        (lambda: unpack(pointer("kvasir.zip"), tmp_path / "to", max_members=9, max_bytes=9)),
         (lambda: SafetensorsCheckpointIO().load_checkpoint(pointer("last.safetensors"))),
     ]
     for read in readers:

@@ -22,6 +22,7 @@ from tiny_project import command, endoexit, endoexit_process, interruptible
         ["evaluate", "nowhere"],
         ["predict", "nowhere", "image.png"],
         ["report", "nowhere"],
+        ["serve", "nowhere", "--port", "0"],
     ],
     ids=lambda arguments: arguments[0],
 )

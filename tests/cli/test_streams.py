@@ -81,6 +81,13 @@ def test_a_full_standard_error_loses_messages_only():
     assert "nowhere" in json.loads(done.stdout)["error"]
 
 
+@needs_full
+def test_a_full_output_does_not_hide_why_a_command_failed():
+    done = in_shell("> /dev/full", "audit", "nowhere", "--json")
+    assert done.returncode == 1
+    assert done.stderr == ("error: the folder of images nowhere does not exist: check its path.\n")
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_the_null_device(images, closed, tmp_path):
     out = tmp_path / "audit.json"

@@ -127,8 +127,17 @@ class Output:
             print_document(value)
 
 
+_printed: list[object] = []  # streams that have a document
+
+
+def printed_document() -> bool:
+    """Return whether standard output has its document already."""
+    return sys.stdout in _printed
+
+
 def print_document(value: Any) -> None:
     """Print one JSON document on stdout; what its encoding lacks is escaped as JSON does."""
+    _printed[:] = [sys.stdout]
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

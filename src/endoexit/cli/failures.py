@@ -5,7 +5,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, cast
 
-from endoexit.cli.console import print_document
+from endoexit.cli.console import print_document, printed_document
+from endoexit.cli.streams import OutputError
 
 AS_JSON = "--json"
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
@@ -37,9 +38,10 @@ class Failures:
     as_json: bool
 
     def document(self, message: str, exit_code: int) -> int:
-        """Print the document, if one was asked for; return the exit code."""
-        if self.as_json:
-            with contextlib.suppress(OSError):  # an output that takes nothing: stderr has told
+        """Print the document, if one was asked for and none was printed; return the exit code."""
+        if self.as_json and not printed_document():
+            # An output that takes nothing: stderr has told.
+            with contextlib.suppress(OSError, OutputError):
                 print_document({"error": message, "exit_code": exit_code})
                 sys.stdout.flush()
         return exit_code

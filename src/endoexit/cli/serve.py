@@ -95,6 +95,8 @@ def serve(
     missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError("the service is not installed: pip install 'endoexit[serve]'.")
+    from endoexit.artifacts.bundle import is_bundle
+    from endoexit.artifacts.run import open_run
     from endoexit.serve.server import serve as run_service
     from endoexit.serve.settings import read_settings
 
@@ -109,6 +111,8 @@ def serve(
     limits = {"images_inside": images_inside, "deadline_ms": deadline_ms}
     options = _given(given) | {"limits": _given(limits)}
     output = Output(as_json)
+    if not is_bundle(source):
+        open_run(source)  # refused before the address is printed
     output.warn_if_unfinished(source)
 
     def tell(url: str) -> None:

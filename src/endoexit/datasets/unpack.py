@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from endoexit.data.clutter import is_clutter
 from endoexit.errors import DataError, WriteError
-from endoexit.files import replacing_folder
+from endoexit.files import refuse_lfs_pointer, replacing_folder
 from endoexit.progress import Track, silent
 
 MIB = 2**20
@@ -89,6 +89,7 @@ def unpacked_files(archive: Path, folder: Path) -> int | None:
 
 
 def _damaged(archive: Path, error: Exception) -> DataError:
+    refuse_lfs_pointer(archive, DataError)
     return DataError(
         f"{archive} is no ZIP archive, or is damaged ({error}): remove it and download it again."
     )

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from endoexit.errors import DataError, ImageError
+from endoexit.files import refuse_lfs_pointer
 from endoexit.images.refusals import MAX_BYTES, damaged
 from endoexit.naming import naming
 
@@ -71,6 +72,7 @@ def list_members(path: Path) -> Iterator[Member]:
             f"{shown} is compressed as a whole, so no image in it can be read alone: decompress it "
             "to a .tar first, or leave it out."
         )
+    refuse_lfs_pointer(path, DataError)
     try:
         yield from _in_zip(path) if path.suffix.lower() == ".zip" else _in_tar(path)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as e:
