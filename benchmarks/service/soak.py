@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from load import arrive, files_of, request_of, running
+from asking import arrive, files_of, request_of, running
 
 from endoexit.files import write_json
 from endoexit.machine import describe_machine, library_versions

@@ -16,19 +16,23 @@ import numpy as np
 from PIL import Image
 
 from endoexit.policy import threshold_policy
-from endoexit.policy.document import FrontPoint
+from endoexit.policy.answers import Answers
 from tiny import tiny_photos, tiny_run
 from tiny_project import command
 
-SHARES = (0.4, 0.3, 0.2, 0.1)
+CALIBRATED = Answers(
+    exits=(40, 30, 20, 10),
+    labels=(50, 30, 20),
+    confidence_edges=(0.7, 0.9),
+    confidences=(20, 30, 50),
+)
 
 
 def make_run(folder: Path, threshold: float = 0.6, seed: int = 0) -> Path:
-    """Write a run of random weights, with a policy that knows its shares of exits."""
+    """Write a run of random weights, with a policy that knows its answers on calibrate."""
     run = tiny_run(folder, seed=seed).path
     policy = threshold_policy(4, threshold)
-    point = FrontPoint(rule=policy.rule, cost=1, score=1, accuracy=0.9, exit_shares=SHARES)
-    policy.replaced(front=(point,), goal="a policy of tests").write(run / "policy.json")
+    policy.replaced(calibrated=CALIBRATED, goal="a policy of tests").write(run / "policy.json")
     return run
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hostile import bomb, saved
-from servers import PHOTOS, SHARES, balanced, counts, form, post, serving
+from servers import CALIBRATED, PHOTOS, balanced, counts, form, post, serving
 
 from endoexit import open as open_source
 from endoexit.policy import ExitPolicy
@@ -89,7 +89,12 @@ def test_the_model_tells_what_it_is(client):
     assert model["classes"] == list(CLASSES)
     assert (model["exits"], model["decided_by"]) == (4, "a policy of tests")
     assert model["limits"]["body_bytes"] == 32 * 2**20
-    assert model["calibrated_exit_shares"] == list(SHARES)
+    today = model["today"]
+    assert today["exits"]["calibrated"] == list(CALIBRATED.exits)
+    assert today["labels"]["values"] == list(CLASSES)
+    assert today["confidence"]["values"] == ["below 0.7", "0.7 to 0.9", "0.9 or more"]
+    for name in ("exits", "labels", "confidence"):
+        assert sum(today[name]["counts"]) == today["images"]
     assert model["promises"] == []
     assert "Research use only" in model["use"]
     assert post(client, PHOTOS[0]).json()["model"]["weights"] == model["weights"]
@@ -260,7 +265,7 @@ def test_the_metrics_are_those_of_the_design(client):
         "requests_total", "request_seconds", "images_total", "rejected_total", "exit_images_total",
         "labels_total", "stage_seconds", "stage_batch_images", "pool_images", "queue_seconds",
         "decode_seconds", "in_flight_bytes", "deadline_total", "engine_heartbeat_seconds",
-        "draining", "model_info", "reloads", "decoder_restarts", "exit_shift_p_value",
+        "draining", "model_info", "reloads", "decoder_restarts", "shift_p_value",
         "promise_may_not_hold",
     ):  # fmt: skip
         assert f"endoexit_{name}" in text, name

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from servers import SHARES, make_run
+from servers import CALIBRATED, make_run
 
 from endoexit.errors import PolicyError
 from endoexit.policy import threshold_policy
@@ -21,7 +21,7 @@ def test_a_model_is_described(served_run):
     model = opened(served_run)
     described = model.describe()
     assert described["classes"] == CLASSES
-    assert described["calibrated_exit_shares"] == SHARES
+    assert model.policy.calibrated == CALIBRATED
     assert len(described["weights"]) == len(described["policy"]) == 64
     assert described["precision"] == "torch-f32"
     assert model.scheduler.images_per_second < float("inf")
@@ -47,7 +47,7 @@ def test_a_threshold_serves_a_run_without_a_policy(tmp_path):
     with pytest.raises(PolicyError, match="endoexit calibrate"):
         opened(run)
     model = opened(run, SETTINGS.replaced(threshold=0.9))
-    assert model.calibrated_shares is None
+    assert model.policy.calibrated is None
 
 
 def test_a_model_without_finite_answers_is_refused(tmp_path):

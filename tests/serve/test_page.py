@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 import pytest
-from servers import PHOTOS, SHARES
+from servers import CALIBRATED, PHOTOS
 
 import chromium
 from tiny import CLASSES
@@ -46,7 +46,7 @@ def tab(browser, server, request):
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto(server.url)
     tab.wait_for_selector("#health.ready")
-    tab.wait_for_function("() => document.querySelectorAll('#shares tbody tr').length === 4")
+    tab.wait_for_function("() => document.querySelectorAll('#exits tbody tr').length === 4")
     yield tab
     seen = tab.evaluate(ACCESSIBLE)
     tab.close()
@@ -177,10 +177,13 @@ def test_the_model_and_its_shares_are_shown(tab):
     assert "Research use only" in tab.inner_text("header")
     assert "was not certified" in tab.inner_text("#promises")
     assert "a policy of tests" in tab.inner_text("#facts")
-    shares = tab.eval_on_selector_all(
-        "#shares tbody tr td:last-child", "all => all.map(e => e.textContent)"
-    )
-    assert shares == [f"{100 * share:.1f} %" for share in SHARES]
+    counts = {"exits": CALIBRATED.exits, "labels": CALIBRATED.labels,
+              "confidence": CALIBRATED.confidences}  # fmt: skip
+    for name, expected in counts.items():
+        shares = tab.eval_on_selector_all(
+            f"#{name} tbody tr td:last-child", "all => all.map(e => e.textContent)"
+        )
+        assert shares == [f"{count:.1f} %" for count in expected]
 
 
 def test_nothing_of_the_page_may_be_inline_or_from_elsewhere(client):

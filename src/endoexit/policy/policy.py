@@ -10,6 +10,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from endoexit.documents import Record, all_faults, unless_none
 from endoexit.errors import PolicyError, UsageError
 from endoexit.files import refuse_lfs_pointer, write_text
+from endoexit.policy.answers import Answers
 from endoexit.policy.confidence import ConfidenceName, softmax
 from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance, Request
 from endoexit.policy.first_format import current_form
@@ -47,6 +48,8 @@ class ExitPolicy(Record):
             are in `fell_back` and in the promises.
         costs: What an image costs at each exit.
         front: Candidates that no cheaper one beats, cheapest first.
+        calibrated: What it answered on the calibrate role; None where the clock decides as well,
+            for a policy typed by hand, and in documents before this field.
 
     Raises:
         PolicyError: A field that does not fit; the message names it.
@@ -65,6 +68,7 @@ class ExitPolicy(Record):
     note: str | None = None
     costs: Costs | None = None
     front: tuple[FrontPoint, ...] = ()
+    calibrated: Answers | None = unless_none
 
     @model_validator(mode="wrap")
     @classmethod
@@ -91,6 +95,8 @@ class ExitPolicy(Record):
             faults.append(f"{len(self.costs.values)} costs for {self.num_exits} exits")
         if self.referral is not None:
             faults += self.referral.faults(self.num_exits)
+        if self.calibrated is not None and len(self.calibrated.exits) != self.num_exits:
+            faults.append(f"answers of {len(self.calibrated.exits)} exits for {self.num_exits}")
         if faults:
             raise PolicyError(f"the exit policy does not fit: {'; '.join(faults)}. Make it again.")
 

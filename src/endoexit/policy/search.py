@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError, UsageError
+from endoexit.policy.answers import answers_of
 from endoexit.policy.choice import Chosen, choose, limit_in
 from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, is_confidence
 from endoexit.policy.coverage import Coverage, coverage
@@ -132,6 +133,8 @@ def find_policy(
         costs=costs,
         front=chosen.front,
     )
+    if policy.deadline_ms is None:
+        policy = policy.replaced(calibrated=answers_of(policy, calibrate))
     exits = policy.assign(calibrate.logits)
     answered = None
     if policy.referral is not None:

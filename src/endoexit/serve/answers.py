@@ -158,6 +158,7 @@ class ProblemDocument(Record):
         remedy: Remedy for the sender.
         limit: Limit that was broken, by name.
         retry_after_s: Seconds after which the request may be accepted.
+        request: Identifier of the request; None for what is refused before it is one.
     """
 
     type: str
@@ -167,6 +168,7 @@ class ProblemDocument(Record):
     remedy: str
     limit: dict[str, float] | None = None
     retry_after_s: int | None = None
+    request: str | None = None
 
 
 def exit_answer(model: Model, index: int, prediction: Prediction) -> ExitAnswer:

@@ -50,6 +50,8 @@ def make_app(service: Service, reloads: Reloads) -> FastAPI:
     _add_predict(app, service)
     _add_reload(app, service, reloads)
     add_page(app, service)
+    if service.tokens is not None:
+        openapi.ask_for_tokens(app)
     return app
 
 
@@ -70,16 +72,14 @@ def _add_health(app: FastAPI, service: Service) -> None:
     async def metrics(request: Request) -> Response:
         """Return all metrics in the text format of Prometheus."""
         client_of(request, service.tokens, "metrics")
-        p_value = service.shift.p_value()
-        service.metrics.shift.set(float("nan") if p_value is None else p_value)
-        service.metrics.shifted.set(service.shift.is_shifted)
+        service.metrics.show_shift(service.shift.document())
         service.metrics.draining.set(service.state == "draining")
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return Response(service.metrics.text(), media_type=kind)
 
     @app.get("/v1/model", tags=["model"], **openapi.route(200, 401, 403, 503))
     async def model(request: Request) -> JSONResponse:
-        """Return the model: classes, exits, promises in words, hashes, limits, shares of exits."""
+        """Return the model: classes, exits, promises in words, hashes, limits, answers today."""
         client_of(request, service.tokens, "predict")
         answering, _ = service.accepting()
         return JSONResponse(
@@ -93,7 +93,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
 
 def _add_predict(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/predict", tags=["predict"], **openapi.predict())
+    @app.post("/v1/predict", tags=["predict"], **openapi.predict(service.settings.limits))
     async def predict(request: Request) -> Response:
         """Classify images; the policy decides at which exit each is answered.
 

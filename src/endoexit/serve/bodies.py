@@ -67,7 +67,7 @@ async def until_gone(receive: Receive) -> None:
 
 
 def images_of(body: bytes, kind: str, options: dict[bytes, bytes], limits: Limits) -> list[bytes]:
-    """Return the bytes of the images of a body. Names of files are not looked at.
+    """Return the bytes of the images of a body. Names of files are not kept.
 
     Raises:
         Problem: The form does not fit, or an image is too large.
@@ -82,28 +82,67 @@ def _files(body: bytes, options: dict[bytes, bytes], limits: Limits) -> list[byt
     boundary = options.get(b"boundary")
     if not boundary:
         raise Problem("form.invalid")
-    files: list[bytearray] = []
-    ended = []
-
-    def begin() -> None:
-        if len(files) == limits.files:
-            raise Problem("form.too_many", limit=("files", limits.files))
-        files.append(bytearray())
-
-    def data(content: bytes, start: int, end: int) -> None:
-        files[-1] += content[start:end]
-
+    parts = _Parts(limits.files)
     try:
-        parser = MultipartParser(
-            boundary,
-            {"on_part_begin": begin, "on_part_data": data, "on_end": lambda: ended.append(True)},
-        )
+        parser = MultipartParser(boundary, parts.callbacks)
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
         raise Problem("form.invalid") from error
-    if not ended:
+    if not parts.ended:
         raise Problem("form.invalid")
-    if not files:
+    if not parts.files:
         raise Problem("form.empty")
-    return [bytes(file) for file in files]
+    return [bytes(file) for file in parts.files]
+
+
+class _Parts:
+    """The parts of a form, as the parser finds them.
+
+    Args:
+        most: Number of parts that it may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.files: list[bytearray] = []
+        self.ended = False
+        self._most = most
+        self._name = self._value = b""
+        self._is_file = False
+        self.callbacks: Any = {
+            "on_part_begin": self._begin,
+            "on_header_field": self._header_name,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_end,
+            "on_part_data": self._data,
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        if len(self.files) == self._most:
+            raise Problem("form.too_many", limit=("files", self._most))
+        self.files.append(bytearray())
+        self._is_file = False
+
+    def _header_name(self, content: bytes, start: int, end: int) -> None:
+        self._name += content[start:end]
+
+    def _header_value(self, content: bytes, start: int, end: int) -> None:
+        self._value += content[start:end]
+
+    def _header_end(self) -> None:
+        if self._name.lower() == b"content-disposition":
+            _, options = parse_options_header(self._value)
+            self._is_file = options.get(b"name") == b"file"
+        self._name = self._value = b""
+
+    def _headers_end(self) -> None:
+        if not self._is_file:
+            raise Problem("form.field")
+
+    def _data(self, content: bytes, start: int, end: int) -> None:
+        self.files[-1] += content[start:end]
+
+    def _end(self) -> None:
+        self.ended = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -68,21 +68,29 @@ class Metrics:
         self.reloads = Counter("reloads", "Changes of the model, by result.", ["result"], **kept)
         self.draining = Gauge("draining", "Whether the service is about to end.", **kept)
         self.shift = Gauge(
-            "exit_shift_p_value",
-            "Chance of a shift of exits this large on images like those of calibration.",
+            "shift_p_value",
+            "Chance of answers that differ so much on images like those of calibration.",
+            ["of"],
             **kept,
         )
         self.shifted = Gauge(
             "promise_may_not_hold",
-            "1 while images exit otherwise than at calibration: the promise may not hold.",
+            "1 while answers are other than at calibration: the promise may not hold.",
             **kept,
         )
         self.model = Info("model", "The model that answers.", **kept)
         ProcessCollector(registry=self.registry)
-        for ending in ("answered", "cut", "failed", "cancelled"):
+        for ending in get_args(Ending):
             self.images.labels(ending)  # so that all are there from the start
         for reason in REASONS:
             self.referred.labels(reason)
+
+    def show_shift(self, today: dict[str, Any]) -> None:
+        """Show whether answers are like those of calibration; see `Shift.document`."""
+        for name in ("exits", "labels", "confidence"):
+            p_value = today[name]["p_value"]
+            self.shift.labels(name).set(float("nan") if p_value is None else p_value)
+        self.shifted.set(today["shifted"])
 
     def take_in(self) -> None:
         """Count an image that was taken in."""
@@ -93,6 +101,20 @@ class Metrics:
         """Count what became of an image."""
         self.inside.dec()
         self.images.labels(ending).inc()
+
+    def balance(self) -> dict[str, int]:
+        """Return how many images were taken in, what became of them, and how many are inside."""
+        value = self.registry.get_sample_value
+        endings = {
+            ending: value("endoexit_images_total", {"outcome": ending})
+            for ending in get_args(Ending)
+        }
+        counts = {
+            "accepted": value("endoexit_accepted_images_total"),
+            **endings,
+            "inside": value("endoexit_inside_images"),
+        }
+        return {name: int(count or 0) for name, count in counts.items()}
 
     def observe_stage(self, stage: int, images: int, seconds: float) -> None:
         """Count a batch of one stage."""

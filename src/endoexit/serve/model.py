@@ -76,14 +76,6 @@ class Model:
         """Promises of the policy, in words."""
         return tuple(promise_words(promise) for promise in self.policy.promises)
 
-    @cached_property
-    def calibrated_shares(self) -> tuple[float, ...] | None:
-        """Shares (M,) of the calibrate images that exit at each exit; None where nothing says."""
-        for point in self.policy.front:
-            if point.rule == self.policy.rule:
-                return point.exit_shares
-        return None
-
     def describe(self) -> dict[str, Any]:
         """Return the description of the model."""
         return {
@@ -95,7 +87,6 @@ class Model:
             "promises": self.promises,
             "referral": self.policy.referral.words if self.policy.referral else (),
             "note": self.policy.note,
-            "calibrated_exit_shares": self.calibrated_shares,
             "use": RESEARCH_USE,
         }
 

@@ -2,13 +2,33 @@
 
 from typing import Any
 
+from fastapi import FastAPI
+
 from endoexit.serve.answers import Predicted, ProblemDocument
 from endoexit.serve.bodies import FORM, IMAGES
 from endoexit.serve.problems import FAULTS, TYPE
+from endoexit.serve.settings import Limits
 
 QUERY = ("deadline_ms", "exits")
 _PROBLEM = ProblemDocument.model_json_schema()
 _JSON = {"application/json": {"schema": {"type": "object"}}}
+
+
+def ask_for_tokens(app: FastAPI) -> None:
+    """Say in the schema of an application which routes need a token."""
+    without = app.openapi
+
+    def with_tokens() -> dict[str, Any]:
+        document = without()
+        schemes = {"token": {"type": "http", "scheme": "bearer"}}
+        document.setdefault("components", {})["securitySchemes"] = schemes
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                if "401" in operation["responses"]:
+                    operation["security"] = [{"token": []}]
+        return document
+
+    app.openapi = with_tokens  # type: ignore[method-assign]
 
 
 def route(*statuses: int, text: str | None = None) -> dict[str, Any]:
@@ -34,8 +54,8 @@ def route(*statuses: int, text: str | None = None) -> dict[str, Any]:
     return {"responses": responses, "response_model": None}
 
 
-def predict() -> dict[str, Any]:
-    """Return the arguments of `/v1/predict`."""
+def predict(limits: Limits) -> dict[str, Any]:
+    """Return the arguments of `/v1/predict`, with the limits of a service."""
     arguments = route(200, 401, 403, 408, 413, 415, 422, 429, 503, 504)
     line = {"schema": {"type": "string", "description": "A line of JSON for each image."}}
     arguments["responses"][200] = {
@@ -48,8 +68,18 @@ def predict() -> dict[str, Any]:
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}
         }
     image = {"schema": {"type": "string", "format": "binary"}}
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    form = {"type": "object", "properties": {"file": files}, "required": ["file"]}
+    files = {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "minItems": 1,
+        "maxItems": limits.files,
+    }
+    form = {
+        "type": "object",
+        "properties": {"file": files},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
     body = dict.fromkeys(sorted(IMAGES), image) | {FORM: {"schema": form}}
     arguments["openapi_extra"] = {
         "requestBody": {"required": True, "content": body},
@@ -58,7 +88,12 @@ def predict() -> dict[str, Any]:
                 "name": "deadline_ms",
                 "in": "query",
                 "required": False,
-                "schema": {"type": "number"},
+                "schema": {
+                    "type": "number",
+                    "minimum": limits.min_deadline_ms,
+                    "maximum": limits.max_deadline_ms,
+                    "default": limits.deadline_ms,
+                },
                 "description": "Milliseconds from the first byte in which to answer.",
             },
             {

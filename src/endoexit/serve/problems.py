@@ -34,6 +34,8 @@ FAULTS = {
     "form.invalid": Fault(400, "The form is not valid",
                           "Send multipart/form-data with a boundary and one file a part."),
     "form.empty": Fault(400, "The form has no file", "Send each image as a part named `file`."),
+    "form.field": Fault(400, "The form has a part that is not named `file`",
+                        "Send each image as a part named `file`, and nothing else."),
     "name.invalid": Fault(400, "The name of a model is missing or not valid",
                           "Send {\"source\": NAME}, a name of letters, digits, `.`, `_` and `-`."),
     "token.missing": Fault(401, "The request has no valid token",

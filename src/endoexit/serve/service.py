@@ -21,7 +21,7 @@ from endoexit.serve.answers import (
 from endoexit.serve.attention import Attention, open_attention
 from endoexit.serve.audit import AuditLog
 from endoexit.serve.decoders import Decoders
-from endoexit.serve.drift import ExitShift
+from endoexit.serve.drift import Shift
 from endoexit.serve.gate import Gate, Rate, Slot
 from endoexit.serve.metrics import Ending, Metrics
 from endoexit.serve.model import Model, open_model
@@ -76,7 +76,7 @@ class Service:
         self.model: Model | None = None
         self.worker: Worker | None = None
         self.attention: Attention | None = None
-        self.shift = ExitShift(None, 1, settings.drift_images, settings.drift_p_value)
+        self.shift = Shift(None, (), 1, settings.drift_images, settings.drift_p_value)
         self.read_tokens()
         log_file = settings.audit_log
         self.audit = None if log_file is None else AuditLog(log_file, self.metrics)
@@ -118,8 +118,13 @@ class Service:
         if self.model is not None and self.model.identity["weights"] != model.identity["weights"]:
             self.attention = None  # it is of the weights before
         self.model = model
-        shares, exits = model.calibrated_shares, model.exits
-        self.shift = ExitShift(shares, exits, settings.drift_images, settings.drift_p_value)
+        self.shift = Shift(
+            model.policy.calibrated,
+            model.classes,
+            model.exits,
+            settings.drift_images,
+            settings.drift_p_value,
+        )
         self.metrics.model.info(model.identity)
         if self.worker is not None:
             self.metrics.follow(lambda: self.worker.counts if self.worker else (), model.exits)
@@ -232,7 +237,8 @@ class Service:
         else:
             self.metrics.labels.labels(result.label).inc()
         if ending == "answered" and image.model is self.model:
-            self.shift.add(result.exit)
+            chances = tuple(result.probabilities.values())  # also of images that are referred
+            self.shift.add(result.exit, chances.index(max(chances)), max(chances))
         return result
 
     async def _answer(self, image: "_Image") -> Answered | Referred:

@@ -102,8 +102,8 @@ class Settings(Asked):
         attention: Run, or bundle in PyTorch, with the same weights, that says where it looks.
         audit_log: File that gets a line for each request.
         otlp: Address of a collector of traces, for OTLP over HTTP.
-        drift_images: Number of the last answers whose exits are compared with calibration.
-        drift_p_value: Chance under which a shift of exits counts as one.
+        drift_images: Number of the last answers that are compared with those of calibration.
+        drift_p_value: Chance under which a shift of exits, labels or confidence counts as one.
         limits: Limits of requests.
     """
 

@@ -50,14 +50,19 @@ function showModel(model) {
   const entries = Object.entries(facts).filter(([, value]) => value !== null);
   byId("facts").replaceChildren(...entries.flatMap(([name, value]) => [make("dt", name), make("dd", String(value))]));
   const today = model.today;
-  byId("shift").textContent = today.says || `Of the last ${today.images} answers.`;
+  byId("shift").textContent = today.says || `The last ${today.images} answers, and those at calibration.`;
   byId("shift").className = today.shifted ? "warn" : "quiet";
-  byId("shares").tBodies[0].replaceChildren(...today.exits.map((count, place) => {
+  for (const name of ["exits", "labels", "confidence"]) showShares(byId(name), today[name], today.images, today.calibrated_images);
+}
+
+function showShares(table, found, images, calibrated) {
+  table.classList.toggle("shifted", found.shifted);
+  table.tBodies[0].replaceChildren(...found.values.map((value, place) => {
     const row = make("tr");
-    const head = make("th", String(place + 1));
+    const head = make("th", value);
     head.scope = "row";
-    const before = today.calibrated_exit_shares;
-    row.append(head, make("td", today.images ? percent(count / today.images) : "–"), make("td", before ? percent(before[place]) : "–"));
+    row.append(head, make("td", images ? percent(found.counts[place] / images) : "–"),
+      make("td", found.calibrated ? percent(found.calibrated[place] / calibrated) : "–"));
     return row;
   }));
 }

@@ -1,0 +1,241 @@
+"""A service to ask, its clients, and load by the clock: parts of the commands next to this file."""
+
+import asyncio
+import contextlib
+import itertools
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
+DEADLINE_S = 1.0  # of a request that names none; a client that waits longer has given up
+CUT = b'"deadline":"cut"'
+
+
+@dataclass
+class Seen:
+    """What came back of requests.
+
+    Attributes:
+        statuses: Number of answers of each status.
+        seconds: Seconds since a request was due, of those with status 200.
+        good: Number of these that came before the deadline and were not cut.
+        unsent: Number of requests for which no connection was free before their deadline.
+    """
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    good: int = 0
+    unsent: int = 0
+
+    def add(self, status: str, body: bytes, seconds: float) -> None:
+        """Count an answer."""
+        self.statuses[status] += 1
+        if status == "200":
+            self.seconds.append(seconds)
+            self.good += seconds <= DEADLINE_S and CUT not in body
+
+
+class Connection:
+    """One connection that is kept; it is opened again if the service has closed it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, request: bytes) -> tuple[str, bytes]:
+        """Return status and body of the answer; a status of words if there is none."""
+        kept = self._streams is not None
+        try:
+            if self._streams is None:
+                self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            return await self._ask(*self._streams, request)
+        except (OSError, asyncio.IncompleteReadError):
+            self.close()
+            # Closed as idle in the moment before: the service has not taken the request.
+            return await self.ask(request) if kept else ("no answer", b"")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+    ) -> tuple[str, bytes]:
+        writer.write(request)
+        await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        body = await reader.readexactly(int(length[1])) if length else b""
+        if b"connection: close" in head.lower():
+            self.close()
+        return head[9:12].decode(), body
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return at most 200 files of images below a folder."""
+    return [path for path in sorted(folder.rglob("*")) if path.suffix in KINDS][:200]
+
+
+def request_of(file: Path, query: str = "", more: str = "") -> bytes:
+    """Return the request that sends a file, with more headers."""
+    body = file.read_bytes()
+    head = (
+        f"POST /v1/predict{query} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: {KINDS[file.suffix]}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+    )
+    return head.encode() + body
+
+
+@contextlib.contextmanager
+def started(
+    line: Sequence[object],
+    ready: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> Iterator[tuple[psutil.Process, str]]:
+    """Yield the process of a command when its output says that it is ready, and that output.
+
+    Args:
+        line: Command with its arguments.
+        ready: Pattern of what it prints then.
+        env: Environment, where it is not that of this process.
+        log: File that keeps the output; None for one that is removed.
+
+    Raises:
+        SystemExit: The command has ended before.
+    """
+    # The output goes to a file, which never fills up as a pipe would.
+    with (
+        tempfile.NamedTemporaryFile() if log is None else log.open("wb") as output,
+        subprocess.Popen(list(map(str, line)), stdout=output, stderr=output, env=env) as made,
+    ):
+        try:
+            while True:
+                text = Path(output.name).read_text(encoding="utf-8", errors="replace")
+                if made.poll() is not None:
+                    raise SystemExit(f"{line[0]} has ended:\n{text}")
+                if re.search(ready, text):
+                    break
+                time.sleep(0.05)
+            yield psutil.Process(made.pid), text
+        finally:
+            made.terminate()
+
+
+@contextlib.contextmanager
+def running(
+    source: Path,
+    *options: object,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> Iterator[tuple[psutil.Process, int]]:
+    """Yield the process and the port of a service that is ready, and end it afterwards."""
+    line = [sys.executable, "-m", "endoexit", "serve", source, "--port", 0, *options]
+    with started(line, " ready: ", env=env, log=log) as (process, text):
+        match = re.search(r"listening on \S+:(\d+)", text)
+        assert match is not None
+        yield process, int(match[1])
+
+
+async def saturate(
+    port: int, requests: list[bytes], connections: int, seconds: float
+) -> tuple[float, Seen]:
+    """Return the good answers a second when every connection asks as soon as it is answered."""
+    turn, seen = itertools.cycle(requests), Seen()
+    end = time.monotonic() + seconds
+
+    async def ask_on() -> None:
+        connection = Connection(port)
+        while (begin := time.monotonic()) < end:
+            status, body = await connection.ask(next(turn))
+            seen.add(status, body, time.monotonic() - begin)
+            if status != "200":
+                await asyncio.sleep(0.05)
+        connection.close()
+
+    await asyncio.gather(*(ask_on() for _ in range(connections)))
+    return seen.good / seconds, seen
+
+
+async def arrive(
+    port: int, requests: list[bytes], rate: float, connections: int, seconds: float
+) -> Seen:
+    """Send requests by the clock, at the moments of a Poisson process.
+
+    The time of a request counts from the moment at which it was due, so a slow service does not
+    slow its own load down.
+    """
+    seen, due = Seen(), asyncio.Queue[tuple[float, bytes] | None]()
+
+    async def ask_on() -> None:
+        connection = Connection(port)
+        while (item := await due.get()) is not None:
+            moment, request = item
+            if time.monotonic() - moment > DEADLINE_S:
+                seen.unsent += 1
+                continue
+            status, body = await connection.ask(request)
+            seen.add(status, body, time.monotonic() - moment)
+        connection.close()
+
+    asking = [asyncio.create_task(ask_on()) for _ in range(connections)]
+    turn, random = itertools.cycle(requests), np.random.default_rng(0)
+    moment = begin = time.monotonic()
+    while moment < begin + seconds:
+        await asyncio.sleep(max(0.0, moment - time.monotonic()))
+        due.put_nowait((moment, next(turn)))
+        moment += random.exponential(1 / rate)
+    for _ in asking:
+        due.put_nowait(None)
+    await asyncio.gather(*asking)
+    return seen
+
+
+async def idle_ms(port: int, requests: list[bytes], count: int = 20) -> float:
+    """Return the median latency of requests one after the other, in milliseconds."""
+    connection, times = Connection(port), []
+    for request in itertools.islice(itertools.cycle(requests), count):
+        begin = time.monotonic()
+        await connection.ask(request)
+        times.append(1000 * (time.monotonic() - begin))
+    connection.close()
+    return float(np.median(times))
+
+
+async def get(port: int, path: str) -> tuple[str, str]:
+    """Return status and body of a document of a service."""
+    connection = Connection(port)
+    status, body = await connection.ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    connection.close()
+    return status, body.decode()
+
+
+async def images(port: int) -> dict[str, int]:
+    """Return the images that a service has taken in, what became of them, and those inside."""
+    _, text = await get(port, "/metrics")
+    found = dict(re.findall(r'^endoexit_images_total\{outcome="(\w+)"\} (\S+)$', text, re.M))
+    for name, metric in (("accepted", "accepted_images_total"), ("inside", "inside_images")):
+        (found[name],) = re.findall(rf"^endoexit_{metric} (\S+)$", text, re.M)
+    return {name: int(float(value)) for name, value in found.items()}
+
+
+def memory_mb(process: psutil.Process) -> float:
+    """Return the resident memory of a process and of those that it started."""
+    total = 0
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += one.memory_info().rss
+    return total / 2**20
