@@ -57,6 +57,7 @@ ELSEWHERE = {
     "workflow/export.py": ("workflow/test_workflow.py", "one walk takes all steps"),
     "workflow/report.py": ("workflow/test_workflow.py", "one walk takes all steps"),
     "workflow/split.py": ("workflow/test_workflow.py", "one walk takes all steps"),
+    "workflow/video.py": ("cli/test_video.py", "the command calls it, and nothing else"),
     "workflow/train.py": ("workflow/test_workflow.py", "one walk takes all steps"),
 }  # fmt: skip
 

@@ -39,6 +39,7 @@ __all__ = [
     "split",
     "train",
     "verify_archive",
+    "video",
     "with_exits",
 ]
 
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from endoexit.workflow.report import report
     from endoexit.workflow.split import split
     from endoexit.workflow.train import resume, train
+    from endoexit.workflow.video import video
 else:
     _PLACES = {
         "Answer": ("api", "Answer"),
@@ -100,6 +102,7 @@ else:
         "split": ("workflow.split", "split"),
         "train": ("workflow.train", "train"),
         "verify_archive": ("workflow.archive", "verify_archive"),
+        "video": ("workflow.video", "video"),
         "with_exits": ("models", "with_exits"),
     }
 

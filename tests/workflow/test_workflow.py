@@ -32,11 +32,12 @@ ONLY_FUNCTION = {
     "calibrate": {"goal", "rules"},
     "export": {"command"},
     "cascade": {"command"},
+    "video": {"on_change"},
 }
 
 
 @pytest.mark.parametrize("name", ["audit", "split", "train", "cascade", "calibrate", "evaluate",
-                                  "export", "report"])  # fmt: skip
+                                  "export", "report", "video"])  # fmt: skip
 def test_parameters_are_called_as_the_options_of_the_command(name):
     options = {option.name for option in COMMANDS[name].params} - OF_THE_SHELL
     parameters = set(inspect.signature(getattr(endoexit, name)).parameters) - {"track"}

@@ -20,6 +20,7 @@ GROUPS = (
     "calibrate",
     "export",
     "predict",
+    "video",
     "archive",
     "serve",
     "bench",

@@ -1,0 +1,1 @@
+"""Videos over time: from the frames of a clip to rows, events and a summary."""
