@@ -1,5 +1,7 @@
 """The table of frames: what is in each column, read back from Parquet."""
 
+from dataclasses import replace
+
 import pyarrow.parquet as pq
 
 from endoexit.watching.table import FrameColumns, writing_frames
@@ -29,6 +31,16 @@ def test_rows_are_read_back_as_they_were(tmp_path):
     assert [record["blind"] for record in table] == [None, None, "dark", None, "dark"]
     assert table[2]["label"] is table[2]["exit"] is table[2]["milliseconds"] is None
     assert (table[4]["shown"], table[4]["lag_ms"]) == (None, 12.5)
+
+
+def test_a_referred_frame_has_no_label():
+    columns = FrameColumns(("a", "b", "c"), 2)
+    answered = row(0, 1)
+    referred = replace(answered, prediction=replace(answered.prediction, referred="unsure"))
+    record = columns.record(referred)
+    assert record["label"] is record["probability"] is None
+    assert (record["referred"], record["exit"]) == ("unsure", 1)
+    assert columns.record(answered)["referred"] is None
 
 
 def test_a_table_without_rows_has_its_columns(tmp_path):

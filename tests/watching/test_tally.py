@@ -1,5 +1,7 @@
 """Counts over rows: by hand on a few, and what they add up to."""
 
+from dataclasses import replace
+
 import pytest
 
 from endoexit.watching.tally import Tally
@@ -24,6 +26,14 @@ def test_each_frame_is_counted_once_by_what_became_of_it():
     assert counts.exits == {"1": 1, "3": 1}
     assert (counts.stages, counts.stages_share) == (4, 4 / 24)
     assert counted.network_ms == 2.0
+
+
+def test_referred_frames_are_counted_and_change_no_answer():
+    answered = row(1, 0, label=1)
+    referred = replace(answered, prediction=replace(answered.prediction, referred="unlike"))
+    counted = tally([row(0, 0), referred, row(2, 0)])
+    assert counted.counts().referred == 1
+    assert counted.answer_changes == 0
 
 
 def test_changes_are_counted_a_minute_of_the_clip():

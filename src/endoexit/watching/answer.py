@@ -46,6 +46,12 @@ class FrameRow:
         return self.look is not None and self.look.reuse
 
     @property
+    def answer(self) -> Prediction | None:
+        """The prediction, if the exit policy did not refer the image to a human."""
+        answer = self.prediction
+        return None if answer is None or answer.referred is not None else answer
+
+    @property
     def blind(self) -> str | None:
         """Why it shows nothing to decide on; None where it does."""
         return None if self.look is None else self.look.blind
@@ -61,8 +67,8 @@ def answer_frames(
 ) -> Iterator[tuple[FrameRow, Pixels | None]]:
     """Yield the row of each frame, and its square, in their order.
 
-    Each frame is a batch of its own, so its answer does not depend on other frames, unless a rule
-    of the temporal policy says so.
+    Each frame is a separate batch, so its answer does not depend on other frames, unless a rule of
+    the temporal policy says so.
 
     Args:
         engine: Engine without a deadline.
@@ -82,7 +88,12 @@ def answer_frames(
             else:
                 answer, remembered = compute(engine, watch, frame.square)
                 last = answer
-            watch.answered(look, answer.label, answer.probabilities, answer.exit, helped=remembered)
+            if answer.referred is None:
+                watch.answered(
+                    look, answer.label, answer.probabilities, answer.exit, helped=remembered
+                )
+            else:
+                watch.referred()
         lag = None if frame.due is None else 1000 * (time.monotonic() - frame.due)
         row = FrameRow(frame.index, frame.time_s, answer, watch.shown, look, remembered, lag)
         yield row, frame.square

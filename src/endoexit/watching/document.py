@@ -70,6 +70,7 @@ class Counts(Record):
         computed: Number of frames that the network answered.
         reused: Number of frames with the answer of an earlier one.
         remembered: Number of computed frames that the memory of exits let exit.
+        referred: Number of computed and reused frames that the exit policy refers to a human.
         blind: Number of blind frames by their kind.
         dropped: Number of frames that were dropped to keep up with the clock.
         cuts: Number of frames that show another view than the one before.
@@ -83,6 +84,7 @@ class Counts(Record):
     computed: int
     reused: int
     remembered: int
+    referred: int
     blind: dict[str, int]
     dropped: int
     cuts: int

@@ -153,7 +153,7 @@ class Events:
 
     def _compare(self, segment: _Open, row: FrameRow, square: Pixels | None) -> None:
         """Keep the frame if it is the surest of its segment so far."""
-        answer = row.prediction
+        answer = row.answer
         if answer is None or row.reused:
             return
         probability = float(answer.probabilities[self._classes.index(segment.name)])

@@ -8,16 +8,16 @@ from typing import Any
 from endoexit.watching.answer import FrameRow
 
 ROW_GROUP = 8192
-_TEXT, _WHOLE = {"label", "shown", "blind"}, {"frame", "exit"}
+_TEXT, _WHOLE = {"label", "shown", "blind", "referred"}, {"frame", "exit"}
 _TOLD = {"reused", "remembered", "cut", "dropped"}
 
 
 class FrameColumns:
     """The columns of the table.
 
-    `frame`, `time_s`, `shown`, `label`, `probability`, `exit`, one `p_<class>` a class, `reused`,
-    `remembered`, `blind`, `cut`, `change`, `distance`, `dropped`, `milliseconds`, one `ms_<k>` a
-    stage, `lag_ms`. Probabilities are not rounded. What does not apply is empty.
+    `frame`, `time_s`, `shown`, `label`, `probability`, `exit`, one `p_<class>` a class, `referred`,
+    `reused`, `remembered`, `blind`, `cut`, `change`, `distance`, `dropped`, `milliseconds`, one
+    `ms_<k>` a stage, `lag_ms`. Probabilities are not rounded. What does not apply is empty.
 
     Args:
         classes: Names of the classes, in the order of the logits.
@@ -29,7 +29,7 @@ class FrameColumns:
         self.names = (
             *("frame", "time_s", "shown", "label", "probability", "exit"),
             *(f"p_{name}" for name in classes),
-            *("reused", "remembered", "blind", "cut", "change", "distance", "dropped"),
+            *("referred", "reused", "remembered", "blind", "cut", "change", "distance", "dropped"),
             "milliseconds",
             *(f"ms_{number}" for number in range(1, stages + 1)),
             "lag_ms",
@@ -55,11 +55,13 @@ class FrameColumns:
         answer = row.prediction
         if answer is not None:
             record |= {
-                "label": self.classes[answer.label],
-                "probability": float(answer.probabilities[answer.label]),
                 "exit": answer.exit,
+                "referred": answer.referred,
                 "milliseconds": answer.milliseconds,
             }
+            if answer.referred is None:  # the most probable class of a referred one is no answer
+                record["label"] = self.classes[answer.label]
+                record["probability"] = float(answer.probabilities[answer.label])
             for name, value in zip(self.classes, answer.probabilities.tolist(), strict=True):
                 record[f"p_{name}"] = value
             for number, spent in enumerate(answer.stage_ms, start=1):

@@ -30,7 +30,7 @@ class Tally:
         self._spent = array("d")
         self._blind: Counter[str] = Counter()
         self._by_exit: Counter[int] = Counter()
-        self._remembered = self._cuts = self._run = 0
+        self._remembered = self._cuts = self._run = self._referred = 0
         self._answer: int | None = None
         self._shown: int | None = None
         self.answer_changes = self.shown_changes = 0
@@ -44,6 +44,7 @@ class Tally:
         self.exits.append(row.prediction.exit if kind == "computed" and row.prediction else 0)
         self._run += row.stages
         self._remembered += row.remembered
+        self._referred += row.prediction is not None and row.answer is None
         self._cuts += row.look is not None and row.look.cut
         if row.blind is not None:
             self._blind[row.blind] += 1
@@ -86,6 +87,7 @@ class Tally:
             computed=by_mark[0],
             reused=by_mark[1],
             remembered=self._remembered,
+            referred=self._referred,
             blind=dict(sorted(self._blind.items())),
             dropped=by_mark[3],
             cuts=self._cuts,
@@ -99,8 +101,8 @@ class Tally:
         return 60 * changes / self.seconds if self.seconds else 0.0
 
     def _count_changes(self, row: FrameRow) -> None:
-        if row.prediction is not None:
-            label = row.prediction.label
+        if row.answer is not None:
+            label = row.answer.label
             self.answer_changes += self._answer is not None and label != self._answer
             self._answer = label
         if row.shown is not None:

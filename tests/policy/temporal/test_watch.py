@@ -85,6 +85,21 @@ def test_blind_frames_are_no_evidence_and_what_is_shown_outlasts_them_for_a_whil
     assert shown == [0] * (3 + held) + [None] * (50 - held) + [0]
 
 
+def test_a_referred_frame_is_no_evidence():
+    frame = still("polyps")
+    for settings, shown in ((TemporalSettings(), 0), (ALL_OFF, None)):
+        watch = Watch(settings, POLICY)
+        watch.answered(watch.look(frame, 0.0), 0, answer(0), 1)
+        watch.look(frame, 0.5)
+        watch.referred()
+        assert watch.shown == shown
+    watch = Watch(TemporalSettings(), POLICY)
+    watch.answered(watch.look(frame, 0.0), 0, answer(0), 1)
+    watch.look(frame, 1.5)
+    watch.referred()
+    assert watch.shown is None
+
+
 def test_memory_waits_while_another_label_is_ahead():
     settings = ALL_OFF.switched({"evidence": True, "exit_memory": True})
     watch = Watch(settings, POLICY)

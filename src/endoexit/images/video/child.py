@@ -19,7 +19,8 @@ from endoexit.images.video.spans import Spans
 
 MEMORY = 2**30
 SECONDS = 5
-LATE_S = 0.1  # a frame that is decoded so long after its time is not made into a square
+LATE_S = 0.1  # a frame that is decoded so long after its time is not made into a square,
+EVERY_S = 0.5  # but one in so many seconds is, however late: something is to be seen
 _SIGN_OF_LIFE_S = 5.0
 
 
@@ -29,12 +30,14 @@ def _decode(request: dict[str, Any], answers: IO[bytes]) -> None:
     decoding = Decoding(Spans(Path(request["path"]), spans), request["rate"])
     write_message(answers, {"facts": decoding.facts.document()})
     begin = time.monotonic()
+    last_s = 0.0
     for index, (time_s, frame) in enumerate(decoding.frames()):
         facts: dict[str, Any] = {"index": index, "time_s": time_s}
         late = False
         if request["live"]:
             facts["due"] = begin + time_s
-            late = _wait_until(begin + time_s, answers) > LATE_S
+            late = _wait_until(begin + time_s, answers) > LATE_S and time_s - last_s < EVERY_S
+        last_s = last_s if late else time_s
         square = b"" if late else preprocessing.apply(frame.pixels()).tobytes()
         write_message(answers, facts, square)
         limit_time(SECONDS)

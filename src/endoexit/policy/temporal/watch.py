@@ -36,9 +36,9 @@ class Watch:
     """Decides over the frames of one clip, in their order.
 
     For each frame: `look`; then, unless it is blind, the answer, computed with `lets_exit` or
-    reused, goes to `answered`. What is shown depends on the frames alone, not on the time that
-    anything takes. With all rules off nothing is ever reused, blind or let out early, and the
-    label of each answer is shown.
+    reused, goes to `answered`; `referred` is told that the exit policy gave none. What is shown
+    depends on the frames alone, not on the time that anything takes. With all rules off nothing is
+    ever reused, blind or let out early, and the label of each answer is shown.
 
     Args:
         settings: Rules of the temporal policy.
@@ -56,7 +56,7 @@ class Watch:
         self._before: Sight | None = None
         self._computed: Sight | None = None
         self._since_computed = 0
-        self._seen_s = 0.0
+        self._now_s = self._seen_s = 0.0
         self._shown: int | None = None
 
     def look(self, pixels: npt.NDArray[np.uint8], time_s: float) -> Look:
@@ -70,13 +70,12 @@ class Watch:
         change = None if self._before is None else sight.distance(self._before)
         distance = None if self._computed is None else sight.distance(self._computed)
         cut = change is not None and change >= self.settings.cut
-        self._before = sight
+        self._before, self._now_s = sight, time_s
         blind = None if self.settings.blind is None else blindness(sight, self.settings.blind)
         if blind is not None:
             self._since_computed += 1
-            self._stay_blind(time_s)
+            self._show_on()
             return Look(blind, False, cut, change, distance)
-        self._seen_s = time_s
         reuse = self._is_like_computed(distance)
         if reuse:
             self._since_computed += 1
@@ -116,8 +115,14 @@ class Watch:
             self._memory.note(label, exit_number, helped=helped)
         gathered = self._gathered
         shown = label if gathered is None else gathered.add(probabilities, cut=look.cut)
-        self._shown = shown
+        self._shown, self._seen_s = shown, self._now_s
         return shown
+
+    def referred(self) -> None:
+        """Learn that the frame has no answer: it is no evidence, as if it were blind."""
+        if self._gathered is None:
+            self._shown = None
+        self._show_on()
 
     @property
     def shown(self) -> int | None:
@@ -130,9 +135,10 @@ class Watch:
             return False
         return distance < rule.distance and self._since_computed + 1 < rule.frames
 
-    def _stay_blind(self, time_s: float) -> None:
+    def _show_on(self) -> None:
+        """Keep what is shown, unless the last answer is too long ago."""
         rule = self.settings.blind
-        if rule is not None and time_s - self._seen_s > rule.hold_s:
+        if rule is not None and self._now_s - self._seen_s > rule.hold_s:
             self._shown = None
             if self._gathered is not None:
                 self._gathered.forget()
