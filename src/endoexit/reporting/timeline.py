@@ -110,15 +110,16 @@ def _paint_bars(axes: Axes, bars: list[tuple[str, list[tuple[float, float]], int
 
 
 def _paint_exits(axes: Axes, shares: NDArray[np.float64], seconds: float) -> None:
-    left = np.arange(BINS) * seconds / BINS
-    below = np.zeros(BINS)
+    edges = np.linspace(0, seconds, BINS + 1)
+    below = np.zeros(BINS + 1)
     for number in range(1, shares.shape[1] + 1):
         style = exit_style(number)
-        axes.bar(
-            left, 100 * shares[:, number - 1], width=seconds / BINS, bottom=below, align="edge",
-            color=style.colour, label=f"exit {number}", linewidth=0,
+        above = below + 100 * np.append(shares[:, number - 1], shares[-1, number - 1])
+        axes.fill_between(
+            edges, below, above, step="post", facecolor=style.colour, edgecolor=INK,
+            hatch=style.hatch, linewidth=0, label=f"exit {number}",
         )  # fmt: skip
-        below += 100 * shares[:, number - 1]
+        below = above
     axes.set_ylim(0, 100)
     axes.set_ylabel("exits, % of frames")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -30,7 +30,7 @@ def _decode(request: dict[str, Any], answers: IO[bytes]) -> None:
     decoding = Decoding(Spans(Path(request["path"]), spans), request["rate"])
     write_message(answers, {"facts": decoding.facts.document()})
     begin = time.monotonic()
-    last_s = 0.0
+    last_s = -EVERY_S
     for index, (time_s, frame) in enumerate(decoding.frames()):
         facts: dict[str, Any] = {"index": index, "time_s": time_s}
         late = False
