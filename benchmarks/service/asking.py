@@ -170,6 +170,18 @@ async def saturate(
     return seen.good / seconds, seen
 
 
+async def capacity_of(port: int, requests: list[bytes], connections: int, seconds: float) -> float:
+    """Return the good answers a second of a service that is always full.
+
+    Raises:
+        SystemExit: There was none, so no load is a multiple of it.
+    """
+    rate, _ = await saturate(port, requests, connections, seconds)
+    if not rate:
+        raise SystemExit(f"no good answer in {seconds:g} s: the machine is too busy to measure.")
+    return rate
+
+
 async def arrive(
     port: int, requests: list[bytes], rate: float, connections: int, seconds: float
 ) -> Seen:
@@ -215,17 +227,23 @@ async def idle_ms(port: int, requests: list[bytes], count: int = 20) -> float:
     return float(np.median(times))
 
 
-async def get(port: int, path: str) -> tuple[str, str]:
-    """Return status and body of a document of a service."""
+async def ask_once(port: int, request: bytes) -> tuple[str, bytes]:
+    """Return status and body of the answer to one request."""
     connection = Connection(port)
-    status, body = await connection.ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    answer = await connection.ask(request)
     connection.close()
-    return status, body.decode()
+    return answer
+
+
+async def metrics(port: int) -> str:
+    """Return the metrics of a service."""
+    _, body = await ask_once(port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return body.decode()
 
 
 async def images(port: int) -> dict[str, int]:
     """Return the images that a service has taken in, what became of them, and those inside."""
-    _, text = await get(port, "/metrics")
+    text = await metrics(port)
     found = dict(re.findall(r'^endoexit_images_total\{outcome="(\w+)"\} (\S+)$', text, re.M))
     for name, metric in (("accepted", "accepted_images_total"), ("inside", "inside_images")):
         (found[name],) = re.findall(rf"^endoexit_{metric} (\S+)$", text, re.M)

@@ -26,7 +26,17 @@ from typing import Any
 
 import numpy as np
 import psutil
-from asking import arrive, files_of, idle_ms, images, memory_mb, request_of, running, saturate
+from asking import (
+    arrive,
+    capacity_of,
+    files_of,
+    idle_ms,
+    images,
+    memory_mb,
+    request_of,
+    running,
+    saturate,
+)
 
 from endoexit.files import write_json
 from endoexit.machine import describe_machine, library_versions
@@ -87,7 +97,7 @@ async def measure(
     """Return everything that is measured of a running service."""
     await saturate(port, requests, connections, min(5, seconds))  # warm
     idle = await idle_ms(port, requests)
-    capacity, _ = await saturate(port, requests, connections, max(2, seconds / 2))
+    capacity = await capacity_of(port, requests, connections, max(2, seconds / 2))
     load = {"connections": connections, "seconds": seconds}
     steps = []
     for factor in FACTORS:

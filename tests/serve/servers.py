@@ -147,11 +147,6 @@ def balanced(client: httpx.Client) -> dict[str, float]:
     return seen
 
 
-def children_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
-
-
 def terminate(server: Server) -> int:
     server.signal(signal.SIGTERM)
     return server.wait()

@@ -185,6 +185,7 @@ async def _serve(
         dying.cancel()
         await asyncio.gather(starting, dying, return_exceptions=True)
         await service.close()
+        log.info("ended: %s", service.metrics.balance())
     if isinstance(service.error, EndoexitError):
         raise service.error
     if service.error is not None:

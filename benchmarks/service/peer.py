@@ -1,0 +1,175 @@
+r"""`endoexit serve` next to LitServe with the same network whole, in batches, on this machine.
+
+    pip install --constraint constraints.txt --no-deps --target .venv/peer litserve pyzmq \
+        httptools uvloop watchfiles websockets
+    python benchmarks/service/peer.py demo/bundle demo/images [--seconds 30] [--rounds 3]
+
+Both answer the same requests with the same decoding, backend and batch size. LitServe runs every
+image through all stages; it is tried with one worker on all cores and with one worker for each
+core. All services run at the same time, and each is loaded alone, one after the other, in several
+rounds: its capacity, then arrivals by the clock at 0.5, 1 and 2 times the capacity of the better
+LitServe. A good answer is one before the deadline that the deadline did not cut.
+
+Writes benchmarks/results/service_peer.json, or the file of `--out`. Exits with 1 if the service is
+not ahead: in goodput at twice the capacity by what its exits save, and in median latency at half.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from asking import arrive, ask_once, capacity_of, files_of, request_of, running, saturate, started
+
+from endoexit.files import write_json
+from endoexit.machine import describe_machine, library_versions, usable_cores
+from endoexit.policy import fixed_exit
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.session import open_session
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / "benchmarks" / "results" / "service_peer.json"
+PACKAGES = ROOT / ".venv" / "peer"
+SERVER = Path(__file__).with_name("peer_server.py")
+FACTORS = (0.5, 1.0, 2.0)
+BATCH = 16
+OURS = "endoexit serve"
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def peer_running(
+    source: Path, request: bytes, packages: Path, workers: int, threads: int
+) -> Iterator[int]:
+    """Yield the port of a LitServe that answers, and end it afterwards."""
+    port = free_port()
+    paths = [str(packages), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    line = [sys.executable, SERVER, source, "--port", port, "--workers", workers,
+            "--threads", threads]  # fmt: skip
+    with started(line, "Uvicorn running|startup complete", env=environment):
+        end = time.monotonic() + 60
+        while asyncio.run(ask_once(port, request))[0] != "200":
+            if time.monotonic() > end:
+                raise SystemExit("LitServe does not answer")
+            time.sleep(0.2)
+        yield port
+
+
+def saving(source: Path, files: list[Path], rounds: int) -> float:
+    """Return how many times more images a second the policy allows than the whole network."""
+    engine = open_session(source).engine
+    last = engine.backend.num_stages
+    whole = Engine(engine.backend, fixed_exit(last, last), engine.preprocessing)
+    images = np.stack([engine.preprocessing.load(file.read_bytes()) for file in files])
+    seconds: dict[str, list[float]] = {"policy": [], "whole": []}
+    for _ in range(rounds + 1):  # the first is not counted
+        for name, one in (("policy", engine), ("whole", whole)):
+            begin = time.monotonic()
+            one.predict(images)
+            seconds[name].append(time.monotonic() - begin)
+    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
+    return medians["whole"] / medians["policy"]
+
+
+async def measure(
+    ports: dict[str, int], requests: list[bytes], *, connections: int, seconds: float, rounds: int
+) -> dict[str, Any]:
+    """Return what each service does, in every round."""
+    for port in ports.values():  # warm
+        await saturate(port, requests, connections, min(3, seconds))
+    capacities: dict[str, list[float]] = {name: [] for name in ports}
+    for _, (name, port) in itertools.product(range(rounds), ports.items()):
+        found = await capacity_of(port, requests, connections, seconds / 2)
+        capacities[name].append(found)
+    capacity = {name: statistics.median(found) for name, found in capacities.items()}
+    rate = max(found for name, found in capacity.items() if name != OURS)
+    steps = []
+    for number, factor in itertools.product(range(rounds), FACTORS):
+        for name, port in ports.items():
+            seen = await arrive(port, requests, factor * rate, connections, seconds)
+            p50, p99 = np.quantile(seen.seconds or [float("nan")], [0.5, 0.99]) * 1000
+            step = {
+                "round": number, "factor": factor, "service": name, "p50_ms": p50, "p99_ms": p99,
+                "goodput": seen.good / seconds, "statuses": dict(seen.statuses),
+                "unsent": seen.unsent,
+            }  # fmt: skip
+            print(json.dumps(step), file=sys.stderr)
+            steps.append(step)
+    return {"capacity": capacity, "rate": rate, "steps": steps}
+
+
+def median(result: dict[str, Any], service: str, factor: float, figure: str) -> float:
+    """Return the median of a figure over the rounds."""
+    return statistics.median(
+        step[figure]
+        for step in result["steps"]
+        if step["service"] == service and step["factor"] == factor
+    )
+
+
+def missed(result: dict[str, Any]) -> list[str]:
+    """Return in what the service is not ahead, in words."""
+    peers = [name for name in result["capacity"] if name != OURS]
+    goodput = max(median(result, name, 2.0, "goodput") for name in peers)
+    p50 = min(median(result, name, 0.5, "p50_ms") for name in peers)
+    ahead = {
+        "goodput at twice the capacity, by the saving of the exits": median(
+            result, OURS, 2.0, "goodput"
+        )
+        >= min(2.0 * result["rate"], result["saving"] * goodput) * 0.95,
+        "median latency at half the capacity": median(result, OURS, 0.5, "p50_ms") <= p50,
+    }
+    return [name for name, kept in ahead.items() if not kept]
+
+
+def main() -> None:
+    """Measure, write the result, and say in what the service is not ahead."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=200)
+    parser.add_argument("--packages", type=Path, default=PACKAGES, help="folder of LitServe")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    files = files_of(options.images)
+    requests = list(map(request_of, files))
+    cores = usable_cores()
+    saved = saving(options.source, files, options.rounds)
+    with contextlib.ExitStack() as stack:
+        _, port = stack.enter_context(running(options.source))
+        ports = {OURS: port}
+        for workers, threads in sorted({(1, cores), (cores, 1)}):
+            peer = peer_running(options.source, requests[0], options.packages, workers, threads)
+            ports[f"LitServe, workers: {workers}"] = stack.enter_context(peer)
+        numbers = {name: getattr(options, name) for name in ("connections", "seconds", "rounds")}
+        result = asyncio.run(measure(ports, requests, **numbers))
+    result["saving"] = saved
+    result["missed"] = missed(result)
+    result["command"] = " ".join(sys.argv)
+    result["machine"], result["versions"] = describe_machine(), library_versions()
+    write_json(options.out, result)
+    print("\n".join(f"not ahead: {name}" for name in result["missed"]) or "ahead in both")
+    sys.exit(bool(result["missed"]))
+
+
+if __name__ == "__main__":
+    main()
