@@ -9,6 +9,7 @@ Each fault has its own service on a free port of loopback:
 - `reload`: another model every second under load. Each answer is that of the model that it names
 - `disk`: no space for the audit log, then space again. All are answered, lost lines are counted
 - `hang-up`: half of the clients hang up. Nothing of them stays, the others are answered
+- `crowd`: thousands of connections at once. All are answered, or refused with 503
 - `decoder`: a process that decodes is killed under load. It is replaced, and its image alone fails
 
 Writes benchmarks/results/service_faults.json, or the file of `--out`, and exits with 1 if something
@@ -44,15 +45,14 @@ from asking import (
     running,
     saturate,
 )
-from under_load import Load, alive, answers_alone, lines_of, two_runs, until
+from bad_clients import crowd, hang_up
+from under_load import PATIENCE_S, PATIENT, Load, alive, answers_alone, lines_of, two_runs, until
 
 from endoexit.files import write_json
 from endoexit.machine import describe_machine, library_versions
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "service_faults.json"
-PATIENT = "?deadline_ms=10000"  # what a fault costs is not to be hidden by a missed deadline
 READY_S = 5.0
-PATIENCE_S = 60.0
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  looked at, not written to
 
 Found = dict[str, Any]
@@ -216,54 +216,6 @@ async def disk(
     return {"checks": checks, "asked": asked, "lines": len(lines), "lost": lost.split()[1]}
 
 
-async def hang_up(
-    source: Path, files: list[Path], folder: Path, *, connections: int, seconds: float
-) -> Found:
-    """Let half of the clients hang up, at any moment of their requests."""
-    del folder
-    requests = [request_of(file, PATIENT) for file in files]
-    lines = [request_of(file, PATIENT, "Accept: application/x-ndjson\r\n") for file in files]
-    with running(source) as (process, port):
-        await saturate(port, requests, 1, 0.3)
-        descriptors = process.num_fds()
-        end = time.monotonic() + seconds
-        gone = 0
-
-        async def leave(seed: int) -> None:
-            nonlocal gone
-            moments = random.Random(seed)  # noqa: S311  a seed for figures that repeat
-            while time.monotonic() < end:
-                request = moments.choice([*requests, *lines])
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(request[: moments.choice([80, len(request) // 2, len(request)])])
-                with contextlib.suppress(OSError, TimeoutError):
-                    await writer.drain()
-                    await asyncio.wait_for(reader.read(200), moments.random() * 0.05)
-                writer.transport.abort()
-                gone += 1
-
-        leaving = [asyncio.create_task(leave(seed)) for seed in range(connections)]
-        _, kept = await saturate(port, requests, connections, seconds)
-        await asyncio.gather(*leaving)
-        counts = await images(port)
-        end = time.monotonic() + 20
-        while counts["inside"] and time.monotonic() < end:
-            await asyncio.sleep(0.05)
-            counts = await images(port)
-        _, after = await saturate(port, requests, 1, min(seconds, 2))
-        closed = await until(lambda: process.num_fds() <= descriptors + 2)
-    checks = {
-        "those who stay are answered": set(kept.statuses) <= {"200", "429"},
-        "no image of the others stays inside": counts["inside"] == 0,
-        "nothing is lost": counts["accepted"]
-        == sum(counts[name] for name in ("answered", "cut", "failed", "cancelled")),
-        "some were cancelled": counts["cancelled"] > 0,
-        "the next requests are answered": set(after.statuses) == {"200"},
-        "no descriptor stays open": closed,
-    }
-    return {"checks": checks, "hung_up": gone, "images": counts, "statuses": dict(kept.statuses)}
-
-
 async def decoder(
     source: Path, files: list[Path], folder: Path, *, connections: int, seconds: float
 ) -> Found:
@@ -292,7 +244,7 @@ async def decoder(
 
 FAULTS: dict[str, Callable[..., Coroutine[Any, Any, Found]]] = {
     "kill": kill, "terminate": terminate, "reload": reload, "disk": disk, "hang-up": hang_up,
-    "decoder": decoder,
+    "decoder": decoder, "crowd": crowd,
 }  # fmt: skip
 
 

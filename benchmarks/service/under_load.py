@@ -21,6 +21,8 @@ from endoexit.policy import threshold_policy
 from endoexit.runtime.engine import Prediction
 from endoexit.runtime.session import open_session
 
+PATIENT = "?deadline_ms=10000"  # what a fault costs is not to be hidden by a missed deadline
+PATIENCE_S = 60.0
 TOLERANCE = 1e-3  # of a probability, which depends a little on the size of its batch
 
 

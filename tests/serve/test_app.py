@@ -14,6 +14,7 @@ from endoexit import open as open_source
 from endoexit.policy import ExitPolicy
 from endoexit.policy.referral import Referral, Unlike
 from endoexit.serve.problems import FAULTS
+from endoexit.serve.protocol import backlog_for
 from tiny import CLASSES, tiny_photos
 
 CANARY = "MUELLER-19530412"
@@ -366,6 +367,14 @@ def test_more_connections_than_allowed_are_refused_politely(small):
     time.sleep(0.2)
     with small.client() as client:
         assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections", "backlog"),
+    [(1024, 512, 192), (4096, 512, 1728), (20_000, 512, 2048), (256, 512, 16)],
+)
+def test_there_are_descriptors_for_all_connections(descriptors, connections, backlog):
+    assert backlog_for(descriptors, connections) == backlog
 
 
 def test_the_audit_log_has_every_request_and_nothing_of_its_images(small):

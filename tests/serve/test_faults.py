@@ -19,7 +19,9 @@ def faults(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["kill", "terminate", "reload", "disk", "hang-up", "decoder"])
+@pytest.mark.parametrize(
+    "name", ["kill", "terminate", "reload", "disk", "hang-up", "decoder", "crowd"]
+)
 def test_a_fault(faults, served_run, tmp_path, name):
     save_photos(tmp_path, 6)
     files = sorted(tmp_path.glob("*.png"))

@@ -11,12 +11,19 @@ from endoexit.serve.problems import Problem
 from endoexit.serve.settings import Limits
 
 LINGER_S = 1.0
+OTHERS = 128  # descriptors of a service that are no connections
 
 
 class Connection(H11Protocol):
-    """A connection of uvicorn within limits; `current` of the subclass that `within` makes."""
+    """A connection of uvicorn within limits; `within` makes the subclass with its attributes.
+
+    Attributes:
+        current: Function that returns the limits of now.
+        most: Number of connections, refused ones among them, for which there are descriptors.
+    """
 
     current: Callable[[], Limits]
+    most: int
     _late: asyncio.TimerHandle | None = None
     _refused = False
 
@@ -98,12 +105,28 @@ class Connection(H11Protocol):
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         line = f"HTTP/1.1 {problem.status} {problem.fault.title[:60]}\r\n"
         self.transport.write(f"{line}{head}\r\n".encode("ascii") + body)
+        if len(self.connections) > self.most:
+            self._close()
+            return
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self._close)
 
 
-def within(current: Callable[[], Limits]) -> type[asyncio.Protocol]:
-    """Return the class of connections within the limits that a function returns."""
-    made: Any = type("LimitedConnection", (Connection,), {"current": staticmethod(current)})
+def backlog_for(descriptors: int, connections: int) -> int:
+    """Return how many connections may be taken at once, so that there are descriptors for all.
+
+    As many are left for connections that are refused, which are read for a moment.
+
+    Args:
+        descriptors: Number of files that the process may have open.
+        connections: Number of connections that are allowed.
+    """
+    return min(max((descriptors - connections - OTHERS) // 2, 16), 2048)
+
+
+def within(current: Callable[[], Limits], most: int) -> type[asyncio.Protocol]:
+    """Return the class of connections within limits; see the attributes of `Connection`."""
+    fields = {"current": staticmethod(current), "most": most}
+    made: Any = type("LimitedConnection", (Connection,), fields)
     return cast(type[asyncio.Protocol], made)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -18,11 +19,12 @@ from starlette.middleware.cors import CORSMiddleware
 from endoexit.errors import EndoexitError, UsageError
 from endoexit.serve.app import make_app, new_identifier
 from endoexit.serve.frame import App, Frame
-from endoexit.serve.protocol import within
+from endoexit.serve.protocol import OTHERS, backlog_for, within
 from endoexit.serve.reload import Reloads
 from endoexit.serve.service import Service
 from endoexit.serve.settings import Settings, check_tls
 
+MOST_DESCRIPTORS = 2**16
 EX_SOFTWARE = 70  # of sysexits.h: the engine has ended by an error
 log = logging.getLogger("endoexit.serve")
 
@@ -121,6 +123,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def more_descriptors() -> int:
+    """Let this process open as many files as the system allows it; return their number.
+
+    The usual limit of 1024 is that of programs that use select(2).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
+
+
 def serve(source: Path, read: Callable[[], Settings], tell: Callable[[str], None]) -> None:
     """Serve a run or a bundle until a signal ends it.
 
@@ -160,9 +173,11 @@ async def _serve(
             allow_headers=["authorization", "content-type"],
         )
     limits = settings.limits
+    descriptors = more_descriptors()
+    backlog = backlog_for(descriptors, limits.connections)
     config = uvicorn.Config(
         app,
-        http=within(lambda: service.settings.limits),
+        http=within(lambda: service.settings.limits, descriptors - backlog - OTHERS),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -172,6 +187,7 @@ async def _serve(
         timeout_keep_alive=limits.keep_alive_s,
         timeout_graceful_shutdown=int(settings.drain_s) + 2,
         h11_max_incomplete_event_size=limits.head_bytes,
+        backlog=backlog,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
