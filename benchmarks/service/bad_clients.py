@@ -72,8 +72,10 @@ async def crowd(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
     seen: Counter[str] = Counter()
+    config = folder / "serve.yaml"  # a busy machine takes long to read a head
+    config.write_text("limits: {head_s: 60, keep_alive_s: 60}\n")
     try:
-        with running(source, log=log) as (_, port):
+        with running(source, "--config", config, log=log) as (_, port):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             room = asyncio.Semaphore(min(3000, hard - 200))
 
