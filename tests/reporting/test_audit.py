@@ -11,7 +11,7 @@ from endoexit.data.folders import list_images
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError
 from endoexit.files import read_json, write_json
-from endoexit.reporting.audit import audit_facts, find_audit
+from endoexit.reporting.audit import audit_facts, find_audit, unless_changed
 from endoexit.reporting.material import Absent
 from endoexit.reporting.opening import open_material
 from pictures import picture_folder
@@ -55,6 +55,19 @@ def test_one_in_the_run_or_beside_it_counts_if_it_is_of_the_same_images(audited,
     assert isinstance(find_audit(audited, Absent("Nobody knows."), None), Absent)
     named = find_audit(audited, tmp_path / "others", tmp_path / "audit.json")
     assert named.root == str(tmp_path / "images")
+
+
+def test_one_of_images_that_changed_since_is_left_out(audited, tmp_path):
+    root = tmp_path / "images"
+    audit = find_audit(audited, root, audited / "audit.json")
+    names = [entry.path for entry in audit.images]
+    assert unless_changed(audit, root, names) is audit
+    picture = root / names[3]
+    picture.write_bytes(picture.read_bytes() + b"changed")
+    left_out = unless_changed(audit, root, [*names[2:4], "elsewhere.png"])
+    assert left_out.reason.startswith("1 of 2 images changed since the audit")
+    assert unless_changed(audit, root, names[:3]) is audit  # the report is not about the fourth
+    assert unless_changed(audit, Absent("Nobody knows."), names) is audit
 
 
 @pytest.mark.parametrize("fault", PARTS)

@@ -1,11 +1,13 @@
 """The audit of the images that a report is about: where it is, and its findings in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from endoexit.auditing.document import AuditDocument
 from endoexit.errors import DataError, counted
 from endoexit.evaluation.figures import percent
+from endoexit.files import sha256_file
+from endoexit.images.reference import ImageRef
 from endoexit.reporting.material import Absent
 
 AUDIT = "audit.json"
@@ -38,6 +40,30 @@ def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditDo
     return Absent(
         f"There is no audit of these images in the run or next to it{damaged}. Make one with "
         "`endoexit audit FOLDER`, and give it to the report with --audit."
+    )
+
+
+def unless_changed(
+    audit: AuditDocument | Absent, root: Path | Absent, names: Sequence[str]
+) -> AuditDocument | Absent:
+    """Return an audit, unless images have another content than when it was made.
+
+    Args:
+        audit: The audit.
+        root: Folder of the images.
+        names: Names of the images that the report is about, relative to that folder.
+    """
+    if isinstance(audit, Absent) or isinstance(root, Absent):
+        return audit
+    known = {entry.path: entry.sha256 for entry in audit.images}
+    paths = dict.fromkeys(ImageRef.parse(name).path.as_posix() for name in names)
+    files = {root / path: known[path] for path in paths if path in known}
+    changed = sum(file.is_file() and sha256_file(file) != was for file, was in files.items())
+    if changed == 0:
+        return audit
+    return Absent(
+        f"{changed} of {counted(len(files), 'image')} changed since the audit, so it is not about "
+        "these images: make it again with `endoexit audit FOLDER`."
     )
 
 

@@ -22,7 +22,7 @@ from endoexit.images.reference import ImageRef
 from endoexit.machine import machine_words
 from endoexit.policy import ExitPolicy
 from endoexit.precision import Precision
-from endoexit.reporting.audit import find_audit
+from endoexit.reporting.audit import find_audit, unless_changed
 from endoexit.reporting.commands import evaluate_remedy, steps
 from endoexit.reporting.history import read_history
 from endoexit.reporting.material import Absent, Attention, History, Material
@@ -75,7 +75,7 @@ def open_material(
         logits=_logits(source, found, file.parent),
         history=_history(source),
         split=split,
-        audit=find_audit(source.path, root, audit),
+        audit=unless_changed(find_audit(source.path, root, audit), root, found.images.paths),
         images=root,
         attention=attention_of(source),
         robustness=_robustness(found, file.parent / ROBUSTNESS),
@@ -238,8 +238,9 @@ def _images(
     there = all(reference.path.is_file() for reference in references)  # else gaps tell of it
     if there and contents_sha256(references) != kept:
         return Absent(
-            "Images changed since they were evaluated, so they are not the ones that these "
-            "figures are about: bring them back, or run `endoexit evaluate` again."
+            "Images, or the libraries that read them, changed since they were evaluated, so they "
+            "are not the ones that these figures are about: bring them back, or "
+            "run `endoexit evaluate` again."
         )
     return folder
 
