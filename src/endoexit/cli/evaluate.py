@@ -49,6 +49,12 @@ def evaluate(
             "--corruptions", help="Also with blur, glare, JPEG, light, colour, bubbles and noise."
         ),
     ] = False,
+    foreign: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of images that the network cannot know; shows which are referred."
+        ),
+    ] = None,
     manifest: ManifestOption = None,
     timing: Annotated[bool, typer.Option(help="Measure CPU time per image.")] = True,
     threads: Annotated[
@@ -89,6 +95,7 @@ def evaluate(
         threshold=threshold,
         against=against,
         corruptions=corruptions,
+        foreign=foreign or (),
         manifest=manifest,
         timing=timing,
         threads=threads,

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from endoexit.documents import Record, parse_record
+from endoexit.documents import Record, parse_record, unless_none
 from endoexit.errors import RunError, unknown_name
-from endoexit.evaluation.estimates import Estimate, Scores
+from endoexit.evaluation.estimates import Estimate, Foreign, Referrals, Scores
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
@@ -225,6 +225,8 @@ class Evaluation(Record):
         left_out: What the counts of multiply-adds and parameters leave out.
         caution: Reason why the figures of this role are not those of new images; None for test.
         versions: Versions of the libraries.
+        referrals: What the referral of the policy does here; None where it answers all images.
+        foreign: What becomes of images from elsewhere; None where none were named.
     """
 
     format: Literal["endoexit-evaluation-2"] = CURRENT
@@ -242,6 +244,8 @@ class Evaluation(Record):
     left_out: str
     caution: str | None
     versions: dict[str, str]
+    referrals: Referrals | None = unless_none
+    foreign: tuple[Foreign, ...] | None = unless_none
 
     @model_validator(mode="before")
     @classmethod

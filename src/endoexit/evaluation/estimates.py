@@ -71,3 +71,76 @@ class Scores(Record):
     confidence_auroc: Estimate
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
+
+
+class CoverageRow(Record):
+    """What referral does on the images of one class, or on all.
+
+    Attributes:
+        name: Name of the class, or "all images".
+        images: Number of images.
+        unsure: Number of images referred because the final exit is unsure.
+        unlike: Number of images referred because they look unlike those of calibrate.
+        coverage: Share of the images that are answered.
+        risk: Share of the answers that are wrong.
+    """
+
+    name: str
+    images: int
+    unsure: int
+    unlike: int
+    coverage: Estimate
+    risk: Estimate
+
+
+class RiskCurve(Record):
+    """Risk among the surest images, for more and more of them.
+
+    Attributes:
+        name: Whose answers these are: "policy" or "final".
+        coverage: Shares of the images that are answered, rising to 1.
+        risk: Share of wrong answers among them.
+        area: Area under the curve over all coverages (AURC).
+    """
+
+    name: str
+    coverage: tuple[float, ...]
+    risk: tuple[float, ...]
+    area: float
+
+
+class Referrals(Record):
+    """What referral does on a cohort.
+
+    Attributes:
+        rows: All images, then each class that occurs.
+        curves: Curves of the policy and of the final exit.
+    """
+
+    rows: tuple[CoverageRow, ...]
+    curves: tuple[RiskCurve, ...]
+
+
+class Foreign(Record):
+    """Images from elsewhere, which the network cannot know.
+
+    Attributes:
+        name: Name of their folder.
+        images: Number of images that could be read.
+        failed: Number of images that could not.
+        unsure: Number of images referred because the final exit is unsure.
+        unlike: Number of images referred because they look unlike those of calibrate.
+        exit_shares: Share (M,) of the images that exit, or are referred, at each exit.
+        macs: Mean multiply-adds of an image.
+        auroc: Area (M,) under the ROC curve of the energy of each exit, foreign images against
+            those of the cohort.
+    """
+
+    name: str
+    images: int
+    failed: int
+    unsure: int
+    unlike: int
+    exit_shares: tuple[float, ...]
+    macs: float
+    auroc: tuple[float, ...]

@@ -21,8 +21,10 @@ from endoexit.evaluation.latency import (
     measure_run,
 )
 from endoexit.evaluation.lines import adaptive_line, exit_lines, score_lines, twin_line
+from endoexit.evaluation.referral import foreign_images, referrals
 from endoexit.machine import library_versions
 from endoexit.models.cost import LEFT_OUT
+from endoexit.policy import fixed_exit
 from endoexit.runtime.logits import RoleLogits
 from endoexit.runtime.session import Session
 
@@ -44,6 +46,7 @@ class Options:
         rounds: Number of measurements of each exit.
         resamples: Number of resamples of the bootstrap.
         seed: Random seed of the bootstrap.
+        foreign: Folders of images that the network cannot know.
     """
 
     role: str = "test"
@@ -51,6 +54,7 @@ class Options:
     rounds: int = ROUNDS
     resamples: int = RESAMPLES
     seed: int = 0
+    foreign: tuple[Path, ...] = ()
 
 
 DEFAULTS = Options()
@@ -97,6 +101,8 @@ def evaluate_run(
         decision = _decide(session, logits, cohort, options)
         measured = _measure(session, twin, cohort, decision, options) if options.timing else None
     cost = source.complexity
+    policy = decision.policy if decision else fixed_exit(len(logits.logits), len(logits.logits))
+    foreign = [foreign_images(session, one, policy, logits, cost) for one in options.foreign]
     lines = exit_lines(logits, cost, decision, measured)
     if twin is not None and of_twin is not None:
         lines.insert(0, twin_line(of_twin, twin.source.complexity, measured))
@@ -123,6 +129,8 @@ def evaluate_run(
         left_out=LEFT_OUT,
         caution=CAUTIONS.get(role),
         versions=library_versions(),
+        referrals=referrals(decision, logits, bootstrap) if decision else None,
+        foreign=tuple(foreign) or None,
     )
     evaluation.write(path)
     if path == source.path / EVALUATION:

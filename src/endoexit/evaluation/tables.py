@@ -24,6 +24,7 @@ from endoexit.evaluation.figures import (
     significant,
     with_interval,
 )
+from endoexit.evaluation.referral_tables import foreign_table, referral_table
 from endoexit.policy.promises import counted_words
 from endoexit.policy.temperature import CALIBRATION_BINS
 from endoexit.tables import Column, Table
@@ -53,6 +54,8 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
         share_table(evaluation),
         reference_table(evaluation),
         promise_table(evaluation),
+        referral_table(evaluation),
+        foreign_table(evaluation),
     )
     return [table for table in tables if table is not None]
 
@@ -278,7 +281,7 @@ def promise_table(evaluation: Evaluation) -> Table | None:
     return Table.of(
         f"Promises of the policy, held against the {role} images",
         {
-            Column("promise"): lambda shown: shown.promise.risk.words,
+            Column("promise"): lambda shown: shown.promise.words,
             Column("here"): lambda shown: verdict(shown.kept),
             Column("counted", form=str): lambda shown: counted(shown.units, shown.promise.unit),
             Column("on certify", "%", percent, brief="certify %"): lambda shown: (
@@ -313,7 +316,7 @@ def _violation(shown: PromiseShown, role: str) -> str:
     chance = interval is None or interval.low <= promise.risk.tolerance
     reaches, beyond = ("up", "below") if promise.risk.is_floor else ("down", "above")
     return (
-        f"{verdict(False)}: {promise.risk.words} was promised, the "
+        f"{verdict(False)}: {promise.words} was promised, the "
         f"{counted(shown.units, f'{role} {promise.unit}')} show {shown.as_named.value:.2%}. "
         + (
             f"The interval reaches {reaches} to the promise, so it may be chance."

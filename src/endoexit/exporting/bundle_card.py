@@ -98,6 +98,8 @@ def _policy_lines(policies: dict[Precision, ExitPolicy]) -> list[str]:
     for name, policy in policies.items():
         lines.append(f"- {name}: {policy.goal}")
         lines += [f"  - promise: {promise_words(promise)}" for promise in policy.promises]
+        if policy.referral is not None:
+            lines += [f"  - referred to a human as {words}" for words in policy.referral.words]
         if policy.note:
             lines.append(f"  - {policy.note}")
     return lines

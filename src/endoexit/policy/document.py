@@ -139,6 +139,11 @@ class Promise(Record):
     method: Method | Literal["by construction"]
     referred: Share | None = unless_none
 
+    @property
+    def words(self) -> str:
+        """What is promised, such as "error <= 0.02 among the answered"."""
+        return f"{self.risk.words}{'' if self.referred is None else ' among the answered'}"
+
     @model_validator(mode="before")
     @classmethod
     def _read_first_format(cls, value: Any) -> Any:

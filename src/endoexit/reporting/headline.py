@@ -125,7 +125,7 @@ def _saved(cost: float, whole: float) -> str:
 
 def _promise(shown: PromiseShown, role: str) -> Tile:
     promise = shown.promise
-    label = f"promise: {promise.risk.words}".replace("<=", "≤").replace(">=", "≥")
+    label = f"promise: {promise.words}".replace("<=", "≤").replace(">=", "≥")
     if shown.kept is None:
         return Tile(label, verdict(None), f"The promise is about none of the {role} images.")
     return Tile(

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from endoexit import __version__
 from endoexit.evaluation.figures import probability
+from endoexit.evaluation.referral_tables import foreign_table, referral_table
 from endoexit.evaluation.robustness import robustness_tables
 from endoexit.evaluation.tables import (
     class_table,
@@ -28,6 +29,7 @@ from endoexit.reporting.cards import Card, Cards, GalleryImage, exit_probabiliti
 from endoexit.reporting.changed import changed_images
 from endoexit.reporting.classes import class_figures, confusion_matrix
 from endoexit.reporting.commands import report_command
+from endoexit.reporting.coverage import risk_against_coverage
 from endoexit.reporting.gallery import ERROR, Choice, choose_images
 from endoexit.reporting.headline import headline, origin, title
 from endoexit.reporting.masks import Masks, find_masks, mask_figure, study_masks
@@ -96,6 +98,7 @@ def report_page(
         figures["tradeoff"] = [tradeoff(material)]
         bar.advance()
         figures["shares"] = [picture for picture in [exit_shares(material)] if picture]
+        figures["coverage"] = [picture for picture in [risk_against_coverage(material)] if picture]
         bar.advance()
         exits = measure_reliability(material)
         figures["reliability"] = reliability_diagrams(material, exits)
@@ -140,6 +143,8 @@ def report_page(
             "differences": difference_table(evaluation),
             "references": reference_table(evaluation),
             "promises": promise_table(evaluation),
+            "referral": referral_table(evaluation),
+            "foreign": foreign_table(evaluation),
             "shares": share_table(evaluation),
             "reliability": reliability_table(exits, scaled=why_not_scaled is None),
             "classes": class_table(evaluation),

@@ -98,7 +98,7 @@ def unused_exits(material: Material) -> str | None:
 
 
 def policy_rule(material: Material) -> list[str]:
-    """Return, for each exit, when an image exits there."""
+    """Return, for each exit, when an image exits there, and when it is referred."""
     policy = material.policy
     if policy is None:
         return []
@@ -106,7 +106,9 @@ def policy_rule(material: Material) -> list[str]:
         f"{material.exit_name(number)}: {in_print(condition)}"
         for number, condition in enumerate(policy.conditions(), start=1)
     ]
-    return [*conditions, *by_the_clock(policy)]
+    referred = policy.referral.words if policy.referral else ()
+    refers = [f"referred to a human as {in_print(words)}" for words in referred]
+    return [*conditions, *refers, *by_the_clock(policy)]
 
 
 def kept_apart(split: dict[str, Any] | Absent) -> str:

@@ -71,12 +71,14 @@ def front_marks(material: Material, cost: Cost) -> list[Mark]:
     policy = material.policy
     if policy is None:
         return []
+    referral = policy.referral
+    unsure = referral.unsure.threshold if referral and referral.unsure else None
     each = [cost.of(row) for row in material.evaluation.rows if row.kind == "exit"]
     marks = [
         Mark(
             sum(s * c for s, c in zip(point.exit_shares, each, strict=True)),
             100 * point.accuracy,
-            point.rule == policy.rule,
+            point.rule == policy.rule and point.unsure == unsure,
         )
         for point in policy.front
     ]

@@ -1,5 +1,6 @@
 """`endoexit.evaluate`: what each exit and the policy of a run are worth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,7 @@ def evaluate(
     threshold: float | None = None,
     against: str | Path | None = None,
     corruptions: bool = False,
+    foreign: Sequence[str | Path] = (),
     manifest: str | Path | None = None,
     timing: bool = True,
     threads: int | None = None,
@@ -59,6 +61,7 @@ def evaluate(
         against: Run of the same network without early exits, for comparison.
         corruptions: Whether the images are also evaluated with blur, glare and other changes, see
             `endoexit.evaluation.corruptions`. Written to `corruptions.json`.
+        foreign: Folders of images that the network cannot know, to see which are referred.
         manifest: Manifest to take the images from. By default the run's.
         timing: Whether CPU time per image is measured.
         threads: Number of threads while times are measured. By default all cores that this process
@@ -94,7 +97,7 @@ def evaluate(
     session = opening(Path(run), threshold=threshold, manifest=listed)
     evaluation = evaluate_run(
         session,
-        Options(role=role, timing=timing),
+        Options(role=role, timing=timing, foreign=tuple(map(Path, foreign))),
         twin=None if against is None else opening(Path(against), manifest=session.manifest),
     )
     return Evaluated(

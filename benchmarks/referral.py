@@ -1,0 +1,290 @@
+"""Referral to a human: what is answered, what is promised of it, and what is recognised as foreign.
+
+    python benchmarks/referral.py golden
+    OMP_NUM_THREADS=1 python benchmarks/referral.py simulation
+    python benchmarks/referral.py run RUN --foreign FOLDER [--foreign FOLDER ...]
+
+`golden` reads the logits of three fine-tuned networks on colonoscopy (tests/golden). All their
+images that trained nothing are split 50 times into calibrate, certify and test; each split asks for
+a promise and holds it against test. A few minutes. `simulation` draws cohorts from simulated exits
+whose truth is known, 2000 times for each size: does the promise hold? About half an hour on one
+core, by estimate. `run` calibrates copies of a trained run, certifies them, and evaluates them with
+foreign images. Each part is written into benchmarks/results/referral.json, and its table into
+docs/referral.md; `--table-only` makes the tables again from the JSON.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from endoexit import calibrate, evaluate, make_goal
+from endoexit.errors import PolicyError
+from endoexit.files import read_json, write_json
+from endoexit.machine import describe_machine, library_versions
+from endoexit.policy.confidence import confidence
+from endoexit.policy.coverage import area_under, risk_curve
+from endoexit.policy.document import Costs
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.referral import sureness
+from endoexit.policy.search import find_policy
+from endoexit.policy.simulation import CLASSES, SimulatedExits
+from tables import RESULTS, ROOT, markdown_table, replace_between
+
+RESULT = RESULTS / "referral.json"
+PAGE = ROOT / "docs" / "referral.md"
+GOLDEN = ROOT / "tests" / "golden"
+NETWORKS = {
+    "EfficientNet-Lite0 at 128": "colonoscopy_lite0",
+    "EfficientNet-Lite0 at 96, distilled": "colonoscopy_lite0_96_distilled",
+    "EfficientNet-Lite0 at 96": "colonoscopy_lite0_96",
+}
+SPLITS = 50  # of each network
+SHARES = (0.3, 0.45)  # of calibrate and certify; the rest is test
+MOST = 0.4
+TOLERANCES = (0.05, 0.03, 0.02, 0.01)
+DELTA = 0.05
+SETTINGS = {100: 0.05, 500: 0.03, 2000: 0.02}  # of the simulation: images and tolerance
+REPETITIONS = 2000
+GOALS = {
+    "error<=0.02": {"guarantee": ["error<=0.02"], "max_referral": MOST, "refer_unlike": 0.05},
+    "error<=0.01": {"guarantee": ["error<=0.01"], "max_referral": MOST, "refer_unlike": 0.05},
+    "refer unlike": {"max_accuracy_drop": 0.01, "refer_unlike": 0.05},
+}
+
+
+def pool(name: str) -> LogitSet:
+    """Return all golden logits of a network as one cohort."""
+    with np.load(GOLDEN / f"{name}_logits.npz", allow_pickle=False) as arrays:
+        roles = ("val", "calibrate", "test")
+        logits = np.concatenate([arrays[f"{role}_logits"] for role in roles], axis=1)
+        return LogitSet("all", logits, np.concatenate([arrays[f"{role}_labels"] for role in roles]))
+
+
+def part(data: LogitSet, name: str, images: np.ndarray) -> LogitSet:
+    return LogitSet(name, data.logits[:, images], data.labels[images])
+
+
+def curves(data: LogitSet) -> dict:
+    """Return the area, and the coverage at 2 % and 1 % error, by two measures of the final exit."""
+    wrong, found = ~data.correct[-1], {}
+    measures = {
+        "largest probability": confidence(data.logits[-1], "max_probability"),
+        "agreed margin": sureness(data.logits[-1], data.predictions[:-1].T),
+    }
+    for name, sure in measures.items():
+        curve = risk_curve(sure, wrong)
+        reached = {
+            str(limit): float(np.flatnonzero(curve <= limit).max(initial=-1) + 1) / len(curve)
+            for limit in (0.02, 0.01)
+        }
+        found[name] = {"area": area_under(curve), "coverage": reached}
+    return found
+
+
+def asked(data: LogitSet, tolerance: float) -> dict:
+    """Return what a promise gives over many splits of one cohort."""
+    exits = np.arange(1, data.num_exits + 1)
+    costs = Costs(
+        values=tuple(exits / data.num_exits), unit="relative", source="number of the exit"
+    )
+    goal = make_goal(guarantee=[f"error<={tolerance}"], delta=DELTA, max_referral=MOST)
+    classes = tuple(map(str, range(data.num_classes)))
+    seen, refused = [], None
+    for seed in range(SPLITS):
+        order = np.random.default_rng(seed).permutation(data.num_images)
+        first, second = (round(sum(SHARES[:k]) * data.num_images) for k in (1, 2))
+        cohorts = [
+            part(data, "calibrate", order[:first]),
+            part(data, "certify", order[first:second]),
+        ]
+        try:
+            policy = find_policy(
+                goal, calibrate=cohorts[0], certify=cohorts[1], costs=costs, classes=classes
+            ).policy
+        except PolicyError as error:
+            refused = refused or str(error)
+            continue
+        test = part(data, "test", order[second:])
+        taken = policy.assign(test.logits)
+        answered = policy.referred(test.logits, taken) == 0
+        wrong = ~test.correct[taken - 1, np.arange(test.num_images)]
+        seen.append((
+            1 - policy.promises[0].referred, answered.mean(), wrong[answered].mean(),
+            (taken < data.num_exits).mean(),
+        ))  # fmt: skip
+    names = ("answered_certify", "answered_test", "error_test", "early_test")
+    means = np.mean(seen, axis=0).tolist() if seen else [None] * len(names)
+    return {"promised": len(seen), "splits": SPLITS, "refused": refused} | dict(
+        zip(names, means, strict=True)
+    )
+
+
+def measure_golden() -> dict:
+    found = {}
+    for name, file in NETWORKS.items():
+        data = pool(file)
+        found[name] = {
+            "images": data.num_images,
+            "final_error": 1 - data.final_accuracy,
+            "curves": curves(data),
+            "promises": {str(tolerance): asked(data, tolerance) for tolerance in TOLERANCES},
+        }
+    return found
+
+
+def measure_simulation(repetitions: int) -> dict:
+    """Return how often a promise is broken on exits whose truth is known."""
+    network, found = SimulatedExits(), {}
+    costs = Costs(values=network.costs, unit="relative", source="simulated")
+    for images, tolerance in SETTINGS.items():
+        goal = make_goal(guarantee=[f"error<={tolerance}"], delta=DELTA, max_referral=0.3)
+        broken, refused, referred, cost = 0, 0, 0.0, 0.0
+        for repetition in range(repetitions):
+            generator = np.random.default_rng((repetition, images))
+            cohorts = [network.draw(images, generator, name) for name in ("calibrate", "certify")]
+            try:
+                policy = find_policy(
+                    goal, calibrate=cohorts[0], certify=cohorts[1], costs=costs, classes=CLASSES
+                ).policy
+            except PolicyError:
+                refused += 1
+                continue
+            truth = network.truth(policy)
+            broken += bool(truth.risks["error"] > tolerance)
+            referred += truth.referred
+            cost += float(truth.cost)
+        promised = max(1, repetitions - refused)
+        found[str(images)] = {
+            "tolerance": tolerance,
+            "repetitions": repetitions,
+            "broken": broken / repetitions,
+            "allowed": DELTA + 3 * float(np.sqrt(DELTA * (1 - DELTA) / repetitions)),
+            "refused": refused / repetitions,
+            "referred": referred / promised,
+            "cost": cost / promised,
+        }
+    return found
+
+
+def measure_run(run: Path, foreign: list[Path]) -> dict:
+    """Return what a trained run promises, answers and refers."""
+    found: dict = {"run": run.name, "goals": {}}
+    for name, options in GOALS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / run.name
+            shutil.copytree(run, copy)
+            goal = {key: value for key, value in options.items() if key != "refer_unlike"}
+            try:
+                rules = RuleOptions(refer_unlike=options["refer_unlike"])
+                calibrate(copy, make_goal(**goal), rules=rules)
+            except PolicyError as error:
+                found["goals"][name] = {"refused": str(error)}
+                continue
+            evaluation = evaluate(copy, timing=False, foreign=foreign).evaluation
+            found["goals"][name] = {
+                "promises": [
+                    shown.model_dump(mode="json") for shown in evaluation.adaptive.promises
+                ],
+                "macs": evaluation.row("adaptive").macs,
+                **evaluation.model_dump(mode="json", include={"referrals", "foreign"}),
+            }
+    return found
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def curve_table(golden: dict) -> str:
+    header = ("network", "wrong without referral", "surest by", "AURC", "answered at 2 % wrong",
+              "answered at 1 % wrong")  # fmt: skip
+    return markdown_table(header, [
+        (network, percent(seen["final_error"]), measure, f"{curve['area']:.4f}",
+         *(percent(curve["coverage"][limit]) for limit in ("0.02", "0.01")))
+        for network, seen in golden.items() for measure, curve in seen["curves"].items()
+    ])  # fmt: skip
+
+
+def promise_table(golden: dict) -> str:
+    header = ("network", "guarantee", "promised", "answered on certify", "answered on test",
+              "wrong of these on test", "exit early on test")  # fmt: skip
+    return markdown_table(header, [
+        (network, f"`error<={tolerance}`", f"{row['promised']} of {row['splits']} splits",
+         *(percent(row[name]) for name in
+           ("answered_certify", "answered_test", "error_test", "early_test")))
+        for network, seen in golden.items() for tolerance, row in seen["promises"].items()
+    ])  # fmt: skip
+
+
+def simulation_table(simulation: dict) -> str:
+    header = ("images", "guarantee", "repetitions", "broken", "allowed", "refused", "referred",
+              "mean cost")  # fmt: skip
+    return markdown_table(header, [
+        (images, f"`error<={row['tolerance']}`", str(row["repetitions"]),
+         *(percent(row[name]) for name in ("broken", "allowed", "refused", "referred", "cost")))
+        for images, row in simulation.items()
+    ])  # fmt: skip
+
+
+def run_table(found: dict) -> str:
+    header = ("goal", "images", "unsure", "unlike", "answered", "wrong of these", "G multiply-adds")
+    rows = []
+    for goal, seen in found["goals"].items():
+        if "refused" in seen:
+            rows.append((goal, "refused", *[""] * 5))
+            continue
+        good = seen["referrals"]["rows"][0]
+        rows.append((
+            goal, f"{good['images']} of test", *(percent(good[why] / good["images"])
+            for why in ("unsure", "unlike")), percent(good["coverage"]["value"]),
+            percent(good["risk"]["value"]), f"{seen['macs'] / 1e9:.3f}",
+        ))  # fmt: skip
+        rows += [
+            (goal, f"{one['images']} of {one['name']}", *(percent(one[why] / one["images"])
+             for why in ("unsure", "unlike")), percent(1 - (one["unsure"] + one["unlike"])
+             / one["images"]), "", f"{one['macs'] / 1e9:.3f}")
+            for one in seen["foreign"] or ()
+        ]  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="?", choices=("golden", "simulation", "run"))
+    parser.add_argument("source", nargs="?", type=Path, help="trained run, for the part run")
+    parser.add_argument("--foreign", action="append", type=Path, default=[])
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
+    parser.add_argument("--table-only", action="store_true", help="use the JSON that is there")
+    options = parser.parse_args()
+    if not options.table_only:
+        if options.part is None or (options.part == "run") != (options.source is not None):
+            parser.error("name a part; the part run, and no other, takes a trained run.")
+        if options.part == "golden":
+            measured = measure_golden()
+        elif options.part == "simulation":
+            measured = measure_simulation(options.repetitions)
+        else:
+            measured = measure_run(options.source, options.foreign)
+        found = read_json(RESULT) if RESULT.is_file() else {}
+        found[options.part] = measured
+        found["command"] = "python benchmarks/referral.py golden|simulation|run"
+        found["machine"], found["versions"] = describe_machine(), library_versions()
+        write_json(RESULT, found)
+    found = read_json(RESULT)
+    tables = {"golden": (("referral-curves", curve_table), ("referral-promises", promise_table)),
+              "simulation": (("referral-simulation", simulation_table),),
+              "run": (("referral-run", run_table),)}  # fmt: skip
+    for name, made in tables.items():
+        for marker, table in made if name in found else ():
+            replace_between(PAGE, marker, table(found[name]))
+    broken = [row for row in found.get("simulation", {}).values() if row["broken"] > row["allowed"]]
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
