@@ -175,3 +175,38 @@ def test_a_group_of_two_roles_is_refused(run, tiny_manifest, tmp_path):
     shutil.copy(f"{tiny_manifest}.json", f"{changed}.json")
     with pytest.raises(DataError, match=f"{group}.*give each group one role"):
         raise invoke(run, "--mean-exit-cost", 0.5, "--manifest", changed).exception
+
+
+def test_a_guarantee_on_the_answered_images_is_printed_with_what_is_referred(run):
+    goal = ("--guarantee", "error<=0.9", "--delta", 0.5, "--max-referral", 0.6)
+    done = invoke(run, *goal, "--refer-unlike", 0.4)
+    assert done.exit_code == 0, done.exception
+    said = " ".join(done.stdout.split())
+    assert "error<=0.9 among the answered, at most 0.6 referred, with probability 0.5" in said
+    assert "Referred to a human as unlike: energy > " in said
+    assert "Promise: error <= 0.9 on new images that are answered" in said
+    policy = ExitPolicy.read(run / "policy.json")
+    assert policy.request.rules.refer_unlike == policy.referral.unlike.share == 0.4
+    calibrate = open_session(open_run(run)).logits("calibrate")
+    exits = policy.assign(calibrate.logits)
+    referred = int((policy.referred(calibrate.logits, exits) > 0).sum())
+    document = json.loads(invoke(run, *goal, "--refer-unlike", 0.4, "--json").stdout)
+    answered = document["answered"]
+    assert answered["unsure"] + answered["unlike"] == referred
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--max-accuracy-drop", 0, "--max-referral", 0.2), "max-referral belongs to a guarantee"),
+        (("--guarantee", "error<=0.5", "--max-referral", 1), "would refer every image"),
+        (("--guarantee", "error<=0.5", "--max-referral", 20), "0.2 means 20 %"),
+        (("--max-accuracy-drop", 0, "--refer-unlike", 1), "would refer every image"),
+    ],
+)
+def test_a_referral_that_makes_no_sense_is_refused_before_anything_is_loaded(
+    tmp_path, options, message
+):
+    done = invoke(tmp_path / "missing", *options)
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)

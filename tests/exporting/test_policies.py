@@ -7,11 +7,12 @@ from endoexit.data.manifest import read_manifest
 from endoexit.errors import (
     PolicyError,
 )
-from endoexit.evaluation.fitting import calibrate_run
+from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.policy import fixed_exit
 from endoexit.policy.goal_options import make_goal
+from endoexit.policy.options import RuleOptions
 from endoexit.runtime.session import open_session
 from tiny import tiny_run as run_without_images
 
@@ -27,6 +28,24 @@ def test_a_guarantee_is_proven_again_at_the_bundle_s_precision(run, bundles, tmp
     (promise,) = policy.promises
     assert (str(promise.risk), promise.delta) == ("disagreement<=0.6", 0.2)
     assert policy.provenance.manifest_sha256 == run.manifest().sha256
+
+
+def test_referral_is_found_again_and_the_bundle_refers_as_its_policy_says(run, bundles, tmp_path):
+    goal = make_goal(guarantee=["error<=0.9"], max_referral=0.6, delta=0.5)
+    asked = CalibrationOptions(RuleOptions(refer_unlike=0.4))
+    calibrate_run(open_session(run), goal, asked)
+    with bundles.graphs_once():
+        export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))
+    bundle = open_session(tmp_path / "bundle", manifest=run.manifest(), threads=1)
+    policy = bundle.decider.policy
+    assert policy.referral.unlike.share == 0.4
+    assert policy.promises[0].referred is not None
+    logits = bundle.logits("train").logits
+    codes = policy.referred(logits, policy.assign(logits))
+    answers = bundle.engine.predict(bundle.images(bundle.manifest.cohort("train")))
+    reasons = (None, "unsure", "unlike")
+    assert [answer.referred for answer in answers] == [reasons[code] for code in codes]
+    assert "referred to a human as unlike" in (tmp_path / "bundle" / "model_card.md").read_text()
 
 
 def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_path):
