@@ -97,7 +97,7 @@ class RiskCurve(Record):
     """Risk among the surest images, for more and more of them.
 
     Attributes:
-        name: Whose answers these are: "policy" or "final".
+        name: Name of what answers: "policy" or "final".
         coverage: Shares of the images that are answered, rising to 1.
         risk: Share of wrong answers among them.
         area: Area under the curve over all coverages (AURC).

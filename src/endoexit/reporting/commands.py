@@ -59,6 +59,8 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
         words += [] if threshold is None else ["--threshold", repr(threshold)]
     if evaluation.twin is not None:
         words += ["--against", TWIN]
+    for one in evaluation.foreign or ():  # the name of the folder stands for its path
+        words += ["--foreign", one.name]
     if _needs_manifest(source, evaluation.manifest_sha256):
         words += ["--manifest", MANIFEST]
     timing = evaluation.timing
