@@ -109,7 +109,8 @@ def test_images_that_moved_can_be_named(evaluated, tmp_path):
     assert open_material(evaluated.path, images=moved).images == moved.resolve()
     changed = moved / open_material(evaluated.path).evaluation.images.paths[0]
     shutil.copy(next(p for p in changed.parent.iterdir() if p != changed), changed)
-    assert "changed since they were evaluated" in open_material(evaluated.path, images=moved).images.reason
+    absent = open_material(evaluated.path, images=moved).images
+    assert "changed since they were evaluated" in absent.reason
     with pytest.raises(DataError, match="name the folder of the images"):
         open_material(evaluated.path, images=tmp_path / "nowhere")
 
