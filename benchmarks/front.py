@@ -24,7 +24,7 @@ from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions, usable_cores
 from endoexit.runtime.session import Session, open_session
 from front_measure import measure
-from front_networks import CANDIDATES, SEEDS, TEACHER_SEED, Candidate
+from front_networks import CANDIDATES, SEEDS, Candidate
 from real import endoexit, train
 from real_split import make_manifest
 from runtime_networks import export_once
@@ -42,18 +42,15 @@ def run_folder(folder: Path, name: str, seed: int) -> Path:
 def train_one(one: Candidate, folder: Path, manifest: Path, seed: int, threads: list[str]) -> None:
     """Train a candidate and what it needs, unless that is done."""
     path = run_folder(folder, one.name, seed)
-    for name in one.members:
+    needed = [*one.members, *filter(None, [one.teacher])]
+    for name in needed:
         train_one(CANDIDATES[name], folder, manifest, seed, threads)
-    if one.teacher:
-        train_one(CANDIDATES[one.teacher], folder, manifest, TEACHER_SEED, threads)
     if one.members:
         if not (path / "config.json").is_file():
             members = [run_folder(folder, name, seed) for name in one.members]
             endoexit("cascade", *members, "--combine", one.combine, "--out", path)
         return
-    teacher = (
-        ["--teacher", str(run_folder(folder, one.teacher, TEACHER_SEED))] if one.teacher else []
-    )
+    teacher = ["--teacher", str(run_folder(folder, one.teacher, seed))] if one.teacher else []
     train(manifest, [*one.train, *teacher], seed, path, *threads)
 
 

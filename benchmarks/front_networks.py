@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 SEEDS = (0, 1, 2)
-TEACHER_SEED = 0
 GOALS = (0.0, 0.005, 0.01)  # accuracy that a policy may lose on calibrate, against the final exit
 
 
@@ -15,7 +14,7 @@ class Candidate:
         name: Name in tables; run folders begin with it.
         train: Arguments of `endoexit train`. Empty for a cascade.
         exits: Whether it has early exits, and so policies.
-        teacher: Name of the candidate whose run with seed 0 teaches it.
+        teacher: Name of the candidate whose run of the same seed teaches it.
         members: Names of the candidates that a cascade is made of, small to large.
         combine: Answer of an exit of a cascade: its own, or the mean so far.
     """
@@ -42,7 +41,6 @@ def _scratch(model: str) -> tuple[str, ...]:
 
 STATIC = (
     *(Candidate(f"lite0-{side}", _lite(0, side)) for side in (96, 128, 160, 192)),
-    Candidate("lite0-128-taught", _lite(0, 128), teacher="lite2-exits-192"),
     Candidate("lite1-128", _lite(1, 128)),
     Candidate("lite2-192", _lite(2, 192)),
     Candidate("resnet18-128", (*_scratch("timm:resnet18"), "--exits", "none")),
@@ -50,12 +48,9 @@ STATIC = (
     Candidate("nano-128", _scratch("hifuse_nano")),
 )
 EARLY = (
-    Candidate("lite2-exits-192", _lite(2, 192, "auto"), exits=True),
+    Candidate("lite0-exits-128", _lite(0, 128, "3,5,6"), exits=True),
     Candidate(
-        "lite0-exits-128", _lite(0, 128, "3,5,6"), exits=True, teacher="lite2-exits-192"
-    ),
-    Candidate(
-        "lite0-exits-96", _lite(0, 96, "3,5,6"), exits=True, teacher="lite2-exits-192"
+        "lite0-exits-96", _lite(0, 96, "3,5,6"), exits=True, teacher="lite0-exits-128"
     ),
     Candidate(
         "cascade", exits=True, members=("lite0-exits-96", "lite0-exits-128")

@@ -35,7 +35,7 @@ def endoexit(*arguments: object) -> None:
     subprocess.run([str(Path(sys.executable).with_name(line[0])), *line[1:]], check=True)
 
 
-def train(manifest: Path, what: Sequence[object], seed: int, path: Path, *threads: object) -> None:
+def train(manifest: Path, what: Sequence[str], seed: int, path: Path, *threads: object) -> None:
     """Train a run on a data set, continue it, or leave it as it is."""
     if not (path / "config.json").is_file():
         endoexit("train", manifest, *what, "--seed", seed, "--out", path, *threads)
@@ -68,14 +68,9 @@ def carry_out(study: Study, folder: Path, threads: Sequence[object]) -> None:
     ]
     endoexit("audit", data, "--near-bits", BITS[name], *folds, *written)
     make_manifest(name, manifest, certify=study.certify)
-    taught: list[object] = []
-    if study.teacher:
-        teacher = folder / study.data / "teacher-seed0"
-        train(manifest, study.teacher, 0, teacher, *threads)
-        taught = ["--teacher", teacher]
     for seed, (run, twin) in runs_of(study, folder).items():
         for what, path in ((study.train, run), (study.twin, twin)):
-            train(manifest, [*what, *taught], seed, path, *threads)
+            train(manifest, what, seed, path, *threads)
         if study.goal:
             endoexit("calibrate", run, *study.goal)
             endoexit("evaluate", run, "--against", twin)
@@ -118,7 +113,6 @@ def summarise(study: Study, folder: Path) -> dict[str, Any]:
         "test_images": len(first.images.paths),
         "manifest_sha256": first.manifest_sha256,
         "rule": study.rule,
-        "teacher": " ".join(study.teacher),
         "timing": first.timing.model_dump(mode="json") if first.timing else None,
         "prototype_percent": dict(study.prototype),
         "mean_accuracy_percent": {
@@ -201,12 +195,10 @@ def table(study: Study, result: dict[str, Any]) -> str:
     facts = seeds[0]["training"]
     size = facts["recipe"]["image"]["size"]
     planned = result["seeds_planned"]
-    teacher = result.get("teacher")
-    taught = f"Taught by one run of `endoexit train {teacher}`. " if teacher else ""
     count = f"{len(seeds)} seeds" if len(seeds) == planned else f"{len(seeds)} of {planned} seeds"
     return markdown_table(header, rows) + (
         f"\n\n`{study.model}` at {size}×{size}, recipe `{study.recipe}`, {facts['epochs']} epochs, "
-        f"{count}, {facts['precision']}. {taught}Made by `{result['command']}`."
+        f"{count}, {facts['precision']}. Made by `{result['command']}`."
     )
 
 

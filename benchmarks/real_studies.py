@@ -21,8 +21,6 @@ class Study:
         seeds: Seeds of the trainings.
         goal: Arguments of `endoexit calibrate`. Empty for `THRESHOLD`.
         certify: Whether the manifest has a role certify.
-        teacher: Arguments of `endoexit train` for the run that teaches both networks with every
-            seed. Empty without one.
         prototype: Accuracy (percent) of plain prototypes of the same network on the same test
             images, one seed; by row.
     """
@@ -38,7 +36,6 @@ class Study:
     goal: tuple[str, ...]
     prototype: Mapping[str, float]
     certify: bool = True
-    teacher: tuple[str, ...] = ()
 
     @property
     def rule(self) -> str:
@@ -65,9 +62,7 @@ def _from_scratch(
 
 
 def _fine_tuned(data: str, prototype: Mapping[str, float]) -> Study:
-    more = ("--recipe", "fine-tune")
-    network = ("--model", "efficientnet_lite0", "--weights", "pip:lite0", *more)
-    large = ("--set", "image.size=192", "--set", "image.canvas=288")
+    network = ("--model", "efficientnet_lite0", "--weights", "pip:lite0", "--recipe", "fine-tune")
     return Study(
         name=f"{data}_fine_tuned",
         data=data,
@@ -80,7 +75,6 @@ def _fine_tuned(data: str, prototype: Mapping[str, float]) -> Study:
         goal=("--max-accuracy-drop", "0.01"),
         prototype=prototype,
         certify=False,
-        teacher=("--model", "efficientnet_lite2", "--weights", "pip:lite2", *more, *large),
     )
 
 
