@@ -14,6 +14,7 @@ from endoexit.evaluation.robustness import FILE, Robustness, robustness_tables
 from endoexit.evaluation.robustness_study import measure_robustness
 from endoexit.policy import deadline_policy
 from endoexit.policy.document import Promise
+from endoexit.policy.referral import Referral, Unlike, energy
 from endoexit.policy.risks import parse_risk
 from endoexit.runtime.deciding import served_provenance
 from endoexit.runtime.session import open_session
@@ -90,6 +91,27 @@ def test_promises_are_held_against_changed_images(run, session, found):
     table = robustness_tables(promised)[-1]
     assert table.title.startswith("Promise “")
     assert table.rows[-1][-1].endswith((", kept", ", VIOLATED"))
+
+
+def test_referred_images_count_apart(run, session):
+    logits = session.logits("train")
+    limit = float(np.median(energy(logits.logits[0])))
+    policy = session.decider.policy.replaced(
+        referral=Referral(unlike=Unlike(thresholds=(limit, 9.0, 9.0, 9.0), share=0.5)),
+        provenance=served_provenance(session.source, session.precision),
+    )
+    policy.write(run.path / "policy.json")
+    try:
+        refers = measure_robustness(open_session(run, threads=1), "train")
+    finally:
+        (run.path / "policy.json").unlink()
+    exits = policy.assign(logits.logits)
+    answered = policy.referred(logits.logits, exits) == 0
+    assert 0 < answered.sum() < len(answered)
+    right = logits.as_set().correct[exits - 1, np.arange(len(exits))]
+    assert refers.rows[0].referred == pytest.approx(1 - answered.mean())
+    assert refers.rows[0].accuracy.value == pytest.approx(right[answered].mean())
+    assert robustness_tables(refers)[1].title == "Referred to a human, % of the images"
 
 
 def test_a_deadline_is_refused(run):

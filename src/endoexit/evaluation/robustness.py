@@ -29,7 +29,8 @@ class ChangedRow(Record):
     Attributes:
         change: Name of the change, see `endoexit.evaluation.corruptions`; "unchanged" for none.
         strength: 1 to 5; 0 for unchanged images.
-        accuracy: Share of right answers under the policy.
+        accuracy: Share of right answers under the policy, of the images that it answers.
+        referred: Share of the images that the policy refers to a human.
         final: Share of right answers of the final exit.
         shares: Shares (M,) of the images that exit at each exit.
         cost: Mean multiply-adds of an image, as a share of those of the final exit.
@@ -40,6 +41,7 @@ class ChangedRow(Record):
     change: str
     strength: Annotated[int, Field(ge=0, le=STRENGTHS[-1])]
     accuracy: Estimate
+    referred: Share = 0.0
     final: Estimate
     shares: tuple[Share, ...]
     cost: Share
@@ -109,6 +111,9 @@ def robustness_tables(found: Robustness) -> list[Table]:
         percent, ("These are the mistakes that later exits had no chance to mend.",),
     )  # fmt: skip
     tables = [accuracy, cost, wrong] if len(found.rows[0].shares) > 1 else [accuracy]
+    if found.policy.referral is not None:
+        tables.insert(1, _table(found, "Referred to a human, % of the images",
+                                attrgetter("referred"), percent, ()))  # fmt: skip
     return [*tables, *_promise_tables(found)]
 
 

@@ -6,11 +6,13 @@ from numpy.typing import NDArray
 from endoexit.errors import UsageError
 from endoexit.evaluation.adaptive import promises_shown
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 from endoexit.evaluation.robustness import FILE, UNCHANGED, ChangedRow, Robustness
 from endoexit.machine import library_versions
 from endoexit.policy import ExitPolicy
 from endoexit.policy.logits import LogitSet
+from endoexit.policy.referral import ANSWERED
 from endoexit.runtime.session import BATCH_SIZE, Session
 
 
@@ -81,14 +83,19 @@ def _row(
 ) -> ChangedRow:
     exits, macs = policy.assign(data.logits), np.asarray(session.source.complexity.macs, float)
     right = data.correct[exits - 1, np.arange(data.num_images)]
+    answered = policy.referred(data.logits, exits) == ANSWERED
+    of_answered = GroupBootstrap(data.groups[answered], bootstrap.resamples, bootstrap.seed)
     numbers = np.arange(1, len(data.logits) + 1)
     return ChangedRow(
         change=what[0],
         strength=what[1],
-        accuracy=bootstrap.proportion(right),
+        accuracy=of_answered.proportion(right[answered])
+        if answered.any()
+        else Estimate(value=None, reason="every image is referred"),
+        referred=float((~answered).mean()),
         final=bootstrap.proportion(data.correct[-1]),
         shares=tuple((exits == numbers[:, None]).mean(axis=1).tolist()),
         cost=float((macs[exits - 1] / macs[-1]).mean()),
-        early_wrong=float(((exits < len(macs)) & ~right).mean()),
+        early_wrong=float(((exits < len(macs)) & answered & ~right).mean()),
         promises=promises_shown(policy, data, session.classes, bootstrap),
     )
