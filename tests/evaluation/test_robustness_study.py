@@ -10,7 +10,7 @@ from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.latency import keeping_threads
-from endoexit.evaluation.robustness import FILE, Robustness, robustness_tables
+from endoexit.evaluation.robustness import ATTACKS, FILE, Robustness, robustness_tables
 from endoexit.evaluation.robustness_study import measure_robustness
 from endoexit.policy import deadline_policy
 from endoexit.policy.document import Promise
@@ -132,3 +132,25 @@ def test_the_command_prints_the_tables_and_one_document(run):
     assert len(rows) == 36
     assert "Accuracy on changed images" in done.stderr
     assert "A changed image should cost more" in " ".join(done.stderr.split())
+
+
+def test_attacks_are_added_to_what_was_measured(run, session, found):
+    found.write(run.path / FILE)
+    both = measure_robustness(session, "train", corruptions=False, attacks=True)
+    assert both.of("noise") == found.of("noise")
+    assert [row.change for row in both.rows if row.change in ATTACKS] == list(ATTACKS)
+    (main,), (worst,) = both.of("main"), both.of("max-average")
+    assert main.final.value < both.rows[0].final.value, "an attack on it makes the final exit worse"
+    assert worst.strength == 1
+    assert robustness_tables(both)[-1].title == "Accuracy under attack"
+    assert len(robustness_tables(both)) == len(robustness_tables(found)) + 1
+    alone = measure_robustness(session, "val", corruptions=False, attacks=True)
+    assert len(robustness_tables(alone)) == 1, "what is of another role is not kept"
+
+
+@pytest.mark.precision
+def test_a_bundle_without_gradients_cannot_be_attacked(bundles):
+    bundle = bundles.make("openvino", "f32")
+    session = open_session(bundle, manifest=bundles.run.manifest(), threads=1)
+    with pytest.raises(RunError, match="not a network in PyTorch: name the run"):
+        measure_robustness(session, corruptions=False, attacks=True)

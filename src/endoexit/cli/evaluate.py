@@ -49,6 +49,10 @@ def evaluate(
             "--corruptions", help="Also with blur, glare, JPEG, light, colour, bubbles and noise."
         ),
     ] = False,
+    attacks: Annotated[
+        bool,
+        typer.Option("--attacks", help="Also under attack by someone who knows the network."),
+    ] = False,
     foreign: Annotated[
         list[Path] | None,
         typer.Option(
@@ -95,6 +99,7 @@ def evaluate(
         threshold=threshold,
         against=against,
         corruptions=corruptions,
+        attacks=attacks,
         foreign=foreign or (),
         manifest=manifest,
         timing=timing,

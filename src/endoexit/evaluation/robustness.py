@@ -1,4 +1,4 @@
-"""What changed images show of a run: the schema of `corruptions.json`, and its tables."""
+"""What changed images show of a run: the schema of `robustness.json`, and its tables."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -14,21 +14,27 @@ from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS
 from endoexit.evaluation.document import PromiseShown, Share
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import percent, percent_with_interval
-from endoexit.evaluation.tables import verdict
+from endoexit.evaluation.tables import SHARE, verdict
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.tables import Column, Table
 
-FILE = "corruptions.json"
+FILE = "robustness.json"
 UNCHANGED = "unchanged"
+ATTACKS = {
+    "main": "on the final exit",
+    "average": "on all exits at once",
+    "max-average": "on each exit, the worst for each image",
+}
 
 
 class ChangedRow(Record):
     """What images show that were changed in one way.
 
     Attributes:
-        change: Name of the change, see `endoexit.evaluation.corruptions`; "unchanged" for none.
-        strength: 1 to 5; 0 for unchanged images.
+        change: Name of a corruption or an attack, see `endoexit.evaluation.corruptions` and
+            `endoexit.evaluation.attacks`; "unchanged" for none.
+        strength: 1 to 5; 0 for unchanged images, 1 for attacks.
         accuracy: Share of right answers under the policy, of the images that it answers.
         referred: Share of the images that the policy refers to a human.
         final: Share of right answers of the final exit.
@@ -50,7 +56,7 @@ class ChangedRow(Record):
 
 
 class Robustness(Record):
-    """The document `corruptions.json`.
+    """The document `robustness.json`.
 
     Attributes:
         format: Version of the document.
@@ -61,12 +67,13 @@ class Robustness(Record):
         precision: Backend and numeric precision.
         decided_by: What decides where images exit, in words.
         policy: Exit policy.
-        rows: Unchanged images, then every change at every strength.
+        rows: Unchanged images, then what was asked for: every corruption at every strength, every
+            attack.
         seed: Random seed of the changes and of the bootstrap.
         versions: Versions of the libraries.
     """
 
-    format: Literal["endoexit-corruptions-1"] = "endoexit-corruptions-1"
+    format: Literal["endoexit-robustness-1"] = "endoexit-robustness-1"
     role: str
     images: int
     model: str
@@ -78,6 +85,16 @@ class Robustness(Record):
     seed: int
     versions: dict[str, str]
 
+    def is_like(self, other: "Robustness") -> bool:
+        """Return whether both are of one policy of one network on the same images."""
+        names = ("role", "images", "weights_sha256", "precision", "policy", "seed")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    @property
+    def has_corruptions(self) -> bool:
+        """Whether it holds corrupted images, not attacked ones alone."""
+        return bool(self.of(next(iter(CORRUPTIONS))))
+
     def of(self, change: str) -> tuple[ChangedRow, ...]:
         """Return the rows of a change, from weak to strong."""
         return tuple(row for row in self.rows if row.change == change)
@@ -88,17 +105,23 @@ class Robustness(Record):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a `corruptions.json`.
+        """Read a `robustness.json`.
 
         Raises:
             RunError: It is missing, not JSON, or not such a document.
         """
-        remedy = "Make it again with `endoexit evaluate --corruptions`."
+        remedy = "Make it again with `endoexit evaluate --corruptions --attacks`."
         return parse_record(cls, read_json(path, RunError), path, RunError, remedy=remedy)
 
 
 def robustness_tables(found: Robustness) -> list[Table]:
-    """Return accuracy, cost, early mistakes and promises as tables: one row for each change."""
+    """Return accuracy, cost, early mistakes and promises: tables with a row for each change."""
+    return [*_corruption_tables(found), *_attack_tables(found)]
+
+
+def _corruption_tables(found: Robustness) -> list[Table]:
+    if not found.has_corruptions:
+        return []
     accuracy = _table(
         found, "Accuracy on changed images, %", attrgetter("accuracy.value"), percent,
         _about(found),
@@ -155,3 +178,25 @@ def _promise_tables(found: Robustness) -> Iterator[Table]:
 def _kept(row: ChangedRow, place: int) -> str:
     shown = row.promises[place]
     return f"{percent(shown.as_named.value)}, {verdict(shown.kept)}"
+
+
+def _attack_tables(found: Robustness) -> Iterator[Table]:
+    if not found.of(next(iter(ATTACKS))):
+        return
+    columns: dict[Column, Callable[[ChangedRow], Any]] = {
+        Column("attack"): lambda row: ATTACKS.get(row.change, "none"),
+        Column("accuracy", SHARE, percent_with_interval): lambda row: row.accuracy,
+        Column("final exit", SHARE, percent_with_interval): lambda row: row.final,
+        Column("mean cost", "% of the final exit", percent): lambda row: row.cost,
+        Column("early and wrong", "%", percent): lambda row: row.early_wrong,
+    }
+    rows = [found.rows[0], *(row for name in ATTACKS for row in found.of(name))]
+    yield Table.of(
+        "Accuracy under attack",
+        columns,
+        rows,
+        (
+            "Each value of an image changes by at most 8/255, in 20 steps. The attacker knows the "
+            "network. Nobody attacks an endoscope: this is the worst that such changes can do.",
+        ),
+    )

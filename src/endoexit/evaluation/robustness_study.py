@@ -1,53 +1,101 @@
 """A run on changed images: answered at every strength of every change."""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from endoexit.errors import UsageError
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from endoexit.errors import RunError, UsageError
 from endoexit.evaluation.adaptive import promises_shown
+from endoexit.evaluation.attacks import attack, average, max_average, random_starts, single
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
-from endoexit.evaluation.robustness import FILE, UNCHANGED, ChangedRow, Robustness
+from endoexit.evaluation.robustness import ATTACKS, FILE, UNCHANGED, ChangedRow, Robustness
 from endoexit.machine import library_versions
 from endoexit.policy import ExitPolicy
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.referral import ANSWERED
+from endoexit.runtime.logits import RoleLogits
 from endoexit.runtime.session import BATCH_SIZE, Session
 
+Answered = tuple[str, int, NDArray[np.float32]]
+"""Name of a change, its strength, logits (M, N, C)."""
 
-def measure_robustness(session: Session, role: str = "test", *, seed: int = 0) -> Robustness:
-    """Answer the images of a role under every change, and write `corruptions.json`.
+
+def measure_robustness(
+    session: Session,
+    role: str = "test",
+    *,
+    corruptions: bool = True,
+    attacks: bool = False,
+    seed: int = 0,
+) -> Robustness:
+    """Answer changed images of a role, and write `robustness.json`.
 
     The images are changed at the size at which the network sees them. The policy stays as it is:
-    it was fitted on images without these changes.
+    it was fitted on images without these changes. What an earlier measurement of the same policy
+    holds and this one leaves out is kept.
 
     Args:
-        session: Run or bundle with weights.
+        session: Run or bundle with weights; for attacks one that holds the network in PyTorch.
         role: Role of the images.
+        corruptions: Whether images are changed as an endoscope might.
+        attacks: Whether images are attacked.
         seed: Random seed.
 
     Raises:
-        RunError: The run has no weights or no manifest.
+        RunError: The run has no weights or no manifest, or attacks on stages of another backend.
         DataError: No image has the role, or images cannot be read.
         UsageError: The policy is a deadline: where images exit depends on the clock.
         ModelError: The network gives values that are not finite.
     """
-    cohort = session.manifest.cohort(role)
-    images, clean = session.images(cohort), session.logits(role)
+    clean = session.logits(role)
     decider = session.decide(len(clean.logits))
     if decider.policy.deadline_ms is not None:
         raise UsageError(
             f"the policy of {session.source.path} is a deadline, so the clock decides where "
             "images exit: give a threshold, or calibrate for another goal."
         )
-    bootstrap = GroupBootstrap(clean.groups, RESAMPLES, seed)
+    answered = [(UNCHANGED, 0, clean.logits)]
+    if corruptions:
+        answered += _corrupted(session, role, seed)
+    if attacks:
+        answered += _attacked(session, clean, seed)
+    found = Robustness(
+        role=role,
+        images=len(clean.labels),
+        model=session.source.config.model,
+        weights_sha256=session.source.weights_sha256,
+        precision=str(clean.precision),
+        decided_by=decider.rule,
+        policy=decider.policy,
+        rows=tuple(_row(session, decider.policy, clean, one, seed) for one in answered),
+        seed=seed,
+        versions=library_versions(),
+    )
+    found = _with_earlier(found, session.results / FILE)
+    found.write(session.results / FILE)
+    return found
 
-    def row(change: str, strength: int, logits: NDArray[np.float32]) -> ChangedRow:
-        data = LogitSet(role, logits, clean.labels, clean.groups)
-        return _row(session, decider.policy, data, bootstrap, (change, strength))
 
-    rows = [row(UNCHANGED, 0, clean.logits)]
+def _with_earlier(found: Robustness, file: Path) -> Robustness:
+    try:
+        earlier = Robustness.read(file)
+    except RunError:
+        return found
+    if not found.is_like(earlier):
+        return found
+    measured = {row.change for row in found.rows}
+    kept = tuple(row for row in earlier.rows if row.change not in measured)
+    return found.replaced(rows=found.rows + kept)
+
+
+def _corrupted(session: Session, role: str, seed: int) -> Iterator[Answered]:
+    images = session.images(session.manifest.cohort(role))
     with session.track("changed images", len(CORRUPTIONS) * len(STRENGTHS) * len(images)) as bar:
         for change in CORRUPTIONS:
             for strength in STRENGTHS:
@@ -57,45 +105,63 @@ def measure_robustness(session: Session, role: str = "test", *, seed: int = 0) -
                     changed = corrupt(batch, change, strength, first=start, seed=seed)
                     parts.append(session.answers(changed))
                     bar.advance(len(batch))
-                rows.append(row(change, strength, np.concatenate(parts, axis=1)))
-    found = Robustness(
-        role=role,
-        images=len(images),
-        model=session.source.config.model,
-        weights_sha256=session.source.weights_sha256,
-        precision=str(clean.precision),
-        decided_by=decider.rule,
-        policy=decider.policy,
-        rows=tuple(rows),
-        seed=seed,
-        versions=library_versions(),
+                yield change, strength, np.concatenate(parts, axis=1)
+
+
+def _attacked(session: Session, clean: RoleLogits, seed: int) -> Iterator[Answered]:
+    """Yield the logits of attacked images; gradients are of the network in PyTorch, in f32."""
+    images = session.images(session.manifest.cohort(clean.role))
+    mean, std = (
+        torch.tensor(values)[:, None, None]
+        for values in (session.preprocessing.mean, session.preprocessing.std)
     )
-    found.write(session.results / FILE)
-    return found
+    model, random = session.network, torch.Generator().manual_seed(seed)
+    exits = len(clean.logits)
+
+    def network(values: Tensor) -> Sequence[Tensor]:
+        answers: Sequence[Tensor] = model((values - mean) / std)
+        return answers
+
+    answers: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ATTACKS}
+    with session.track("attacked images", len(images)) as bar:
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = torch.tensor(images[start : start + BATCH_SIZE]).permute(0, 3, 1, 2) / 255
+            labels = torch.tensor(clean.labels[start : start + BATCH_SIZE])
+            starts = random_starts(batch, exits, random)
+            attacked = {
+                "main": attack(network, batch, labels, single(exits)),
+                "average": attack(network, batch, labels, average),
+                "max-average": max_average(network, batch, labels, starts),
+            }
+            for name, values in attacked.items():
+                with torch.no_grad():
+                    answers[name].append(torch.stack(list(network(values))).numpy())
+            bar.advance(len(batch))
+    for name, parts in answers.items():
+        yield name, 1, np.concatenate(parts, axis=1)
 
 
 def _row(
-    session: Session,
-    policy: ExitPolicy,
-    data: LogitSet,
-    bootstrap: GroupBootstrap,
-    what: tuple[str, int],
+    session: Session, policy: ExitPolicy, clean: RoleLogits, answered: Answered, seed: int
 ) -> ChangedRow:
-    exits, macs = policy.assign(data.logits), np.asarray(session.source.complexity.macs, float)
+    change, strength, logits = answered
+    data = LogitSet(clean.role, logits, clean.labels, clean.groups)
+    bootstrap = GroupBootstrap(clean.groups, RESAMPLES, seed)
+    exits, macs = policy.assign(logits), np.asarray(session.source.complexity.macs, float)
     right = data.correct[exits - 1, np.arange(data.num_images)]
-    answered = policy.referred(data.logits, exits) == ANSWERED
-    of_answered = GroupBootstrap(data.groups[answered], bootstrap.resamples, bootstrap.seed)
-    numbers = np.arange(1, len(data.logits) + 1)
+    said = policy.referred(logits, exits) == ANSWERED
+    of_said = GroupBootstrap(clean.groups[said], RESAMPLES, seed)
+    numbers = np.arange(1, len(logits) + 1)
     return ChangedRow(
-        change=what[0],
-        strength=what[1],
-        accuracy=of_answered.proportion(right[answered])
-        if answered.any()
+        change=change,
+        strength=strength,
+        accuracy=of_said.proportion(right[said])
+        if said.any()
         else Estimate(value=None, reason="every image is referred"),
-        referred=float((~answered).mean()),
+        referred=float((~said).mean()),
         final=bootstrap.proportion(data.correct[-1]),
         shares=tuple((exits == numbers[:, None]).mean(axis=1).tolist()),
         cost=float((macs[exits - 1] / macs[-1]).mean()),
-        early_wrong=float(((exits < len(macs)) & answered & ~right).mean()),
+        early_wrong=float(((exits < len(macs)) & said & ~right).mean()),
         promises=promises_shown(policy, data, session.classes, bootstrap),
     )

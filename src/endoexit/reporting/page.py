@@ -114,7 +114,9 @@ def report_page(
         bar.advance()
     robustness = material.robustness
     figures["changed"] = (
-        [] if robustness is None else [changed_images(robustness, synthetic=material.synthetic)]
+        [changed_images(robustness, synthetic=material.synthetic)]
+        if robustness is not None and robustness.has_corruptions
+        else []
     )
     chosen = choose_images(evaluation)
     cards = _cards(material, outlines, list(chosen.all()), track)

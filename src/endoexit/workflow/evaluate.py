@@ -41,6 +41,7 @@ def evaluate(
     threshold: float | None = None,
     against: str | Path | None = None,
     corruptions: bool = False,
+    attacks: bool = False,
     foreign: Sequence[str | Path] = (),
     manifest: str | Path | None = None,
     timing: bool = True,
@@ -60,7 +61,9 @@ def evaluate(
             the policy in the folder decides.
         against: Run of the same network without early exits, for comparison.
         corruptions: Whether the images are also evaluated with blur, glare and other changes, see
-            `endoexit.evaluation.corruptions`. Written to `corruptions.json`.
+            `endoexit.evaluation.corruptions`. Written to `robustness.json`.
+        attacks: Whether the images are also attacked, see `endoexit.evaluation.attacks`. Written to
+            the same file.
         foreign: Folders of images that the network cannot know, to see which are referred.
         manifest: Manifest to take the images from. By default the run's.
         timing: Whether CPU time per image is measured.
@@ -104,5 +107,7 @@ def evaluate(
         evaluation,
         evaluation_path(session, role),
         session.manifest.cohort(role),
-        measure_robustness(session, role) if corruptions else None,
+        measure_robustness(session, role, corruptions=corruptions, attacks=attacks)
+        if corruptions or attacks
+        else None,
     )
