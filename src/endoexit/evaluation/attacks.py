@@ -1,7 +1,7 @@
 """Attacks on all exits of a network: images changed unseen, so that answers become wrong.
 
 After Hu et al., "Triple Wins: Boosting Accuracy, Robustness and Efficiency Together by Enabling
-Input-Adaptive Inference" (ICLR 2020). Nobody attacks an endoscope. An attack shows the worst that
+Input-Adaptive Inference" (ICLR 2020). An attack is not expected in a clinic. It shows the worst that
 changes of a size can do, and whether early exits make it worse.
 """
 

@@ -197,6 +197,6 @@ def _attack_tables(found: Robustness) -> Iterator[Table]:
         rows,
         (
             "Each value of an image changes by at most 8/255, in 20 steps. The attacker knows the "
-            "network. Nobody attacks an endoscope: this is the worst that such changes can do.",
+            "network. This is not expected in a clinic: it is the worst that such changes can do.",
         ),
     )
