@@ -1,8 +1,8 @@
 """Attacks on all exits of a network: images changed unseen, so that answers become wrong.
 
 After Hu et al., "Triple Wins: Boosting Accuracy, Robustness and Efficiency Together by Enabling
-Input-Adaptive Inference" (ICLR 2020). An attack is not expected in a clinic. It shows the worst that
-changes of a size can do, and whether early exits make it worse.
+Input-Adaptive Inference" (ICLR 2020). An attack is not expected in a clinic. It shows the worst
+that changes of a size can do, and whether early exits make it worse.
 """
 
 from collections.abc import Callable, Sequence
