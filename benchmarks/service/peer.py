@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from asking import arrive, ask_once, capacity_of, files_of, request_of, running, saturate, started
 
 from endoexit.files import write_json
@@ -63,13 +64,20 @@ def peer_running(
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     line = [sys.executable, SERVER, source, "--port", port, "--workers", workers,
             "--threads", threads]  # fmt: skip
-    with started(line, "Uvicorn running|startup complete", env=environment):
-        end = time.monotonic() + 60
-        while asyncio.run(ask_once(port, request))[0] != "200":
-            if time.monotonic() > end:
-                raise SystemExit("LitServe does not answer")
-            time.sleep(0.2)
-        yield port
+    workers_left: list[psutil.Process] = []
+    try:
+        with started(line, "Uvicorn running|startup complete", env=environment) as (server, _):
+            end = time.monotonic() + 60
+            while asyncio.run(ask_once(port, request))[0] != "200":
+                if time.monotonic() > end:
+                    raise SystemExit("LitServe does not answer")
+                time.sleep(0.2)
+            workers_left += server.children(recursive=True)
+            yield port
+    finally:  # LitServe ends without its workers
+        for process in workers_left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def saving(source: Path, files: list[Path], rounds: int) -> float:
