@@ -21,7 +21,7 @@ from endoexit.models.exit_heads import HEADS
 from endoexit.workflow.evaluate import evaluate
 from real import train
 from real_split import make_manifest
-from tables import RESULTS, ROOT, markdown_table, replace_between
+from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
 
 PAGE, RESULT = ROOT / "docs" / "networks.md", RESULTS / "heads.json"
 NETWORK = ("--model", "efficientnet_lite0", "--weights", "pip:lite0", "--recipe", "fine-tune",
@@ -39,7 +39,7 @@ def measure(run: Path, head: str, seed: int) -> dict[str, Any]:
         "accuracy": [row.scores.accuracy.value for row in rows],
         "macs": [row.macs for row in rows],
         "parameters": rows[-1].parameters,
-        "command": open_run(run).config.command.partition(" --out ")[0],
+        "command": without_places(open_run(run).config.command.partition(" --out ")[0]),
     }
 
 

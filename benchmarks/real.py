@@ -23,7 +23,7 @@ from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
 from real_split import data_folder, make_manifest
 from real_studies import BITS, STUDIES, THRESHOLD, Study
-from tables import RESULTS, ROOT, markdown_table, replace_between
+from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
 
 EXITS = ("exit 1", "exit 2", "exit 3", "final")
 
@@ -132,7 +132,7 @@ def training_facts(run: Path) -> dict[str, Any]:
     lines = (run / "metrics.csv").read_text().splitlines()
     column = lines[0].split(",").index("seconds")
     return {
-        "command": config.command.partition(" --out ")[0],  # where to is a matter of the machine
+        "command": without_places(config.command.partition(" --out ")[0]),
         "recipe": config.recipe,
         "precision": config.training_precision,
         "epochs": len(lines) - 1,

@@ -9,7 +9,6 @@ which `endoexit compare` reads, and the table of docs/kvasir.md.
 """
 
 import argparse
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from endoexit.reproduction.document import Results
 from endoexit.reproduction.table import accuracy_table, cost_table, sentences
 from real_split import data_folder
-from tables import RESULTS, ROOT, replace_between
+from tables import RESULTS, ROOT, replace_between, without_places
 
 MODEL, RECIPE, EPOCHS = "ee_hifuse_nano", "small-data", 24
 FILE = RESULTS / "reproduction.json"
@@ -31,6 +30,14 @@ def reproduce(out: Path, epochs: int, *arguments: str) -> None:
     ]  # fmt: skip
     print("$ endoexit", *line, flush=True)
     subprocess.run([str(Path(sys.executable).with_name("endoexit")), *line], check=True)
+
+
+def keep(written: Path) -> None:
+    """Copy the results, without the folders of this machine."""
+    results = Results.read(written)
+    settings = results.settings.replaced(data=Path(results.settings.data).name)
+    results = results.replaced(settings=settings, command=without_places(results.command))
+    results.write(FILE)
 
 
 def write_page() -> None:
@@ -59,7 +66,7 @@ def main() -> None:
     if arguments.plan:
         return
     if not arguments.table_only:
-        shutil.copyfile(arguments.out / "results.json", FILE)
+        keep(arguments.out / "results.json")
     write_page()
 
 

@@ -25,7 +25,7 @@ from endoexit.workflow.calibrate import calibrate
 from endoexit.workflow.evaluate import evaluate
 from real import train
 from real_split import make_manifest
-from tables import RESULTS, ROOT, markdown_table, replace_between
+from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
 
 PAGE, RESULT = ROOT / "docs" / "strategies.md", RESULTS / "strategies.json"
 DROPS = (0.005, 0.01)
@@ -96,7 +96,7 @@ def measure(run: Path) -> dict[str, Any]:
         "accuracy": [row.scores.accuracy.value for row in exits],
         "policies": policies,
         "seconds": seconds,
-        "command": open_run(run).config.command,
+        "command": without_places(open_run(run).config.command),
     }
 
 

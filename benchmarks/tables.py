@@ -1,5 +1,6 @@
 """Markdown tables in the docs, replaced between markers by the commands that make them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table; the first column is left-aligned, the others right."""
     columns = (Column(header[0]), *(Column(heading, form=str) for heading in header[1:]))
     return Table("", columns, tuple(map(tuple, rows))).markdown()
+
+
+def without_places(command: str) -> str:
+    """Return a command line without the folders of this machine: absolute paths lose theirs."""
+    return re.sub(r"(?<![^\s'=\"])/(?:[^\s/'\"]+/)*(?=[^\s/'\"])", "", command)
 
 
 def replace_between(path: Path, name: str, text: str) -> None:

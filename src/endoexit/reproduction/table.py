@@ -96,8 +96,8 @@ def sentences(results: Results) -> Iterator[str]:
     timing = results.splits[-1].evaluation.timing
     if timing is not None:
         yield (
-            f"Times: {timing.machine['processor']}, {timing.threads} threads, {timing.precision}, "
-            "one image, measured alternately. The paper's: Xeon W-2133."
+            f"Times: {timing.machine['processor']}, {counted(timing.threads, 'thread')}, "
+            f"{timing.precision}, one image, measured alternately. The paper's: Xeon W-2133."
         )
     yield from results.notes
 
