@@ -150,7 +150,7 @@ def test_a_damaged_file_is_made_again(run, damage):
 
 def test_logits_that_are_not_finite_are_refused_and_not_kept(run):
     run = spoil(run, lambda bias: bias[1].fill_(float("nan")))
-    with pytest.raises(ModelError, match="not finite on the role 'test': its weights are damaged"):
+    with pytest.raises(ModelError, match="not finite: its weights are damaged"):
         open_session(run).logits("test")
     assert not (run.path / "logits").exists()
 

@@ -54,6 +54,22 @@ def test_a_killed_process_fails_one_image_and_is_replaced():
     asyncio.run(work())
 
 
+def test_a_process_that_died_while_idle_fails_no_image():
+    async def work():
+        async with running() as decoders:
+            await decoders.decode(PHOTOS[0], PREPROCESSING)
+            (pid,) = decoders.pids
+            os.kill(pid, signal.SIGKILL)
+            while decoders._processes[0].returncode is None:
+                await asyncio.sleep(0.01)
+            square, _ = await decoders.decode(PHOTOS[1], PREPROCESSING)
+            np.testing.assert_array_equal(square, PREPROCESSING.apply(tiny_photos()[1]))
+            assert decoders.pids != [pid]
+            assert restarts(decoders, "died") == 1
+
+    asyncio.run(work())
+
+
 def test_a_process_that_hangs_is_replaced():
     async def work():
         async with running(decode_s=3) as decoders:

@@ -25,7 +25,7 @@ ONLY_COMMAND = {
     "split": {"threshold"},
     "train": {"resume", "devices", "strategy", "change"},
     "calibrate": set(inspect.signature(endoexit.make_goal).parameters)
-    | {"rule", "thresholds", "candidates", "temperature"},
+    | {"rule", "thresholds", "candidates", "temperature", "refer_unlike"},
 }
 ONLY_FUNCTION = {
     "train": {"changes"},
@@ -51,7 +51,7 @@ def test_parameters_are_called_as_the_options_of_the_command(name):
 def test_parameters_of_archives_are_called_as_the_options(command, function):
     options = {option.name for option in COMMANDS["archive"].commands[command].params}
     parameters = set(inspect.signature(getattr(endoexit, function)).parameters)
-    assert parameters - {"track", "stdin"} == options - OF_THE_SHELL
+    assert parameters - {"track", "stdin", "pause"} == options - OF_THE_SHELL
 
 
 def test_an_audit_and_a_split_load_no_torch(tmp_path):

@@ -83,6 +83,8 @@ class Decoders:
             job = await self._jobs.get()
             if job.done.done():  # its request is not waiting any more
                 continue
+            if self._processes[number].returncode is not None:  # it died while it was idle
+                await self._replace(number, "died")
             begin = loop.time()
             try:
                 square = await asyncio.wait_for(self._ask(number, job), self.limits.decode_s)
@@ -90,9 +92,7 @@ class Decoders:
                 _fail(job, problem)
             except (TimeoutError, OSError, EOFError, ValueError) as error:
                 reason = "timeout" if isinstance(error, TimeoutError) else "died"
-                self._metrics.decoder_restarts.labels(reason).inc()
-                await self._end(number)
-                await self._spawn(number)
+                await self._replace(number, reason)
                 _fail(job, Problem("image.too_slow"))
             else:
                 seconds = loop.time() - begin
@@ -115,6 +115,11 @@ class Decoders:
             raise Problem(answer["code"])
         side = job.preprocessing.size
         return np.frombuffer(pixels, np.uint8).reshape(side, side, 3)
+
+    async def _replace(self, number: int, reason: str) -> None:
+        self._metrics.decoder_restarts.labels(reason).inc()
+        await self._end(number)
+        await self._spawn(number)
 
     async def _spawn(self, number: int) -> None:
         self._processes[number] = await asyncio.create_subprocess_exec(
