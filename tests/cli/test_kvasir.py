@@ -143,9 +143,13 @@ def test_a_kill_is_continued(tmp_path):
 
 
 @pytest.mark.slow
-def test_hyperkvasir_with_its_folds_goes_to_its_table(tmp_path):
-    files = hyperkvasir_files(per_class=22, classes=4)
-    folder = write(files, tmp_path / "data")
+def test_an_archive_of_hyperkvasir_with_its_folds_goes_to_its_table(tmp_path, monkeypatch):
+    files, folder = hyperkvasir_files(per_class=22, classes=4), tmp_path / "data"
+    (tmp_path / "a.zip").write_bytes(as_zip(files))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    got = run("data", "hyperkvasir", "--from", tmp_path / "a.zip", "--out", folder,
+              "--accept-terms")  # fmt: skip
+    assert got.exit_code == 0, got.output
     (folder / "2_fold_split.csv").write_bytes(fold_file(files))
     planned = reproduce(folder, tmp_path / "out", "--split", "groups", "--plan", "--json")
     assert planned.exit_code == 0, planned.output
