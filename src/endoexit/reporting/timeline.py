@@ -12,7 +12,7 @@ from endoexit.watching.run import Watched
 from endoexit.watching.tally import Tally
 
 WIDTH, ROW, STRIP = 10.0, 0.28, 1.5  # inches
-BINS = 240
+PARTS = 240  # at most: a shorter clip has one for two frames, so that none is empty by chance
 _MOST_ROWS = 30
 
 
@@ -50,14 +50,17 @@ def timeline(watched: Watched, classes: tuple[str, ...], exits: int) -> Picture:
 
 
 def exit_shares(tally: Tally, exits: int) -> NDArray[np.float64]:
-    """Return for each part of the clip (BINS, M) the share of its frames that exit at each exit."""
+    """Return for each part of the clip (K, M) the share of its frames that exit at each exit.
+
+    The number of parts K grows with the frames, up to `PARTS`.
+    """
     times = np.asarray(tally.times)
-    seconds = max(tally.seconds, 1e-9)
+    seconds, parts = max(tally.seconds, 1e-9), min(PARTS, max(1, len(times) // 2))
     # A frame at the edge of a part belongs to it, whatever the last bit of its time.
-    part = np.minimum((times / seconds * BINS + 1e-6).astype(np.int64), BINS - 1)
-    frames = np.bincount(part, minlength=BINS)
+    part = np.minimum((times / seconds * parts + 1e-6).astype(np.int64), parts - 1)
+    frames = np.bincount(part, minlength=parts)
     at = np.asarray(tally.exits)
-    counts = [np.bincount(part[at == number], minlength=BINS) for number in range(1, exits + 1)]
+    counts = [np.bincount(part[at == number], minlength=parts) for number in range(1, exits + 1)]
     return np.stack(counts, axis=1) / np.maximum(frames, 1)[:, None]
 
 
@@ -110,8 +113,8 @@ def _paint_bars(axes: Axes, bars: list[tuple[str, list[tuple[float, float]], int
 
 
 def _paint_exits(axes: Axes, shares: NDArray[np.float64], seconds: float) -> None:
-    edges = np.linspace(0, seconds, BINS + 1)
-    below = np.zeros(BINS + 1)
+    edges = np.linspace(0, seconds, len(shares) + 1)
+    below = np.zeros(len(shares) + 1)
     for number in range(1, shares.shape[1] + 1):
         style = exit_style(number)
         above = below + 100 * np.append(shares[:, number - 1], shares[-1, number - 1])
