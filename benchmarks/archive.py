@@ -35,6 +35,7 @@ import psutil
 
 from endoexit.archiving.plan import JobFolder
 from endoexit.archiving.reading import faults_of, rows_of
+from endoexit.errors import counted
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions, share_at_work, usable_cores
 from endoexit.phantom.render import render_phantom
@@ -206,7 +207,7 @@ def table(result: dict[str, Any]) -> str:
          f"{kills['rows']:,}, {'the same' if kills['same_rows'] else 'OTHERS'}", "the same"),
     ]  # fmt: skip
     note = (
-        f"Measured with {sizes['workers']} worker(s) on {result['machine']['processor']}, "
+        f"Measured with {counted(sizes['workers'], 'worker')} on {result['machine']['processor']}, "
         f"{result['machine']['cores']} cores, of which other work took "
         f"{result['other_work']:.0%} before it began. Made by `{result['command']}`."
     )

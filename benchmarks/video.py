@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from endoexit.errors import counted
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions, share_at_work
 from endoexit.phantom.camera import Device, Frame, capture
@@ -202,7 +203,7 @@ def table(result: dict[str, Any]) -> str:
     )  # fmt: skip
     note = (
         f"Synthetic clips and the network `{result['model']}`. Measured with "
-        f"{result['threads']} thread(s) on {result['machine']['processor']}, "
+        f"{counted(result['threads'], 'thread')} on {result['machine']['processor']}, "
         f"{result['machine']['cores']} cores, of which other work took "
         f"{result['other_work']:.0%} before it began. Made by `{result['command']}`."
     )
