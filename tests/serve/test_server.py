@@ -1,5 +1,6 @@
 """The life of a service: starting, draining, dying, changing its model."""
 
+import asyncio
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from servers import PHOTOS, Server, make_run, post, serving, terminate
 
+from endoexit.serve.server import listen
 from tiny import tiny_run
 from tiny_project import endoexit
 
@@ -34,6 +36,24 @@ def test_a_start_that_fails_says_why(served_run, tmp_path, arguments, code, mess
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_part_of_an_answer_waits_for_the_one_before():
+    async def work():
+        seen = asyncio.get_running_loop().create_future()
+
+        class Taken(asyncio.Protocol):
+            def connection_made(self, transport):
+                taken = transport.get_extra_info("socket")
+                seen.set_result(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+        with listen("127.0.0.1", 0) as listener:
+            server = await asyncio.get_running_loop().create_server(Taken, sock=listener)
+            async with server:
+                with socket.create_connection(listener.getsockname()):
+                    assert await asyncio.wait_for(seen, 10) != 0
+
+    asyncio.run(work())
 
 
 def test_a_run_without_a_policy_is_refused(tmp_path):
