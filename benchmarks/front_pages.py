@@ -1,5 +1,6 @@
 """The table and the figure of `front.py`, in docs/front.md."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -73,7 +74,7 @@ def comparisons_table(results: dict[str, Any]) -> str:
 
 
 def _note(results: dict[str, Any]) -> str:
-    missing = ", ".join(results["not_trained"])
+    missing = _seeds_by_network(results["not_trained"])
     return (
         f"Times are medians of {results['rounds']} rounds with {results['threads']} threads on "
         f"{results['machine']['processor']}, one image at a time, without decoding. The paper's "
@@ -84,13 +85,22 @@ def _note(results: dict[str, Any]) -> str:
     )
 
 
+def _seeds_by_network(runs: Sequence[str]) -> str:
+    """Return runs, "name, seed 0" each, as words: each network once, with its seeds."""
+    seeds: dict[str, list[str]] = {}
+    for run in runs:
+        name, _, seed = run.partition(", seed ")
+        seeds.setdefault(name, []).append(seed)
+    return "; ".join(f"{name} (seeds {', '.join(own)})" for name, own in seeds.items())
+
+
 def figure(results: dict[str, Any]) -> Picture:
     """Draw accuracy against time: static networks, final exits, policies."""
     rows = [row for row in results["rows"] if row["precision"] == PRECISION]
 
     def paint(page: Figure) -> None:
         axes = page.subplots()
-        for name in {row["network"] for row in rows if _early(row)}:
+        for name in dict.fromkeys(row["network"] for row in rows if _early(row)):
             places = sorted((row["ms"]["median"], 100 * row["accuracy"])
                             for row in rows if row["network"] == name)  # fmt: skip
             axes.plot(*zip(*places, strict=True), color="#b0b0b0", linewidth=1, zorder=1)

@@ -21,7 +21,14 @@ from endoexit.models.exit_heads import HEADS
 from endoexit.workflow.evaluate import evaluate
 from real import train
 from real_split import make_manifest
-from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
+from tables import (
+    RESULTS,
+    ROOT,
+    markdown_table,
+    mean_and_range,
+    replace_between,
+    without_places,
+)
 
 PAGE, RESULT = ROOT / "docs" / "networks.md", RESULTS / "heads.json"
 NETWORK = ("--model", "efficientnet_lite0", "--weights", "pip:lite0", "--recipe", "fine-tune",
@@ -48,11 +55,15 @@ def table(result: dict[str, Any]) -> str:
     of: dict[str, list[dict[str, Any]]] = {}
     for row in result["rows"]:
         of.setdefault(row["head"], []).append(row)
-    order = sorted(of, key=lambda name: -_mean([a for row in of[name] for a in row["accuracy"]]))
+    order = sorted(
+        of, key=lambda name: -statistics.fmean(a for row in of[name] for a in row["accuracy"])
+    )
     lines = []
     for name in order:
         rows = of[name]
-        cells = [_spread([100 * row["accuracy"][k] for row in rows]) for k in range(len(EXITS))]
+        cells = [
+            mean_and_range([100 * row["accuracy"][k] for row in rows]) for k in range(len(EXITS))
+        ]
         macs = " / ".join(f"{rows[0]['macs'][k] / 1e9:.3f}" for k in range(len(EXITS)))
         lines.append([f"`{name}`", *cells, macs, f"{rows[0]['parameters'] / 1e6:.2f}", len(rows)])
     header = ["head", *EXITS, "multiply-adds, G", "parameters, M", "seeds"]
@@ -62,16 +73,6 @@ def table(result: dict[str, Any]) -> str:
         "from the smallest to the largest. EfficientNet-Lite0 at 128×128 with exits behind groups "
         "3, 5 and 6, recipe `fine-tune`. Made by `python benchmarks/heads.py`."
     )
-
-
-def _mean(values: list[float]) -> float:
-    return statistics.fmean(values)
-
-
-def _spread(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{_mean(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ docs/strategies.md. `--manifest` and `--set` make the same of other images and s
 import argparse
 import csv
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,14 @@ from endoexit.workflow.calibrate import calibrate
 from endoexit.workflow.evaluate import evaluate
 from real import train
 from real_split import make_manifest
-from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
+from tables import (
+    RESULTS,
+    ROOT,
+    markdown_table,
+    mean_and_range,
+    replace_between,
+    without_places,
+)
 
 PAGE, RESULT = ROOT / "docs" / "strategies.md", RESULTS / "strategies.json"
 DROPS = (0.005, 0.01)
@@ -129,17 +135,14 @@ def tables(result: dict[str, Any]) -> str:
 def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[str]:
     rows = of[name]
     line = [f"`{name}`"]
-    line += [_spread([100 * row["accuracy"][k] for row in rows]) for k in range(exits)]
-    line += [_spread([100 * row["policies"][i]["cost"] for row in rows]) for i in range(len(DROPS))]
+    line += [mean_and_range([100 * row["accuracy"][k] for row in rows]) for k in range(exits)]
+    line += [
+        mean_and_range([100 * row["policies"][i]["cost"] for row in rows])
+        for i in range(len(DROPS))
+    ]
     base = {row["seed"]: row["seconds"] for row in of.get(BASE, [])}
     times = [row["seconds"] / base[row["seed"]] for row in rows if row["seed"] in base]
     return [*line, f"{statistics.fmean(times):.2f}" if times else "–"]
-
-
-def _spread(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.fmean(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 
 
 def _sentence(of: dict[str, list[dict[str, Any]]]) -> str:

@@ -1,6 +1,7 @@
 """Markdown tables in the docs, replaced between markers by the commands that make them."""
 
 import re
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,13 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table; the first column is left-aligned, the others right."""
     columns = (Column(header[0]), *(Column(heading, form=str) for heading in header[1:]))
     return Table("", columns, tuple(map(tuple, rows))).markdown()
+
+
+def mean_and_range(values: Sequence[float]) -> str:
+    """Return the mean of seeds, with the smallest and the largest where there are several."""
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{statistics.fmean(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 
 
 def without_places(command: str) -> str:

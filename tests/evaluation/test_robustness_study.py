@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
+from endoexit.evaluation.attacks import EPSILON, STEPS
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.latency import keeping_threads
 from endoexit.evaluation.robustness import ATTACKS, FILE, Robustness, robustness_tables
@@ -142,7 +143,9 @@ def test_attacks_are_added_to_what_was_measured(run, session, found):
     (main,), (worst,) = both.of("main"), both.of("max-average")
     assert main.final.value < both.rows[0].final.value, "an attack on it makes the final exit worse"
     assert worst.strength == 1
-    assert robustness_tables(both)[-1].title == "Accuracy under attack"
+    attacked = robustness_tables(both)[-1]
+    assert attacked.title == "Accuracy under attack"
+    assert f"at most {255 * EPSILON:g}/255, in {STEPS} steps" in attacked.notes[0]
     assert len(robustness_tables(both)) == len(robustness_tables(found)) + 1
     alone = measure_robustness(session, "val", corruptions=False, attacks=True)
     assert len(robustness_tables(alone)) == 1, "what is of another role is not kept"

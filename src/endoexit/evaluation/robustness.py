@@ -47,7 +47,7 @@ class ChangedRow(Record):
     change: str
     strength: Annotated[int, Field(ge=0, le=STRENGTHS[-1])]
     accuracy: Estimate
-    referred: Share = 0.0
+    referred: Share
     final: Estimate
     shares: tuple[Share, ...]
     cost: Share

@@ -100,7 +100,7 @@ class Material:
         steps: Commands that led to the evaluation, in order.
         named: Options of `endoexit report` that were given, and their values.
         paper: Whether the measurements of the exit paper are drawn as well.
-        robustness: What changed images showed; None where that was not measured for the same
+        robustness: Figures of changed images; None where they were not measured for the same
             weights, role and policy.
     """
 

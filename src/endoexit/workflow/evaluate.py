@@ -25,7 +25,7 @@ class Evaluated:
         evaluation: All figures.
         path: File of the evaluation.
         cohort: Images that were evaluated.
-        robustness: What changed images show; None where they were not asked for.
+        robustness: Figures of changed images; None where they were not asked for.
     """
 
     evaluation: Evaluation
