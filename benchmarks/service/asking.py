@@ -29,7 +29,7 @@ class Seen:
         statuses: Number of answers of each status.
         seconds: Seconds since a request was due, of those with status 200.
         good: Number of these that came before the deadline and were not cut.
-        unsent: Number of requests for which no connection was free before their deadline.
+        unsent: Number of requests that were not sent, as no connection was free when they were due.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -187,32 +187,33 @@ async def arrive(
 ) -> Seen:
     """Send requests by the clock, at the moments of a Poisson process.
 
-    The time of a request counts from the moment at which it was due, so a slow service does not
-    slow its own load down.
+    A request that is due while all connections wait for answers is not sent: a queue of the client
+    would make every later request old before the service sees it. The time of a request counts from
+    the moment at which it was due.
     """
-    seen, due = Seen(), asyncio.Queue[tuple[float, bytes] | None]()
+    seen, asking = Seen(), set[asyncio.Task[None]]()
+    free = [Connection(port) for _ in range(connections)]
 
-    async def ask_on() -> None:
-        connection = Connection(port)
-        while (item := await due.get()) is not None:
-            moment, request = item
-            if time.monotonic() - moment > DEADLINE_S:
-                seen.unsent += 1
-                continue
-            status, body = await connection.ask(request)
-            seen.add(status, body, time.monotonic() - moment)
-        connection.close()
+    async def ask(connection: Connection, request: bytes, moment: float) -> None:
+        status, body = await connection.ask(request)
+        seen.add(status, body, time.monotonic() - moment)
+        free.append(connection)
 
-    asking = [asyncio.create_task(ask_on()) for _ in range(connections)]
     turn, random = itertools.cycle(requests), np.random.default_rng(0)
     moment = begin = time.monotonic()
     while moment < begin + seconds:
         await asyncio.sleep(max(0.0, moment - time.monotonic()))
-        due.put_nowait((moment, next(turn)))
+        request = next(turn)
+        if free:
+            task = asyncio.create_task(ask(free.pop(), request, moment))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+        else:
+            seen.unsent += 1
         moment += random.exponential(1 / rate)
-    for _ in asking:
-        due.put_nowait(None)
     await asyncio.gather(*asking)
+    for connection in free:
+        connection.close()
     return seen
 
 
