@@ -21,6 +21,7 @@ from endoexit.evaluation.estimates import ClassScores, Estimate, Interval, Score
 from endoexit.evaluation.intervals import exact_interval
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, softmax
+from endoexit.policy.referral import Referral
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.reporting.material import Absent, Material, Step
 
@@ -199,3 +200,16 @@ def _adaptive(
         },
         promises=(), oracle=reference, random=reference,
     )  # fmt: skip
+
+
+def referring_material(referral: Referral, **fields: Any) -> Material:
+    """Return a material whose policy refers images to a human; `fields` as in `make_material`."""
+    material = make_material(**fields)
+    adaptive = material.evaluation.adaptive
+    assert adaptive is not None
+    policy = adaptive.policy.replaced(referral=referral)
+    exits = tuple(policy.assign(material.logits).tolist())
+    adaptive = adaptive.replaced(policy=policy, exits=exits)
+    return replace(
+        material, policy=policy, evaluation=material.evaluation.replaced(adaptive=adaptive)
+    )

@@ -1,5 +1,6 @@
 """The model card of a training: which network, from which images, under which terms."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from endoexit.artifacts.model_card import write_training_card
 from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, write_manifest
 from endoexit.data.rows import ManifestRow
+from endoexit.phantom.origin import SETTINGS_FILE
 from endoexit.phantom.render import render_phantom
 from tiny import CLASSES, save_photos, tiny_run
 
@@ -48,6 +50,8 @@ def test_terms_are_those_of_the_manifest(tmp_path, facts):
 def test_synthetic_images_are_called_so(tmp_path):
     phantom = render_phantom(tmp_path / "phantom", 1, size=32)
     paths = [path.relative_to(phantom).as_posix() for path in sorted(phantom.rglob("*.jpg"))]
-    text = card_on(phantom, paths[: len(CLASSES)], tmp_path, {LICENCE: "CC BY 4.0"})
+    elsewhere = shutil.copytree(phantom, tmp_path / "elsewhere")
+    (elsewhere / SETTINGS_FILE).unlink()  # as where some of the images are copied
+    text = card_on(elsewhere, paths[: len(CLASSES)], tmp_path, {LICENCE: "CC BY 4.0"})
     assert "**These images are synthetic**: a phantom rendered by endoexit, of no patient." in text
     assert "hold for the weights" not in text

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from endoexit.cli.main import app
 from endoexit.errors import PolicyError, RunError
 from endoexit.policy import threshold_policy
+from endoexit.policy.referral import Referral, Unlike
 from endoexit.runtime.backends.torch import supports_bf16
 from endoexit.runtime.deciding import served_provenance
 from tiny import save_photos
@@ -32,10 +33,26 @@ def test_single_images_are_explained(tmp_path):
     assert [entry["path"] for entry in document["failed"]] == [str(tmp_path / "no.png")]
     for image in document["images"]:
         answers = [(entry["exit"], entry["answers"]) for entry in image["exits"]]
+        assert (image["status"], image["reason"], image["leans_to"]) == ("answered", None, None)
         assert answers == [("exit 1", False), ("exit 2", False), ("exit 3", False), ("final", True)]
     assert Path(document["page"]).is_file()
     assert all(Path(file).is_file() for file in document["pictures"])
     assert "warning: " in done.stderr
+
+
+def test_a_referred_image_has_its_reason_and_no_answer(tmp_path):
+    run = untrained_run(tmp_path / "run")
+    photo = save_photos(tmp_path / "photos", 1) / "0.png"
+    unlike = Unlike(thresholds=(99.0, -99.0, 99.0, 99.0), share=0.1)
+    policy = threshold_policy(4, 1.0).replaced(referral=Referral(unlike=unlike))
+    policy.write(run.path / "policy.json")
+    done = invoke("explain", run.path, photo, "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.exception
+    (image,) = json.loads(done.stdout)["images"]
+    assert (image["status"], image["reason"]) == ("referred", "unlike")
+    assert image["leans_to"] == image["exits"][1]["label"]
+    assert [entry["answers"] for entry in image["exits"]] == [False] * 4
+    assert not image["synthetic"]
 
 
 @pytest.mark.precision

@@ -1,5 +1,6 @@
 """Cards: what each exit answers about one image, and why a picture is missing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,19 @@ def test_probabilities_are_at_the_temperatures_of_the_policy():
     found = exit_probabilities(policy, logits)
     assert found[1] == pytest.approx(softmax(logits[1], 4.0))
     assert exit_probabilities(None, logits)[1] == pytest.approx(softmax(logits[1]))
+
+
+def test_a_referred_image_has_no_answer_and_a_label_that_the_network_leans_to():
+    (card,) = cards().make([replace(subject(None, exit_=2), referred="unsure")])
+    first, last = card.answers
+    assert (first.used, first.referred, first.ran) == (False, False, True)
+    assert (last.used, last.referred, last.ran) == (False, True, True)
+    assert (card.referred, card.leans_to) == ("unsure", "b")
+    assert card.why_referred == "the final exit is unsure"
+
+
+def test_an_answered_image_leans_to_nothing():
+    (card,) = cards().make([subject(None)])
+    assert card.leans_to is card.referred is None
+    assert card.why_referred == ""
+    assert [answer.referred for answer in card.answers] == [False, False]

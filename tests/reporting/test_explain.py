@@ -1,7 +1,9 @@
 """Single images: answers as the engine gives them, and pictures beside."""
 
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +14,15 @@ from endoexit.artifacts.run import Run
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
 from endoexit.images.reference import ImageRef
-from endoexit.phantom.render import SETTINGS_FILE
+from endoexit.phantom.origin import SETTINGS_FILE
+from endoexit.phantom.render import render_phantom
 from endoexit.policy import deadline_policy, threshold_policy
+from endoexit.policy.referral import Referral, Unlike, Unsure, energy
 from endoexit.reporting.explain import MOST
 from endoexit.reporting.explain import explain as explain_refs
 from endoexit.runtime.backends.torch import TorchBackend
 from endoexit.runtime.engine import Engine
+from endoexit.runtime.exits import all_exits
 from endoexit.runtime.session import open_session
 from tiny import CLASSES, save_photos, tiny_run
 
@@ -88,6 +93,60 @@ def test_synthetic_images_are_marked_and_others_are_not(run, tmp_path):
     first, second = html.split("<article")[1:]
     assert "<strong>Synthetic image.</strong>" in first
     assert "Synthetic" not in second
+
+
+def test_a_copy_of_a_rendered_image_is_marked_in_any_folder(run, tmp_path):
+    rendered = next(render_phantom(tmp_path / "phantom", 1, size=32).rglob("*.jpg"))
+    copy = Path(shutil.copy(rendered, tmp_path / "a copy.jpg"))
+    explained = explain(open_session(run.path), [copy], tmp_path / "out")
+    assert "<strong>Synthetic image.</strong>" in explained.page.read_text("utf-8")
+    assert explained.cards[0].synthetic
+
+
+def unlike_at(run, paths, number):
+    """Return a referral under which exit `number` finds about half of the images unlike."""
+    session = open_session(run.path)
+    seen = np.stack([session.preprocessing.load(path) for path in paths])
+    logits = all_exits(session.backend)(session.preprocessing.normalise(seen))
+    thresholds = [99.0] * 4
+    thresholds[number - 1] = float(np.median(energy(logits[number - 1])))
+    return Referral(unlike=Unlike(thresholds=tuple(thresholds), share=0.5))
+
+
+def test_referred_images_are_those_of_the_engine_and_have_no_answer(run, tmp_path):
+    photos = save_photos(tmp_path / "photos", 6)
+    paths = [photos / f"{number}.png" for number in range(6)]
+    referral = unlike_at(run, paths, 2).replaced(unsure=Unsure(threshold=1.0))
+    threshold_policy(4, 1.0).replaced(referral=referral).write(run.path / "policy.json")
+    session = open_session(run.path)
+    explained = explain(session, paths, tmp_path / "out")
+    seen = np.stack([session.preprocessing.load(path) for path in paths])
+    answers = session.engine.predict(seen)
+    assert [card.referred for card in explained.cards] == [answer.referred for answer in answers]
+    assert {answer.referred for answer in answers} == {"unlike", "unsure"}
+    articles = explained.page.read_text("utf-8").split("<article")[1:]
+    for card, answer, article in zip(explained.cards, answers, articles, strict=True):
+        label = CLASSES[answer.label]
+        assert card.leans_to == label
+        assert card.title.startswith(f"referred to a human ({answer.referred}) by ")
+        assert card.title.endswith(f", leans to {label}")
+        assert f"Referred to a human ({answer.referred}):" in article
+        assert f"The network leans to {label}; that is no answer." in article
+        assert article.count("refers to a human</td>") == 1
+        assert "answers here" not in article
+
+
+def test_under_a_deadline_only_what_exit_1_refers_is_certain(run, tmp_path):
+    photos = save_photos(tmp_path / "photos", 6)
+    paths = [photos / f"{number}.png" for number in range(6)]
+    referral = unlike_at(run, paths, 1)
+    policy = deadline_policy(4, 25).replaced(referral=referral)
+    policy.write(run.path / "policy.json")
+    explained = explain(open_session(run.path), paths, tmp_path / "out")
+    for card in explained.cards:
+        used = {answer.used for answer in card.answers}
+        assert used == ({False} if card.referred else {None})
+    assert {card.referred for card in explained.cards} == {"unlike", None}
 
 
 def test_the_network_is_loaded_once(run, tmp_path, monkeypatch):

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from endoexit.reporting.gallery import EARLY, ERROR, LATE, MAX_CLASSES, RESCUED, choose_images
+from endoexit.reporting.gallery import (
+    EARLY,
+    ERROR,
+    LATE,
+    MAX_CLASSES,
+    REFERRED,
+    RESCUED,
+    choose_images,
+)
 
 
 @dataclass
@@ -97,3 +105,19 @@ def test_errors_come_surest_first_and_are_few():
         sure=tuple(index / count for index in range(count)), exits=(1,) * count,
     )  # fmt: skip
     assert [choice.index for choice in choose_images(cohort).errors] == list(range(29, 21, -1))
+
+
+def test_a_referred_image_is_neither_right_nor_wrong():
+    referred = (None, "unlike", None, "unsure", None, "unsure", None)
+    gallery = choose_images(Cohort(**COHORT), referred)
+    by_kind = {
+        (name, choice.kind): choice.index
+        for name, choices in gallery.by_class.items()
+        for choice in choices
+    }
+    assert by_kind == {("a", EARLY): 0, ("a", RESCUED): 2, ("b", EARLY): 4}
+    assert gallery.errors == ()
+    assert [(choice.index, choice.kind) for choice in gallery.referred] == [
+        (5, REFERRED), (1, REFERRED), (3, REFERRED),
+    ]  # fmt: skip
+    assert {choice.index for choice in gallery.all()} == {0, 1, 2, 3, 4, 5}

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from endoexit.evaluation.document import PromiseShown
-from endoexit.phantom.render import SETTINGS_FILE
+from endoexit.phantom.origin import SETTINGS_FILE
 from endoexit.policy.document import Promise
+from endoexit.policy.referral import Referral, Unlike
 from endoexit.policy.risks import Risk
 from endoexit.reporting.gallery import MAX_CLASSES
 from endoexit.reporting.headline import origin
 from endoexit.reporting.material import Absent, History
 from endoexit.reporting.page import picture_address, report_page, with_code
 from endoexit.reporting.style import SVG_LIMIT, draw
-from report_material import estimate, make_logits, make_material
+from report_material import estimate, make_logits, make_material, referring_material
 
 SECTIONS = [
     "headline", "about", "exits", "tradeoff", "shares", "reliability", "confusion", "classes",
@@ -264,3 +265,15 @@ def test_a_drawing_that_is_too_large_goes_in_as_png():
 
 def test_backticks_become_code_and_the_rest_is_escaped():
     assert with_code("run `a <b>` & c") == "run <code>a &lt;b&gt;</code> &amp; c"
+
+
+def test_referred_images_have_a_part_of_the_gallery_and_no_answer():
+    unlike = Unlike(thresholds=(-3.0, 99.0, 99.0, 99.0), share=0.5)
+    material = referring_material(Referral(unlike=unlike))
+    html = report_page(material).html
+    _, part = html.split("<h3>Referred to a human</h3>")
+    article = part.split("<article")[1]
+    assert "<h4>Referred to a human, at exit 1</h4>" in article
+    assert "it does not look like the calibrate images. The network leans to " in article
+    assert "answers here" not in article
+    assert "<h3>Referred to a human</h3>" not in report_page(make_material()).html

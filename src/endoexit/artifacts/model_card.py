@@ -8,7 +8,7 @@ from endoexit.artifacts.source import CARD
 from endoexit.data.manifest import LICENCE, SOURCE, Manifest, sidecar_path
 from endoexit.errors import DataError
 from endoexit.files import read_json, write_text
-from endoexit.phantom.render import is_phantom
+from endoexit.phantom.origin import all_rendered
 from endoexit.tables import markdown_cell
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
@@ -53,7 +53,7 @@ def _write(run: Run, manifest: Manifest, *, epochs: int, best_epoch: int) -> Pat
 
 def _terms(manifest: Manifest) -> str:
     """Return the terms of the images, which hold for the weights too."""
-    if is_phantom(manifest.root):
+    if all_rendered([manifest.root / row.path for row in manifest.rows]):
         return (
             "**These images are synthetic**: a phantom rendered by endoexit, of no patient. They "
             "are free to\nuse, and say nothing about what a network does on real images."

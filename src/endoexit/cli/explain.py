@@ -64,9 +64,20 @@ def explain(
         raise typer.Exit(1)
 
 
+def _status(card: "Card") -> str | None:
+    """Return what becomes of an image; None where the clock decides."""
+    if card.referred is not None:
+        return "referred"
+    return "answered" if any(answer.used for answer in card.answers) else None
+
+
 def _document(card: "Card") -> dict[str, Any]:
     return {
         "path": card.name,
+        "status": _status(card),
+        "reason": card.referred,
+        "leans_to": card.leans_to,
+        "synthetic": card.synthetic,
         "exits": [
             {
                 "exit": answer.exit,

@@ -16,10 +16,10 @@ from endoexit.errors import DataError, EndoexitError, UsageError
 from endoexit.files import csv_line, remedy_of, sha256_bytes, why_refused
 from endoexit.phantom.camera import Device, Frame, capture
 from endoexit.phantom.findings import PAINTERS
+from endoexit.phantom.origin import MARK, SETTINGS_FILE
 from endoexit.phantom.surface import MARGIN, Array, Surface, shade
 
 CLASSES = tuple(PAINTERS)
-SETTINGS_FILE = "phantom.json"
 TABLE_FILE = "phantom.csv"
 
 # Raise this whenever the same settings would give other pictures.
@@ -75,7 +75,8 @@ def render_phantom(
 
     The folder gets one folder of JPEGs per class, `phantom.csv` (path, label,
     group, difficulty), `README.txt`, which says that it is synthetic, and
-    `phantom.json`, its settings. A complete folder of the same settings is left
+    `phantom.json`, its settings. Each JPEG says so too, in a comment that stays
+    with it when it is copied. A complete folder of the same settings is left
     as it is; one that misses files is rendered again. The same settings give the
     same pictures.
 
@@ -112,11 +113,6 @@ def render_phantom(
             f"{remedy_of(error)}."
         ) from error
     return directory
-
-
-def is_phantom(folder: Path) -> bool:
-    """Tell whether a folder of images was rendered by `render_phantom`."""
-    return (Path(folder) / SETTINGS_FILE).is_file()
 
 
 def _is_complete(directory: Path, settings: _Settings) -> bool:
@@ -218,7 +214,7 @@ def _pictures(label: str, settings: _Settings) -> Iterator[tuple[_Picture, float
             frame = frame.next(random)
         pixels = capture(scene, device, frame, settings.size, random)
         stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "JPEG", quality=90)
+        Image.fromarray(pixels).save(stream, "JPEG", quality=90, comment=MARK)
         yield picture, difficulty, stream.getvalue()
 
 

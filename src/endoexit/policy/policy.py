@@ -14,7 +14,7 @@ from endoexit.policy.answers import Answers
 from endoexit.policy.confidence import ConfidenceName, softmax
 from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance, Request
 from endoexit.policy.first_format import current_form
-from endoexit.policy.referral import REASONS, Reason, Referral
+from endoexit.policy.referral import Reason, Referral, reason_of
 from endoexit.policy.rules.catalog import StoredRule
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.rules.patience import PatienceRule
@@ -155,7 +155,7 @@ class ExitPolicy(Record):
         if self.referral is None:
             return (None,) * len(scores)
         codes = self.referral.codes(exit_number, scores, previous, self.temperatures)
-        return tuple(REASONS[code - 1] if code else None for code in codes.tolist())
+        return tuple(reason_of(code) for code in codes.tolist())
 
     def referred(self, logits: ArrayLike, exits: NDArray[np.int64]) -> NDArray[np.int8]:
         """Return for each image (N,) of a cohort whether it is answered; see `Referral.codes`.

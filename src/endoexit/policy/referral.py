@@ -18,6 +18,11 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 ANSWERED, UNSURE, UNLIKE = 0, 1, 2
 
 
+def reason_of(code: int) -> Reason | None:
+    """Return the reason that a code of an array stands for; None for an answer."""
+    return None if code == ANSWERED else REASONS[code - 1]
+
+
 class Unsure(Record):
     """Refers an image that is still unsure at the final exit; see `sureness`.
 

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from endoexit.errors import ImageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef
+from endoexit.phantom.origin import is_rendered
 from endoexit.policy import ExitPolicy, softmax
+from endoexit.policy.referral import Reason
 from endoexit.reporting.masks import Mask, Masks, read_mask
 from endoexit.reporting.material import Absent, Attention, ExitAttention
 from endoexit.reporting.pictures import (
@@ -26,6 +28,10 @@ KINDS = {
     "attention": "attention of the exit",
     "grad-cam": "Grad-CAM",
 }
+WHY_REFERRED: dict[Reason, str] = {
+    "unsure": "the final exit is unsure",
+    "unlike": "it does not look like the calibrate images",
+}
 _BATCH = 16
 
 
@@ -40,6 +46,7 @@ class Answer:
         of_truth: Probability of the true class; None where that is not known.
         right: Whether the answer is right; None where the true class is not known.
         used: Whether the policy takes this answer; None where the clock decides.
+        referred: Whether the image is referred to a human here; None where the clock decides.
         ran: Whether the image continues to this exit; None where the clock decides.
     """
 
@@ -49,6 +56,7 @@ class Answer:
     of_truth: float | None
     right: bool | None
     used: bool | None
+    referred: bool | None
     ran: bool | None
 
 
@@ -89,6 +97,9 @@ class Card:
         probabilities: Probabilities (M, C) of all classes.
         views: Photograph, then what each exit looked at.
         missing: Reason why there are no views, or not all; empty otherwise.
+        referred: Reason why the image is referred to a human; None for one that is not.
+        leans_to: Class that the network leans to where the image is referred; None for others.
+        synthetic: Whether endoexit rendered the image.
     """
 
     name: str
@@ -97,6 +108,14 @@ class Card:
     probabilities: NDArray[np.float64]
     views: tuple[View, ...]
     missing: str
+    referred: Reason | None = None
+    leans_to: str | None = None
+    synthetic: bool = False
+
+    @property
+    def why_referred(self) -> str:
+        """Reason of the referral, in words; empty for an image that is not referred."""
+        return "" if self.referred is None else WHY_REFERRED[self.referred]
 
     @property
     def truth_known(self) -> bool:
@@ -116,6 +135,7 @@ class GalleryImage:
         exit: Exit of the image, 1 to M; None where the clock decides.
         probabilities: Probabilities (M, C) at all exits.
         predicted: Class indices (M,) that the exits answer.
+        referred: Reason why it is referred to a human at its exit; None for one that is not.
     """
 
     name: str
@@ -125,6 +145,7 @@ class GalleryImage:
     exit: int | None
     probabilities: NDArray[np.float64]
     predicted: Sequence[int]
+    referred: Reason | None = None
 
 
 def exit_probabilities(
@@ -189,7 +210,7 @@ class Cards:
             return Absent("The image cannot be read any more.")
 
     def _card(self, entry: GalleryImage, views: tuple[View, ...], missing: str) -> Card:
-        taken = entry.exit
+        taken, referred = entry.exit, entry.referred is not None
         answers = tuple(
             Answer(
                 exit=name,
@@ -199,12 +220,23 @@ class Cards:
                 if entry.truth is None
                 else float(entry.probabilities[index, entry.truth]),
                 right=None if entry.truth is None else entry.predicted[index] == entry.truth,
-                used=None if taken is None else index + 1 == taken,
+                used=None if taken is None else index + 1 == taken and not referred,
+                referred=None if taken is None else index + 1 == taken and referred,
                 ran=None if taken is None else index + 1 <= taken,
             )
             for index, name in enumerate(self.exits)
         )
-        return Card(entry.name, entry.title, answers, entry.probabilities, views, missing)
+        return Card(
+            name=entry.name,
+            title=entry.title,
+            answers=answers,
+            probabilities=entry.probabilities,
+            views=views,
+            missing=missing,
+            referred=entry.referred,
+            leans_to=next((answer.label for answer in answers if answer.referred), None),
+            synthetic=entry.image is not None and is_rendered(entry.image.path),
+        )
 
     def _views(
         self,

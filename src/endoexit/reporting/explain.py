@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from endoexit.errors import ImageError, UsageError
 from endoexit.evaluation.figures import probability
 from endoexit.files import replacing, write_text
 from endoexit.images.reference import ImageRef
-from endoexit.phantom.render import is_phantom
+from endoexit.policy import ExitPolicy
+from endoexit.policy.referral import Reason, reason_of
 from endoexit.reporting.cards import Card, Cards, GalleryImage, exit_probabilities
 from endoexit.reporting.material import Absent
 from endoexit.reporting.opening import attention_of
@@ -86,7 +88,6 @@ def explain(session: Session, images: Sequence[ImageRef]) -> Explained:
         name=session.source.path.resolve().name,
         entries=[(card, _probabilities(session, card)) for card in cards],
         failed=failed,
-        synthetic={_name(image) for image in images if _is_synthetic(image.path)},
         clock=by_the_clock(policy),
         unseen=attention.reason if isinstance(attention, Absent) else "",
     )
@@ -110,22 +111,36 @@ def _entries(
     policy = session.engine.policy
     logits = all_exits(session.backend)(session.preprocessing.normalise(np.stack(seen)))
     predicted = logits.argmax(axis=2)
-    exits: list[int | None] = [None] * len(readable)
-    if policy.deadline_ms is None:
-        exits = policy.assign(logits).tolist()
+    ends = _ends(policy, logits)
     probabilities = exit_probabilities(policy, logits)
     return [
         GalleryImage(
             name=_name(image),
-            title=_title(session, exits[place], predicted[:, place].tolist()),
+            title=_title(session, *ends[place], predicted[:, place].tolist()),
             image=image,
             truth=None,
-            exit=exits[place],
+            exit=ends[place][0],
             probabilities=probabilities[:, place],
             predicted=predicted[:, place].tolist(),
+            referred=ends[place][1],
         )
         for place, image in enumerate(readable)
     ]
+
+
+def _ends(
+    policy: ExitPolicy, logits: NDArray[np.float32]
+) -> list[tuple[int | None, Reason | None]]:
+    """Return the exit of each image and why it is referred there.
+
+    Under a deadline the clock decides the exit, but exit 1 always runs: what it refers is known.
+    """
+    exits = policy.assign(logits)
+    reasons = [reason_of(code) for code in policy.referred(logits, exits).tolist()]
+    ends = zip(exits.tolist(), reasons, strict=True)
+    if policy.deadline_ms is None:
+        return list(ends)
+    return [(at, reason) if reason and at == 1 else (None, None) for at, reason in ends]
 
 
 def _names(session: Session) -> tuple[str, ...]:
@@ -133,24 +148,24 @@ def _names(session: Session) -> tuple[str, ...]:
     return (*(f"exit {number}" for number in range(1, session.backend.num_stages)), "final")
 
 
-def _title(session: Session, left_at: int | None, predicted: Sequence[int]) -> str:
+def _title(
+    session: Session, left_at: int | None, referred: Reason | None, predicted: Sequence[int]
+) -> str:
     classes = session.classes
     if left_at is None:
         names = " or ".join(dict.fromkeys(classes[label] for label in predicted))
         return f"{names}, up to the clock" if len(set(predicted)) > 1 else f"{names}, at every exit"
     last = left_at == session.backend.num_stages
     by = "the final exit" if last else f"exit {left_at}"
-    return f"{classes[predicted[left_at - 1]]}, answered by {by}"
+    label = classes[predicted[left_at - 1]]
+    if referred is not None:
+        return f"referred to a human ({referred}) by {by}, leans to {label}"
+    return f"{label}, answered by {by}"
 
 
 def _name(image: ImageRef) -> str:
     """Return an image as text, also where its bytes are not UTF-8."""
     return str(image).encode("utf-8", "replace").decode("utf-8")
-
-
-def _is_synthetic(path: Path) -> bool:
-    """Tell whether an image is in a folder that endoexit rendered."""
-    return any(is_phantom(folder) for folder in path.absolute().parents)
 
 
 def _probabilities(session: Session, card: Card) -> Table:

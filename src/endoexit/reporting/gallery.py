@@ -1,21 +1,24 @@
 """Which images a reader should see: chosen by rule, not because they look good."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.evaluation.document import Evaluation
+from endoexit.policy.referral import Reason
 
 MAX_CLASSES = 40  # three images each; of more classes those with most images are shown
 MAX_ERRORS = 8
+MAX_REFERRED = 8
 
-EARLY, LATE, RESCUED, ERROR = (
+EARLY, LATE, RESCUED, ERROR, REFERRED = (
     "Early exit",
     "Late exit",
     "Exit 1 wrong, later right",
     "Confident error",
+    "Referred to a human",
 )
 
 
@@ -39,12 +42,14 @@ class Gallery:
     Attributes:
         by_class: Images by the name of their class; a class without any is left out.
         errors: Wrong answers that the network was surest of, surest first.
+        referred: Images that got no answer, those first that the network was surest of.
         none: Classes that have no image of a kind, by the kind.
         classes_left_out: Classes that the page has no room for.
     """
 
     by_class: dict[str, tuple[Choice, ...]]
     errors: tuple[Choice, ...]
+    referred: tuple[Choice, ...]
     none: dict[str, tuple[str, ...]]
     classes_left_out: tuple[str, ...]
 
@@ -53,16 +58,24 @@ class Gallery:
         for choices in self.by_class.values():
             yield from choices
         yield from self.errors
+        yield from self.referred
 
 
-def choose_images(evaluation: Evaluation) -> Gallery:
+def choose_images(
+    evaluation: Evaluation, referred: Sequence[Reason | None] | None = None
+) -> Gallery:
     """Choose the images of the gallery.
 
     For each class: of its right answers, the surest at the earliest exit that any used before the
     final one; the surest at the latest exit that any used, if that is later; and the
-    surest of those that exit 1 had wrong. Over all: the wrong answers of largest probability. Of
-    a group (a patient, near-copies) one image is shown at most. Of very many classes those with
+    surest of those that exit 1 had wrong. Over all: the wrong answers of largest probability, and
+    the referred images of largest probability. A referred image is neither right nor wrong. Of a
+    group (a patient, near-copies) one image is shown at most. Of very many classes those with
     most images are shown, in their usual order.
+
+    Args:
+        evaluation: Evaluation whose images are shown.
+        referred: Reason why each image (N,) is referred; None where every image is answered.
     """
     answers = evaluation.row("final" if evaluation.adaptive is None else "adaptive")
     labels = np.array(evaluation.images.labels)
@@ -72,8 +85,11 @@ def choose_images(evaluation: Evaluation) -> Gallery:
     adaptive = evaluation.adaptive
     exits = np.full(len(labels), last) if adaptive is None else np.array(adaptive.exits)
     picker = _Picker(evaluation.images.groups, sure)
-    right = predicted == labels
-    errors = picker.take(np.flatnonzero(~right), ERROR, MAX_ERRORS)
+    answered = np.array([reason is None for reason in referred or [None] * len(labels)], dtype=bool)
+    right = (predicted == labels) & answered
+    wrong = (predicted != labels) & answered
+    errors = picker.take(np.flatnonzero(wrong), ERROR, MAX_ERRORS)
+    unanswered = picker.take(np.flatnonzero(~answered), REFERRED, MAX_REFERRED)
     by_class: dict[str, tuple[Choice, ...]] = {}
     none: dict[str, list[str]] = {EARLY: [], LATE: [], RESCUED: []}
     counts = np.bincount(labels, minlength=len(evaluation.classes))
@@ -99,6 +115,7 @@ def choose_images(evaluation: Evaluation) -> Gallery:
     return Gallery(
         by_class,
         tuple(errors),
+        tuple(unanswered),
         {kind: tuple(names) for kind, names in none.items() if names},
         tuple(evaluation.classes[label] for label in sorted(by_size[MAX_CLASSES:])),
     )

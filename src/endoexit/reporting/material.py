@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +14,10 @@ from endoexit.auditing.document import AuditDocument
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.robustness import Robustness
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.phantom.render import is_phantom
+from endoexit.images.reference import ImageRef
+from endoexit.phantom.origin import all_rendered, is_phantom
 from endoexit.policy import ExitPolicy
+from endoexit.policy.referral import Reason, reason_of
 
 AttentionKind = Literal["cbam", "attention", "grad-cam"]
 
@@ -141,10 +144,29 @@ class Material:
         """Name of the row whose answers are used: "adaptive", or "final" without a policy."""
         return "final" if self.evaluation.adaptive is None else "adaptive"
 
-    @property
+    @cached_property
     def synthetic(self) -> bool:
         """Whether the images are known to be rendered ones, which show no patient."""
-        return not isinstance(self.images, Absent) and is_phantom(self.images)
+        if isinstance(self.images, Absent):
+            return False
+        if is_phantom(self.images):
+            return True
+        paths = self.evaluation.images.paths
+        return all_rendered([ImageRef.parse(name).under(self.images).path for name in paths])
+
+    @cached_property
+    def referred(self) -> tuple[Reason | None, ...] | Absent:
+        """Reason why each image (N,) is referred to a human; None for an answer."""
+        adaptive = self.evaluation.adaptive
+        images = len(self.evaluation.images.paths)
+        if adaptive is None or adaptive.policy.referral is None:
+            return (None,) * images
+        if isinstance(self.logits, Absent):
+            return Absent(
+                "Which of these images are referred to a human is not known. " + self.logits.reason
+            )
+        codes = adaptive.policy.referred(self.logits, np.array(adaptive.exits))
+        return tuple(reason_of(code) for code in codes.tolist())
 
     def exit_name(self, number: int) -> str:
         """Return the name of exit 1 to M, as the rows have it."""

@@ -30,7 +30,7 @@ from endoexit.reporting.changed import changed_images
 from endoexit.reporting.classes import class_figures, confusion_matrix
 from endoexit.reporting.commands import report_command
 from endoexit.reporting.coverage import risk_against_coverage
-from endoexit.reporting.gallery import ERROR, Choice, choose_images
+from endoexit.reporting.gallery import ERROR, REFERRED, Choice, choose_images
 from endoexit.reporting.headline import headline, origin, title
 from endoexit.reporting.masks import Masks, find_masks, mask_figure, study_masks
 from endoexit.reporting.material import Absent, Material
@@ -118,7 +118,8 @@ def report_page(
         if robustness is not None and robustness.has_corruptions
         else []
     )
-    chosen = choose_images(evaluation)
+    referred = None if isinstance(material.referred, Absent) else material.referred
+    chosen = choose_images(evaluation, referred)
     cards = _cards(material, outlines, list(chosen.all()), track)
     by_class = {
         name: [cards[choice] for choice in choices] for name, choices in chosen.by_class.items()
@@ -166,6 +167,7 @@ def report_page(
         left_out=some(chosen.classes_left_out, 20),
         by_class=by_class,
         errors=[cards[choice] for choice in chosen.errors],
+        referred=[cards[choice] for choice in chosen.referred],
         study=study,
         provenance=provenance(material, command, pictures),
         probabilities_at="T = 1" if why_not_scaled else "the policy’s temperatures",
@@ -205,6 +207,9 @@ def _entry(material: Material, choice: Choice) -> GalleryImage:
     truth = evaluation.images.labels[choice.index]
     taken = evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits)
     title = f"{choice.kind}, at {material.exit_name(taken)}"
+    reason = None
+    if choice.kind == REFERRED and not isinstance(material.referred, Absent):
+        reason = material.referred[choice.index]
     if choice.kind == ERROR:
         answer = evaluation.row(material.answers).predicted[choice.index]
         title = f"{evaluation.classes[truth]}, taken for {evaluation.classes[answer]}"
@@ -219,6 +224,7 @@ def _entry(material: Material, choice: Choice) -> GalleryImage:
         exit=taken,
         probabilities=probabilities,
         predicted=predicted,
+        referred=reason,
     )
 
 
