@@ -98,6 +98,21 @@ def request_of(file: Path, query: str = "", more: str = "") -> bytes:
     return head.encode() + body
 
 
+def form_of(files: Sequence[Path]) -> bytes:
+    """Return the request that sends several files as a form."""
+    parts = (
+        b'--part\r\nContent-Disposition: form-data; name="file"; filename="image"\r\n'
+        b"Content-Type: %s\r\n\r\n%s\r\n" % (KINDS[file.suffix].encode(), file.read_bytes())
+        for file in files
+    )
+    body = b"".join(parts) + b"--part--\r\n"
+    head = (
+        "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: multipart/form-data; boundary=part\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 @contextlib.contextmanager
 def started(
     line: Sequence[object],

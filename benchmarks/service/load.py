@@ -5,7 +5,8 @@
 Starts `endoexit serve` on a free port of loopback. It measures, one after the other:
 
 - `endoexit predict` in throughput mode on the same image files: images a second
-- the capacity of the service: good answers a second when all connections always ask
+- the capacity of the service: good answers a second when all connections always ask, for one image
+  each; and images a second when a few connections always ask for sixteen
 - arrivals by the clock at 0.5, 1, 2 and 10 times the capacity: statuses, latencies of the accepted
   requests, goodput, memory; at 10 times also with more connections than images may be inside
 - how long the service takes back to the latency of an idle one
@@ -30,6 +31,7 @@ from asking import (
     arrive,
     capacity_of,
     files_of,
+    form_of,
     idle_ms,
     images,
     memory_mb,
@@ -48,6 +50,7 @@ RESULT = Path(__file__).resolve().parents[1] / "results" / "service_load.json"
 # Arrivals as a multiple of the capacity; connections as a multiple of those asked for.
 STEPS = ((0.5, 1), (1.0, 1), (2.0, 1), (10.0, 1), (10.0, 2))
 BATCH = 16
+IMAGES_OF_A_FORM, FORMS = 16, 12
 PLATEAU = 0.1  # how far memory may be from its median while the service is full
 
 
@@ -93,12 +96,19 @@ async def measure_step(
 
 
 async def measure(
-    process: psutil.Process, port: int, requests: list[bytes], *, connections: int, seconds: float
+    process: psutil.Process,
+    port: int,
+    requests: list[bytes],
+    forms: list[bytes],
+    *,
+    connections: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return everything that is measured of a running service."""
     await saturate(port, requests, connections, min(5, seconds))  # warm
     idle = await idle_ms(port, requests)
     capacity = await capacity_of(port, requests, connections, max(2, seconds / 2))
+    forms_per_second = await capacity_of(port, forms, FORMS, max(2, seconds / 2))
     steps = []
     for factor, crowd in STEPS:
         load = {"connections": crowd * connections, "seconds": seconds}
@@ -107,7 +117,13 @@ async def measure(
         print(json.dumps(steps[-1]), file=sys.stderr)
     await asyncio.sleep(2)
     after = await idle_ms(port, requests)
-    return {"idle_ms": idle, "capacity": capacity, "steps": steps, "idle_after_2_s_ms": after}
+    return {
+        "idle_ms": idle,
+        "capacity": capacity,
+        "images_per_second_in_forms": IMAGES_OF_A_FORM * forms_per_second,
+        "steps": steps,
+        "idle_after_2_s_ms": after,
+    }
 
 
 def missed(result: dict[str, Any]) -> list[str]:
@@ -128,7 +144,7 @@ def missed(result: dict[str, Any]) -> list[str]:
             step["goodput"] for step in full if step["factor"] == 10
         )
         >= 0.9 * result["capacity"],
-        "throughput >= 0.9 of endoexit predict": result["capacity"]
+        "throughput of forms >= 0.9 of endoexit predict": result["images_per_second_in_forms"]
         >= 0.9 * result["predict_images_per_second"],
         "memory within 10 % of its plateau": all(
             (1 - PLATEAU) * plateau <= step["memory_mb"]["least"]
@@ -149,11 +165,16 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=200)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    requests = list(map(request_of, files_of(options.images)))
+    files = files_of(options.images)
+    requests = list(map(request_of, files))
+    forms = [
+        form_of(files[first : first + IMAGES_OF_A_FORM])
+        for first in range(0, len(files) - IMAGES_OF_A_FORM + 1, IMAGES_OF_A_FORM)
+    ] or [form_of((files * IMAGES_OF_A_FORM)[:IMAGES_OF_A_FORM])]
     predicted = predicted_per_second(options.source, options.images)
     with running(options.source) as (process, port):
         result = asyncio.run(
-            measure(process, port, requests, connections=options.connections,
+            measure(process, port, requests, forms, connections=options.connections,
                     seconds=options.seconds)
         )  # fmt: skip
     result["predict_images_per_second"] = predicted
