@@ -4,6 +4,7 @@ import pytest
 
 from endoexit.artifacts.source import EVALUATION, POLICY, StageFiles
 from endoexit.errors import PolicyError, RunError, UsageError
+from endoexit.files import sha256_file
 from endoexit.models.state import state_of_shapes
 from endoexit.precision import Precision
 from endoexit.runtime.backends.choice import computed_in
@@ -85,3 +86,18 @@ def test_each_backend_has_its_files(tmp_path, backend, names):
     assert {file.name for file in files.of(2)} == names
     assert {file.parent for file in files.of(2)} == {tmp_path}
     assert files.num_stages == 2
+
+
+def test_a_stage_is_read_with_the_content_of_its_hash_or_not_at_all(tmp_path):
+    file = tmp_path / "1.onnx"
+    file.write_bytes(b"as sealed")
+    state = state_of_shapes((((3,),), ()))
+    files = StageFiles(tmp_path, "onnx", state, 5, {file.name: sha256_file(file)})
+    assert files.read(1) == (b"as sealed",)
+    file.write_bytes(b"as changed")
+    with pytest.raises(RunError, match=r"1\.onnx was changed since the bundle was made"):
+        files.read(1)
+    assert StageFiles(tmp_path, "onnx", state, 5).read(1) == (b"as changed",)
+    file.unlink()
+    with pytest.raises(RunError, match=r"1\.onnx cannot be read \(No such file or directory\)"):
+        files.read(1)

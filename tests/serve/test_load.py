@@ -24,7 +24,8 @@ def result(**changes):
             "memory_mb": MEMORY} | changes  # fmt: skip
     steps = [{"factor": factor, **step} for factor in (0.5, 1.0, 2.0, 10.0)]
     return {"capacity": 100.0, "images_per_second_in_forms": 100.0,
-            "predict_images_per_second": 110.0, "steps": steps, "idle_ms": 10.0, "idle_after_2_s_ms": 14.0}  # fmt: skip
+            "predict_images_per_second": 110.0, "steps": steps,
+            "idle_ms": 10.0, "idle_after_2_s_ms": 14.0}  # fmt: skip
 
 
 def test_all_targets_met(load):

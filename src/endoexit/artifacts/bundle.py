@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
 from endoexit.artifacts.run import open_run
-from endoexit.artifacts.source import BUNDLE, STAGES, Kind, Source, SourceConfig, StageFiles
+from endoexit.artifacts.source import (
+    BUNDLE,
+    STAGES,
+    Kind,
+    Source,
+    SourceConfig,
+    StageFiles,
+    changed,
+)
 from endoexit.data.manifest import Manifest
 from endoexit.documents import Record, parse_record
 from endoexit.errors import PolicyError, RunError, UsageError
@@ -175,7 +183,11 @@ class Bundle:
     def stage_files(self) -> StageFiles:
         """Return the files of its stages."""
         config = self.config
-        return StageFiles(self.path / STAGES, config.backend, config.state, len(config.classes))
+        hashes = {Path(name).name: digest for name, digest in config.files.items()
+                  if Path(name).parent == Path(STAGES)}  # fmt: skip
+        return StageFiles(
+            self.path / STAGES, config.backend, config.state, len(config.classes), hashes
+        )
 
     def load_model(self) -> "StagedClassifier":
         """Return the network in evaluation mode. Only bundles of the backend "torch" hold one.
@@ -282,7 +294,7 @@ def open_bundle(path: Path) -> Bundle:
         remedy="Export the run again.",
     )
     if config.document_sha256 != _digest(document):
-        raise _changed(path, BUNDLE)
+        raise changed(path / BUNDLE)
     bundle = Bundle(path, config)
     _check_files(bundle)
     return bundle
@@ -301,7 +313,7 @@ def _check_files(bundle: Bundle) -> None:
             )
         refuse_lfs_pointer(file, RunError)
         if sha256_file(file) != digest:
-            raise _changed(path, name)
+            raise changed(path / name)
     stages = {
         file.relative_to(path).as_posix()
         for number in range(1, len(config.exits) + 1)
@@ -310,13 +322,6 @@ def _check_files(bundle: Bundle) -> None:
     unlisted = (stages | set(config.policies.values())) - set(config.files)
     if unlisted:
         raise RunError(f"{path / BUNDLE} lists no hash of {min(unlisted)}: export the run again.")
-
-
-def _changed(path: Path, name: str) -> RunError:
-    return RunError(
-        f"{path / name} was changed since the bundle was made, so nothing that it promises holds. "
-        "Copy the whole bundle again, or export the run again."
-    )
 
 
 def hashed(path: Path, config: BundleConfig) -> BundleConfig:

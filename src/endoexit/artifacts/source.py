@@ -1,6 +1,8 @@
 """`Source`: what predicts. A run and a bundle each answer for themselves."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
@@ -9,6 +11,7 @@ from pydantic import Field
 from endoexit.artifacts.members import MemberFacts
 from endoexit.data.manifest import Manifest
 from endoexit.documents import Record
+from endoexit.errors import RunError
 from endoexit.images.sheet import AnyPreprocessing
 from endoexit.models.origin import Origin
 from endoexit.models.state import StateSpec
@@ -94,12 +97,14 @@ class StageFiles:
         backend: Library that runs them.
         state: What each stage hands on.
         classes: Number of classes C.
+        hashes: SHA-256 of files by name; what it does not name is not checked.
     """
 
     folder: Path
     backend: BackendName
     state: StateSpec
     classes: int
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def num_stages(self) -> int:
@@ -111,6 +116,37 @@ class StageFiles:
         if self.backend == "torch":
             return (self.folder / WEIGHTS,)
         return tuple(self.folder / f"{number}{suffix}" for suffix in _SUFFIXES[self.backend])
+
+    def read(self, number: int) -> tuple[bytes, ...]:
+        """Return the contents of the files of stage `number`, in the order of `of`.
+
+        A library that maps a file into memory would follow whatever is written into it later.
+
+        Raises:
+            RunError: A file cannot be read, or has changed.
+        """
+        return tuple(map(self._content, self.of(number)))
+
+    def _content(self, file: Path) -> bytes:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise RunError(
+                f"{file} cannot be read ({error.strerror or error}). Copy the whole bundle again, "
+                "or export the run again."
+            ) from error
+        expected = self.hashes.get(file.name)
+        if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+            raise changed(file)
+        return content
+
+
+def changed(file: Path) -> RunError:
+    """Return the error of a file that is not the one that its bundle was sealed with."""
+    return RunError(
+        f"{file} was changed since the bundle was made, so nothing that it promises holds. "
+        "Copy the whole bundle again, or export the run again."
+    )
 
 
 class Source(Protocol):

@@ -42,5 +42,5 @@ def test_states_are_gathered_and_joined_as_arrays_are(backend, images):
 
 
 def test_a_stage_that_is_not_there_is_named(backend, images):
-    with pytest.raises(RunError, match=r"cannot load .*1\.(xml|onnx): .*Export the run again"):
+    with pytest.raises(RunError, match=r"1\.(xml|onnx) cannot be read .*or export the run again"):
         backend.run(1, backend.start(images))

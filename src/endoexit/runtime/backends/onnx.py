@@ -32,7 +32,7 @@ class OnnxBackend(ExportedStages[ort.OrtValue]):
         """Run stage `number`; return its state and its exit's logits (B, C).
 
         Raises:
-            RunError: The stage cannot be read.
+            RunError: The stage cannot be read, or has changed.
         """
         session = self._session(number)
         feeds = {port.name: value for port, value in zip(session.get_inputs(), state, strict=True)}
@@ -53,9 +53,9 @@ class OnnxBackend(ExportedStages[ort.OrtValue]):
             options.intra_op_num_threads = self.threads
             options.inter_op_num_threads = 1
             options.log_severity_level = 3
-            (file,) = self._files.of(number)
+            (content,) = self._files.read(number)
             try:
-                session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+                session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             # ONNX Runtime's own errors share no other base.
             except Exception as error:
                 raise self._unreadable(number) from error

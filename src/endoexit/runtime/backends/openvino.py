@@ -126,7 +126,7 @@ class OpenVinoBackend(ExportedStages[Array]):
         """Run stage `number`; return its state and its exit's logits (B, C).
 
         Raises:
-            RunError: The stage cannot be read, or is not as its document says.
+            RunError: The stage cannot be read, has changed, or is not as its document says.
         """
         images = len(state[0])
         *after, logits = self._request(number, images if images == self._expected else None)(state)
@@ -151,9 +151,9 @@ class OpenVinoBackend(ExportedStages[Array]):
         return self._requests[key]
 
     def _compile(self, number: int, images: int | None) -> ov.CompiledModel:
-        file = self._files.of(number)[0]
+        graph, weights = self._files.read(number)
         try:
-            model = self._core.read_model(file)
+            model = self._core.read_model(graph, weights)
             self._check_outputs(model, number)
             model = self._prepared(model, number, images)
             return self._core.compile_model(model, "CPU", self._settings)
