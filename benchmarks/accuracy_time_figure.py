@@ -61,20 +61,26 @@ def points(runtime: dict[str, Any], study: dict[str, Any]) -> dict[str, list[tup
 
 def figure(runtime: dict[str, Any], study: dict[str, Any]) -> Picture:
     """Draw the figure."""
-    found = points(runtime, study)
+    places_by_name = points(runtime, study)
 
     def paint(page: Figure) -> None:
         axes = page.subplots()
-        axes.plot(*zip(*found["exits"], strict=True), color="#b0b0b0", linewidth=1, zorder=1)
-        last = len(found["exits"])
-        for number, place in enumerate(found["exits"], start=1):
+        axes.plot(
+            *zip(*places_by_name["exits"], strict=True), color="#b0b0b0", linewidth=1, zorder=1
+        )
+        last = len(places_by_name["exits"])
+        for number, place in enumerate(places_by_name["exits"], start=1):
             name = "final exit" if number == last else f"exit {number}"
             look = exit_style(number)
             right = 26 if number == 2 else 0  # the line to exit 3 is above
             _mark(axes, place, name, colour=look.colour, marker=look.marker, offset=(right, -8))
         star: dict[str, Any] = {"colour": POLICY_COLOUR, "marker": "*"}
-        _mark(axes, found["policy"][0], "policy, PyTorch f32", **star, offset=(44, 8))
-        (final,), (policy,), look = found["bundle final"], found["bundle policy"], exit_style(last)
+        _mark(axes, places_by_name["policy"][0], "policy, PyTorch f32", **star, offset=(44, 8))
+        (final,), (policy,), look = (
+            places_by_name["bundle final"],
+            places_by_name["bundle policy"],
+            exit_style(last),
+        )
         axes.plot(*zip(policy, final, strict=True), color=POLICY_COLOUR, linewidth=1, zorder=1)
         _mark(axes, policy, "policy, OpenVINO bf16", **star, offset=(0, -8))
         _mark(axes, final, "final exit, OpenVINO bf16", colour=look.colour, marker=look.marker,
@@ -85,7 +91,7 @@ def figure(runtime: dict[str, Any], study: dict[str, Any]) -> Picture:
 
     words = "; ".join(
         f"{name} {ms:.1f} ms, {percent:.1f} %"
-        for name, places in found.items()
+        for name, places in places_by_name.items()
         for ms, percent in places
     )
     return draw(OUT.stem, SIZE, paint, alt=words, caption=GOAL, source="results", synthetic=False)

@@ -217,16 +217,16 @@ def table(result: dict[str, Any]) -> str:
 def missed(result: dict[str, Any]) -> list[str]:
     """Return the targets that were missed; those of full sizes count at full sizes alone."""
     sizes, rate, plan, kills = (result[name] for name in ("sizes", "rate", "plan", "kills"))
-    found = []
+    misses = []
     if not kills["same_rows"] or kills["faults"]:
-        found.append("the rows after kills")
+        misses.append("the rows after kills")
     if rate["worker_mib"] > TARGETS["worker_mib"]:
-        found.append("the memory of a worker")
+        misses.append("the memory of a worker")
     if sizes["images"] >= FULL["images"] and rate["ratio"] < TARGETS["rate"]:
-        found.append("the rate")
+        misses.append("the rate")
     if sizes["paths"] >= FULL["paths"] and plan["seconds"] > TARGETS["plan_seconds"]:
-        found.append("the plan")
-    return found
+        misses.append("the plan")
+    return misses
 
 
 def main() -> None:

@@ -73,13 +73,13 @@ def contend(threads: int) -> None:
     model = create_model(NETWORK, CLASSES)
     loss = read_recipe("small-data").make_strategy(model.num_stages)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
-    one, batch = torch.rand(1, 3, SIZE, SIZE), torch.rand(BATCH, 3, SIZE, SIZE)
+    single, batch = torch.rand(1, 3, SIZE, SIZE), torch.rand(BATCH, 3, SIZE, SIZE)
     labels = torch.arange(BATCH) % CLASSES
 
     def image() -> None:
         model.eval()
         with torch.inference_mode():
-            model(one)
+            model(single)
 
     def step() -> None:
         model.train()

@@ -43,7 +43,7 @@ RESULT = RESULTS / "cpu_runtime.json"
 PROFILED = [variant for variant in VARIANTS if variant.startswith("openvino")]
 
 
-def put(path: tuple[str, ...], found: dict[str, Any], threads: int) -> None:
+def put(path: tuple[str, ...], measured: dict[str, Any], threads: int) -> None:
     """Put the result of one part into the file, with all that it depends on."""
     document = read_json(RESULT) if RESULT.is_file() else {}
     place = document
@@ -54,7 +54,7 @@ def put(path: tuple[str, ...], found: dict[str, Any], threads: int) -> None:
         "threads": threads,
         "machine": describe_machine(),
         "versions": library_versions(),
-        **found,
+        **measured,
     }
     write_json(RESULT, document)
 
@@ -74,7 +74,7 @@ def _public(arguments: list[str]) -> list[str]:
 def networks(arguments: argparse.Namespace, work: Path) -> None:
     """Measure networks with random weights."""
     for name in arguments.only:
-        found = measure_network(
+        measured = measure_network(
             name,
             work / name,
             variants=arguments.variants,
@@ -82,14 +82,14 @@ def networks(arguments: argparse.Namespace, work: Path) -> None:
             rounds=arguments.rounds,
             track=progress,
         )
-        put(("networks", name), found, arguments.threads)
+        put(("networks", name), measured, arguments.threads)
 
 
 def profile(arguments: argparse.Namespace, work: Path) -> None:
     """Count where the time of networks with random weights goes."""
     for name in arguments.only:
         for variant in arguments.variants:
-            found = profile_network(
+            measured = profile_network(
                 name,
                 work / name,
                 variant=variant,
@@ -97,12 +97,12 @@ def profile(arguments: argparse.Namespace, work: Path) -> None:
                 rounds=arguments.rounds,
                 track=progress,
             )
-            put(("profiles", name, variant), found, arguments.threads)
+            put(("profiles", name, variant), measured, arguments.threads)
 
 
 def trained(arguments: argparse.Namespace, work: Path) -> None:
     """Measure a trained run."""
-    found = measure_trained(
+    measured = measure_trained(
         arguments.run,
         work / "trained",
         drop=arguments.max_accuracy_drop,
@@ -110,7 +110,7 @@ def trained(arguments: argparse.Namespace, work: Path) -> None:
         rounds=arguments.rounds,
         track=progress,
     )
-    put(("trained",), found, arguments.threads)
+    put(("trained",), measured, arguments.threads)
 
 
 def preprocessing(arguments: argparse.Namespace, work: Path) -> None:
@@ -120,8 +120,8 @@ def preprocessing(arguments: argparse.Namespace, work: Path) -> None:
 
 def start(arguments: argparse.Namespace, work: Path) -> None:
     """Measure the start of a prediction."""
-    found = measure_start(work / "start", arguments.threads, arguments.rounds)
-    put(("start",), found, arguments.threads)
+    measured = measure_start(work / "start", arguments.threads, arguments.rounds)
+    put(("start",), measured, arguments.threads)
 
 
 def pages(arguments: argparse.Namespace, work: Path) -> None:
@@ -136,22 +136,22 @@ def parse() -> argparse.Namespace:
     parts = parser.add_subparsers(required=True)
 
     def part(work: Callable[[argparse.Namespace, Path], None], rounds: int) -> Any:
-        one = parts.add_parser(work.__name__, description=work.__doc__)
-        one.set_defaults(part=work)
-        one.add_argument("--threads", type=int, default=2)
-        one.add_argument("--rounds", type=int, default=rounds)
-        one.add_argument("--work", type=Path, help="keep runs and bundles there, and use them")
-        return one
+        command = parts.add_parser(work.__name__, description=work.__doc__)
+        command.set_defaults(part=work)
+        command.add_argument("--threads", type=int, default=2)
+        command.add_argument("--rounds", type=int, default=rounds)
+        command.add_argument("--work", type=Path, help="keep runs and bundles there, and use them")
+        return command
 
-    one = part(networks, 11)
-    one.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    one.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    one = part(profile, 21)
-    one.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    one.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
-    one = part(trained, 30)
-    one.add_argument("run", type=Path, help="folder of a trained run with its manifest")
-    one.add_argument("--max-accuracy-drop", type=float, default=0.01)
+    command = part(networks, 11)
+    command.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    command.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    command = part(profile, 21)
+    command.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    command.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
+    command = part(trained, 30)
+    command.add_argument("run", type=Path, help="folder of a trained run with its manifest")
+    command.add_argument("--max-accuracy-drop", type=float, default=0.01)
     part(preprocessing, 11)
     part(start, 5)
     parts.add_parser("pages", description=pages.__doc__).set_defaults(part=pages, work=None)

@@ -34,15 +34,15 @@ def printed(table: RenderableType) -> str:
     return "\n".join(["```text", *lines, "```"])
 
 
-def page_tables(found: Evaluation) -> dict[str, str]:
+def page_tables(evaluation: Evaluation) -> dict[str, str]:
     """Return the text between the markers of the page, by their names."""
     tables = {
-        "main": made.exit_table(found),
-        "scores": made.score_table(found),
-        "differences": made.difference_table(found),
-        "classes": made.class_table(found),
-        "shares": made.share_table(found),
-        "references": made.reference_table(found),
+        "main": made.exit_table(evaluation),
+        "scores": made.score_table(evaluation),
+        "differences": made.difference_table(evaluation),
+        "classes": made.class_table(evaluation),
+        "shares": made.share_table(evaluation),
+        "references": made.reference_table(evaluation),
     }
     return {name: printed(terminal_table(table)) for name, table in tables.items() if table}
 
@@ -51,12 +51,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table-only", action="store_true", help="make the tables from the JSON")
     if not parser.parse_args().table_only:
-        found = Evaluation.read(ROOT / RUN / "evaluation.json")
+        evaluation = Evaluation.read(ROOT / RUN / "evaluation.json")
         document = {"command": " ".join(["python", *sys.argv]), "run": RUN,
-                    "evaluation": found.model_dump(mode="json")}  # fmt: skip
+                    "evaluation": evaluation.model_dump(mode="json")}  # fmt: skip
         write_json(RESULT, document)
-    found = Evaluation.model_validate(read_json(RESULT)["evaluation"])
-    for name, text in page_tables(found).items():
+    evaluation = Evaluation.model_validate(read_json(RESULT)["evaluation"])
+    for name, text in page_tables(evaluation).items():
         replace_between(PAGE, name, text)
 
 

@@ -39,19 +39,23 @@ def run_folder(folder: Path, name: str, seed: int) -> Path:
     return folder / "colonoscopy" / f"{name}-seed{seed}"
 
 
-def train_one(one: Candidate, folder: Path, manifest: Path, seed: int, threads: list[str]) -> None:
+def train_one(
+    candidate: Candidate, folder: Path, manifest: Path, seed: int, threads: list[str]
+) -> None:
     """Train a candidate and what it needs, unless that is done."""
-    path = run_folder(folder, one.name, seed)
-    needed = [*one.members, *filter(None, [one.teacher])]
+    path = run_folder(folder, candidate.name, seed)
+    needed = [*candidate.members, *filter(None, [candidate.teacher])]
     for name in needed:
         train_one(CANDIDATES[name], folder, manifest, seed, threads)
-    if one.members:
+    if candidate.members:
         if not (path / "config.json").is_file():
-            members = [run_folder(folder, name, seed) for name in one.members]
-            endoexit("cascade", *members, "--combine", one.combine, "--out", path)
+            members = [run_folder(folder, name, seed) for name in candidate.members]
+            endoexit("cascade", *members, "--combine", candidate.combine, "--out", path)
         return
-    teacher = ["--teacher", str(run_folder(folder, one.teacher, seed))] if one.teacher else []
-    train(manifest, [*one.train, *teacher], seed, path, *threads)
+    teacher = (
+        ["--teacher", str(run_folder(folder, candidate.teacher, seed))] if candidate.teacher else []
+    )
+    train(manifest, [*candidate.train, *teacher], seed, path, *threads)
 
 
 def is_trained(path: Path) -> bool:
@@ -66,7 +70,7 @@ def open_bundles(
     folder: Path, precisions: Sequence[str], threads: int
 ) -> dict[tuple[str, str, int], Session]:
     """Export what is trained; return its bundles by candidate, precision and seed."""
-    found = {}
+    bundles = {}
     for name in CANDIDATES:
         for seed in SEEDS:
             path = run_folder(folder, name, seed)
@@ -76,12 +80,12 @@ def open_bundles(
             for precision in precisions:
                 out = folder / "bundles" / f"{name}-seed{seed}-{precision}"
                 bundle = export_once(run, out, "openvino", precision)
-                found[name, precision, seed] = open_session(
+                bundles[name, precision, seed] = open_session(
                     bundle, manifest=run.manifest(), threads=threads
                 )
-    if not found:
+    if not bundles:
         raise SystemExit(f"nothing is trained in {folder}: run python benchmarks/front.py train")
-    return found
+    return bundles
 
 
 def main() -> None:
@@ -119,7 +123,7 @@ def step_measure(folder: Path, arguments: argparse.Namespace) -> None:
     """Measure what is trained."""
     bundles = open_bundles(folder, arguments.precisions, arguments.threads)
     with tempfile.TemporaryDirectory() as pieces:
-        found = measure(
+        measured = measure(
             bundles,
             Path(pieces),
             threads=arguments.threads,
@@ -136,7 +140,7 @@ def step_measure(folder: Path, arguments: argparse.Namespace) -> None:
         OUT,
         {
             "command": "python benchmarks/front.py measure",
-            **found,
+            **measured,
             "not_trained": absent,
             "threads": arguments.threads,
             "rounds": arguments.rounds,

@@ -68,8 +68,8 @@ def points_of(
     policies: dict[str, ExitPolicy] = {FINAL: fixed_exit(last, last)}
     if CANDIDATES[name].exits:
         for drop in GOALS:
-            found = find_run_policy(session, make_goal(max_accuracy_drop=drop))
-            policies[f"at most {100 * drop:g} points lost on calibrate"] = found.policy
+            result = find_run_policy(session, make_goal(max_accuracy_drop=drop))
+            policies[f"at most {100 * drop:g} points lost on calibrate"] = result.policy
     points, works = [], dict[str, Work]()
     for words, policy in policies.items():
         exits = policy.assign(test.logits)
@@ -117,8 +117,8 @@ def measure(
     points, works = list[Point](), dict[str, Work]()
     with keeping_threads():
         for (name, precision, seed), session in bundles.items():
-            own, timed = points_of(name, precision, seed, session)
-            points += own
+            new_points, timed = points_of(name, precision, seed, session)
+            points += new_points
             works |= timed
         works[BASELINE] = baseline(next(iter(bundles.values())), folder, threads)
         with track("timing", rounds) as bar:
@@ -173,21 +173,21 @@ def comparisons(
 
     Both are of the same precision. Only seeds that both have are compared.
     """
-    found = []
+    compared = []
     for static in groups:
         if CANDIDATES[static[0].network].exits:
             continue
         rivals = []
         for group in groups:
-            one = group[0]
-            if not CANDIDATES[one.network].exits or one.precision != static[0].precision:
+            first = group[0]
+            if not CANDIDATES[first.network].exits or first.precision != static[0].precision:
                 continue
             seeds = {p.seed for p in group} & {p.seed for p in static}
             ours, theirs = ([p for p in g if p.seed in seeds] for g in (group, static))
             if seeds and _accuracy(ours) >= _accuracy(theirs) - NEAR:
                 rivals.append((ours, spread(_time(ours, times) / _time(theirs, times))))
         best = min(rivals, key=lambda each: each[1].median, default=None)
-        found.append(
+        compared.append(
             {
                 "network": static[0].network,
                 "precision": static[0].precision,
@@ -204,4 +204,4 @@ def comparisons(
                 },
             }
         )
-    return found
+    return compared

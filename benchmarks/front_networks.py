@@ -59,4 +59,4 @@ EARLY = (
         "cascade-mean", exits=True, members=("lite0-exits-96", "lite0-exits-128"), combine="mean"
     ),
 )  # fmt: skip
-CANDIDATES = {one.name: one for one in (*STATIC, *EARLY)}
+CANDIDATES = {candidate.name: candidate for candidate in (*STATIC, *EARLY)}

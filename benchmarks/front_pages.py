@@ -53,8 +53,8 @@ def points_table(results: dict[str, Any]) -> str:
 def comparisons_table(results: dict[str, Any]) -> str:
     """Return the table of static networks, each with its rival."""
     rows = []
-    for one in results["comparisons"]:
-        best = one["best"]
+    for comparison in results["comparisons"]:
+        best = comparison["best"]
         shown = ("none is as accurate", "–", "–", "–", "no")
         if best is not None:
             ratio = best["ratio"]
@@ -66,7 +66,11 @@ def comparisons_table(results: dict[str, Any]) -> str:
                 "yes" if best["met"] else "no",
             )
         rows.append(
-            (f"{one['network']}, {one['precision']}", f"{100 * one['accuracy']:.1f}", *shown)
+            (
+                f"{comparison['network']}, {comparison['precision']}",
+                f"{100 * comparison['accuracy']:.1f}",
+                *shown,
+            )
         )
     header = ("static network", "accuracy, %", "fastest with early exits", "seeds", "accuracy, %",
               "time / static", f"at most {WITHIN}")  # fmt: skip
@@ -91,7 +95,7 @@ def _seeds_by_network(runs: Sequence[str]) -> str:
     for run in runs:
         name, _, seed = run.partition(", seed ")
         seeds.setdefault(name, []).append(seed)
-    return "; ".join(f"{name} (seeds {', '.join(own)})" for name, own in seeds.items())
+    return "; ".join(f"{name} (seeds {', '.join(numbers)})" for name, numbers in seeds.items())
 
 
 def figure(results: dict[str, Any]) -> Picture:

@@ -101,26 +101,26 @@ def subjects() -> list[Subject]:
     return alone + [subject(members, combine) for members, combine in pairs]
 
 
-def row(one: Subject) -> dict:
-    costs = Costs(values=one.macs, unit="macs", source="multiply-adds of the prototypes")
+def row(subject: Subject) -> dict:
+    costs = Costs(values=subject.macs, unit="macs", source="multiply-adds of the prototypes")
     policies = {}
     for drop in DROPS:
-        found = find_policy(
-            make_goal(max_accuracy_drop=drop), calibrate=one.fitting, costs=costs,
+        result = find_policy(
+            make_goal(max_accuracy_drop=drop), calibrate=subject.fitting, costs=costs,
             classes=tuple("abcde"),
         )  # fmt: skip
-        exits = found.policy.assign(one.test.logits)
-        seen = outcome(one.test, exits, one.macs)
+        exits = result.policy.assign(subject.test.logits)
+        seen = outcome(subject.test, exits, subject.macs)
         policies[str(drop)] = {
-            "on_val_and_calibrate": {"accuracy": found.expected.accuracy,
-                                     "macs": found.expected.cost},
+            "on_val_and_calibrate": {"accuracy": result.expected.accuracy,
+                                     "macs": result.expected.cost},
             "on_test": {"accuracy": seen.accuracy, "macs": seen.cost},
-            "exit_shares": [float((exits == k).mean()) for k in range(1, len(one.macs) + 1)],
+            "exit_shares": [float((exits == k).mean()) for k in range(1, len(subject.macs) + 1)],
         }  # fmt: skip
     return {
-        "name": one.name,
-        "macs": list(one.macs),
-        "accuracy_of_exits": [float(right.mean()) for right in one.test.correct],
+        "name": subject.name,
+        "macs": list(subject.macs),
+        "accuracy_of_exits": [float(right.mean()) for right in subject.test.correct],
         "policies": policies,
     }
 
@@ -132,7 +132,7 @@ def measure() -> dict:
         "images": {"val+calibrate": made[0].fitting.num_images, "test": made[0].test.num_images},
         "machine": describe_machine(),
         "versions": library_versions(),
-        "rows": [row(one) for one in made],
+        "rows": [row(subject) for subject in made],
     }
 
 
@@ -142,11 +142,11 @@ def table(result: dict) -> str:
         goal = f"at most {100 * drop:g} % lost" if drop else "nothing lost"
         header += [f"policy, {goal}: test, %", "GMACs, mean"]
     rows = []
-    for one in result["rows"]:
-        cells = [one["name"], f"{100 * one['accuracy_of_exits'][-1]:.1f}",
-                 f"{one['macs'][-1] / 1e9:.3f}"]  # fmt: skip
+    for entry in result["rows"]:
+        cells = [entry["name"], f"{100 * entry['accuracy_of_exits'][-1]:.1f}",
+                 f"{entry['macs'][-1] / 1e9:.3f}"]  # fmt: skip
         for drop in DROPS:
-            seen = one["policies"][str(drop)]["on_test"]
+            seen = entry["policies"][str(drop)]["on_test"]
             cells += [f"{100 * seen['accuracy']:.1f}", f"{seen['macs'] / 1e9:.3f}"]
         rows.append(cells)
     return markdown_table(header, rows)

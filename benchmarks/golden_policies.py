@@ -137,7 +137,7 @@ def guarantees(dataset: Dataset) -> list[Guarantee]:
 def plain_rows(dataset: Dataset) -> list[dict]:
     rows = []
     for name, options, wanted in PLAIN:
-        found = find_policy(
+        result = find_policy(
             make_goal(**wanted),
             calibrate=dataset.fitting,
             costs=dataset.costs,
@@ -146,9 +146,9 @@ def plain_rows(dataset: Dataset) -> list[dict]:
         )
         rows.append({
             "goal": name,
-            "policy": found.policy.model_dump(mode="json", include={"rule"}),
-            "on_val_and_cal": asdict(found.expected),
-            "on_test": dataset.on_test(found.policy),
+            "policy": result.policy.model_dump(mode="json", include={"rule"}),
+            "on_val_and_cal": asdict(result.expected),
+            "on_test": dataset.on_test(result.policy),
         })  # fmt: skip
     return rows
 
@@ -163,13 +163,13 @@ def guaranteed_row(dataset: Dataset, goal: Guarantee) -> dict:
     for seed in range(SPLITS):
         calibrate, certify = dataset.halves(seed)
         try:
-            found = find_policy(goal, calibrate=calibrate, certify=certify, costs=dataset.costs,
-                                classes=dataset.classes)  # fmt: skip
+            result = find_policy(goal, calibrate=calibrate, certify=certify, costs=dataset.costs,
+                                 classes=dataset.classes)  # fmt: skip
         except PolicyError as error:
             if seed == 0:
                 row["refused"] = str(error)
             continue
-        seen = dataset.on_test(found.policy)
+        seen = dataset.on_test(result.policy)
         costs.append(seen["cost"])
         broken.append(
             any(seen["risks"][risk.label][goal.unit] > risk.tolerance for risk in goal.risks)
@@ -179,7 +179,7 @@ def guaranteed_row(dataset: Dataset, goal: Guarantee) -> dict:
                 "calibrate_images": calibrate.num_images,
                 "certify_images": certify.num_images,
                 "certify_groups": len(np.unique(certify.groups)),
-                "policy": found.policy.model_dump(
+                "policy": result.policy.model_dump(
                     mode="json", include={"rule", "promises", "note"}
                 ),
                 "on_test": seen,

@@ -150,9 +150,9 @@ def single_images(row: dict, rows: list[dict]) -> dict:
     """Return the row of the same setting in which each group holds one image."""
     same = ("risk", "groups", "delta")
     return next(
-        other
-        for other in rows
-        if other["design"] == ONE_IMAGE_EACH.name and all(other[k] == row[k] for k in same)
+        single
+        for single in rows
+        if single["design"] == ONE_IMAGE_EACH.name and all(single[k] == row[k] for k in same)
     )
 
 

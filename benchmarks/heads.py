@@ -38,8 +38,8 @@ EXITS = ("exit 1", "exit 2", "exit 3", "final")
 
 def measure(run: Path, head: str, seed: int) -> dict[str, Any]:
     """Return accuracy on test, parameters and multiply-adds of each exit."""
-    found = {row.name: row for row in evaluate(run, timing=False).evaluation.rows}
-    rows = [found[name] for name in EXITS]
+    by_name = {row.name: row for row in evaluate(run, timing=False).evaluation.rows}
+    rows = [by_name[name] for name in EXITS]
     return {
         "head": head,
         "seed": seed,

@@ -58,8 +58,8 @@ def keep_logits(run: Path, target: Path, device: str) -> None:
     opened = open_run(run)
     arrays: dict[str, Any] = {}
     for role in opened.manifest().counts():
-        found = open_session(opened, device=device).logits(role)
-        arrays |= {f"{role}_logits": found.logits, f"{role}_labels": found.labels}
+        kept = open_session(opened, device=device).logits(role)
+        arrays |= {f"{role}_logits": kept.logits, f"{role}_labels": kept.labels}
     with replacing(target) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
 
@@ -70,21 +70,22 @@ def summarise(results: dict[int, Results], command: str) -> dict[str, Any]:
     evaluations = [each.splits[0].evaluation for each in results.values()]
     rows = {}
     for paper in PRINTED:
-        own = [evaluation.row(paper.name) for evaluation in evaluations
-               if paper.name in {row.name for row in evaluation.rows}]  # fmt: skip
-        if not own:
+        lines = [evaluation.row(paper.name) for evaluation in evaluations
+                 if paper.name in {row.name for row in evaluation.rows}]  # fmt: skip
+        if not lines:
             continue
-        accuracies = [100 * (row.scores.accuracy.value or 0.0) for row in own]
+        accuracies = [100 * (row.scores.accuracy.value or 0.0) for row in lines]
         rows[paper.name] = {
             "paper_percent": round(100 * paper.accuracy, 1),
             "accuracy_percent": [round(value, 2) for value in accuracies],
             "mean_percent": round(statistics.fmean(accuracies), 2),
-            "intervals": [row.scores.accuracy.model_dump(mode="json") for row in own],
+            "intervals": [row.scores.accuracy.model_dump(mode="json") for row in lines],
             "beside_baseline": [
-                row.beside_twin.model_dump(mode="json") if row.beside_twin else None for row in own
+                row.beside_twin.model_dump(mode="json") if row.beside_twin else None
+                for row in lines
             ],
-            "parameters": own[0].parameters,
-            "macs": own[0].macs,
+            "parameters": lines[0].parameters,
+            "macs": lines[0].macs,
         }
     return {
         "command": command,

@@ -175,12 +175,12 @@ def table(study: Study, result: dict[str, Any]) -> str:
              "adaptive": f"adaptive ({study.rule})"}  # fmt: skip
     rows = []
     for key, label in names.items():
-        own = rows_of(seeds, key)
-        if not own:
+        rows_of_seeds = rows_of(seeds, key)
+        if not rows_of_seeds:
             continue
-        each = ", ".join(f"{accuracy(row):.1f}" for row in own)
+        each = ", ".join(f"{accuracy(row):.1f}" for row in rows_of_seeds)
         prototype = result["prototype_percent"].get(key)
-        macs = statistics.fmean(row["macs"] for row in own) / 1e9
+        macs = statistics.fmean(row["macs"] for row in rows_of_seeds) / 1e9
         rows.append(
             (
                 label,

@@ -184,16 +184,16 @@ def row(subject: Subject, ask: Ask) -> dict[str, Any]:
         "rules": ask.rules.model_dump(),
     }
     try:
-        found = find_run_policy(subject.session, goal, CalibrationOptions(rules=ask.rules))
+        result = find_run_policy(subject.session, goal, CalibrationOptions(rules=ask.rules))
     except EndoexitError as error:
         return made | {"refused": str(error)}
-    policy = found.policy
+    policy = result.policy
     seen = subject.on_test(policy)
     return made | {
         "policy": policy.model_dump(mode="json", exclude={"front", "provenance", "costs"}),
         "cost": policy.costs.source,
-        "on_calibrate": asdict(found.expected)
-        | {"relative_cost": found.expected.cost / policy.costs.values[-1]},
+        "on_calibrate": asdict(result.expected)
+        | {"relative_cost": result.expected.cost / policy.costs.values[-1]},
         "on_test": seen,
         "kept": kept(goal, subject, seen),
     }
@@ -232,8 +232,8 @@ def measure(run: Run) -> dict[str, Any]:
         "precision": str(subject.logits["test"].precision),
         "classes": run.classes,
         "roles": {
-            role: {"images": len(found.labels), "groups": len(set(found.groups.tolist()))}
-            for role, found in subject.logits.items()
+            role: {"images": len(logits.labels), "groups": len(set(logits.groups.tolist()))}
+            for role, logits in subject.logits.items()
         },
         "costs": {unit: costs.model_dump(mode="json") for unit, costs in subject.costs.items()},
         "timing": subject.timing.model_dump(mode="json"),

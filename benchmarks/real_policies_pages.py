@@ -105,15 +105,15 @@ def readme_table(result: Entry) -> str:
             continue
         seen, promises = row["on_test"], row["policy"]["promises"]
         on_certify = f"{proven(row)} of {counted(promises)}" if promises else "no promise"
-        shown = ", ".join(with_interval(one["observed"]) for one in seen["promises"])
+        shown = ", ".join(with_interval(promise["observed"]) for promise in seen["promises"])
         macs, _, left = spent(row)
         rows.append(
             (goal(row), on_certify, shown, outcome(row), percent(seen["accuracy"]), macs, left)
         )
     roles = result["roles"]
     sizes = ", ".join(
-        f"{role} {found['images']} images in {found['groups']} groups"
-        for role, found in roles.items()
+        f"{role} {cohort['images']} images in {cohort['groups']} groups"
+        for role, cohort in roles.items()
     )
     return markdown_table(header, rows) + (
         f"\n\n{tally(result)} `{result['run']}`, {result['precision']}; {sizes}. Made by "
@@ -177,7 +177,8 @@ def guarantee_table(result: Entry) -> str:
         seen, promises = row["on_test"], row["policy"]["promises"]
         rows.append((
             goal(row), counted(promises), proven(row),
-            ", ".join(with_interval(one["observed"]) for one in seen["promises"]), outcome(row),
+            ", ".join(with_interval(promise["observed"]) for promise in seen["promises"]),
+            outcome(row),
             percent(seen["accuracy"]), signed(seen["minus_final"]), *spent(row),
         ))  # fmt: skip
     return markdown_table(header, rows)
@@ -187,13 +188,13 @@ def facts(result: Entry) -> str:
     """Return what was measured, on what, and how."""
     timing = result["timing"]
     roles = "; ".join(
-        f"{role}: {found['images']} images in {found['groups']} groups"
-        for role, found in result["roles"].items()
+        f"{role}: {figures['images']} images in {figures['groups']} groups"
+        for role, figures in result["roles"].items()
     )
     exits = ", ".join(
         f"{'final' if place == len(result['exits']) else f'exit {place}'} "
-        f"{percent(found['accuracy'])} % at {whole_percent(found['macs'])} % of the multiply-adds"
-        for place, found in enumerate(result["exits"], start=1)
+        f"{percent(exit_['accuracy'])} % at {whole_percent(exit_['macs'])} % of the multiply-adds"
+        for place, exit_ in enumerate(result["exits"], start=1)
     )
     return (
         f"`{result['run']}` (`{result['model']}`), weights `{result['weights_sha256'][:12]}`, "

@@ -71,7 +71,7 @@ def part(data: LogitSet, name: str, images: np.ndarray) -> LogitSet:
 
 def curves(data: LogitSet) -> dict:
     """Return the area, and the coverage at 2 % and 1 % error, by two measures of the final exit."""
-    wrong, found = ~data.correct[-1], {}
+    wrong, by_name = ~data.correct[-1], {}
     measures = {
         "largest probability": confidence(data.logits[-1], "max_probability"),
         "agreed margin": sureness(data.logits[-1], data.predictions[:-1].T),
@@ -82,8 +82,8 @@ def curves(data: LogitSet) -> dict:
             str(limit): float(np.flatnonzero(curve <= limit).max(initial=-1) + 1) / len(curve)
             for limit in (0.02, 0.01)
         }
-        found[name] = {"area": area_under(curve), "coverage": reached}
-    return found
+        by_name[name] = {"area": area_under(curve), "coverage": reached}
+    return by_name
 
 
 def asked(data: LogitSet, tolerance: float) -> dict:
@@ -125,21 +125,21 @@ def asked(data: LogitSet, tolerance: float) -> dict:
 
 
 def measure_golden() -> dict:
-    found = {}
+    by_name = {}
     for name, file in NETWORKS.items():
         data = pool(file)
-        found[name] = {
+        by_name[name] = {
             "images": data.num_images,
             "final_error": 1 - data.final_accuracy,
             "curves": curves(data),
             "promises": {str(tolerance): asked(data, tolerance) for tolerance in TOLERANCES},
         }
-    return found
+    return by_name
 
 
 def measure_simulation(repetitions: int) -> dict:
     """Return how often a promise is broken on exits whose truth is known."""
-    network, found = SimulatedExits(), {}
+    network, by_images = SimulatedExits(), {}
     costs = Costs(values=network.costs, unit="relative", source="simulated")
     for images, tolerance in SETTINGS.items():
         goal = make_goal(guarantee=[f"error<={tolerance}"], delta=DELTA, max_referral=0.3)
@@ -159,7 +159,7 @@ def measure_simulation(repetitions: int) -> dict:
             referred += truth.referred
             cost += float(truth.cost)
         promised = max(1, repetitions - refused)
-        found[str(images)] = {
+        by_images[str(images)] = {
             "tolerance": tolerance,
             "repetitions": repetitions,
             "broken": broken / repetitions,
@@ -168,12 +168,12 @@ def measure_simulation(repetitions: int) -> dict:
             "referred": referred / promised,
             "cost": cost / promised,
         }
-    return found
+    return by_images
 
 
 def measure_run(run: Path, foreign: list[Path]) -> dict:
     """Return what a trained run promises, answers and refers."""
-    found: dict = {"run": run.name, "goals": {}}
+    result: dict = {"run": run.name, "goals": {}}
     for name, options in GOALS.items():
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / run.name
@@ -183,17 +183,17 @@ def measure_run(run: Path, foreign: list[Path]) -> dict:
                 rules = RuleOptions(refer_unlike=options["refer_unlike"])
                 calibrate(copy, make_goal(**goal), rules=rules)
             except PolicyError as error:
-                found["goals"][name] = {"refused": str(error)}
+                result["goals"][name] = {"refused": str(error)}
                 continue
             evaluation = evaluate(copy, timing=False, foreign=foreign).evaluation
-            found["goals"][name] = {
+            result["goals"][name] = {
                 "promises": [
                     shown.model_dump(mode="json") for shown in evaluation.adaptive.promises
                 ],
                 "macs": evaluation.row("adaptive").macs,
                 **evaluation.model_dump(mode="json", include={"referrals", "foreign"}),
             }
-    return found
+    return result
 
 
 def percent(value: float | None) -> str:
@@ -231,10 +231,10 @@ def simulation_table(simulation: dict) -> str:
     ])  # fmt: skip
 
 
-def run_table(found: dict) -> str:
+def run_table(result: dict) -> str:
     header = ("goal", "images", "unsure", "unlike", "answered", "wrong of these", "G multiply-adds")
     rows = []
-    for goal, seen in found["goals"].items():
+    for goal, seen in result["goals"].items():
         if "refused" in seen:
             rows.append((goal, "refused", *[""] * 5))
             continue
@@ -245,10 +245,11 @@ def run_table(found: dict) -> str:
             percent(good["risk"]["value"]), f"{seen['macs'] / 1e9:.3f}",
         ))  # fmt: skip
         rows += [
-            (goal, f"{one['images']} of {one['name']}", *(percent(one[why] / one["images"])
-             for why in ("unsure", "unlike")), percent(1 - (one["unsure"] + one["unlike"])
-             / one["images"]), "", f"{one['macs'] / 1e9:.3f}")
-            for one in seen["foreign"] or ()
+            (goal, f"{folder['images']} of {folder['name']}",
+             *(percent(folder[why] / folder["images"]) for why in ("unsure", "unlike")),
+             percent(1 - (folder["unsure"] + folder["unlike"]) / folder["images"]), "",
+             f"{folder['macs'] / 1e9:.3f}")
+            for folder in seen["foreign"] or ()
         ]  # fmt: skip
     return markdown_table(header, rows)
 
@@ -270,19 +271,21 @@ def main() -> int:
             measured = measure_simulation(options.repetitions)
         else:
             measured = measure_run(options.source, options.foreign)
-        found = read_json(RESULT) if RESULT.is_file() else {}
-        found[options.part] = measured
-        found["command"] = "python benchmarks/referral.py golden|simulation|run"
-        found["machine"], found["versions"] = describe_machine(), library_versions()
-        write_json(RESULT, found)
-    found = read_json(RESULT)
+        results = read_json(RESULT) if RESULT.is_file() else {}
+        results[options.part] = measured
+        results["command"] = "python benchmarks/referral.py golden|simulation|run"
+        results["machine"], results["versions"] = describe_machine(), library_versions()
+        write_json(RESULT, results)
+    results = read_json(RESULT)
     tables = {"golden": (("referral-curves", curve_table), ("referral-promises", promise_table)),
               "simulation": (("referral-simulation", simulation_table),),
               "run": (("referral-run", run_table),)}  # fmt: skip
     for name, made in tables.items():
-        for marker, table in made if name in found else ():
-            replace_between(PAGE, marker, table(found[name]))
-    broken = [row for row in found.get("simulation", {}).values() if row["broken"] > row["allowed"]]
+        for marker, table in made if name in results else ():
+            replace_between(PAGE, marker, table(results[name]))
+    broken = [
+        row for row in results.get("simulation", {}).values() if row["broken"] > row["allowed"]
+    ]
     return 1 if broken else 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from endoexit.phantom.render import is_phantom
+from endoexit.phantom.origin import is_phantom
 from endoexit.reporting.material import Absent
 from endoexit.reporting.opening import open_material
 from endoexit.reporting.write import write_report

@@ -51,7 +51,7 @@ def measure_preprocessing(folder: Path, rounds: int, track: Track) -> dict[str, 
         ]
         for name, read in readers.items()
     }
-    own = "endoexit, reduced size"
+    reduced = "endoexit, reduced size"
     return {
         "image": f"{WIDE}×{HIGH}, JPEG of quality {QUALITY}, {len(jpegs)} rendered images",
         "kibibytes": round(statistics.mean(map(len, jpegs)) / 2**10),
@@ -62,10 +62,10 @@ def measure_preprocessing(folder: Path, rounds: int, track: Track) -> dict[str, 
             name: round(statistics.mean(values), 3) for name, values in differences.items()
         },
         "targets": [
-            held("JPEG of 1280×1024 to tensor, ms on one core", spread(times[own]), AT_MOST_MS),
+            held("JPEG of 1280×1024 to tensor, ms on one core", spread(times[reduced]), AT_MOST_MS),
             held(
                 "mean difference from full decoding, grey levels",
-                spread(differences[own]),
+                spread(differences[reduced]),
                 GREY_LEVELS,
             ),
         ],
@@ -78,13 +78,13 @@ def measure_preprocessing(folder: Path, rounds: int, track: Track) -> dict[str, 
 def _jpegs(folder: Path) -> list[bytes]:
     """Return one image of each class as a camera's JPEG."""
     render_phantom(folder / "large", 1, HIGH)
-    found = []
+    contents = []
     for path in sorted((folder / "large").rglob("*.jpg")):
         stream = io.BytesIO()
         image = Image.open(path).resize((WIDE, HIGH), Image.Resampling.BICUBIC)
         image.save(stream, "JPEG", quality=QUALITY)
-        found.append(stream.getvalue())
-    return found
+        contents.append(stream.getvalue())
+    return contents
 
 
 def _readers(preprocessing: Preprocessing) -> dict[str, Reader]:
@@ -135,7 +135,7 @@ def measure_start(folder: Path, threads: int, rounds: int) -> dict[str, Any]:
             check=True, capture_output=True, text=True,
         )  # fmt: skip
         rows = re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)", done.stderr, re.MULTILINE)
-        imports.append(sum(int(own) for own, _ in rows) / 1e6)
+        imports.append(sum(int(microseconds) for microseconds, _ in rows) / 1e6)
         torch_came = torch_came or any(name.split(".")[0] == "torch" for _, name in rows)
     return {
         "network": "ee_hifuse_nano",

@@ -82,7 +82,9 @@ def targets(network: str, variants: Sequence[str]) -> list[Target]:
                     f"{variant} {FINAL}", f"{variant} {piece}", split))  # fmt: skip
     measured = {*variants, "eager"}
     return [
-        one for one in wanted if one.name.split()[0] in measured and one.to.split()[0] in measured
+        target
+        for target in wanted
+        if target.name.split()[0] in measured and target.to.split()[0] in measured
     ]
 
 
@@ -117,7 +119,7 @@ def open_variants(
     """Export what is not there yet; return the variants that this processor computes."""
     run, manifest = random_run(name, folder / "run"), phantom_images(folder)
     floats = "bf16" if has_bf16("openvino") else "f32"
-    found = {}
+    opened = {}
     for variant in variants:
         backend, precision = VARIANTS[variant]
         if precision == "bf16" and floats != "bf16":
@@ -126,9 +128,9 @@ def open_variants(
         bundle = export_once(
             run, folder / f"{backend}-{stored}", backend, stored, manifest=manifest, track=track
         )
-        own = "f32" if precision == "f32" else None
-        found[variant] = open_session(bundle, precision=own, threads=threads)
-    return found
+        asked = "f32" if precision == "f32" else None
+        opened[variant] = open_session(bundle, precision=asked, threads=threads)
+    return opened
 
 
 def measure_network(
@@ -154,11 +156,11 @@ def measure_network(
             for numbers in sorted({subject.precision.products for subject in subjects.values()})
             if (product := matrix_product(numbers, threads)) is not None
         }
-        works |= {f"product {key}": lambda _, one=one: one.multiply()
-                  for key, one in products.items()}  # fmt: skip
+        works |= {f"product {key}": lambda _, entry=entry: entry.multiply()
+                  for key, entry in products.items()}  # fmt: skip
         with track(f"timing {name}", rounds) as bar:
             times = take_turns(works, rounds, bar, untimed=1)
-        found = {
+        limits_by_key = {
             variant: limits(
                 products[subject.precision.products],
                 times[f"product {subject.precision.products}"],
@@ -172,8 +174,10 @@ def measure_network(
             "size": SIZE,
             "rounds": rounds,
             "milliseconds": {key: milliseconds(values) for key, values in times.items()},
-            "targets": [_held(one, times) for one in targets(name, list(subjects))],
-            "limits": {key: rounded(one.model_dump(mode="json")) for key, one in found.items()},
+            "targets": [_held(entry, times) for entry in targets(name, list(subjects))],
+            "limits": {
+                key: rounded(entry.model_dump(mode="json")) for key, entry in limits_by_key.items()
+            },
             "overhead_ms": {
                 key: rounded(_overhead(subject, images, track).model_dump())
                 for key, subject in subjects.items()
@@ -194,14 +198,14 @@ def _one_piece(
             backend, floats = subject.precision.backend, subject.precision.floats
             wanted.append((f"{variant} one piece", backend, floats))
             wanted.append((f"{variant} all exits", f"{backend}-all-exits", floats))
-    found = {}
+    works = {}
     for called, peer, floats in wanted:
         precision = Precision("torch", floats, floats)
         opened = open_peer(
             peer, network, preprocessing, precision, threads=threads, folder=folder / floats
         )
-        found[called] = Contender(opened.engine, images).answer
-    return found
+        works[called] = Contender(opened.engine, images).answer
+    return works
 
 
 def _overhead(subject: Session, images: Images, track: Track) -> Spread:
@@ -209,33 +213,33 @@ def _overhead(subject: Session, images: Images, track: Track) -> Spread:
     backend = subject.engine.backend
     policy = threshold_policy(backend.num_stages, DECISION)
     engine = Engine(backend, policy, subject.engine.preprocessing)
-    (found,) = measure_throughput(engine, images, (1,), rounds=11, track=track, length=4)
-    return found.overhead_ms
+    (stream,) = measure_throughput(engine, images, (1,), rounds=11, track=track, length=4)
+    return stream.overhead_ms
 
 
 def _held(target: Target, times: Times) -> dict[str, Any]:
-    found = ratio(times, target.name, target.to)
-    return held(target.what, found, target.at_most)
+    measured = ratio(times, target.name, target.to)
+    return held(target.what, measured, target.at_most)
 
 
-def held(what: str, found: Spread, at_most: float) -> dict[str, Any]:
+def held(what: str, measured: Spread, at_most: float) -> dict[str, Any]:
     """Return a target, what was measured, and whether the target is met."""
-    values = {"median": found.median, "low": found.low, "high": found.high}
-    return {"what": what, "at_most": at_most, **rounded(values), "met": verdict(found, at_most)}
+    values = {"median": measured.median, "low": measured.low, "high": measured.high}
+    return {"what": what, "at_most": at_most, **rounded(values), "met": verdict(measured, at_most)}
 
 
-def verdict(found: Spread, at_most: float) -> str:
+def verdict(measured: Spread, at_most: float) -> str:
     """Tell whether a target is met: only where the quartiles lie on one side of it."""
-    if found.high <= at_most:
+    if measured.high <= at_most:
         return "yes"
-    return "no" if found.low > at_most else "unclear"
+    return "no" if measured.low > at_most else "unclear"
 
 
 def milliseconds(values: Sequence[float]) -> dict[str, float]:
     """Return the median, the quartiles and the 95th percentile of times."""
-    found = spread(values)
+    middle = spread(values)
     p95 = float(np.quantile(values, 0.95))
-    return rounded({"p50": found.median, "low": found.low, "high": found.high, "p95": p95})
+    return rounded({"p50": middle.median, "low": middle.low, "high": middle.high, "p95": p95})
 
 
 def rounded(value: Any) -> Any:
@@ -243,5 +247,5 @@ def rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
-        return {key: rounded(one) for key, one in value.items()}
-    return [rounded(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: rounded(part) for key, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value

@@ -8,9 +8,9 @@ from tables import markdown_table
 PRODUCTS = "convolutions and linear layers"
 
 
-def obstacles(found: dict[str, Any]) -> Iterator[str]:
+def obstacles(results: dict[str, Any]) -> Iterator[str]:
     """Yield paragraphs, as far as what they are about was measured."""
-    networks, profiles = found.get("networks", {}), found.get("profiles", {})
+    networks, profiles = results.get("networks", {}), results.get("profiles", {})
     if "ee_hifuse_small" in networks and "ee_hifuse_small" in profiles:
         yield _eager(networks["ee_hifuse_small"], profiles["ee_hifuse_small"])
     names = [name for name in networks if name in profiles]
@@ -68,10 +68,10 @@ def _rest(stages: list[dict[str, Any]]) -> str:
     return f"{100 * (1 - products / whole):.0f} %"
 
 
-def _ratio(network: dict[str, Any], variant: str, other: str) -> float | None:
+def _ratio(network: dict[str, Any], variant: str, reference: str) -> float | None:
     times = network["milliseconds"]
     ours, theirs = (
         times.get(f"openvino-{variant} final exit"),
-        times.get(f"openvino-{variant} {other}"),
+        times.get(f"openvino-{variant} {reference}"),
     )
     return ours["p50"] / theirs["p50"] if ours and theirs else None

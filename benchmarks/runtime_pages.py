@@ -21,29 +21,29 @@ README_ROWS = (  # those that users ask about first; one of them is not met
 )
 
 
-def write_pages(found: dict[str, Any]) -> None:
+def write_pages(results: dict[str, Any]) -> None:
     """Write the README's table, and the page with every time."""
-    replace_between(ROOT / "README.md", "runtime", readme_block(found))
-    write_text(PAGE, page(found))
+    replace_between(ROOT / "README.md", "runtime", readme_block(results))
+    write_text(PAGE, page(results))
 
 
-def readme_block(found: dict[str, Any]) -> str:
+def readme_block(results: dict[str, Any]) -> str:
     """Return four targets for the README, and how many of all are met."""
-    verdicts = Counter(target["met"] for _, target in _targets(found))
+    verdicts = Counter(target["met"] for _, target in _targets(results))
     tally = (
         f"Of all {verdicts.total()} targets {verdicts['yes']} are met, {verdicts['no']} are missed "
         f"and {verdicts['unclear']} are unclear: [docs/cpu-runtime.md](docs/cpu-runtime.md) lists "
         "them, with the reason for what is missed."
     )
-    return f"{_target_table(found, README_ROWS)}\n\n{tally} {_made(found)}"
+    return f"{_target_table(results, README_ROWS)}\n\n{tally} {_made(results)}"
 
 
-def page(found: dict[str, Any]) -> str:
+def page(results: dict[str, Any]) -> str:
     """Return docs/cpu-runtime.md."""
-    return "\n\n".join(_page(found)) + "\n"
+    return "\n\n".join(_page(results)) + "\n"
 
 
-def _target_table(found: dict[str, Any], only: Sequence[str] | None = None) -> str:
+def _target_table(results: dict[str, Any], only: Sequence[str] | None = None) -> str:
     rows = [
         (
             f"{subject}{target['what']}",
@@ -51,38 +51,38 @@ def _target_table(found: dict[str, Any], only: Sequence[str] | None = None) -> s
             "{} [{}, {}]".format(*(significant(target[key]) for key in ("median", "low", "high"))),
             target["met"],
         )
-        for subject, target in _targets(found)
+        for subject, target in _targets(results)
         if only is None or f"{subject}{target['what']}".endswith(tuple(only))
     ]
     return markdown_table(("what", "target", "measured [quartiles]", "met"), rows)
 
 
-def _targets(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, network in found.get("networks", {}).items():
+def _targets(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, network in results.get("networks", {}).items():
         yield from ((f"`{name}`: ", target) for target in network["targets"])
         for variant, overhead in network["overhead_ms"].items():
             what = f"policy, gathering and bookkeeping, ms an image, {variant}"
             met = verdict(Spread(**overhead), OVERHEAD_MS)
             yield f"`{name}`: ", {"what": what, "at_most": OVERHEAD_MS, **overhead, "met": met}
-    for precision in found.get("trained", {}).get("precisions", {}).values():
-        name, size = found["trained"]["network"], found["trained"]["size"]
+    for precision in results.get("trained", {}).get("precisions", {}).values():
+        name, size = results["trained"]["network"], results["trained"]["size"]
         yield from (
             (f"trained `{name}`, {size}×{size}, ", target) for target in precision["targets"]
         )
     for part in ("preprocessing", "start"):
-        yield from (("", target) for target in found.get(part, {}).get("targets", ()))
+        yield from (("", target) for target in results.get(part, {}).get("targets", ()))
 
 
-def _made(found: dict[str, Any]) -> str:
-    parts = [*found.get("networks", {}).values()]
-    parts += [found[name] for name in ("trained", "preprocessing", "start") if name in found]
+def _made(results: dict[str, Any]) -> str:
+    parts = [*results.get("networks", {}).values()]
+    parts += [results[name] for name in ("trained", "preprocessing", "start") if name in results]
     machines = {
         f"{part['machine']['processor']}, {part['machine']['cores']} cores" for part in parts
     }
     return f"Measured on {'; '.join(sorted(machines))}. Made by `python benchmarks/cpu_runtime.py`."
 
 
-def _page(found: dict[str, Any]) -> Iterator[str]:
+def _page(results: dict[str, Any]) -> Iterator[str]:
     yield "# Times on a CPU"
     yield (
         "What early exits, export and quantisation save in milliseconds. Everything that is "
@@ -90,36 +90,36 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
         "the ratios carry over better. `endoexit bench` measures the same for your own run or "
         "bundle."
     )
-    yield _made(found)
+    yield _made(results)
     yield "## Targets"
-    yield _target_table(found)
+    yield _target_table(results)
     yield (
         "“Unclear” means that the target is between the quartiles of the measurements. Overheads "
         "with random weights are those of an image that continues to the final exit, so they "
         "include four decisions. They grow with the network: between two decisions its weights "
         "push the decision's code and data out of the processor's caches."
     )
-    yield from obstacles(found)
-    for name, network in found.get("networks", {}).items():
-        yield from _network(name, network, found.get("profiles", {}).get(name, {}))
-    if "trained" in found:
-        yield from _trained(found["trained"])
-    if "preprocessing" in found:
-        yield from _preprocessing(found["preprocessing"])
-    if "start" in found:
-        yield from _start(found["start"])
+    yield from obstacles(results)
+    for name, network in results.get("networks", {}).items():
+        yield from _network(name, network, results.get("profiles", {}).get(name, {}))
+    if "trained" in results:
+        yield from _trained(results["trained"])
+    if "preprocessing" in results:
+        yield from _preprocessing(results["preprocessing"])
+    if "start" in results:
+        yield from _start(results["start"])
 
 
-def _network(name: str, found: dict[str, Any], profiles: dict[str, Any]) -> Iterator[str]:
+def _network(name: str, part: dict[str, Any], profiles: dict[str, Any]) -> Iterator[str]:
     yield f"## `{name}`, random weights"
     yield (
-        f"{found['size']}×{found['size']}, one image at a time, {found['threads']} threads: "
-        f"milliseconds, medians of {found['rounds']} rounds. The first four columns are the "
+        f"{part['size']}×{part['size']}, one image at a time, {part['threads']} threads: "
+        f"milliseconds, medians of {part['rounds']} rounds. The first four columns are the "
         "network cut at its exits; its final exit runs all stages in sequence. “One piece” is the "
         "uncut network with its final exit only. “All exits” is the uncut network with all of "
         "them; it does as many multiply-adds as the cut one."
     )
-    times = found["milliseconds"]
+    times = part["milliseconds"]
     rows = []
     for variant in dict.fromkeys(key.split()[0] for key in times if not key.startswith("product")):
         if variant in times:  # eager PyTorch is one piece
@@ -129,7 +129,7 @@ def _network(name: str, found: dict[str, Any], profiles: dict[str, Any]) -> Iter
         rows.append((variant, *cells))
     yield markdown_table(("computes in", *EXITS), rows)
     rows = []
-    for variant, product in found["limits"].items():
+    for variant, product in part["limits"].items():
         rate = product["gmacs_per_second"]["median"]
         shares = [f"{100 * limit['reached']['median']:.0f} %" for limit in product["limits"]]
         rows.append((variant, f"{rate:.0f}", f"{product['limits'][-1]['ms']:.2f}", *shares))
@@ -154,7 +154,9 @@ def _profiles(profiles: dict[str, Any]) -> Iterator[str]:
         for number, stage in enumerate(profile["stages"], start=1):
             whole = sum(stage["ms"].values())
             shares = [f"{100 * ms / whole:.0f} %" for ms in stage["ms"].values()]
-            largest = ", ".join(f"`{one['layer']}` {one['ms']:.2g}" for one in stage["largest"])
+            largest = ", ".join(
+                f"`{layer['layer']}` {layer['ms']:.2g}" for layer in stage["largest"]
+            )
             head = f"{100 * stage['of_it_exit_head_ms'] / whole:.0f} %"
             rows.append((variant, str(number), f"{whole:.2f}", *shares, head, largest))
     kinds = next(iter(profiles.values()))["stages"][0]["ms"]
@@ -162,34 +164,34 @@ def _profiles(profiles: dict[str, Any]) -> Iterator[str]:
     yield markdown_table(header, rows)
 
 
-def _ms(found: dict[str, float] | None) -> str:
-    return "–" if found is None else f"{found['p50']:.1f}"
+def _ms(times: dict[str, float] | None) -> str:
+    return "–" if times is None else f"{times['p50']:.1f}"
 
 
-def _trained(found: dict[str, Any]) -> Iterator[str]:
-    yield f"## A trained `{found['network']}` under its policy"
-    eager = found["milliseconds"]["eager"]["p50"]
+def _trained(part: dict[str, Any]) -> Iterator[str]:
+    yield f"## A trained `{part['network']}` under its policy"
+    eager = part["milliseconds"]["eager"]["p50"]
     yield (
-        f"{found['run']}, {found['size']}×{found['size']}, {found['test_images']} test images, "
-        f"{found['threads']} threads. Policy: {found['goal']}, found again at each precision. "
-        f"Final exit in PyTorch, f32: accuracy {100 * found['accuracy_final_pytorch_f32']:.1f} %, "
+        f"{part['run']}, {part['size']}×{part['size']}, {part['test_images']} test images, "
+        f"{part['threads']} threads. Policy: {part['goal']}, found again at each precision. "
+        f"Final exit in PyTorch, f32: accuracy {100 * part['accuracy_final_pytorch_f32']:.1f} %, "
         f"{eager:.1f} ms."
     )
     rows = []
-    precisions = list(found["precisions"].values())
-    for one in precisions:
-        exits = [str(one["leave_at"].get(str(number), 0)) for number in range(1, 5)]
+    precisions = list(part["precisions"].values())
+    for fitted in precisions:
+        exits = [str(fitted["leave_at"].get(str(number), 0)) for number in range(1, 5)]
         streams = [
             f"{(stream['per_second'] or stream['per_second_without'])['median']:.0f} / "
             f"{stream['per_second_without']['median']:.0f}"
-            for stream in one["throughput"]
+            for stream in fitted["throughput"]
         ]
         rows.append(
             (
-                one["precision"],
-                f"{100 * one['accuracy_policy']:.1f} / {100 * one['accuracy_final']:.1f}",
+                fitted["precision"],
+                f"{100 * fitted['accuracy_policy']:.1f} / {100 * fitted['accuracy_final']:.1f}",
                 " / ".join(exits),
-                f"{one['mean_ms']['median']:.2f}",
+                f"{fitted['mean_ms']['median']:.2f}",
                 *streams,
             )
         )
@@ -201,7 +203,7 @@ def _trained(found: dict[str, Any]) -> Iterator[str]:
         "Accuracy and images a second are given twice: under the policy / all images at the final "
         "exit."
     )
-    gains = [f"{one['largest_gain']:.2f}× ({one['precision']})" for one in precisions]
+    gains = [f"{fitted['largest_gain']:.2f}× ({fitted['precision']})" for fitted in precisions]
     yield (
         "In full batches of 32, with the exits that the policy chooses, the stages alone allow a "
         f"gain of {' and '.join(gains)}. The gain is smaller than for single images: a batch reads "
@@ -210,23 +212,23 @@ def _trained(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _preprocessing(found: dict[str, Any]) -> Iterator[str]:
+def _preprocessing(part: dict[str, Any]) -> Iterator[str]:
     yield "## From JPEG to tensor"
-    yield f"{found['image']}, to {found['to']}, on one core."
-    differences = found["mean_grey_levels_from_full_size"]
+    yield f"{part['image']}, to {part['to']}, on one core."
+    differences = part["mean_grey_levels_from_full_size"]
     rows = [
         (name, f"{values['p50']:.1f}", f"{values['p95']:.1f}", f"{differences[name]:.2f}")
-        for name, values in found["milliseconds"].items()
+        for name, values in part["milliseconds"].items()
     ]
     yield markdown_table(("reader", "ms", "p95", "grey levels from full decoding, mean"), rows)
 
 
-def _start(found: dict[str, Any]) -> Iterator[str]:
+def _start(part: dict[str, Any]) -> Iterator[str]:
     yield "## Start"
-    torch = "imports" if found["imports_torch"] else "does not import"
-    first, imports = (target["median"] for target in found["targets"])
+    torch = "imports" if part["imports_torch"] else "does not import"
+    first, imports = (target["median"] for target in part["targets"])
     yield (
-        f"`endoexit predict BUNDLE one.jpg` with {found['network']}, {found['bundle']}: "
+        f"`endoexit predict BUNDLE one.jpg` with {part['network']}, {part['bundle']}: "
         f"{first:.2f} s in a new process, files in the cache, of which {imports:.2f} s for "
         f"imports (with Python's clock of imports on). It {torch} torch."
     )

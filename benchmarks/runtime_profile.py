@@ -40,8 +40,8 @@ class Profiled(OpenVinoBackend):
         """Return the kind and the milliseconds of each layer of a stage's last run."""
         counted = self._request(number, 1)._infer.profiling_info
         return {
-            one.node_name: (_kind(one.node_type, one.node_name), one.real_time / MILLISECOND)
-            for one in counted
+            node.node_name: (_kind(node.node_type, node.node_name), node.real_time / MILLISECOND)
+            for node in counted
         }
 
 

@@ -56,13 +56,13 @@ def measure_trained(
             )
             for name in precisions
         }
-        answers = {name: _answers(one, images, track) for name, one in subjects.items()}
+        answers = {name: _answers(entry, images, track) for name, entry in subjects.items()}
         works: dict[str, Work] = {}
         for name, subject in subjects.items():
             exits = np.array([answer.exit for answer in answers[name]])
-            works |= {f"{name} {at}": one for at, one in exit_works(subject, images).items()}
-            works |= {f"{name} policy {at}": one
-                      for at, one in policy_works(subject, images, exits).items()}  # fmt: skip
+            works |= {f"{name} {at}": entry for at, entry in exit_works(subject, images).items()}
+            works |= {f"{name} policy {at}": entry
+                      for at, entry in policy_works(subject, images, exits).items()}  # fmt: skip
         eager_precision = Precision("torch", "f32", "f32")
         network, preprocessing = run.config.network, run.config.preprocessing
         peer = open_peer("eager", network, preprocessing, eager_precision, threads=threads,
@@ -70,7 +70,7 @@ def measure_trained(
         works["eager"] = Contender(peer.engine, images).answer
         with track("timing the trained run", rounds) as bar:
             times = take_turns(works, rounds, bar, untimed=1)
-        found = {
+        by_precision = {
             name: _precision(subject, answers[name], eager.labels, images, times, track=track)
             for name, subject in subjects.items()
         }
@@ -84,7 +84,7 @@ def measure_trained(
         "rounds": rounds,
         "accuracy_final_pytorch_f32": rounded(final),
         "milliseconds": {name: milliseconds(values) for name, values in times.items()},
-        "precisions": found,
+        "precisions": by_precision,
     }
 
 
@@ -101,12 +101,12 @@ def _copy(path: Path, folder: Path) -> Run:
 
 
 def _answers(subject: Session, images: Images, track: Track) -> list[Prediction]:
-    found: list[Prediction] = []
+    answers: list[Prediction] = []
     with track(f"test images, {subject.precision}", len(images)) as bar:
         for row in range(len(images)):
-            found += subject.engine.predict(images[row : row + 1])
+            answers += subject.engine.predict(images[row : row + 1])
             bar.advance()
-    return found
+    return answers
 
 
 def _precision(
@@ -156,7 +156,7 @@ def _precision(
         ),
         "targets": targets,
         "largest_gain": rounded(_largest_gain(subject, images[: BATCHES[-1]], counts)),
-        "throughput": [rounded(one.model_dump(mode="json")) for one in streams],
+        "throughput": [rounded(stream.model_dump(mode="json")) for stream in streams],
     }
 
 
@@ -179,10 +179,10 @@ def _largest_gain(subject: Session, images: Images, counts: dict[int, int]) -> f
 
 def _final_accuracy(subject: Session, images: Images, labels: np.ndarray) -> float:
     backend, preprocessing = subject.engine.backend, subject.engine.preprocessing
-    found = []
+    labels_found = []
     for row in range(len(images)):
         state = backend.start(preprocessing.normalise(images[row : row + 1]))
         for number in range(1, backend.num_stages + 1):
             state, logits = backend.run(number, state)
-        found.append(int(logits[0].argmax()))
-    return float((np.array(found) == labels).mean())
+        labels_found.append(int(logits[0].argmax()))
+    return float((np.array(labels_found) == labels).mean())

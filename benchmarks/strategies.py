@@ -85,9 +85,9 @@ def measure(run: Path) -> dict[str, Any]:
     policies, exits = [], []
     for drop in DROPS:
         calibrate(run, make_goal(max_accuracy_drop=drop))
-        found = evaluate(run, timing=False).evaluation.rows
-        exits = [row for row in found if row.kind == "exit"]
-        adaptive = next((row for row in found if row.kind == "adaptive"), exits[-1])
+        rows = evaluate(run, timing=False).evaluation.rows
+        exits = [row for row in rows if row.kind == "exit"]
+        adaptive = next((row for row in rows if row.kind == "adaptive"), exits[-1])
         gap = adaptive.scores.accuracy.value or 0.0
         policies.append(
             {

@@ -11,15 +11,15 @@ def main() -> None:
     """Count and write."""
     rows = [
         (
-            found.paper.name,
-            found.paper.parameters_m,
-            f"{found.parameters / 1e6:.3f}",
-            f"{found.true_parameters / 1e6:.3f}",
-            found.paper.gflops,
-            f"{found.operations / 1e9:.3f}",
-            f"{found.true_macs / 1e9:.3f}",
+            counts.paper.name,
+            counts.paper.parameters_m,
+            f"{counts.parameters / 1e6:.3f}",
+            f"{counts.true_parameters / 1e6:.3f}",
+            counts.paper.gflops,
+            f"{counts.operations / 1e9:.3f}",
+            f"{counts.true_macs / 1e9:.3f}",
         )
-        for found in reproduce_table3()
+        for counts in reproduce_table3()
     ]
     header = ("all images exit at", "params, M: paper", "by its rules", "true", "“GFLOPs”: paper",
               "by its rules", "GMACs, true")  # fmt: skip

@@ -213,13 +213,13 @@ def table(result: dict[str, Any]) -> str:
 def missed(result: dict[str, Any]) -> list[str]:
     """Return the targets that were missed; a short clip by the clock counts for nothing."""
     live, fast = result["rate"]["live"], result["rate"]["fast"]
-    found = []
+    misses = []
     if result["sizes"]["seconds"] >= TARGETS["seconds"]:
-        found += ["no dropped frame"] if live["dropped"] else []
-        found += ["the lag"] if live["lag"]["p99"] > TARGETS["lag_p99_ms"] else []
+        misses += ["no dropped frame"] if live["dropped"] else []
+        misses += ["the lag"] if live["lag"]["p99"] > TARGETS["lag_p99_ms"] else []
         too_slow = fast["frames_a_second"] < TARGETS["frames_a_second"]
-        found += ["the frames a second"] if too_slow else []
-    return found
+        misses += ["the frames a second"] if too_slow else []
+    return misses
 
 
 def main() -> None:

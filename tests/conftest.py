@@ -29,11 +29,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if not isinstance(item, pytest.Function) or item.get_closest_marker("xdist_group"):
         return
     named = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
-    own = item.nodeid.partition("::")[0]
+    module = item.nodeid.partition("::")[0]
     if any(
-        each.scope == "module" and each.baseid == own for made in named.values() for each in made
+        each.scope == "module" and each.baseid == module for made in named.values() for each in made
     ):
-        item.add_marker(pytest.mark.xdist_group(own))
+        item.add_marker(pytest.mark.xdist_group(module))
 
 
 @pytest.fixture(scope="session")

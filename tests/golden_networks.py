@@ -39,11 +39,11 @@ def counts(name: str) -> dict[str, Any]:
 
 def cases(golden: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
     """Return the name and the images of each case."""
-    found = []
+    made = []
     for name in sorted({key.split("_exit")[0] for key in golden}):
         seed, batch, *side = map(int, re.findall(r"\d+", name))
-        found.append((name, fill.image(seed, batch, side[0] if side else 32)))
-    return found
+        made.append((name, fill.image(seed, batch, side[0] if side else 32)))
+    return made
 
 
 def distance(model: StagedClassifier, images: np.ndarray, golden: dict, case: str) -> float:

@@ -144,9 +144,9 @@ class Sandbox:
                 exec(compile(block.text, f"line {block.line}", "exec"), {})  # noqa: S102
         elif block.language == "pycon":
             example = doctest.DocTestParser().get_doctest(block.text, {}, "", None, block.line)
-            found = io.StringIO()
-            failed, _ = doctest.DocTestRunner(optionflags=ALIKE).run(example, out=found.write)
-            assert not failed, found.getvalue()
+            differences = io.StringIO()
+            failed, _ = doctest.DocTestRunner(optionflags=ALIKE).run(example, out=differences.write)
+            assert not failed, differences.getvalue()
         elif block.language == "yaml":
             name = re.match(r"# ([\w.-]+\.ya?ml)\n", block.text)
             assert name, f"line {block.line}: the first line must name the file: # recipe.yaml"

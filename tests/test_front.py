@@ -35,8 +35,8 @@ def compare(load):
                 [made.Point("lite0-exits-128", precision, seed, name, accuracy, {1: 6, 4: 2},
                             {1: name, 4: f"{name} final"}) for seed in seeds]
             )  # fmt: skip
-        (found,) = made.comparisons(groups, times)
-        return found["best"]
+        (comparison,) = made.comparisons(groups, times)
+        return comparison["best"]
 
     return compared
 
@@ -68,9 +68,9 @@ def test_another_precision_is_not_compared(compare):
 
 def test_every_member_and_teacher_is_a_candidate(load):
     candidates = load("front_networks").CANDIDATES
-    for one in candidates.values():
-        assert {*one.members, *filter(None, [one.teacher])} <= set(candidates)
-        assert bool(one.train) != bool(one.members)
+    for candidate in candidates.values():
+        assert {*candidate.members, *filter(None, [candidate.teacher])} <= set(candidates)
+        assert bool(candidate.train) != bool(candidate.members)
 
 
 def test_the_page_is_that_of_its_results(load):

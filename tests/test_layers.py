@@ -125,11 +125,11 @@ def crossings(imports: dict[str, list[Import]], layers: list[list[set[str]]]) ->
     """Return the imports that go against the layers, in words."""
     allowed = allowed_parts(layers)
     return [
-        f"{module} imports {found.name}"
+        f"{module} imports {imported.name}"
         for module, names in imports.items()
         if part_of(module)
-        for found in names
-        if found.name in imports and part_of(found.name) not in allowed[part_of(module)]
+        for imported in names
+        if imported.name in imports and part_of(imported.name) not in allowed[part_of(module)]
     ]
 
 
@@ -149,9 +149,9 @@ def started(module: str, imports: dict[str, list[Import]]) -> set[str]:
         if name in seen:
             continue
         seen.add(name)
-        for found in imports.get(name, ()):
-            if found.at_start:
-                waiting.extend(parents(found.name))
+        for imported in imports.get(name, ()):
+            if imported.at_start:
+                waiting.extend(parents(imported.name))
     return seen
 
 
@@ -189,17 +189,17 @@ def test_the_map_names_every_file():
 
 def test_policy_works_on_logits_alone():
     foreign = {
-        found.name.split(".")[0]
+        imported.name.split(".")[0]
         for module, names in IMPORTS.items()
         if part_of(module) == "policy"
-        for found in names
+        for imported in names
     }
     assert foreign - sys.stdlib_module_names - {PACKAGE} <= POLICY_LIBRARIES
 
 
 def test_the_rest_starts_without_torch():
-    found = {module: started(module, IMPORTS) & TORCH for module in LIGHT}
-    assert {module: names for module, names in found.items() if names} == {}
+    loaded = {module: started(module, IMPORTS) & TORCH for module in LIGHT}
+    assert {module: names for module, names in loaded.items() if names} == {}
 
 
 def test_no_library_brings_torch_in():
@@ -212,10 +212,10 @@ def test_no_library_brings_torch_in():
 def test_nothing_imports_torchvision_or_unpickles():
     refused = {"torchvision", *UNPICKLING}
     assert [
-        f"{module} imports {found.name}"
+        f"{module} imports {imported.name}"
         for module, names in IMPORTS.items()
-        for found in names
-        if found.name.split(".")[0] in refused
+        for imported in names
+        if imported.name.split(".")[0] in refused
     ] == []
 
 
@@ -290,9 +290,9 @@ class C:
     def method(self):
         from i import j
 """
-    found = imports_of(source)
-    assert {one.name for one in found if one.at_start} == {"a.b", "c", "d", "d.e", "g", "h"}
-    assert {one.name for one in found if not one.at_start} == {"f", "i", "i.j"}
+    imports = imports_of(source)
+    assert {each.name for each in imports if each.at_start} == {"a.b", "c", "d", "d.e", "g", "h"}
+    assert {each.name for each in imports if not each.at_start} == {"f", "i", "i.j"}
 
 
 def test_relative_imports_are_refused():
@@ -336,7 +336,8 @@ def test_only_the_catalog_and_the_papers_reproduction_know_hifuse():
     known = {
         module
         for module, names in IMPORTS.items()
-        if not module.startswith(hifuse) and any(found.name.startswith(hifuse) for found in names)
+        if not module.startswith(hifuse)
+        and any(imported.name.startswith(hifuse) for imported in names)
     }
     assert known == {
         "endoexit.models.catalog",

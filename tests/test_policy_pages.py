@@ -116,12 +116,13 @@ def test_every_verdict_on_the_real_policies_follows_from_its_figures(load):
     answered = [row for row in result["rows"] if "refused" not in row]
     for row in answered:
         promises, shown = row["policy"]["promises"], row["on_test"]["promises"]
-        assert [one["promise"] for one in shown] == promises
+        assert [entry["promise"] for entry in shown] == promises
         assert (row["kind"] == "guarantee") == bool(promises)
         if promises:
             within = [
-                one["observed"]["value"] <= Promise.model_validate(one["promise"]).risk.tolerance
-                for one in shown
+                entry["observed"]["value"]
+                <= Promise.model_validate(entry["promise"]).risk.tolerance
+                for entry in shown
             ]
             assert row["kept"] == all(within)
             wanted = row["wanted"]["unit"] or "group"  # certify holds near-copies
@@ -173,7 +174,7 @@ def test_tables_are_replaced_between_their_markers_only(load, tmp_path):
 
 def test_the_tables_of_the_evaluation_are_those_of_its_result(load):
     benchmark = load("evaluation_page")
-    found = benchmark.Evaluation.model_validate(read_json(benchmark.RESULT)["evaluation"])
+    evaluation = benchmark.Evaluation.model_validate(read_json(benchmark.RESULT)["evaluation"])
     page = benchmark.PAGE.read_text(encoding="utf-8")
-    for name, text in benchmark.page_tables(found).items():
+    for name, text in benchmark.page_tables(evaluation).items():
         assert f"<!-- {name}:begin -->\n\n{text}\n\n<!-- {name}:end -->" in page

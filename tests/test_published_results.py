@@ -21,5 +21,5 @@ def test_absolute_paths_lose_their_folders_and_nothing_else_changes(monkeypatch)
 
 def test_no_committed_result_names_a_folder_of_a_machine():
     for file in (ROOT / "benchmarks" / "results").rglob("*.json"):
-        found = re.search(r"(?<![^\s'\"=])/(home|root|work|tmp|Users)/", file.read_text())
-        assert found is None, f"{file.name}: {found}"
+        folder = re.search(r"(?<![^\s'\"=])/(home|root|work|tmp|Users)/", file.read_text())
+        assert folder is None, f"{file.name}: {folder}"

@@ -18,8 +18,8 @@ def load(monkeypatch):
 
 def test_the_page_of_times_is_that_of_its_results(load):
     made = load("runtime_pages")
-    found = read_json(load("tables").RESULTS / "cpu_runtime.json")
-    assert made.PAGE.read_text(encoding="utf-8") == made.page(found)
+    results = read_json(load("tables").RESULTS / "cpu_runtime.json")
+    assert made.PAGE.read_text(encoding="utf-8") == made.page(results)
 
 
 def test_the_readme_has_four_targets_one_of_them_missed(load):

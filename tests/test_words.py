@@ -56,9 +56,9 @@ def refused(text: str, patterns: dict[str, str] = REFUSED) -> list[str]:
     """Return every phrase of a text that is refused, with what to write instead."""
     flat = " ".join(text.split())
     return [
-        f"“{flat[max(0, found.start() - 30) : found.end() + 20]}”: {remedy}"
+        f"“{flat[max(0, match.start() - 30) : match.end() + 20]}”: {remedy}"
         for pattern, remedy in patterns.items()
-        for found in re.finditer(pattern, flat, re.IGNORECASE)
+        for match in re.finditer(pattern, flat, re.IGNORECASE)
     ]
 
 
@@ -81,8 +81,8 @@ def texts(file: Path) -> Iterator[str]:
 
 def docs_of_attributes(text: str) -> Iterator[str]:
     """Yield what a docstring says of each attribute or argument."""
-    for found in re.finditer(r"^ {4,}\w+(?: \([^)]*\))?: (.+)$", text, re.MULTILINE):
-        yield found[1]
+    for match in re.finditer(r"^ {4,}\w+(?: \([^)]*\))?: (.+)$", text, re.MULTILINE):
+        yield match[1]
 
 
 def faults(folder: str) -> list[str]:
@@ -90,7 +90,7 @@ def faults(folder: str) -> list[str]:
     files = SOURCE.glob("*.py") if folder == "." else (SOURCE / folder).rglob("*.py")
     if folder == "benchmarks":
         files = (ROOT / folder).rglob("*.py")
-    found = []
+    messages = []
     for file in files:
         for text in texts(file):
             said = refused(text)
@@ -98,8 +98,8 @@ def faults(folder: str) -> list[str]:
                 said += refused(line, OPENINGS)
                 if re.match(r"[a-z]", line):
                     said.append(f"“{line}”: begin with a capital letter")
-            found += [f"{file.name}: {one}" for one in said]
-    return found
+            messages += [f"{file.name}: {sentence}" for sentence in said]
+    return messages
 
 
 def helps(command: typer.core.TyperCommand) -> Iterator[str]:

@@ -260,16 +260,16 @@ async def metrics(port: int) -> str:
 async def images(port: int) -> dict[str, int]:
     """Return the images that a service has taken in, what became of them, and those inside."""
     text = await metrics(port)
-    found = dict(re.findall(r'^endoexit_images_total\{outcome="(\w+)"\} (\S+)$', text, re.M))
+    counts = dict(re.findall(r'^endoexit_images_total\{outcome="(\w+)"\} (\S+)$', text, re.M))
     for name, metric in (("accepted", "accepted_images_total"), ("inside", "inside_images")):
-        (found[name],) = re.findall(rf"^endoexit_{metric} (\S+)$", text, re.M)
-    return {name: int(float(value)) for name, value in found.items()}
+        (counts[name],) = re.findall(rf"^endoexit_{metric} (\S+)$", text, re.M)
+    return {name: int(float(value)) for name, value in counts.items()}
 
 
 def memory_mb(process: psutil.Process) -> float:
     """Return the resident memory of a process and of those that it started."""
     total = 0
-    for one in [process, *process.children(recursive=True)]:
+    for member in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += one.memory_info().rss
+            total += member.memory_info().rss
     return total / 2**20

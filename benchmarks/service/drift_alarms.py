@@ -86,10 +86,12 @@ def alarms(source: Source, images: int, repeats: int) -> dict[str, int]:
         random = np.random.default_rng([images, seed])
         shift = Shift(calibrated(random, images), CLASSES, 4, WINDOW, 1.0)
         add(shift, source.draw(random, WINDOW))
-        found = shift.comparisons()
-        smallest = min(one.p_value for one in found if one.p_value is not None)
+        comparisons = shift.comparisons()
+        smallest = min(
+            comparison.p_value for comparison in comparisons if comparison.p_value is not None
+        )
         for threshold in THRESHOLDS:
-            counts[str(threshold)] += smallest < threshold * shift.bound(found)
+            counts[str(threshold)] += smallest < threshold * shift.bound(comparisons)
     return counts
 
 
@@ -117,8 +119,8 @@ def simulate(repeats: int) -> dict[str, Any]:
             "false_alarms": alarms(SAME, images, repeats),
             "services_with_an_alarm": services_with_an_alarm(images, services),
             "found": {
-                name: alarms(other, images, services)[str(THRESHOLDS[1])]
-                for name, other in OTHERS.items()
+                name: alarms(distributions, images, services)[str(THRESHOLDS[1])]
+                for name, distributions in OTHERS.items()
             },
         }
         print(row, file=sys.stderr)
@@ -139,12 +141,15 @@ def too_many(result: dict[str, Any]) -> list[str]:
 def table(result: dict[str, Any]) -> str:
     """Return the table of a result."""
     repeats, services = result["repeats"], result["services"]
-    header = ["calibrate images", *(f"false alarms at {one:g}" for one in THRESHOLDS),
+    header = ["calibrate images", *(f"false alarms at {threshold:g}" for threshold in THRESHOLDS),
               f"services with one in {LOOKS * LOOKS_EVERY:,} answers", *OTHERS]  # fmt: skip
     rows = [
         [
             f"{row['calibrate_images']:,}",
-            *(f"{100 * row['false_alarms'][str(one)] / repeats:.3g} %" for one in THRESHOLDS),
+            *(
+                f"{100 * row['false_alarms'][str(threshold)] / repeats:.3g} %"
+                for threshold in THRESHOLDS
+            ),
             f"{100 * row['services_with_an_alarm'] / services:.2g} %",
             *(f"{100 * count / services:.0f} %" for count in row["found"].values()),
         ]
@@ -173,7 +178,7 @@ def main() -> None:
     result = read_json(RESULT)
     replace_between(PAGE, "drift", table(result))
     wrong = too_many(result)
-    print("\n".join(f"too many false alarms: {one}" for one in wrong) or "no more than allowed")
+    print("\n".join(f"too many false alarms: {alarm}" for alarm in wrong) or "no more than allowed")
     sys.exit(bool(wrong))
 
 

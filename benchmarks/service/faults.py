@@ -151,8 +151,8 @@ async def reload(
                 elif status != "200":
                     wrong.append(f"status {status}")
                 else:
-                    found = json.loads(body)
-                    weights, (result,) = found["model"]["weights"], found["results"]
+                    document = json.loads(body)
+                    weights, (result,) = document["model"]["weights"], document["results"]
                     seen[weights] += 1
                     if not expected[weights][file].agrees(result):
                         wrong.append(f"an answer of another model than {weights[:12]}")
@@ -255,12 +255,12 @@ def try_out(
     more = {"times": times} if name == "terminate" else {}
     folder = Path(tempfile.mkdtemp())
     try:
-        found = asyncio.run(
+        outcome = asyncio.run(
             FAULTS[name](source, files, folder, connections=connections, seconds=seconds, **more)
         )
     finally:
         shutil.rmtree(folder)
-    return {**found, "wrong": [check for check, held in found["checks"].items() if not held]}
+    return {**outcome, "wrong": [check for check, held in outcome["checks"].items() if not held]}
 
 
 def main() -> None:
@@ -280,7 +280,7 @@ def main() -> None:
     for name in [options.only] if options.only else FAULTS:
         result[name] = try_out(name, options.source, files, **numbers)
         print(f"{name}: {'; '.join(result[name]['wrong']) or 'as it should be'}", flush=True)
-    wrong = any(found["wrong"] for found in result.values())
+    wrong = any(outcome["wrong"] for outcome in result.values())
     result["command"] = " ".join(sys.argv)
     result["machine"], result["versions"] = describe_machine(), library_versions()
     write_json(options.out, result)

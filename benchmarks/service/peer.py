@@ -49,8 +49,8 @@ OURS = "endoexit serve"
 
 def free_port() -> int:
     """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
         return port
 
 
@@ -88,9 +88,9 @@ def saving(source: Path, files: list[Path], rounds: int) -> float:
     images = np.stack([engine.preprocessing.load(file.read_bytes()) for file in files])
     seconds: dict[str, list[float]] = {"policy": [], "whole": []}
     for _ in range(rounds + 1):  # the first is not counted
-        for name, one in (("policy", engine), ("whole", whole)):
+        for name, served in (("policy", engine), ("whole", whole)):
             begin = time.monotonic()
-            one.predict(images)
+            served.predict(images)
             seconds[name].append(time.monotonic() - begin)
     medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
     return medians["whole"] / medians["policy"]
@@ -104,10 +104,10 @@ async def measure(
         await saturate(port, requests, connections, min(3, seconds))
     capacities: dict[str, list[float]] = {name: [] for name in ports}
     for _, (name, port) in itertools.product(range(rounds), ports.items()):
-        found = await capacity_of(port, requests, connections, seconds / 2)
-        capacities[name].append(found)
-    capacity = {name: statistics.median(found) for name, found in capacities.items()}
-    rate = max(found for name, found in capacity.items() if name != OURS)
+        measured = await capacity_of(port, requests, connections, seconds / 2)
+        capacities[name].append(measured)
+    capacity = {name: statistics.median(measured) for name, measured in capacities.items()}
+    rate = max(measured for name, measured in capacity.items() if name != OURS)
     steps = []
     for number, factor in itertools.product(range(rounds), FACTORS):
         for name, port in ports.items():

@@ -78,14 +78,14 @@ async def soak(
 def grown(looks: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
     """Return what is more in the last quarter than in the second one, with both values."""
     quarter = max(1, len(looks) // 4)
-    found = {}
+    growth = {}
     for name, allowed in GROWTH.items():
-        values = [one[name] for one in looks]
+        values = [look[name] for look in looks]
         before = float(np.median(values[quarter : 2 * quarter] or values))
         after = float(np.median(values[-quarter:]))
         if after > before + (allowed * before if name == "memory_mb" else allowed):
-            found[name] = (before, after)
-    return found
+            growth[name] = (before, after)
+    return growth
 
 
 def main() -> None:

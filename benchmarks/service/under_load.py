@@ -108,8 +108,8 @@ class Expected:
 
     def agrees(self, result: dict[str, Any]) -> bool:
         """Return whether an answer of a service is this one."""
-        found = [result["probabilities"][name] for name in self.classes]
-        same = np.allclose(found, self.prediction.probabilities, atol=TOLERANCE)
+        probabilities = [result["probabilities"][name] for name in self.classes]
+        same = np.allclose(probabilities, self.prediction.probabilities, atol=TOLERANCE)
         return bool(same) and result["exit"] == self.prediction.exit
 
 
@@ -134,5 +134,5 @@ def answers_alone(path: Path, files: list[Path]) -> tuple[str, dict[Path, Expect
     session = open_session(path)
     engine = session.engine
     images = np.stack([engine.preprocessing.load(file.read_bytes()) for file in files])
-    answers = [Expected(one, session.classes) for one in engine.predict(images)]
+    answers = [Expected(prediction, session.classes) for prediction in engine.predict(images)]
     return session.source.weights_sha256, dict(zip(files, answers, strict=True))

@@ -16,8 +16,8 @@ from endoexit.runtime.inputs import Inputs
 def names(*arguments: object, frames: str = "first") -> tuple[list[str], list[dict]]:
     choice = FrameChoice.parse(frames)
     inputs = Inputs([str(argument) for argument in arguments], frames=choice, archives=True)
-    found = [str(image) for image in list_images(inputs, choice)]
-    return found, inputs.passed_over.document()
+    listed = [str(image) for image in list_images(inputs, choice)]
+    return listed, inputs.passed_over.document()
 
 
 def test_archives_in_folders_are_listed_where_they_are(tmp_path, monkeypatch):
@@ -27,8 +27,8 @@ def test_archives_in_folders_are_listed_where_they_are(tmp_path, monkeypatch):
     Path("in/a2.png").write_bytes(png(1))
     write_tar(Path("in/a3.tar"), {"z.png": b"", "y/x.JPG": b"", "notes.txt": b""})
     write_zip(Path("b.ZIP"), {"c.png": b"", "d/": b"", "nested.tar": b""})
-    found, passed_over = names("in", "b.ZIP", "missing.png")
-    assert found == [
+    listed, passed_over = names("in", "b.ZIP", "missing.png")
+    assert listed == [
         "in/a2.png", "in/a3.tar#z.png", "in/a3.tar#y/x.JPG", "in/a10.png", "b.ZIP#c.png",
         "missing.png",
     ]  # fmt: skip

@@ -47,10 +47,10 @@ def test_a_key_is_of_the_images_and_of_all_that_answers(tmp_path):
 
 
 def test_a_plan_that_was_changed_is_refused(tmp_path):
-    folder, other = planned(tmp_path / "job", 8), planned(tmp_path / "other", 8, shard_images=5)
+    folder, changed = planned(tmp_path / "job", 8), planned(tmp_path / "other", 8, shard_images=5)
     part = Path(INPUTS) / "part-00000.parquet"
     content = (folder.path / part).read_bytes()
-    (folder.path / part).write_bytes((other.path / part).read_bytes())
+    (folder.path / part).write_bytes((changed.path / part).read_bytes())
     with pytest.raises(RunError, match=r"was changed since it was planned: plan the job again\."):
         folder.planned(0)
     (folder.path / part).write_bytes(content[:-50])

@@ -28,9 +28,9 @@ def test_rows_come_back_exactly(file):
     assert entry.sha256 == sha256_file(file)
     assert describe(file, range(40, 43)) == entry
     assert [path.name for path in file.parent.iterdir()] == ["shard.parquet"]
-    found = [result.row(name) for result, name in
-             zip(read_results(file, range(40, 43), CLASSES), "xyz", strict=True)]  # fmt: skip
-    for before, after in zip(ROWS, found, strict=True):
+    read = [result.row(name) for result, name in
+            zip(read_results(file, range(40, 43), CLASSES), "xyz", strict=True)]  # fmt: skip
+    for before, after in zip(ROWS, read, strict=True):
         assert (after.index, after.image) == (before.index + 40, before.image)
         if before.error is not None:
             assert after.error is not None

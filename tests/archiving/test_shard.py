@@ -34,16 +34,16 @@ def results(folder, shard):
 
 def test_the_answers_are_those_of_predict(run, folder):
     entry = ShardWork(folder, 1).compute(0)
-    found = results(folder, 0)
+    written = results(folder, 0)
     assert (entry.images, entry.failed) == (10, 1)
     images = folder.planned(0)
     assert "is not an image that can be read" in str(
-        next(r.fault for r, i in zip(found, images, strict=True) if i.path.endswith("broken.png"))
+        next(r.fault for r, i in zip(written, images, strict=True) if i.path.endswith("broken.png"))
     )
     single = [i for i in images if i.member is None]
     engine = open_session(run, threshold=THRESHOLD, threads=1).engine
     refs = [ImageRef(folder.job.base / image.path) for image in single]
-    for row, result in zip(predict_images(engine, refs, 32), found, strict=False):
+    for row, result in zip(predict_images(engine, refs, 32), written, strict=False):
         assert (row.prediction is None) == (result.prediction is None)
         if row.prediction is not None and result.prediction is not None:
             assert row.prediction.exit == result.prediction.exit
@@ -100,7 +100,7 @@ def test_another_model_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"has changed since the job was planned \(policy\)"):
         ShardWork(folder, 1)
     fixed_exit(4, 2).write(run / "policy.json")
-    other = tiny_run(tmp_path / "other", seed=1).path
-    shutil.copy(other / "weights.safetensors", run)
+    retrained = tiny_run(tmp_path / "other", seed=1).path
+    shutil.copy(retrained / "weights.safetensors", run)
     with pytest.raises(RunError, match=r"\(weights\).*bring the folder back as it was"):
         ShardWork(folder, 1)

@@ -51,8 +51,8 @@ def test_an_exported_one_answers_as_its_members_do(small, large, cascade, tmp_pa
     assert bundle.config.members == cascade.config.members
     alone = [logits(run, tmp_path / run.path.name) for run in (small, large)]
     got = logits(bundle, tmp_path / "of-bundle", manifest=cascade.manifest())
-    for own, expected in zip(got, np.concatenate(alone), strict=True):
-        np.testing.assert_allclose(own, expected, atol=1e-4 * np.abs(expected).max())
+    for answered, expected in zip(got, np.concatenate(alone), strict=True):
+        np.testing.assert_allclose(answered, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_it_keeps_what_its_members_were(small, large, cascade):

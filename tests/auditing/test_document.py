@@ -20,11 +20,11 @@ def file(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_document_is_read_as_it_was_written(file: Path, folder: Path) -> None:
-    found = AuditDocument.read(file)
+    document = AuditDocument.read(file)
     written = audit_document(audit_images(list_images(folder), threshold=15))
-    assert found.replaced(groups=(), images=()) == written.replaced(groups=(), images=())
-    assert len(found.images) == found.files.readable == 18
-    assert found.values() == json.loads(file.read_text())
+    assert document.replaced(groups=(), images=()) == written.replaced(groups=(), images=())
+    assert len(document.images) == document.files.readable == 18
+    assert document.values() == json.loads(file.read_text())
 
 
 def test_a_document_of_the_first_release_is_read(file: Path) -> None:

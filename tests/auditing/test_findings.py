@@ -20,29 +20,29 @@ def audited(folder: Path, threshold: int = 15, folds: Path | None = None) -> Aud
 
 
 def test_copies_leaks_and_contradicting_labels(folder: Path) -> None:
-    found = audited(folder)
-    paths = [image.file.path for image in found.images]
-    assert [[paths[i] for i in same] for same in found.copies] == [
+    findings = audited(folder)
+    paths = [image.file.path for image in findings.images]
+    assert [[paths[i] for i in same] for same in findings.copies] == [
         ["test/a/other-label.png", "train/b/1.png"],
         ["test/a/same.png", "train/a/0.png"],
         ["train/a/1.png", "train/a/same-again.png"],
     ]
-    assert found.distinct == len(paths) - 3
-    assert found.copies_across_parts() == 2
-    assert found.copies_across_labels() == 1
-    assert found.mixed_labels == {("a", "b"): 1}
-    assert int(found.near.sum()) == 8
-    assert len(found.mixed_groups()) == 1
-    assert found.parts is not None
-    assert found.parts.within("test", "train", 0) == 2
-    assert found.parts.within("test", "train", 15) == 3
-    assert found.groups.max() + 1 == len(paths) - 4
+    assert findings.distinct == len(paths) - 3
+    assert findings.copies_across_parts() == 2
+    assert findings.copies_across_labels() == 1
+    assert findings.mixed_labels == {("a", "b"): 1}
+    assert int(findings.near.sum()) == 8
+    assert len(findings.mixed_groups()) == 1
+    assert findings.parts is not None
+    assert findings.parts.within("test", "train", 0) == 2
+    assert findings.parts.within("test", "train", 15) == 3
+    assert findings.groups.max() + 1 == len(paths) - 4
 
 
 def test_one_folder_alone_has_no_parts_and_no_folds(folder: Path) -> None:
-    found = audited(folder / "train")
-    assert found.parts is None
-    assert found.folds is None
+    findings = audited(folder / "train")
+    assert findings.parts is None
+    assert findings.folds is None
 
 
 def test_folds_are_matched_and_their_leak_is_counted(folder: Path, tmp_path: Path) -> None:
@@ -50,19 +50,19 @@ def test_folds_are_matched_and_their_leak_is_counted(folder: Path, tmp_path: Pat
     rows = [("train/a/0.png", 0), ("same.png", 1), ("train/a/2.png", 0), ("near.png", 0)]
     lines = "".join(f"{name};a;{fold}\n" for name, fold in rows)
     table.write_text("file;class;fold\n" + lines)
-    found = audited(folder, folds=table)
-    assert found.folds is not None
-    assert found.folds.crossing.names == ("0", "1")
-    assert found.folds.share(15) == 0.5  # the pair within fold 0 is no leak
-    assert found.folds.classes() == ["a"]
-    assert found.folds.without() == len(found.images) - 4
+    findings = audited(folder, folds=table)
+    assert findings.folds is not None
+    assert findings.folds.crossing.names == ("0", "1")
+    assert findings.folds.share(15) == 0.5  # the pair within fold 0 is no leak
+    assert findings.folds.classes() == ["a"]
+    assert findings.folds.without() == len(findings.images) - 4
 
 
 def test_broken_files_are_told_and_the_rest_is_audited(folder: Path) -> None:
     (folder / "train" / "a" / "broken.jpg").write_text("text")
-    found = audited(folder)
-    assert [broken.file.path for broken in found.broken] == ["train/a/broken.jpg"]
-    assert len(found.images) == 18
+    findings = audited(folder)
+    assert [broken.file.path for broken in findings.broken] == ["train/a/broken.jpg"]
+    assert len(findings.images) == 18
 
 
 def test_a_folder_without_one_readable_image_is_refused(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_only_the_closest_contradicting_pairs_are_kept(
     assert len(every) == 4
     assert every == sorted(every)
     monkeypatch.setattr(audit_module, "LISTED_PAIRS", 2)
-    found = audited(folder, threshold=40)
-    assert found.mixed_pairs.bits.tolist() == every[:2]
-    assert found.mixed_labels == {("a", "b"): 4}
+    findings = audited(folder, threshold=40)
+    assert findings.mixed_pairs.bits.tolist() == every[:2]
+    assert findings.mixed_labels == {("a", "b"): 4}
 
 
 def test_levels_are_thirds_of_the_threshold(folder: Path) -> None:
@@ -198,6 +198,8 @@ def test_an_inset_in_one_real_class_is_flagged(
             box = (0, painted.height - 110, 120, painted.height)
             ImageDraw.Draw(painted).rectangle(box, fill=(30, 130, 80))
         save(painted, tmp_path / file.label / Path(file.path).name)
-    (found,) = audited(tmp_path).shortcuts
-    assert (found.feature, found.label) == ("position inset", "Normal")
-    assert found.text.startswith("position inset: 25% of Normal have one, and no other class does")
+    (shortcut,) = audited(tmp_path).shortcuts
+    assert (shortcut.feature, shortcut.label) == ("position inset", "Normal")
+    assert shortcut.text.startswith(
+        "position inset: 25% of Normal have one, and no other class does"
+    )

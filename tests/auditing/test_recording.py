@@ -15,9 +15,9 @@ def audited(folder: Path, folds: Path | None = None) -> Audit:
 
 
 def test_files_hold_everything(folder: Path, tmp_path: Path) -> None:
-    found = audited(folder)
-    write_audit(found, tmp_path / "out" / "audit.json")
-    write_groups(found, tmp_path / "out" / "groups.csv")
+    findings = audited(folder)
+    write_audit(findings, tmp_path / "out" / "audit.json")
+    write_groups(findings, tmp_path / "out" / "groups.csv")
     document = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert len(document["images"]) == 18
     by_path = {row["path"]: row for row in document["images"]}
@@ -41,8 +41,8 @@ def test_files_hold_everything(folder: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     with (tmp_path / "out" / "groups.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["path"] for row in rows] == [image.file.path for image in found.images]
-    assert [int(row["group"]) for row in rows] == found.groups.tolist()
+    assert [row["path"] for row in rows] == [image.file.path for image in findings.images]
+    assert [int(row["group"]) for row in rows] == findings.groups.tolist()
 
 
 def test_one_folder_alone_has_no_parts_and_no_folds(folder: Path) -> None:
@@ -69,7 +69,7 @@ def test_columns_of_images_are_absent_where_nothing_is_divided(
 
 
 def test_sizes_are_counted_by_class(folder: Path) -> None:
-    found = audited(folder)
-    assert {label: dict(sizes) for label, sizes in size_counts(found).items()} == {
+    findings = audited(folder)
+    assert {label: dict(sizes) for label, sizes in size_counts(findings).items()} == {
         "a": {"68×64": 11}, "b": {"68×64": 7}
     }  # fmt: skip

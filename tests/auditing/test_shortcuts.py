@@ -20,8 +20,8 @@ def images(label: str, count: int, *, framed: int = 0, border: float = BORDERED,
 
 
 def features(*classes: list[ImageFacts]) -> list[tuple[str, str]]:
-    found = find_shortcuts([image for facts in classes for image in facts])
-    return [(shortcut.feature, shortcut.label) for shortcut in found]
+    shortcuts = find_shortcuts([image for facts in classes for image in facts])
+    return [(shortcut.feature, shortcut.label) for shortcut in shortcuts]
 
 
 def test_shares_are_those_of_each_class() -> None:
@@ -33,7 +33,7 @@ def test_shares_are_those_of_each_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("framed", "others", "found"),
+    ("framed", "others", "flagged"),
     [
         (5, 0, True),  # 5 % of the class, and no other
         (4, 0, False),  # too few of the class
@@ -43,13 +43,13 @@ def test_shares_are_those_of_each_class() -> None:
     ],
 )
 def test_a_feature_of_one_class_alone_or_of_far_more_in_one(
-    framed: int, others: int, *, found: bool
+    framed: int, others: int, *, flagged: bool
 ) -> None:
     facts = (
         images("a", 100, framed=framed, border=0, inset="green"),
         images("b", 100, framed=others, border=0, inset="green"),
     )
-    assert features(*facts) == ([("position inset", "a")] if found else [])
+    assert features(*facts) == ([("position inset", "a")] if flagged else [])
 
 
 def test_a_border_counts_by_its_area_too() -> None:

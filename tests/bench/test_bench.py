@@ -40,29 +40,29 @@ def test_a_run_beside_a_smaller_network(run, photos, monkeypatch):
     # Few images of a pass; B-LeNets below send them all.
     monkeypatch.setattr(benchmark, "measure_throughput", partial(measure_throughput, length=8))
     options = BenchOptions(images=(photos,), against=("eager", "hifuse_nano"), rounds=5)
-    found = bench(open_session(run.path, threads=1, threshold=0.75), options)
-    assert [line.name for line in found.lines] == [*EXITS, "policy", "eager", "hifuse_nano"]
-    assert [line.kind for line in found.lines] == ["exit"] * 4 + ["policy", "peer", "peer"]
-    assert found.reference == "eager"
-    assert found.line("eager").to_reference.median == 1
-    assert all(line.p50_ms <= line.p95_ms for line in found.lines)
-    assert [(ratio.name, ratio.to) for ratio in found.ratios] == [
+    measured = bench(open_session(run.path, threads=1, threshold=0.75), options)
+    assert [line.name for line in measured.lines] == [*EXITS, "policy", "eager", "hifuse_nano"]
+    assert [line.kind for line in measured.lines] == ["exit"] * 4 + ["policy", "peer", "peer"]
+    assert measured.reference == "eager"
+    assert measured.line("eager").to_reference.median == 1
+    assert all(line.p50_ms <= line.p95_ms for line in measured.lines)
+    assert [(ratio.name, ratio.to) for ratio in measured.ratios] == [
         *((name, "final exit") for name in EXITS[:-1]),
         ("policy", "final exit"),
     ]
-    assert sum(found.subject.shares.values()) == pytest.approx(1)
-    assert len(found.subject.shares) > 1, "images of this policy leave at several exits"
-    assert (found.subject.kind, found.subject.precision) == ("run", "torch-f32")
-    assert found.setting.threads == 1
-    assert found.setting.images == f"6 images from {photos}"
-    assert not found.setting.synthetic
+    assert sum(measured.subject.shares.values()) == pytest.approx(1)
+    assert len(measured.subject.shares) > 1, "images of this policy leave at several exits"
+    assert (measured.subject.kind, measured.subject.precision) == ("run", "torch-f32")
+    assert measured.setting.threads == 1
+    assert measured.setting.images == f"6 images from {photos}"
+    assert not measured.setting.synthetic
     cost = NetworkSpec("ee_hifuse_nano", len(CLASSES), SIDE, SETTINGS).complexity
-    assert tuple(limit.macs for limit in found.product.limits) == cost.macs
-    assert [one.batch for one in found.throughput] == [1, 8, 32]
-    assert all(one.gain is not None for one in found.throughput)
-    assert list(found.peak_memory_mib) == [1, 8, 32]
-    assert any("Energy is not measured" in note for note in found.notes)
-    assert any("random weights" in note for note in found.notes)
+    assert tuple(limit.macs for limit in measured.product.limits) == cost.macs
+    assert [stream.batch for stream in measured.throughput] == [1, 8, 32]
+    assert all(stream.gain is not None for stream in measured.throughput)
+    assert list(measured.peak_memory_mib) == [1, 8, 32]
+    assert any("Energy is not measured" in note for note in measured.notes)
+    assert any("random weights" in note for note in measured.notes)
 
 
 @pytest.mark.slow
@@ -76,22 +76,24 @@ def test_a_bundle_beside_itself_in_one_piece(tmp_path, backend, monkeypatch):
         open_session(lenet_run(tmp_path / "run")), tmp_path / "bundle",
         ExportOptions(backend, "f32"),
     ).bundle  # fmt: skip
-    found = bench(open_session(bundle.path, threads=1), BenchOptions(against=("none",), rounds=2))
-    assert [line.name for line in found.lines] == [*LENET_EXITS, backend, f"{backend}-all-exits"]
-    assert found.reference == backend
-    assert [(ratio.name, ratio.to) for ratio in found.ratios[-2:]] == [
+    measured = bench(
+        open_session(bundle.path, threads=1), BenchOptions(against=("none",), rounds=2)
+    )
+    assert [line.name for line in measured.lines] == [*LENET_EXITS, backend, f"{backend}-all-exits"]
+    assert measured.reference == backend
+    assert [(ratio.name, ratio.to) for ratio in measured.ratios[-2:]] == [
         ("final exit", backend),
         ("final exit", f"{backend}-all-exits"),
     ]
-    assert {line.precision for line in found.lines} == {f"{backend}-f32"}
-    assert found.subject.kind == "bundle"
-    assert found.subject.weights_sha256 == bundle.weights_sha256
-    assert found.setting.synthetic
-    assert "SYNTHETIC" in found.setting.images
-    assert list(found.peak_memory_mib) == [8]
-    assert 20 < found.peak_memory_mib[8] < 2000
-    assert found.subject.shares == {2: 1.0}, "without a policy, all go to the final exit"
-    assert all(one.gain is None for one in found.throughput)
+    assert {line.precision for line in measured.lines} == {f"{backend}-f32"}
+    assert measured.subject.kind == "bundle"
+    assert measured.subject.weights_sha256 == bundle.weights_sha256
+    assert measured.setting.synthetic
+    assert "SYNTHETIC" in measured.setting.images
+    assert list(measured.peak_memory_mib) == [8]
+    assert 20 < measured.peak_memory_mib[8] < 2000
+    assert measured.subject.shares == {2: 1.0}, "without a policy, all go to the final exit"
+    assert all(stream.gain is None for stream in measured.throughput)
 
 
 @pytest.mark.usefixtures("memory_known")
@@ -99,18 +101,18 @@ def test_a_deadline_is_told_where_figures_of_the_policy_are_missing(tmp_path, ph
     run = lenet_run(tmp_path / "run")
     options = BenchOptions(images=(photos,), against=("none",), rounds=2)
     deadline_policy(2, 60_000).write(run.path / "policy.json")
-    found = bench(open_session(run.path, threads=1), options)
-    assert [line.name for line in found.lines] == LENET_EXITS
-    assert all(one.per_second is None for one in found.throughput)
-    (note,) = (note for note in found.notes if "deadline" in note)
+    measured = bench(open_session(run.path, threads=1), options)
+    assert [line.name for line in measured.lines] == LENET_EXITS
+    assert all(stream.per_second is None for stream in measured.throughput)
+    (note,) = (note for note in measured.notes if "deadline" in note)
     assert "has a deadline (60000 ms), so the clock of this machine decides" in note
     assert note.endswith("no images a second are measured under it, and its time has no line.")
     sure = threshold_policy(2, 0.75).replaced(deadline_ms=60_000.0)
     sure.write(run.path / "policy.json")
-    found = bench(open_session(run.path, threads=1), options)
-    assert [line.name for line in found.lines] == [*LENET_EXITS, "policy"]
-    assert all(one.per_second is None for one in found.throughput)
-    (note,) = (note for note in found.notes if "deadline" in note)
+    measured = bench(open_session(run.path, threads=1), options)
+    assert [line.name for line in measured.lines] == [*LENET_EXITS, "policy"]
+    assert all(stream.per_second is None for stream in measured.throughput)
+    (note,) = (note for note in measured.notes if "deadline" in note)
     assert note.endswith("no images a second are measured under it.")
 
 

@@ -16,13 +16,13 @@ def photos(tmp_path_factory):
 
 def test_of_many_images_an_even_choice_is_taken(photos, monkeypatch):
     monkeypatch.setattr("endoexit.bench.images.MOST", 3)
-    found = load_images((photos,), PREPROCESSING, silent)
-    assert found.words == f"3 images of 6, evenly over all, from {photos}"
+    loaded = load_images((photos,), PREPROCESSING, silent)
+    assert loaded.words == f"3 images of 6, evenly over all, from {photos}"
     everything = load_images((photos,), PREPROCESSING, silent)
-    assert found.images.shape == everything.images.shape == (3, SIDE, SIDE, 3)
+    assert loaded.images.shape == everything.images.shape == (3, SIDE, SIDE, 3)
     monkeypatch.undo()
     everything = load_images((photos,), PREPROCESSING, silent).images
-    assert (found.images == everything[[0, 2, 5]]).all()
+    assert (loaded.images == everything[[0, 2, 5]]).all()
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
@@ -31,8 +31,8 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 
 def test_without_paths_images_are_rendered_and_called_so():
-    found = load_images((), PREPROCESSING, silent)
+    loaded = load_images((), PREPROCESSING, silent)
     count = PER_CLASS * len(CLASSES)
-    assert found.images.shape == (count, SIDE, SIDE, 3)
-    assert found.words == f"{count} SYNTHETIC images, rendered by this program"
-    assert found.synthetic
+    assert loaded.images.shape == (count, SIDE, SIDE, 3)
+    assert loaded.words == f"{count} SYNTHETIC images, rendered by this program"
+    assert loaded.synthetic

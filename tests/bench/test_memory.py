@@ -22,18 +22,18 @@ def test_the_peak_stays_when_memory_is_given_back():
 def test_what_the_parent_holds_does_not_count(tmp_path):
     run = tiny_run(tmp_path / "run")
     block = np.ones(160 * 2**20)  # 1280 MiB, more than PyTorch needs
-    found = measure_memory(run.path, None, 1)
+    peaks = measure_memory(run.path, None, 1)
     assert block.nbytes / 2**20 == 1280
-    assert list(found) == list(BATCHES)
-    assert all(50 < mib < 1200 for mib in found.values())
+    assert list(peaks) == list(BATCHES)
+    assert all(50 < mib < 1200 for mib in peaks.values())
     assert peak_mib() > 1280
 
 
 def test_one_size_of_batch_keeps_nothing_for_another(tmp_path):
     run = tiny_run(tmp_path / "run")
-    found = measure_memory(run.path, None, 1, (1024, 1))
-    assert list(found) == [1024, 1]
-    assert found[1] + 100 < found[1024]
+    peaks = measure_memory(run.path, None, 1, (1024, 1))
+    assert list(peaks) == [1024, 1]
+    assert peaks[1] + 100 < peaks[1024]
 
 
 def test_a_child_that_fails_tells_why(tmp_path):

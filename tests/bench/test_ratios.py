@@ -7,18 +7,18 @@ from endoexit.bench.ratios import mixed, mixed_quantiles, ratio, spread
 
 
 def test_a_spread_is_the_median_and_the_quartiles():
-    found = spread([5.0, 1.0, 2.0, 4.0, 3.0])
-    assert (found.low, found.median, found.high) == (2, 3, 4)
+    quartiles = spread([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert (quartiles.low, quartiles.median, quartiles.high) == (2, 3, 4)
 
 
 def test_a_ratio_is_the_median_of_ratios_not_the_ratio_of_medians():
     # The machine halts in rounds 2 and 3: both contenders take ten times as long, or one of them.
     times = {"a": [1.0, 10.0, 1.0, 1.0, 1.2], "b": [2.0, 20.0, 20.0, 2.5, 2.0]}
-    found = ratio(times, "a", "b")
+    compared = ratio(times, "a", "b")
     rounds = sorted([0.5, 0.5, 0.05, 0.4, 0.6])
-    assert (found.name, found.to) == ("a", "b")
-    assert found.median == pytest.approx(rounds[2])
-    assert (found.low, found.high) == pytest.approx((rounds[1], rounds[3]))
+    assert (compared.name, compared.to) == ("a", "b")
+    assert compared.median == pytest.approx(rounds[2])
+    assert (compared.low, compared.high) == pytest.approx((rounds[1], rounds[3]))
     assert ratio(times, "b", "b").model_dump(exclude={"name", "to"}) == {
         "median": 1, "low": 1, "high": 1
     }  # fmt: skip

@@ -65,7 +65,7 @@ def photos(*levels):
 
 
 def test_the_overhead_is_what_is_left_of_an_images_time(clock, monkeypatch):
-    one = engine(fixed_exit(2, 2), clock)
+    timed = engine(fixed_exit(2, 2), clock)
     gather = Engine.predict
 
     def with_bookkeeping(self, images):
@@ -73,30 +73,30 @@ def test_the_overhead_is_what_is_left_of_an_images_time(clock, monkeypatch):
         return gather(self, images)
 
     monkeypatch.setattr(Engine, "predict", with_bookkeeping)
-    step = Pass(one, photos(200), batch=1, length=2)
+    step = Pass(timed, photos(200), batch=1, length=2)
     for turn in range(5):
         step(turn)
-    assert len(one.backend.batches) == 5 * 4
+    assert len(timed.backend.batches) == 5 * 4
     assert step.overhead_ms == pytest.approx([3] * 5)  # the stages take 40 ms an image
 
 
 def test_time_that_the_policy_takes_is_overhead(clock, monkeypatch):
-    one = engine(threshold_policy(2, 0.9), clock)
-    original = type(one.policy).leaves
+    timed = engine(threshold_policy(2, 0.9), clock)
+    original = type(timed.policy).leaves
 
     def slow(self, *arguments):
         clock.ms += 30
         return original(self, *arguments)
 
-    monkeypatch.setattr(type(one.policy), "leaves", slow)
-    step = Pass(one, photos(200), batch=1, length=1)  # leaves at exit 1: one decision
+    monkeypatch.setattr(type(timed.policy), "leaves", slow)
+    step = Pass(timed, photos(200), batch=1, length=1)  # leaves at exit 1: one decision
     for turn in range(5):
         step(turn)
     assert step.overhead_ms == pytest.approx([30] * 5)
 
 
 def test_time_in_which_images_are_normalised_is_no_overhead(clock, monkeypatch):
-    one = engine(fixed_exit(2, 1), clock)
+    timed = engine(fixed_exit(2, 1), clock)
     original = Preprocessing.normalise
 
     def slow(self, images):
@@ -104,7 +104,7 @@ def test_time_in_which_images_are_normalised_is_no_overhead(clock, monkeypatch):
         return original(self, images)
 
     monkeypatch.setattr(Preprocessing, "normalise", slow)
-    step = Pass(one, photos(200), batch=1, length=1)
+    step = Pass(timed, photos(200), batch=1, length=1)
     step(0)
     assert step.overhead_ms == pytest.approx([0])
 
@@ -118,10 +118,10 @@ def test_a_metered_engine_answers_the_same(clock):
 
 def test_the_slice_moves_on_with_the_turn(clock):
     seen = []
-    one = engine(fixed_exit(2, 1), clock)
-    one.backend.start = lambda images: seen.append(images.mean().round(2)) or images[:, 0, 0, 0]
+    timed = engine(fixed_exit(2, 1), clock)
+    timed.backend.start = lambda images: seen.append(images.mean().round(2)) or images[:, 0, 0, 0]
     levels = (0, 51, 102, 153, 204)
-    step = Pass(one, photos(*levels), batch=1, length=2)
+    step = Pass(timed, photos(*levels), batch=1, length=2)
     for turn in range(3):
         step(turn)
     expected = [round(2 * level / 255 - 1, 2) for level in (0, 51, 102, 153, 204, 0)]
@@ -129,20 +129,20 @@ def test_the_slice_moves_on_with_the_turn(clock):
 
 
 def test_the_gain_is_images_a_second_with_the_policy_over_without(clock):
-    one = engine(threshold_policy(2, 0.9), clock)
-    (found,) = measure_throughput(
-        one, photos(200, 210, 220, 230), (4,), rounds=2, track=silent, length=4
+    timed = engine(threshold_policy(2, 0.9), clock)
+    (stream,) = measure_throughput(
+        timed, photos(200, 210, 220, 230), (4,), rounds=2, track=silent, length=4
     )
     # All leave at exit 1, so one stage in place of two.
-    assert found.gain.median == pytest.approx(2)
-    assert found.per_second.median == pytest.approx(4 / (STAGE_MS / 1000))
-    assert (found.batch, found.images, found.rounds) == (4, 4, 2)
-    assert (found.gain.name, found.gain.to) == ("policy", "final exit")
+    assert stream.gain.median == pytest.approx(2)
+    assert stream.per_second.median == pytest.approx(4 / (STAGE_MS / 1000))
+    assert (stream.batch, stream.images, stream.rounds) == (4, 4, 2)
+    assert (stream.gain.name, stream.gain.to) == ("policy", "final exit")
 
 
 def test_without_a_policy_there_is_no_gain(clock):
-    (found,) = measure_throughput(
+    (stream,) = measure_throughput(
         engine(fixed_exit(2, 2), clock), photos(9), (2,), rounds=2, track=silent, length=2
     )
-    assert found.gain is None
-    assert found.per_second is None
+    assert stream.gain is None
+    assert stream.per_second is None

@@ -58,10 +58,10 @@ def test_json_is_one_document_on_stdout(folder: Path, tmp_path: Path) -> None:
 
 
 def test_audits_of_two_folders_stand_side_by_side(folder: Path, tmp_path: Path) -> None:
-    other = picture_folder(tmp_path / "other", {"c": 1, "d": 1})
+    second = picture_folder(tmp_path / "other", {"c": 1, "d": 1})
     assert run("audit", folder, "--out", "mine.json", cwd=tmp_path).returncode == 0
     before = (tmp_path / "mine-groups.csv").read_text()
-    assert run("audit", other, "--out", "other.json", cwd=tmp_path).returncode == 0
+    assert run("audit", second, "--out", "other.json", cwd=tmp_path).returncode == 0
     assert (tmp_path / "mine-groups.csv").read_text() == before
     assert "c/0.png,c,0" in (tmp_path / "other-groups.csv").read_text().splitlines()
 

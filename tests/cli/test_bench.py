@@ -27,11 +27,11 @@ def test_the_document_is_complete_and_the_tables_say_what_they_show(run, tmp_pat
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document == json.loads(out.read_text())
-    found = Benchmark.model_validate_json(done.stdout)
-    assert found.setting.command.startswith("endoexit bench")
-    assert found.setting.versions["torch"]
-    assert found.setting.machine["cores"] >= 1
-    assert found.peak_memory_mib == {1: 90, 8: 91, 32: 92}
+    written = Benchmark.model_validate_json(done.stdout)
+    assert written.setting.command.startswith("endoexit bench")
+    assert written.setting.versions["torch"]
+    assert written.setting.machine["cores"] >= 1
+    assert written.peak_memory_mib == {1: 90, 8: 91, 32: 92}
     for words in (
         "1 thread, one image at a time",
         "ratio to eager",
@@ -40,7 +40,7 @@ def test_the_document_is_complete_and_the_tables_say_what_they_show(run, tmp_pat
         "final exit only, eager PyTorch, torch-f32",
     ):
         assert words in " ".join(done.stderr.split())
-    ms = found.line("exit 1").to_reference.median
+    ms = written.line("exit 1").to_reference.median
     row = next(line for line in done.stderr.splitlines() if line.strip().startswith("exit 1"))
     assert f" {significant(ms)} [" in row
 

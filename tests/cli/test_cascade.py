@@ -80,15 +80,15 @@ def test_it_is_not_trained(cascade, tiny_manifest, tmp_path):
 
 
 def test_a_leaking_image_is_called_as_the_user_asks(folder, tiny_manifest, tmp_path):
-    found = read_manifest(tiny_manifest)
-    rows = [ManifestRow(row.path, row.label, row.group, "train") for row in found.rows]
-    learnt = write_manifest(tmp_path / "all.csv", rows, found.root).path
+    manifest = read_manifest(tiny_manifest)
+    rows = [ManifestRow(row.path, row.label, row.group, "train") for row in manifest.rows]
+    learnt = write_manifest(tmp_path / "all.csv", rows, manifest.root).path
     member_run(tmp_path / "member", learnt)
     line = ("cascade", tmp_path / "member", folder / "large", "--out", tmp_path / "out")
     shown, hidden = endoexit(*line), endoexit(*line, "--names", "index")
-    place = next(n for n, row in enumerate(found.rows) if row.role == "calibrate")
+    place = next(n for n, row in enumerate(manifest.rows) if row.role == "calibrate")
     assert (shown.returncode, hidden.returncode) == (1, 1)
-    assert f"such as {found.rows[place].path} of the role calibrate" in shown.stderr
+    assert f"such as {manifest.rows[place].path} of the role calibrate" in shown.stderr
     assert f"such as image {place + 1} of the role calibrate" in hidden.stderr
     assert "images/" not in hidden.stderr
     assert not (tmp_path / "out").exists()

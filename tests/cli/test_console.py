@@ -22,9 +22,9 @@ def open_terminal(monkeypatch) -> Terminal:
     """Put a terminal in the place of stderr; pytest would undo it between fixture and test."""
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    found = Terminal()
-    monkeypatch.setattr(sys, "stderr", found)
-    return found
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    return terminal
 
 
 def test_a_terminal_shows_a_bar_on_stderr(capsys, monkeypatch):
@@ -51,8 +51,8 @@ def test_a_bar_that_is_full_makes_room_for_the_next(monkeypatch):
         bar.advance(1)
         gone = len(terminal.getvalue())
         assert gone > before  # the line was taken back
-        with RichProgress(console=Console(stderr=True)) as other:
-            other.add_task("Training", total=1)
+        with RichProgress(console=Console(stderr=True)) as progress_of_another:
+            progress_of_another.add_task("Training", total=1)
         drawn = terminal.getvalue()[gone:]
         assert "Training" in drawn
         assert "Reading images" not in drawn
@@ -62,9 +62,9 @@ def test_with_json_text_goes_to_stderr_and_the_document_to_stdout(capsys):
     output = Output(as_json=True)
     output.say("for people")
     output.document({"n": 1, "name": "Größe"})
-    found = capsys.readouterr()
-    assert json.loads(found.out) == {"n": 1, "name": "Größe"}
-    assert found.err == "for people\n"
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"n": 1, "name": "Größe"}
+    assert printed.err == "for people\n"
 
 
 def test_without_json_there_is_no_document_and_warnings_go_to_stderr(capsys):

@@ -99,11 +99,11 @@ def test_a_full_disk_keeps_the_part(tmp_path, user):
 
 
 def test_another_file_under_the_same_name_is_refused(tmp_path, user):
-    other = as_zip(kvasir_files("x/"))
+    changed = as_zip(kvasir_files("x/"))
     with serving({"/a.zip": ARCHIVE}) as server:
         arguments = ("data", "kvasir-v1", "--accept-terms", "--url", server.url("/a.zip"), "--out")
         assert endoexit_process(*arguments, tmp_path / "one", env=user).returncode == 0
-        server.files["/a.zip"] = other
+        server.files["/a.zip"] = changed
         done = endoexit_process(*arguments, tmp_path / "two", env=user)
     assert done.returncode == 1
     assert "Either one is damaged or was tampered with" in done.stderr

@@ -47,9 +47,9 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no progress bar in a pipe
     lines = done.stdout.splitlines()
-    found = Evaluation.read(run.path / "evaluation.json")
+    evaluation = Evaluation.read(run.path / "evaluation.json")
     table = [line.split() for line in lines[:12]]
-    for row in found.rows:
+    for row in evaluation.rows:
         words = row_name(row).split()
         line = next(cells for cells in table if cells[: len(words)] == words)
         assert f"{100 * row.scores.accuracy.value:.1f}" in line
@@ -58,11 +58,11 @@ def test_the_table_has_a_row_for_each_exit_the_twin_and_the_rule(timed):
     assert "Policy: largest probability of 0.9 or more, as asked for" in done.stdout
     assert "threads: 1" in done.stdout
     for name in ("oracle", "random"):
-        other = getattr(found.adaptive, name)
+        reference = getattr(evaluation.adaptive, name)
         (cells,) = (line.split() for line in lines if line.split()[:1] == [name])
-        assert cells[-2:] == [significant(other.ms), significant(other.macs / 1e9)]
+        assert cells[-2:] == [significant(reference.ms), significant(reference.macs / 1e9)]
     assert "Promise" not in done.stdout  # a threshold typed by hand makes none
-    shares = " ".join(f"{100 * share:.1f}" for share in found.adaptive.shares)
+    shares = " ".join(f"{100 * share:.1f}" for share in evaluation.adaptive.shares)
     assert f"all {shares}" in [" ".join(line.split()) for line in lines]
     assert f"Written: {run.path / 'evaluation.json'}" in lines
 
@@ -78,18 +78,18 @@ def test_without_a_policy_the_table_says_that_the_last_exit_answers(run):
 
 
 def test_times_that_fall_are_told(timed):
-    found = Evaluation.read(timed[0].path / "evaluation.json")
+    evaluation = Evaluation.read(timed[0].path / "evaluation.json")
 
     def told(*times: float) -> tuple[bool, str]:
         ms = iter(times)
         rows = [
             row.replaced(time=row.time.replaced(ms=next(ms))) if row.kind == "exit" else row
-            for row in found.rows
+            for row in evaluation.rows
         ]
-        changed = found.replaced(rows=tuple(rows))
+        changed = evaluation.replaced(rows=tuple(rows))
         return changed.times_fall, exit_table(changed).notes[-1]
 
-    assert told(1.0, 2.0, 2.0, 3.0) == (False, exit_table(found).notes[-1])
+    assert told(1.0, 2.0, 2.0, 3.0) == (False, exit_table(evaluation).notes[-1])
     falls, words = told(1.0, 30.0, 2.0, 40.0)
     assert falls
     assert "quicker than an earlier one, which cannot be" in words

@@ -61,9 +61,9 @@ def test_predict_takes_a_bundle(exported, bundles):
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["path"] for row in rows] == list(map(str, paths))
     beside = endoexit("predict", bundles.run.path, *paths, "--threads", "1")
-    for row, other in zip(rows, csv.DictReader(io.StringIO(beside.stdout)), strict=True):
-        assert (row["label"], row["exit"]) == (other["label"], other["exit"])
-        assert float(row["probability"]) == pytest.approx(float(other["probability"]), abs=1e-3)
+    for row, expected in zip(rows, csv.DictReader(io.StringIO(beside.stdout)), strict=True):
+        assert (row["label"], row["exit"]) == (expected["label"], expected["exit"])
+        assert float(row["probability"]) == pytest.approx(float(expected["probability"]), abs=1e-3)
 
 
 def test_evaluate_takes_a_bundle_and_a_manifest(exported, bundles):

@@ -56,10 +56,10 @@ def test_no_command_and_an_unknown_one_are_wrong_usage():
 @pytest.mark.parametrize("arguments", [["--help"], ["audit"], ["audit", "nowhere"]])
 def test_the_module_behaves_as_the_script(arguments, tmp_path):
     module = [sys.executable, "-m", "endoexit", *arguments]
-    one, other = (
+    from_module, from_script = (
         subprocess.run(line, check=False, capture_output=True, text=True, cwd=tmp_path)
         for line in (module, script(*arguments))
     )
-    assert (one.returncode, one.stdout, one.stderr) == (
-        other.returncode, other.stdout, other.stderr
+    assert (from_module.returncode, from_module.stdout, from_module.stderr) == (
+        from_script.returncode, from_script.stdout, from_script.stderr
     )  # fmt: skip

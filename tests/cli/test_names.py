@@ -50,9 +50,9 @@ def manifest(tiny_manifest: Path, tmp_path: Path) -> Path:
 
 def without(path: Path, *roles: str) -> Path:
     """Write a manifest without the broken images of some roles."""
-    found = read_manifest(path)
-    rows = [row for row in found.rows if row.path.removeprefix("blue/Doe ")[:-4] not in roles]
-    return write_manifest(path.with_name("whole.csv"), rows, found.root).path
+    manifest = read_manifest(path)
+    rows = [row for row in manifest.rows if row.path.removeprefix("blue/Doe ")[:-4] not in roles]
+    return write_manifest(path.with_name("whole.csv"), rows, manifest.root).path
 
 
 @KINDS

@@ -71,8 +71,8 @@ def test_a_run_that_was_not_evaluated_names_the_command(run):
 
 def test_another_evaluation_can_be_shown(run, tmp_path):
     evaluate_run(open_session(run, threshold=0.5), Options(role="val", timing=False, resamples=20))
-    other = run.path / "evaluation-val.json"
-    done = endoexit("report", run.path, "--evaluation", other, "--out", tmp_path / "out")
+    evaluation = run.path / "evaluation-val.json"
+    done = endoexit("report", run.path, "--evaluation", evaluation, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "These are val images: these images chose the epoch" in html

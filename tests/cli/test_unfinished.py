@@ -32,10 +32,10 @@ def warning(run) -> str:
 
 def test_answers_come_with_one_warning(stopped, tiny_manifest):
     image = tiny_manifest.parent / "images" / "red" / "000.png"
-    found = runner.invoke(app, ["predict", str(stopped), str(image), "--json", "--threshold", "0"])
-    assert found.exit_code == 0
-    assert len(json.loads(found.stdout)["rows"]) == 1
-    assert found.stderr.count(warning(stopped)) == 1
+    result = runner.invoke(app, ["predict", str(stopped), str(image), "--json", "--threshold", "0"])
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)["rows"]) == 1
+    assert result.stderr.count(warning(stopped)) == 1
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_every_command_on_weights_warns_before_its_work(arguments, stopped, tmp_
     shutil.copytree(stopped, tmp_path / "complete")
     (tmp_path / "complete" / CARD).touch()
     line = [text.format(run=stopped, complete=tmp_path / "complete") for text in arguments]
-    found = runner.invoke(app, line)
-    assert isinstance(found.exception, EndoexitError)
-    assert found.stderr == warning(stopped)
+    result = runner.invoke(app, line)
+    assert isinstance(result.exception, EndoexitError)
+    assert result.stderr == warning(stopped)
 
 
 def test_a_training_that_ended_and_weights_from_elsewhere_are_complete(tiny_run, tmp_path):
     run = open_run(tiny_run)
     assert run.is_complete
     config = run.config.model_copy(update={"recipe": {}})
-    other = write_run(tmp_path / "other", config, run.create_model())
-    assert other.is_complete
+    imported = write_run(tmp_path / "other", config, run.create_model())
+    assert imported.is_complete

@@ -78,9 +78,9 @@ def test_rules_come_from_a_file_and_switches_go_before_it(run, clip, tmp_path):
     rules = tmp_path / "rules.json"
     rules.write_text('{"evidence": {"frames": 7}, "reuse": {"distance": 2.5}}')
     done = watch(run, clip, tmp_path / "out", "--temporal", rules, "--no-reuse", "--json")
-    found = json.loads(done.stdout)["rules"]
-    assert found["evidence"]["frames"] == 7
-    assert found["reuse"] is None
+    written = json.loads(done.stdout)["rules"]
+    assert written["evidence"]["frames"] == 7
+    assert written["reuse"] is None
 
 
 def test_the_name_of_the_clip_can_be_kept_out_of_everything(run, clip, tmp_path):

@@ -29,15 +29,15 @@ def random_hashes(count: int, seed: int, near: int = 0) -> np.ndarray:
     return np.packbits(bits, axis=1)
 
 
-def distance(one: np.ndarray, other: np.ndarray) -> int:
-    return int(np.unpackbits(one ^ other).sum())
+def distance(first: np.ndarray, second: np.ndarray) -> int:
+    return int(np.unpackbits(first ^ second).sum())
 
 
 def all_pairs(hashes: np.ndarray, threshold: int) -> set[tuple[int, int, int]]:
     return {
-        (int(one), int(other), int(bits))
+        (int(first), int(second), int(bits))
         for pairs in near_pairs(hashes, threshold)
-        for one, other, bits in zip(pairs.first, pairs.second, pairs.bits, strict=True)
+        for first, second, bits in zip(pairs.first, pairs.second, pairs.bits, strict=True)
     }
 
 
@@ -78,14 +78,14 @@ def test_pairs_equal_a_plain_double_loop_for_any_block(
     hashes = random_hashes(37, seed, near=15)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_BLOCK", block)
-        found = all_pairs(hashes, threshold)
+        pairs = all_pairs(hashes, threshold)
     expected = {
         (i, j, distance(hashes[i], hashes[j]))
         for i in range(37)
         for j in range(i + 1, 37)
         if distance(hashes[i], hashes[j]) <= threshold
     }
-    assert found == expected
+    assert pairs == expected
 
 
 @settings(max_examples=20, deadline=None)
@@ -112,9 +112,9 @@ def test_groups_equal_a_plain_search_and_are_numbered_by_first_appearance(
 
 def test_groups_link_over_others() -> None:
     groups = Groups(5)
-    one, zero = np.array([1]), np.array([0])
+    second, zero = np.array([1]), np.array([0])
     groups.add(Pairs(np.array([3]), np.array([4]), zero))
-    groups.add(Pairs(one, np.array([3]), zero))
+    groups.add(Pairs(second, np.array([3]), zero))
     assert groups.numbers().tolist() == [0, 1, 2, 1, 1]
 
 

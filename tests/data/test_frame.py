@@ -89,19 +89,19 @@ NONE, INSET = Frame(0.0, ""), Frame(0.0, "green lower left")
 
 def test_an_inset_that_one_class_has_is_a_shortcut() -> None:
     images = facts("polyp", *[NONE] * 30, *[INSET] * 3) + facts("cecum", *[NONE] * 30)
-    (found,) = find_shortcuts(images)
-    assert (found.feature, found.label) == ("position inset", "polyp")
-    assert found.text == (
+    (shortcut,) = find_shortcuts(images)
+    assert (shortcut.feature, shortcut.label) == ("position inset", "polyp")
+    assert shortcut.text == (
         "position inset: 9% of polyp have one, and no other class does; paint the same area "
         "black in all images, whatever their class."
     )
 
 
 def test_an_uneven_inset_is_a_shortcut_and_an_even_one_is_not() -> None:
-    other = facts("cecum", *[NONE] * 8, *[INSET] * 2)
-    (found,) = find_shortcuts(facts("polyp", *[NONE] * 5, *[INSET] * 5) + other)
-    assert "50% of polyp have one, 20% of cecum" in found.text
-    assert find_shortcuts(facts("polyp", *[NONE] * 6, *[INSET] * 4) + other) == ()
+    cecum = facts("cecum", *[NONE] * 8, *[INSET] * 2)
+    (shortcut,) = find_shortcuts(facts("polyp", *[NONE] * 5, *[INSET] * 5) + cecum)
+    assert "50% of polyp have one, 20% of cecum" in shortcut.text
+    assert find_shortcuts(facts("polyp", *[NONE] * 6, *[INSET] * 4) + cecum) == ()
 
 
 def test_two_images_prove_nothing_and_one_class_has_no_shortcut() -> None:
@@ -111,10 +111,10 @@ def test_two_images_prove_nothing_and_one_class_has_no_shortcut() -> None:
 
 def test_borders_of_different_area_are_a_shortcut() -> None:
     wide, narrow = Frame(0.3, ""), Frame(0.15, "")
-    (found,) = find_shortcuts(facts("polyp", *[narrow] * 5) + facts("cecum", *[wide] * 5))
-    assert found.text.startswith("border area: 30% of the image in cecum, 15% in polyp; crop")
+    (shortcut,) = find_shortcuts(facts("polyp", *[narrow] * 5) + facts("cecum", *[wide] * 5))
+    assert shortcut.text.startswith("border area: 30% of the image in cecum, 15% in polyp; crop")
     bordered = find_shortcuts(facts("polyp", *[NONE] * 5) + facts("cecum", *[wide] * 5))
-    assert [found.feature for found in bordered] == ["black border", "border area"]
+    assert [shortcut.feature for shortcut in bordered] == ["black border", "border area"]
 
 
 def test_shares_by_class() -> None:
@@ -130,5 +130,5 @@ def test_shares_by_class() -> None:
 def test_real_insets(real_data: Path, folder: str, least: float, most: float) -> None:
     """All colonoscopy images had their inset painted black; otoscopes have none."""
     images = sorted((real_data / folder).rglob("*.jpg"))[::10]
-    found = np.mean([bool(measure_frame(read_image(path)).inset) for path in images])
-    assert least <= found <= most
+    share = np.mean([bool(measure_frame(read_image(path)).inset) for path in images])
+    assert least <= share <= most

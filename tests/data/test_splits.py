@@ -43,8 +43,8 @@ def test_near_copies_share_a_group_and_a_role(folder: Path) -> None:
         made = split(folder, seed=seed)
         rows = {row.path: row for row in made.rows}
         for number in range(6):
-            one, other = rows[f"a/{number}.png"], rows[f"a/near-{number}.png"]
-            assert (one.group, one.role) == (other.group, other.role)
+            original, copy = rows[f"a/{number}.png"], rows[f"a/near-{number}.png"]
+            assert (original.group, original.role) == (copy.group, copy.role)
     assert sum(made.groups().values()) == 20
 
 
@@ -164,8 +164,8 @@ class TestFromFolders:
         assert len(made.rows) == 24
         assert made.leak is not None
         groups = {row.path: row.group for row in made.rows}
-        one, other = groups["training/a/0.png"], groups["test/a/same.png"]
-        assert one.removesuffix("/train") == other.removesuffix("/test")
+        first, second = groups["training/a/0.png"], groups["test/a/same.png"]
+        assert first.removesuffix("/train") == second.removesuffix("/test")
         assert groups["training/a/2.png"] == groups["training/a/near.png"]
         write_manifest(tmp_path / "m.csv", made.rows, leaking)
 
@@ -260,4 +260,4 @@ def test_patients_of_folders_keep_to_one_role(tmp_path: Path) -> None:
         roles.setdefault(row.path.split("/")[1], set()).add(row.role)
         assert row.label in ("polyps", "cecum")
     assert len(roles) == 6
-    assert all(len(found) == 1 for found in roles.values())
+    assert all(len(roles_of_patient) == 1 for roles_of_patient in roles.values())

@@ -23,10 +23,10 @@ def check(learnt, kept):
 @pytest.mark.parametrize("role", ["calibrate", "certify", "test"])
 def test_what_was_learnt_must_not_be_unseen(tiny_manifest, tmp_path, role, learnt):
     kept = read_manifest(tiny_manifest)
-    other = other_roles(tmp_path, kept, lambda row: learnt if row.role == role else row.role)
+    learnt_from = other_roles(tmp_path, kept, lambda row: learnt if row.role == role else row.role)
     number = len(kept.cohort(role).names)
     with pytest.raises(DataError) as refused:
-        check(other, kept)
+        check(learnt_from, kept)
     text = str(refused.value)
     assert f"runs/other learnt from {number} images that runs/this keeps unseen, such as " in text
     assert f"of the role {role}: train it again with {kept.path}, so that figures are ho" in text
@@ -47,8 +47,8 @@ def test_an_image_that_is_gone_is_named(tiny_manifest, tmp_path):
     kept = read_manifest(tiny_manifest)
     rows = [ManifestRow("a.png", kept.classes[0], "a", "train")]
     shutil.copy(kept.root / kept.rows[0].path, tmp_path / "a.png")
-    other = write_manifest(tmp_path / "manifest.csv", rows, tmp_path)
-    read = read_manifest(other.path, classes=kept.classes)
+    written = write_manifest(tmp_path / "manifest.csv", rows, tmp_path)
+    read = read_manifest(written.path, classes=kept.classes)
     (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match=r"a\.png"):
         check(read, kept)

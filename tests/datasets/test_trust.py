@@ -43,8 +43,8 @@ def test_what_others_reported_is_compared_and_decides_nothing(tmp_path):
     file.write_bytes(b"content")
     right = Archive("a.zip", (), "", 10, Reported(7, sha256_bytes(b"content"), "others"))
     assert verify("a", right, file, "x").notes == ()
-    other = Archive("a.zip", (), "", 10, Reported(7, sha256_bytes(b"c0ntent"), "others"))
-    assert "others reported the SHA-256" in verify("b", other, file, "x").notes[0]
+    archive = Archive("a.zip", (), "", 10, Reported(7, sha256_bytes(b"c0ntent"), "others"))
+    assert "others reported the SHA-256" in verify("b", archive, file, "x").notes[0]
     longer = Archive("a.zip", (), "", 10, Reported(8, None, "others"))
     assert (
         "others reported 8 bytes (others), this one has 7"

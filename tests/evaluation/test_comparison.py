@@ -33,12 +33,12 @@ def with_answers(evaluation, name, wrong):
 
 
 def test_an_evaluation_does_not_differ_from_itself(evaluation):
-    found = compare_evaluations(evaluation, evaluation)
-    assert [row.name for row in found.rows] == [row.name for row in evaluation.rows]
-    assert found.common == len(evaluation.images.paths)
-    for row in found.rows:
+    comparison = compare_evaluations(evaluation, evaluation)
+    assert [row.name for row in comparison.rows] == [row.name for row in evaluation.rows]
+    assert comparison.common == len(evaluation.images.paths)
+    for row in comparison.rows:
         assert (row.difference.value, row.only_first, row.only_second, row.p_value) == (0, 0, 0, 1)
-    assert found.notes == ()
+    assert comparison.notes == ()
 
 
 def test_the_test_is_mcnemars(evaluation):
@@ -65,22 +65,22 @@ def test_images_are_matched_whatever_their_order(evaluation):
             for row in worse.rows
         ),
     )
-    one, other = (compare_evaluations(evaluation, each) for each in (worse, turned))
-    assert [row.only_first for row in one.rows] == [row.only_first for row in other.rows]
+    ordered, reordered = (compare_evaluations(evaluation, each) for each in (worse, turned))
+    assert [row.only_first for row in ordered.rows] == [row.only_first for row in reordered.rows]
 
 
 def test_classes_in_another_order_are_the_same_classes(evaluation):
     classes = evaluation.classes
     turned = {n: len(classes) - 1 - n for n in range(len(classes))}
     images = evaluation.images
-    other = evaluation.replaced(
+    reordered = evaluation.replaced(
         classes=classes[::-1],
         images=images.replaced(labels=tuple(turned[n] for n in images.labels)),
         rows=tuple(row.replaced(predicted=tuple(turned[n] for n in row.predicted))
                    for row in evaluation.rows),
     )  # fmt: skip
     assert all(row.only_first == row.only_second == 0
-               for row in compare_evaluations(evaluation, other).rows)  # fmt: skip
+               for row in compare_evaluations(evaluation, reordered).rows)  # fmt: skip
 
 
 def renamed(evaluation, rename):
@@ -90,25 +90,25 @@ def renamed(evaluation, rename):
 
 def test_other_folders_are_matched_by_file_name_if_names_are_unique(evaluation):
     flat = {path: f"{n}.png" for n, path in enumerate(evaluation.images.paths)}
-    one, other = (renamed(evaluation, lambda p, top=top: f"{top}/{flat[p]}") for top in "ab")
-    found = compare_evaluations(one, other)
-    assert found.common == len(flat)
-    assert "by their file names" in found.notes[0]
+    first, second = (renamed(evaluation, lambda p, top=top: f"{top}/{flat[p]}") for top in "ab")
+    comparison = compare_evaluations(first, second)
+    assert comparison.common == len(flat)
+    assert "by their file names" in comparison.notes[0]
 
 
 def test_without_common_images_nothing_is_tested(evaluation):
-    found = compare_evaluations(evaluation, renamed(evaluation, lambda path: f"{path}.other"))
-    assert found.common == 0
-    assert all(row.difference is None and row.p_value is None for row in found.rows)
-    assert "No image is in both" in found.notes[-1]
+    comparison = compare_evaluations(evaluation, renamed(evaluation, lambda path: f"{path}.other"))
+    assert comparison.common == 0
+    assert all(row.difference is None and row.p_value is None for row in comparison.rows)
+    assert "No image is in both" in comparison.notes[-1]
 
 
 def test_a_part_of_the_images_is_said(evaluation):
     first = evaluation.images.paths[0]
-    other = renamed(evaluation, lambda path: "x" if path == first else path)
-    found = compare_evaluations(evaluation, other)
-    assert found.common == len(evaluation.images.paths) - 1
-    assert "in both: the differences" in found.notes[0]
+    partly_renamed = renamed(evaluation, lambda path: "x" if path == first else path)
+    comparison = compare_evaluations(evaluation, partly_renamed)
+    assert comparison.common == len(evaluation.images.paths) - 1
+    assert "in both: the differences" in comparison.notes[0]
 
 
 def test_what_cannot_be_compared_is_refused(evaluation):

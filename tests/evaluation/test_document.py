@@ -33,9 +33,9 @@ def test_a_document_that_is_none_is_refused(tmp_path, content, message):
 
 
 def test_a_misspelt_row_is_answered_by_the_nearest(run):
-    found = evaluate_run(open_session(run, threshold=0.5), Options(timing=False, resamples=20))
+    evaluation = evaluate_run(open_session(run, threshold=0.5), Options(timing=False, resamples=20))
     with pytest.raises(UsageError, match="unknown row 'adaptiv': did you mean 'adaptive'"):
-        found.row("adaptiv")
+        evaluation.row("adaptiv")
 
 
 def test_the_first_format_is_read_and_written_in_the_present_one(tmp_path):

@@ -24,7 +24,7 @@ def estimate(value, low=None, high=None):
 
 
 @pytest.mark.parametrize(
-    ("found", "plain", "percent", "points"),
+    ("figure", "plain", "percent", "points"),
     [
         (estimate(0.7868, 0.7282, 0.84), "0.787 [0.728, 0.840]", "78.7 [72.8, 84.0]",
          "+78.7 [+72.8, +84.0]"),
@@ -38,10 +38,10 @@ def estimate(value, low=None, high=None):
     ],
     ids=["an interval", "negative", "rounds to zero", "no interval", "no value", "nothing"],
 )  # fmt: skip
-def test_a_figure_is_followed_by_its_interval(found, plain, percent, points):
-    assert with_interval(found) == plain
-    assert percent_with_interval(found) == percent
-    assert points_with_interval(found) == points
+def test_a_figure_is_followed_by_its_interval(figure, plain, percent, points):
+    assert with_interval(figure) == plain
+    assert percent_with_interval(figure) == percent
+    assert points_with_interval(figure) == points
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def timed(run):
 
 
 def test_policy_is_that_of_the_logits_of_calibrate(run):
-    found = calibrate_run(open_session(run), make_goal(mean_exit_cost=0.8))
+    calibration = calibrate_run(open_session(run), make_goal(mean_exit_cost=0.8))
     logits = open_session(run).logits("calibrate")
     manifest = run.manifest()
     expected = find_policy(
@@ -47,42 +47,42 @@ def test_policy_is_that_of_the_logits_of_calibrate(run):
         classes=run.classes,
     )
     policy = ExitPolicy.read(run.path / "policy.json")
-    assert policy == found.result.policy
+    assert policy == calibration.result.policy
     assert policy.rule == expected.policy.rule
     assert policy.provenance.weights_sha256 == run.weights_sha256
     assert policy.provenance.preprocessing == run.config.preprocessing.fingerprint()
     assert policy.provenance.precision == "torch-f32"
     assert policy.provenance.classes == run.classes
     assert policy.provenance.manifest_sha256 == manifest.sha256
-    assert found.result.expected.cost <= 0.8 * policy.costs.values[-1]
+    assert calibration.result.expected.cost <= 0.8 * policy.costs.values[-1]
 
 
 def test_a_policy_can_be_found_without_being_written(run):
     goal = make_goal(mean_exit_cost=0.8)
-    found = find_run_policy(open_session(run), goal)
+    result = find_run_policy(open_session(run), goal)
     assert not (run.path / "policy.json").exists()
-    assert calibrate_run(open_session(run), goal).result.policy == found.policy
+    assert calibrate_run(open_session(run), goal).result.policy == result.policy
 
 
 def test_evaluate_serves_the_policy_and_refuses_another_precision_of_it(run):
     calibrate_run(open_session(run), make_goal(mean_exit_cost=0.8))
-    found = evaluate_run(open_session(run), Options(timing=False, resamples=10))
-    assert found.adaptive.origin == "policy.json: mean cost <= 0.8 of the whole network"
+    evaluation = evaluate_run(open_session(run), Options(timing=False, resamples=10))
+    assert evaluation.adaptive.origin == "policy.json: mean cost <= 0.8 of the whole network"
     path = run.path / "policy.json"
     policy = ExitPolicy.read(path)
-    other = policy.provenance.model_copy(update={"precision": "openvino-int8"})
-    policy.model_copy(update={"provenance": other}).write(path)
+    provenance = policy.provenance.model_copy(update={"precision": "openvino-int8"})
+    policy.model_copy(update={"provenance": provenance}).write(path)
     with pytest.raises(PolicyError, match="precision 'openvino-int8', served 'torch-f32'"):
         evaluate_run(open_session(run), Options(timing=False, resamples=10))
 
 
 def test_guarantee_uses_certify(run):
     goal = make_goal(guarantee=["disagreement<=0.5"], delta=0.2)
-    found = calibrate_run(open_session(run), goal)
-    promise = found.result.policy.promises[0]
+    calibration = calibrate_run(open_session(run), goal)
+    promise = calibration.result.policy.promises[0]
     certify = open_session(run).logits("certify")
     assert promise.images == len(certify.labels)
-    exits = found.result.policy.assign(certify.logits)
+    exits = calibration.result.policy.assign(certify.logits)
     answers = certify.logits.argmax(axis=2)
     observed = np.mean(answers[exits - 1, np.arange(len(exits))] != answers[-1])
     assert promise.observed == observed
@@ -114,11 +114,11 @@ def test_costs_are_measured_times(timed):
     assert costs.values == (1.0, 2.0, 3.0, 4.0)
     assert costs.source.startswith("evaluation-val.json: torch-f32, ")
     assert describe_machine()["processor"] in costs.source
-    found = calibrate_run(open_session(timed), make_goal(max_ms=2.5))
-    assert found.result.policy.costs == costs
-    assert found.result.expected.cost <= 2.5
-    found = calibrate_run(open_session(timed), make_goal(budget="100 images, 0.25 seconds"))
-    assert found.result.expected.cost <= 2.5
+    calibration = calibrate_run(open_session(timed), make_goal(max_ms=2.5))
+    assert calibration.result.policy.costs == costs
+    assert calibration.result.expected.cost <= 2.5
+    calibration = calibrate_run(open_session(timed), make_goal(budget="100 images, 0.25 seconds"))
+    assert calibration.result.expected.cost <= 2.5
 
 
 def test_times_that_a_busy_machine_made_fall_are_put_in_order():
@@ -160,23 +160,23 @@ def test_times_in_f32_are_no_times_in_bf16(timed):
 @pytest.mark.parametrize("role", ["calibrate", "certify"])
 def test_images_that_made_the_network_are_refused(run, tmp_path, used_for, role):
     """Another manifest gives two images of training or model selection, renamed, a new role."""
-    own = run.manifest()
-    used = [row for row in own.rows if row.role == used_for][:2]
+    manifest = run.manifest()
+    used = [row for row in manifest.rows if row.role == used_for][:2]
     folder = tmp_path / "other"
     folder.mkdir()
     rows = []
-    for row in (*used, *(row for row in own.rows if row.role in ("calibrate", "certify"))):
+    for row in (*used, *(row for row in manifest.rows if row.role in ("calibrate", "certify"))):
         name = f"new-{row.path.replace('/', '-')}"
-        shutil.copy(own.root / row.path, folder / name)
+        shutil.copy(manifest.root / row.path, folder / name)
         rows.append(ManifestRow(name, row.label, row.group, role if row in used else row.role))
     made = write_manifest(tmp_path / "other.csv", rows, folder)
-    other = read_manifest(made.path, classes=run.classes)
+    copied = read_manifest(made.path, classes=run.classes)
     message = rf"2 images of the role '{role}' trained this network .*Use a manifest of other"
     goal = make_goal(guarantee=["disagreement<=0.6"], delta=0.3)
     with pytest.raises(DataError, match=message):
-        calibrate_run(open_session(run, manifest=other), goal)
+        calibrate_run(open_session(run, manifest=copied), goal)
     assert not (run.path / "policy.json").exists()
-    cohort = other.cohort(role)
+    cohort = copied.cohort(role)
     fresh = tuple(
         image for image in cohort.images if image.path.name not in {r.path for r in rows[:2]}
     )

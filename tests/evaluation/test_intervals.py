@@ -61,29 +61,31 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     for repetition in range(300):
         rate = random.beta(8, 2, size=80)  # groups differ in difficulty; the mean rate is 0.8
         hits = random.random(320) < np.repeat(rate, 4)
-        found = GroupBootstrap(np.repeat(np.arange(80), 4), 1000, seed=repetition).proportion(hits)
-        covered += found.interval.low <= 0.8 <= found.interval.high
+        estimate = GroupBootstrap(np.repeat(np.arange(80), 4), 1000, seed=repetition).proportion(
+            hits
+        )
+        covered += estimate.interval.low <= 0.8 <= estimate.interval.high
     assert 0.90 <= covered / 300 <= 0.985
 
 
 @pytest.mark.parametrize(("hit", "value"), [(True, 1.0), (False, 0.0)])
 def test_without_spread_the_exact_interval_over_groups_stands_in(hit, value):
-    found = GroupBootstrap(["a", "a", "b", "c"]).proportion(np.full(4, hit))
-    assert found.value == value
-    assert found.interval.method == EXACT_GROUPS
+    estimate = GroupBootstrap(["a", "a", "b", "c"]).proportion(np.full(4, hit))
+    assert estimate.value == value
+    assert estimate.interval.method == EXACT_GROUPS
     edge = 0.025 ** (1 / 3)  # three groups, all alike
     expected = (edge, 1.0) if hit else (0.0, 1 - edge)
-    assert (found.interval.low, found.interval.high) == pytest.approx(expected)
+    assert (estimate.interval.low, estimate.interval.high) == pytest.approx(expected)
 
 
 def test_one_group_has_no_interval_and_says_why():
-    found = GroupBootstrap(["a"] * 4).mean([1.0, 0.0, 0.0, 1.0])
-    assert found.value == 0.5
-    assert found.interval is None
-    assert found.reason == "no interval: every draw of groups gives the same value"
+    estimate = GroupBootstrap(["a"] * 4).mean([1.0, 0.0, 0.0, 1.0])
+    assert estimate.value == 0.5
+    assert estimate.interval is None
+    assert estimate.reason == "no interval: every draw of groups gives the same value"
 
 
 def test_exact_interval_of_a_textbook_case():
     # 8 of 10: Clopper & Pearson give 0.444 to 0.975.
-    found = exact_interval(8, 10)
-    assert (found.low, found.high) == pytest.approx((0.4439, 0.9748), abs=1e-4)
+    interval = exact_interval(8, 10)
+    assert (interval.low, interval.high) == pytest.approx((0.4439, 0.9748), abs=1e-4)

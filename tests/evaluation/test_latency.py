@@ -68,9 +68,9 @@ def test_contenders_take_turns_and_the_warm_up_does_not_count(clock):
     rounds = [tuple(log[start : start + 2]) for start in range(0, len(log), 2)]
     assert all(sorted(pair) == ["first", "last"] for pair in rounds)  # one each a round
     assert {pair[0] for pair in rounds} == {"first", "last"}  # who starts changes
-    found = summarise(times)
-    assert found["first"].runs == found["last"].runs == 5
-    assert (found["first"].ms, found["last"].ms) == pytest.approx((4, 16))
+    summary = summarise(times)
+    assert summary["first"].runs == summary["last"].runs == 5
+    assert (summary["first"].ms, summary["last"].ms) == pytest.approx((4, 16))
 
 
 def test_progress_counts_rounds_without_the_warm_up():
@@ -85,10 +85,10 @@ def test_progress_counts_rounds_without_the_warm_up():
 
 
 def test_the_median_ignores_a_hiccup():
-    found = summarise({"exit 1": [5.0, 6.0, 500.0, 5.5, 5.2]})["exit 1"]
-    assert (found.ms, found.runs) == (5.5, 5)
-    assert found.low_ms < 5.2
-    assert found.high_ms > 100
+    summary = summarise({"exit 1": [5.0, 6.0, 500.0, 5.5, 5.2]})["exit 1"]
+    assert (summary.ms, summary.runs) == (5.5, 5)
+    assert summary.low_ms < 5.2
+    assert summary.high_ms > 100
 
 
 def test_the_adaptive_time_is_the_mean_over_the_images():
@@ -111,7 +111,7 @@ def test_a_run_is_measured_stage_by_stage(run, monkeypatch):
     monkeypatch.setattr(TorchBackend, "run", counting)
     before = torch.get_num_threads()
     nobody = threshold_policy(4, 1.0)
-    found = measure_run(
+    latencies = measure_run(
         open_session(run, threads=1),
         images,
         policy=nobody,
@@ -123,13 +123,13 @@ def test_a_run_is_measured_stage_by_stage(run, monkeypatch):
     # Exit k runs stages 1 to k; the adaptive rule and the twin run all four.
     assert stages == {1: 6 * turns, 2: 5 * turns, 3: 4 * turns, 4: 3 * turns}
     assert torch.get_num_threads() == before
-    assert found.timing.threads == 1
-    assert found.timing.precision == "torch-f32"
-    assert found.timing.size == 64
-    assert found.timing.machine["processor"]
-    assert len(found.exits) == 4
-    assert found.twin is not None
-    assert found.adaptive is not None
+    assert latencies.timing.threads == 1
+    assert latencies.timing.precision == "torch-f32"
+    assert latencies.timing.size == 64
+    assert latencies.timing.machine["processor"]
+    assert len(latencies.exits) == 4
+    assert latencies.twin is not None
+    assert latencies.adaptive is not None
 
 
 def test_images_are_timed_at_the_exit_where_they_leave(run, monkeypatch):

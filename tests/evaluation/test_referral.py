@@ -57,9 +57,9 @@ def test_the_rows_are_what_the_engine_does(run):
     assert row.coverage.value == len(answered) / len(answers)
     assert row.risk.value == pytest.approx(np.mean(answered))
     classes = evaluation.referrals.rows[1:]
-    assert sum(one.images for one in classes) == row.images
-    assert sum(one.unlike for one in classes) == row.unlike
-    curve = {one.name: one for one in evaluation.referrals.curves}["policy"]
+    assert sum(entry.images for entry in classes) == row.images
+    assert sum(entry.unlike for entry in classes) == row.unlike
+    curve = {entry.name: entry for entry in evaluation.referrals.curves}["policy"]
     assert curve.coverage[-1] == 1.0
     assert curve.risk[-1] == pytest.approx(1 - evaluation.row("adaptive").scores.accuracy.value)
     path = run.path / "evaluation-train.json"
@@ -85,13 +85,13 @@ def test_foreign_images_are_counted_where_the_engine_refers_them(run, foreign):
     policy = referring(run, unlike=Unlike(thresholds=(middle, 1e9, 1e9, 1e9), share=0.1))
     answers = Engine(backend, policy, session.preprocessing).predict(loaded)
     seen = evaluate_run(open_session(run), Options(**QUICK, foreign=(foreign,))).foreign
-    (found,) = seen
-    assert (found.name, found.images, found.failed) == ("elsewhere", 6, 1)
-    assert found.unlike == sum(answer.referred == "unlike" for answer in answers) == 3
+    (foreign_row,) = seen
+    assert (foreign_row.name, foreign_row.images, foreign_row.failed) == ("elsewhere", 6, 1)
+    assert foreign_row.unlike == sum(answer.referred == "unlike" for answer in answers) == 3
     at = np.bincount([answer.exit for answer in answers], minlength=5)[1:] / 6
-    assert found.exit_shares == pytest.approx(at)
+    assert foreign_row.exit_shares == pytest.approx(at)
     pairs = energy(first)[:, None] > energy(good[0])[None]
-    assert found.auroc[0] == pytest.approx(pairs.mean(), abs=1e-6)
+    assert foreign_row.auroc[0] == pytest.approx(pairs.mean(), abs=1e-6)
 
 
 def test_without_referral_nothing_is_written_of_it(run):

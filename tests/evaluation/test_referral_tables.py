@@ -15,7 +15,7 @@ def test_tables_show_shares_in_percent_and_say_what_is_missing(run):
     assert referral_table(plain) is foreign_table(plain) is None
     nothing = Estimate(value=None, reason="every image is referred")
     curve = RiskCurve(name="policy", coverage=(0.5, 1.0), risk=(0.0, 0.1), area=0.0456)
-    found = plain.replaced(
+    evaluation_with_referrals = plain.replaced(
         referrals=Referrals(
             rows=(row("all images", Estimate(value=0.0625)), row("polyp", nothing)), curves=(curve,)
         ),
@@ -24,12 +24,14 @@ def test_tables_show_shares_in_percent_and_say_what_is_missing(run):
                     macs=2.5e9, auroc=(0.91234, 0.95)),
         ),
     )  # fmt: skip
-    table = referral_table(found)
+    table = referral_table(evaluation_with_referrals)
     text = table.markdown()
     assert "| all images | 20 | 3 | 1 | 80.0 | 6.2 |" in text
     assert "| polyp | 20 | 3 | 1 | 80.0 | – |" in text
     assert any("policy 0.0456" in note for note in table.notes)
-    ears = foreign_table(found)
+    ears = foreign_table(evaluation_with_referrals)
     assert "| ears | 50 | 10.0 | 80.0 | 2.50 | 0.912, 0.950 |" in ears.markdown()
     assert any("2 images could not be read" in note for note in ears.notes)
-    assert {table.title, ears.title} <= {one.title for one in evaluation_tables(found)}
+    assert {table.title, ears.title} <= {
+        shown.title for shown in evaluation_tables(evaluation_with_referrals)
+    }

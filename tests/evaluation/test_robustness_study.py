@@ -33,16 +33,16 @@ def session(run):
 
 
 @pytest.fixture(scope="module")
-def found(session):
+def robustness(session):
     return measure_robustness(session, "train")
 
 
-def test_the_rows_are_those_of_the_changed_images(session, found):
-    assert len(found.rows) == 1 + len(CORRUPTIONS) * len(STRENGTHS)
+def test_the_rows_are_those_of_the_changed_images(session, robustness):
+    assert len(robustness.rows) == 1 + len(CORRUPTIONS) * len(STRENGTHS)
     cohort, policy = session.manifest.cohort("train"), session.decider.policy
     images = session.images(cohort)
     macs = np.array(session.source.complexity.macs)
-    for row in (found.rows[0], found.of("noise")[3]):
+    for row in (robustness.rows[0], robustness.of("noise")[3]):
         changed = corrupt(images, row.change, row.strength) if row.strength else images
         logits = session.answers(changed)
         exits = policy.assign(logits)
@@ -55,21 +55,21 @@ def test_the_rows_are_those_of_the_changed_images(session, found):
         assert row.shares == pytest.approx([(exits == k).mean() for k in range(1, len(macs) + 1)])
 
 
-def test_it_is_kept_and_read_again(run, found, tmp_path):
-    assert Robustness.read(run.path / FILE) == found
+def test_it_is_kept_and_read_again(run, robustness, tmp_path):
+    assert Robustness.read(run.path / FILE) == robustness
     (tmp_path / FILE).write_text("{}")
     with pytest.raises(RunError, match="evaluate --corruptions"):
         Robustness.read(tmp_path / FILE)
 
 
-def test_tables_have_a_row_for_each_change(found):
-    accuracy, cost, wrong = robustness_tables(found)
+def test_tables_have_a_row_for_each_change(robustness):
+    accuracy, cost, wrong = robustness_tables(robustness)
     assert [row[0] for row in accuracy.rows] == list(CORRUPTIONS)
-    assert cost.rows[0][1] == found.rows[0].cost
-    assert wrong.rows[-1][-1] == found.of("noise")[-1].early_wrong
+    assert cost.rows[0][1] == robustness.rows[0].cost
+    assert wrong.rows[-1][-1] == robustness.of("noise")[-1].early_wrong
 
 
-def test_promises_are_held_against_changed_images(run, session, found):
+def test_promises_are_held_against_changed_images(run, session, robustness):
     promise = Promise(risk=parse_risk("disagreement<=0.9"), delta=0.1, images=50, unit="image",
                       observed=0.0, p_value=0.01, method="exact binomial")  # fmt: skip
     policy = session.decider.policy.replaced(
@@ -82,7 +82,7 @@ def test_promises_are_held_against_changed_images(run, session, found):
     finally:
         (run.path / "policy.json").unlink()
     strong = promised.of("noise")[-1]
-    assert strong.accuracy == found.of("noise")[-1].accuracy, "it is the same rule"
+    assert strong.accuracy == robustness.of("noise")[-1].accuracy, "it is the same rule"
     cohort = session.manifest.cohort("train")
     logits = session.answers(corrupt(session.images(cohort), "noise", 5))
     answers, exits = logits.argmax(axis=2), policy.assign(logits)
@@ -135,10 +135,10 @@ def test_the_command_prints_the_tables_and_one_document(run):
     assert "A changed image should cost more" in " ".join(done.stderr.split())
 
 
-def test_attacks_are_added_to_what_was_measured(run, session, found):
-    found.write(run.path / FILE)
+def test_attacks_are_added_to_what_was_measured(run, session, robustness):
+    robustness.write(run.path / FILE)
     both = measure_robustness(session, "train", corruptions=False, attacks=True)
-    assert both.of("noise") == found.of("noise")
+    assert both.of("noise") == robustness.of("noise")
     assert [row.change for row in both.rows if row.change in ATTACKS] == list(ATTACKS)
     (main,), (worst,) = both.of("main"), both.of("max-average")
     assert main.final.value < both.rows[0].final.value, "an attack on it makes the final exit worse"
@@ -146,7 +146,7 @@ def test_attacks_are_added_to_what_was_measured(run, session, found):
     attacked = robustness_tables(both)[-1]
     assert attacked.title == "Accuracy under attack"
     assert f"at most {255 * EPSILON:g}/255, in {STEPS} steps" in attacked.notes[0]
-    assert len(robustness_tables(both)) == len(robustness_tables(found)) + 1
+    assert len(robustness_tables(both)) == len(robustness_tables(robustness)) + 1
     alone = measure_robustness(session, "val", corruptions=False, attacks=True)
     assert len(robustness_tables(alone)) == 1, "what is of another role is not kept"
 

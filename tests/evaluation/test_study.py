@@ -38,7 +38,9 @@ def middling(run, role: str) -> float:
 
 def test_the_adaptive_row_is_what_the_engine_does(run):
     threshold = middling(run, "train")
-    found = evaluate_run(open_session(run, threshold=threshold), Options(role="train", **QUICK))
+    evaluation = evaluate_run(
+        open_session(run, threshold=threshold), Options(role="train", **QUICK)
+    )
     cohort = run.manifest().cohort("train")
     images = cache_images(cohort.images, run.config.preprocessing).images
     engine = Engine(
@@ -48,44 +50,50 @@ def test_the_adaptive_row_is_what_the_engine_does(run):
     )
     answers = engine.predict(np.asarray(images))
     exits = [answer.exit for answer in answers]
-    assert list(found.adaptive.exits) == exits
+    assert list(evaluation.adaptive.exits) == exits
     assert len(set(exits)) > 1
-    row = found.row("adaptive")
+    row = evaluation.row("adaptive")
     assert list(row.predicted) == [answer.label for answer in answers]
     sure = [answer.probabilities.max() for answer in answers]
     assert row.confidence == pytest.approx(sure, abs=1e-4)
     shares = [exits.count(number) / len(exits) for number in (1, 2, 3, 4)]
-    assert found.adaptive.shares == pytest.approx(shares)
-    assert [r.share for r in found.rows if r.kind == "exit"] == pytest.approx(shares)
+    assert evaluation.adaptive.shares == pytest.approx(shares)
+    assert [r.share for r in evaluation.rows if r.kind == "exit"] == pytest.approx(shares)
     macs = NetworkSpec("ee_hifuse_nano", 3, 64, run.config.overrides).complexity.macs
     mean = sum(share * cost for share, cost in zip(shares, macs, strict=True))
     assert row.macs == pytest.approx(mean)
-    for index, name in enumerate(found.classes):
+    for index, name in enumerate(evaluation.classes):
         of_class = [
-            e for e, label in zip(exits, found.images.labels, strict=True) if label == index
+            e for e, label in zip(exits, evaluation.images.labels, strict=True) if label == index
         ]
         expected = [of_class.count(number) / len(of_class) for number in (1, 2, 3, 4)]
-        assert found.adaptive.shares_by_class[name] == pytest.approx(expected)
+        assert evaluation.adaptive.shares_by_class[name] == pytest.approx(expected)
 
 
 def test_everything_can_be_redrawn_from_the_document(run):
     made = evaluate_run(open_session(run, threshold=0.5), Options(role="train", **QUICK))
     file = run.path / "evaluation-train.json"
-    found = Evaluation.read(file)
-    assert found == made
-    labels = np.array(found.images.labels)
-    assert len(found.images.paths) == len(found.images.groups) == len(labels) == 39
-    assert [row.name for row in found.rows] == ["exit 1", "exit 2", "exit 3", "final", "adaptive"]
-    for row in found.rows:
+    evaluation = Evaluation.read(file)
+    assert evaluation == made
+    labels = np.array(evaluation.images.labels)
+    assert len(evaluation.images.paths) == len(evaluation.images.groups) == len(labels) == 39
+    assert [row.name for row in evaluation.rows] == [
+        "exit 1",
+        "exit 2",
+        "exit 3",
+        "final",
+        "adaptive",
+    ]
+    for row in evaluation.rows:
         confusion = np.zeros((3, 3), int)
         np.add.at(confusion, (labels, np.array(row.predicted)), 1)
         assert np.array_equal(row.scores.confusion, confusion)
         assert row.scores.accuracy.value == pytest.approx(np.trace(confusion) / 39)
-    first, final = found.row("exit 1"), found.row("final")
+    first, final = evaluation.row("exit 1"), evaluation.row("final")
     difference = first.scores.accuracy.value - final.scores.accuracy.value
     assert first.beside_final.value == pytest.approx(difference)
     assert final.beside_final is None
-    assert (run.path / found.run.logits).is_file()
+    assert (run.path / evaluation.run.logits).is_file()
     text = file.read_text()
     assert str(run.path) not in text  # no path of this machine
     assert str(run.manifest().root) not in text
@@ -144,29 +152,31 @@ def test_each_consequence_of_an_evaluation_happens_once(run, monkeypatch):
 
 def test_times_stand_in_the_rows(run):
     twin = untrained_twin(run, run.path.parent / "twin")
-    found = evaluate_run(
+    evaluation = evaluate_run(
         open_session(run, threads=1, threshold=0.5),
         Options(rounds=2, resamples=200),
         twin=open_session(twin, threads=1),
     )
-    assert all(row.time.runs >= 2 for row in found.rows)
-    times = [row.time.ms for row in found.rows if row.kind == "exit"]
-    for other in (found.adaptive.oracle, found.adaptive.random):
-        assert other.ms == pytest.approx(np.dot(other.shares, times))
-    assert found.rows[0].name == "twin"
-    assert found.timing.threads == 1
-    assert found.timing.rounds == 2
+    assert all(row.time.runs >= 2 for row in evaluation.rows)
+    times = [row.time.ms for row in evaluation.rows if row.kind == "exit"]
+    for reference in (evaluation.adaptive.oracle, evaluation.adaptive.random):
+        assert reference.ms == pytest.approx(np.dot(reference.shares, times))
+    assert evaluation.rows[0].name == "twin"
+    assert evaluation.timing.threads == 1
+    assert evaluation.timing.rounds == 2
 
 
 def test_a_twin_stands_beside_on_the_same_images(run):
     twin = untrained_twin(run, run.path.parent / "twin")
-    found = evaluate_run(open_session(run), Options(role="train", **QUICK), twin=open_session(twin))
-    row = found.rows[0]
+    evaluation = evaluate_run(
+        open_session(run), Options(role="train", **QUICK), twin=open_session(twin)
+    )
+    row = evaluation.rows[0]
     assert (row.name, row.kind, row.share, row.beside_twin) == ("twin", "twin", None, None)
-    assert found.twin.model == "hifuse_nano"
+    assert evaluation.twin.model == "hifuse_nano"
     alone = evaluate_run(open_session(twin), Options(role="train", **QUICK))
     assert alone.row("final").predicted == row.predicted
-    final = found.row("final")
+    final = evaluation.row("final")
     assert final.beside_twin.value == pytest.approx(
         final.scores.accuracy.value - row.scores.accuracy.value
     )
@@ -175,9 +185,9 @@ def test_a_twin_stands_beside_on_the_same_images(run):
 
 def test_a_network_with_one_exit_has_one_row_and_no_adaptive_rule(run):
     twin = untrained_twin(run, run.path.parent / "twin")
-    found = evaluate_run(open_session(twin), Options(**QUICK))
-    assert [row.name for row in found.rows] == ["final"]
-    assert found.adaptive is None
+    evaluation = evaluate_run(open_session(twin), Options(**QUICK))
+    assert [row.name for row in evaluation.rows] == ["final"]
+    assert evaluation.adaptive is None
     with pytest.raises(UsageError, match="has one exit only: leave out the threshold"):
         evaluate_run(open_session(twin, threshold=0.5), Options(**QUICK))
 
@@ -214,12 +224,12 @@ def fitted(run, **changes) -> ExitPolicy:
 
 def test_the_policy_of_the_run_decides_unless_a_threshold_is_given(run):
     fitted(run).write(run.path / "policy.json")
-    found = evaluate_run(open_session(run), Options(**QUICK))
-    assert found.adaptive.exits == (1, 1, 1)
-    assert found.adaptive.origin == "policy.json: everyone out at once"
-    assert found.adaptive.policy.rule.kind == "margin"
+    evaluation = evaluate_run(open_session(run), Options(**QUICK))
+    assert evaluation.adaptive.exits == (1, 1, 1)
+    assert evaluation.adaptive.origin == "policy.json: everyone out at once"
+    assert evaluation.adaptive.policy.rule.kind == "margin"
     # Its temperature sharpens the probabilities, the exit's own row is as trained.
-    assert min(found.row("adaptive").confidence) > min(found.row("exit 1").confidence)
+    assert min(evaluation.row("adaptive").confidence) > min(evaluation.row("exit 1").confidence)
     typed = evaluate_run(open_session(run, threshold=1.0), Options(**QUICK))
     assert typed.adaptive.exits == (4, 4, 4)
     assert typed.adaptive.origin == "largest probability of 1 or more, as asked for"
@@ -244,44 +254,45 @@ def test_a_policy_for_something_else_is_refused(run, change, words):
 def test_the_clock_decides_under_a_deadline(run):
     hurried = fixed_exit(4, 4).model_copy(update={"deadline_ms": 1e-6, "goal": "at once"})
     hurried.write(run.path / "policy.json")
-    found = evaluate_run(open_session(run, threads=1), Options(rounds=2, resamples=10))
-    assert set(found.adaptive.exits) == {1}  # exit 1 always answers
-    assert found.row("adaptive").predicted == found.row("exit 1").predicted
-    count = len(found.images.paths)
+    evaluation = evaluate_run(open_session(run, threads=1), Options(rounds=2, resamples=10))
+    assert set(evaluation.adaptive.exits) == {1}  # exit 1 always answers
+    assert evaluation.row("adaptive").predicted == evaluation.row("exit 1").predicted
+    count = len(evaluation.images.paths)
     late = f"policy.json: at once, by the clock of this machine ({count} late)"
-    assert found.adaptive.origin == late
+    assert evaluation.adaptive.origin == late
     hurried.model_copy(update={"deadline_ms": 1e6}).write(run.path / "policy.json")
-    found = evaluate_run(open_session(run, threads=1), Options(rounds=2, resamples=10))
-    assert set(found.adaptive.exits) == {4}
-    assert found.adaptive.origin.endswith("(0 late)")
+    evaluation = evaluate_run(open_session(run, threads=1), Options(rounds=2, resamples=10))
+    assert set(evaluation.adaptive.exits) == {4}
+    assert evaluation.adaptive.origin.endswith("(0 late)")
     with pytest.raises(UsageError, match="the clock decides where images exit: leave"):
         evaluate_run(open_session(run), Options(**QUICK))
 
 
 def test_oracle_and_chance_by_hand(run):
-    found = evaluate_run(
+    evaluation = evaluate_run(
         open_session(run, threshold=middling(run, "train")), Options(role="train", **QUICK)
     )
-    adaptive, row = found.adaptive, found.row("adaptive")
-    labels = found.images.labels
-    answers = [found.row(name).predicted for name in ("exit 1", "exit 2", "exit 3", "final")]
+    adaptive, row = evaluation.adaptive, evaluation.row("adaptive")
+    labels = evaluation.images.labels
+    answers = [evaluation.row(name).predicted for name in ("exit 1", "exit 2", "exit 3", "final")]
     right = [[int(a == b) for a, b in zip(each, labels, strict=True)] for each in answers]
-    macs = [found.row(name).macs for name in ("exit 1", "exit 2", "exit 3", "final")]
+    macs = [evaluation.row(name).macs for name in ("exit 1", "exit 2", "exit 3", "final")]
     first = [column.index(1) if any(column) else 0 for column in zip(*right, strict=True)]
     assert adaptive.oracle.accuracy.value == np.mean([any(c) for c in zip(*right, strict=True)])
     assert adaptive.oracle.shares == pytest.approx([first.count(k) / 39 for k in range(4)])
     assert adaptive.oracle.macs == pytest.approx(np.mean([macs[k] for k in first]))
     assert adaptive.oracle.gap.value <= 0
     by_exit = [
-        found.row(name).scores.accuracy.value for name in ("exit 1", "exit 2", "exit 3", "final")
+        evaluation.row(name).scores.accuracy.value
+        for name in ("exit 1", "exit 2", "exit 3", "final")
     ]
     assert adaptive.random.accuracy.value == pytest.approx(np.dot(adaptive.shares, by_exit))
     assert adaptive.random.shares == adaptive.shares
     assert adaptive.random.macs == pytest.approx(row.macs)
-    for other in (adaptive.oracle, adaptive.random):
-        assert other.ms is None
-        gap = row.scores.accuracy.value - other.accuracy.value
-        assert other.gap.value == pytest.approx(gap)
+    for reference in (adaptive.oracle, adaptive.random):
+        assert reference.ms is None
+        gap = row.scores.accuracy.value - reference.accuracy.value
+        assert reference.gap.value == pytest.approx(gap)
 
 
 def promise(risk: str, tolerance: float, unit: str) -> Promise:
@@ -306,24 +317,27 @@ def test_promises_stand_beside_what_the_images_show(run, tmp_path):
     )
     policy = fitted(run).replaced(promises=promises)
     policy.write(run.path / "policy.json")
-    own = run.manifest()
-    rows = [r for r in own.rows if r.role == "train" and r.label != "blue"]
+    manifest = run.manifest()
+    rows = [r for r in manifest.rows if r.role == "train" and r.label != "blue"]
     halves = [ManifestRow(r.path, r.label, f"pair {n // 3}", "test") for n, r in enumerate(rows)]
-    other = write_manifest(tmp_path / "other.csv", halves, own.root)
-    other = read_manifest(other.path, classes=run.classes)
-    found = evaluate_run(open_session(run, manifest=other), Options(**QUICK))
-    shown = found.adaptive.promises
-    differs = np.not_equal(found.row("exit 1").predicted, found.row("final").predicted)
+    doubled = write_manifest(tmp_path / "other.csv", halves, manifest.root)
+    doubled = read_manifest(doubled.path, classes=run.classes)
+    evaluation = evaluate_run(open_session(run, manifest=doubled), Options(**QUICK))
+    shown = evaluation.adaptive.promises
+    differs = np.not_equal(evaluation.row("exit 1").predicted, evaluation.row("final").predicted)
     assert differs.any()
-    groups = np.array(found.images.groups)
+    groups = np.array(evaluation.images.groups)
     by_group = [differs[groups == name].mean() for name in np.unique(groups)]
-    assert [one.units for one in shown] == [26, 9, 26, 0]
+    assert [entry.units for entry in shown] == [26, 9, 26, 0]
     assert shown[0].observed.value == pytest.approx(differs.mean())
     assert shown[1].observed.value == pytest.approx(np.mean(by_group))
-    lost = found.row("final").scores.accuracy.value - found.row("exit 1").scores.accuracy.value
+    lost = (
+        evaluation.row("final").scores.accuracy.value
+        - evaluation.row("exit 1").scores.accuracy.value
+    )
     assert shown[2].observed.value == pytest.approx(lost)
-    assert [one.kept for one in shown] == [False, False, True, None]
-    assert [one.promise for one in shown] == list(promises)
+    assert [entry.kept for entry in shown] == [False, False, True, None]
+    assert [entry.promise for entry in shown] == list(promises)
     assert shown[3].observed.value is None
     assert shown[3].observed.reason == "no image of class 'blue'"
     interval = shown[1].observed.interval
@@ -349,17 +363,17 @@ def test_a_promise_without_a_single_loss_has_the_exact_interval(run):
 def test_other_roles_and_manifests_do_not_replace_the_evaluation(run, tmp_path):
     evaluate_run(open_session(run), Options(**QUICK))
     before = (run.path / "evaluation.json").read_bytes()
-    found = evaluate_run(open_session(run), Options(role="val", **QUICK))
-    assert found.caution.startswith("these images chose the epoch")
-    own = run.manifest()
-    rows = [ManifestRow(row.path, row.label, row.group, "test") for row in own.rows[:30]]
-    rows += [row for row in own.rows if row.label == "red"]
-    other = write_manifest(tmp_path / "other.csv", rows, own.root)
-    outside = evaluate_run(open_session(run, manifest=other), Options(**QUICK))
+    evaluation = evaluate_run(open_session(run), Options(role="val", **QUICK))
+    assert evaluation.caution.startswith("these images chose the epoch")
+    manifest = run.manifest()
+    rows = [ManifestRow(row.path, row.label, row.group, "test") for row in manifest.rows[:30]]
+    rows += [row for row in manifest.rows if row.label == "red"]
+    all_test = write_manifest(tmp_path / "other.csv", rows, manifest.root)
+    outside = evaluate_run(open_session(run, manifest=all_test), Options(**QUICK))
     assert outside.caution is None
     assert (run.path / "evaluation.json").read_bytes() == before
     names = {path.name for path in run.path.glob("evaluation*")}
-    expected = f"evaluation-{other.sha256[:8]}.json"
+    expected = f"evaluation-{all_test.sha256[:8]}.json"
     assert names == {"evaluation.json", "evaluation-val.json", expected}
 
 

@@ -73,10 +73,12 @@ def test_without_times_and_policy_their_columns_are_absent():
         "answers", "accuracy", "parameters", "multiply-adds"
     ]  # fmt: skip
     assert not any("Time:" in note or "Policy:" in note for note in plain.notes)
-    one = make_material(exits=1, timed=False).evaluation
-    assert share_table(one) is reference_table(one) is promise_table(one) is None
-    assert len(evaluation_tables(one)) == 4
-    assert class_table(one).title == "Classes, answers of the final exit"
+    evaluation = make_material(exits=1, timed=False).evaluation
+    assert (
+        share_table(evaluation) is reference_table(evaluation) is promise_table(evaluation) is None
+    )
+    assert len(evaluation_tables(evaluation)) == 4
+    assert class_table(evaluation).title == "Classes, answers of the final exit"
 
 
 def test_times_that_cannot_be_are_called_so(real):

@@ -71,17 +71,19 @@ def test_a_bundle_is_evaluated_with_a_manifest(bundles):
         evaluate_run(open_session(bundle))
     before = files_of(bundle.path)
     manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
-    found = evaluate_run(open_session(bundle, manifest=manifest), Options(rounds=2, resamples=20))
+    evaluation = evaluate_run(
+        open_session(bundle, manifest=manifest), Options(rounds=2, resamples=20)
+    )
     of_run = evaluate_run(open_session(run), Options(timing=False, resamples=20))
-    assert [row.scores.accuracy.value for row in found.rows[:4]] == [
+    assert [row.scores.accuracy.value for row in evaluation.rows[:4]] == [
         row.scores.accuracy.value for row in of_run.rows[:4]
     ]
-    assert found.run.precision == found.timing.precision == "openvino-f32"
+    assert evaluation.run.precision == evaluation.timing.precision == "openvino-f32"
     assert files_of(bundle.path) == before, "nothing is written into the bundle"
     assert open_bundle(bundle.path) == bundle
     beside = bundle.results()
-    assert Evaluation.read(beside / "evaluation.json") == found
-    assert (beside / found.run.logits).is_file()
+    assert Evaluation.read(beside / "evaluation.json") == evaluation
+    assert (beside / evaluation.run.logits).is_file()
 
 
 def test_an_evaluation_of_a_bundle_goes_where_it_is_asked_to(bundles, tmp_path):
@@ -91,11 +93,11 @@ def test_an_evaluation_of_a_bundle_goes_where_it_is_asked_to(bundles, tmp_path):
     out = tmp_path / "out"
     options = Options(timing=False, resamples=20)
     sessions = [open_session(bundle, manifest=manifest, out=out) for _ in range(2)]
-    found = evaluate_run(sessions[0], options, twin=sessions[1])
+    evaluation = evaluate_run(sessions[0], options, twin=sessions[1])
     assert files_of(bundle.path.parent) == before
-    assert Evaluation.read(out / "evaluation.json") == found
-    assert (out / found.run.logits).is_file()
-    assert found.twin.logits == found.run.logits
+    assert Evaluation.read(out / "evaluation.json") == evaluation
+    assert (out / evaluation.run.logits).is_file()
+    assert evaluation.twin.logits == evaluation.run.logits
     with pytest.raises(UsageError, match="is in the bundle"):
         evaluate_run(
             open_session(bundle, out=bundle.path, manifest=manifest), Options(timing=False)
@@ -106,10 +108,10 @@ def test_a_loss_of_more_than_a_point_must_be_accepted(run, tmp_path, monkeypatch
     real = Session.logits
 
     def worse(session, role):
-        found = real(session, role)
+        logits = real(session, role)
         if session.source is not run:
-            found.logits[1] = -found.logits[1]  # exit 2 answers something else
-        return found
+            logits.logits[1] = -logits.logits[1]  # exit 2 answers something else
+        return logits
 
     monkeypatch.setattr(Session, "logits", worse)
     options = ExportOptions("torch", "f32")

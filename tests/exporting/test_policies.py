@@ -49,13 +49,13 @@ def test_referral_is_found_again_and_the_bundle_refers_as_its_policy_says(run, b
 
 
 def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_path):
-    own = run.manifest()
-    other = own.root / "others.csv"
+    kept = run.manifest()
+    copy = kept.root / "others.csv"
     lines = ["path,label,group,role"]
-    lines += [f"{row.path},{row.label},{row.group},{row.role}" for row in reversed(own.rows)]
-    other.write_text("\n".join(lines) + "\n")
+    lines += [f"{row.path},{row.label},{row.group},{row.role}" for row in reversed(kept.rows)]
+    copy.write_text("\n".join(lines) + "\n")
     try:
-        manifest = read_manifest(other, classes=run.classes)
+        manifest = read_manifest(copy, classes=run.classes)
         calibrate_run(open_session(run, manifest=manifest), make_goal(**GOAL))
         with pytest.raises(
             PolicyError, match=rf"found on the images of another manifest.* than {run.path}.*"
@@ -66,7 +66,7 @@ def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_pat
         options = ExportOptions("torch", accept_drop=True)
         exported = export_run(open_session(run, manifest=manifest), tmp_path / "bundle", options)
     finally:
-        other.unlink()
+        copy.unlink()
     (policy,) = exported.policies.values()
     assert policy.provenance.manifest_sha256 == manifest.sha256
 

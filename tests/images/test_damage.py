@@ -85,17 +85,21 @@ def files(kind: str) -> dict[str, bytes]:
         }
     if kind == "PPM":
         return {"rgb": pillow(picture), "plain": b"P3 9 9 300 " + b"300 7 1 " * 81}
-    found = {"rgb": pillow(picture)}
+    contents = {"rgb": pillow(picture)}
     if kind == "JPEG":
-        found |= {"progressive": pillow(picture, progressive=True),
-                  "cmyk": pillow(picture.convert("CMYK")),
-                  "grey": pillow(picture.convert("L"))}  # fmt: skip
+        contents |= {"progressive": pillow(picture, progressive=True),
+                     "cmyk": pillow(picture.convert("CMYK")),
+                     "grey": pillow(picture.convert("L"))}  # fmt: skip
     if kind == "PNG":
-        found |= {"alpha": pillow(picture.convert("RGBA")), "palette": pillow(picture.convert("P")),
-                  "grey": pillow(picture.convert("L"), transparency=7)}  # fmt: skip
+        contents |= {"alpha": pillow(picture.convert("RGBA")),
+                     "palette": pillow(picture.convert("P")),
+                     "grey": pillow(picture.convert("L"), transparency=7)}  # fmt: skip
     if kind == "BMP":
-        found |= {"palette": pillow(picture.convert("P")), "alpha": pillow(picture.convert("RGBA"))}
-    return found
+        contents |= {
+            "palette": pillow(picture.convert("P")),
+            "alpha": pillow(picture.convert("RGBA")),
+        }
+    return contents
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "JPEG", "PNG", "BMP", "JPEG2000", "WEBP", "GIF", "PPM"])

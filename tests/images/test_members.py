@@ -44,9 +44,9 @@ def written(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["tar", "stored", "deflated"])
 def test_members_are_read_one_by_one(tmp_path, kind):
     path = written(tmp_path, kind)
-    found = list(list_members(path))
-    assert [member.name for member in found] == list(CONTENT)
-    for member in reversed(found):
+    members = list(list_members(path))
+    assert [member.name for member in members] == list(CONTENT)
+    for member in reversed(members):
         content = CONTENT[member.name]
         assert read_member(path, member) == content
         assert read_beginning(path, member, 4) == content[:4]

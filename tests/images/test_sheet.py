@@ -86,9 +86,9 @@ def test_equal_preprocessings_share_a_tile_and_one_needs_no_sheet():
 
 
 def test_what_tells_sheets_apart():
-    other = Sheet.of([SMALL.replaced(mean=(0.1, 0.1, 0.1)), LARGE])
-    assert other.geometry() == SHEET.geometry()  # the same pixels
-    assert other.fingerprint() != SHEET.fingerprint()
+    normalised_otherwise = Sheet.of([SMALL.replaced(mean=(0.1, 0.1, 0.1)), LARGE])
+    assert normalised_otherwise.geometry() == SHEET.geometry()  # the same pixels
+    assert normalised_otherwise.fingerprint() != SHEET.fingerprint()
     moved = Sheet.of([SMALL.replaced(resize="stretch"), LARGE])
     assert len({moved.geometry(), SHEET.geometry(), LARGE.geometry()}) == 3
 

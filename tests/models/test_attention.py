@@ -73,18 +73,18 @@ def test_tokens_are_a_map_without_those_of_the_class(first):
     def head(state):
         return torch.stack([state[0].sum((1, 2)), -state[0].sum((1, 2))], 1)
 
-    found = grad_cam(head, (tokens,))
-    assert found.shape == (2, 3, 3)
-    assert found[0].argmax() == 5
-    assert (found > 0).sum() == 2
+    maps = grad_cam(head, (tokens,))
+    assert maps.shape == (2, 3, 3)
+    assert maps[0].argmax() == 5
+    assert (maps > 0).sum() == 2
 
 
 def test_a_map_with_the_channels_last_is_turned():
     features = torch.zeros(1, 3, 3, 8)
     features[0, 0, 1] = 1.0
-    found = grad_cam(lambda state: state[0].sum((1, 2)), (features,))
-    assert found.shape == (1, 3, 3)
-    assert found[0].argmax() == 1
+    maps = grad_cam(lambda state: state[0].sum((1, 2)), (features,))
+    assert maps.shape == (1, 3, 3)
+    assert maps[0].argmax() == 1
 
 
 def test_grad_cam_is_its_formula():
@@ -108,8 +108,8 @@ def test_images_of_a_batch_do_not_mix(images):
     model = tiny_model()
     together = exit_attention(model, images)
     alone = exit_attention(model, images[1:2])
-    for (several, _), (one, _) in zip(together, alone, strict=True):
-        assert several[1] == pytest.approx(one[0], abs=1e-5)
+    for (several, _), (single, _) in zip(together, alone, strict=True):
+        assert several[1] == pytest.approx(single[0], abs=1e-5)
 
 
 def test_nothing_is_left_behind_in_the_network(images):

@@ -68,7 +68,9 @@ def members():
 def photos():
     generator = np.random.default_rng(0)
     texture = generator.integers(0, 256, (9, 6, 6, 3), dtype=np.uint8)
-    return np.stack([SHEET.apply(np.kron(one, np.ones((15, 20, 1), np.uint8))) for one in texture])
+    return np.stack(
+        [SHEET.apply(np.kron(coarse, np.ones((15, 20, 1), np.uint8))) for coarse in texture]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +78,8 @@ def alone(members, photos):
     """Logits (5, 9, 3) of the members run alone, each at its own size."""
     parts = [(SMALL, photos[:, :32, 64:]), (LARGE, photos[:, :64, :64])]
     return np.concatenate([
-        all_exits(TorchBackend(member, threads=1))(own.normalise(np.ascontiguousarray(images)))
-        for member, (own, images) in zip(members, parts, strict=True)
+        all_exits(TorchBackend(member, threads=1))(way.normalise(np.ascontiguousarray(images)))
+        for member, (way, images) in zip(members, parts, strict=True)
     ])  # fmt: skip
 
 
@@ -94,9 +96,9 @@ def test_each_exit_answers_bit_for_bit_as_its_member_alone(members, photos, coun
     parts = [(SMALL, photos[:count, :32, 64:]), (LARGE, photos[:count, :64, :64])]
     expected = [
         logits
-        for member, (own, images) in zip(members, parts, strict=True)
+        for member, (preprocessing, images) in zip(members, parts, strict=True)
         for logits in all_exits(TorchBackend(member, threads=1))(
-            own.normalise(np.ascontiguousarray(images))
+            preprocessing.normalise(np.ascontiguousarray(images))
         )
     ]
     np.testing.assert_array_equal(answers(cascade(members), photos[:count]), expected)
@@ -144,15 +146,15 @@ def test_an_exit_costs_all_that_is_before_it():
 
 
 def test_it_is_built_from_its_document(photos):
-    own = NETWORK | {"exits": [1]}
-    members = tuple(Member("ee_hifuse_nano", tile, own) for tile in TILES)
+    settings = NETWORK | {"exits": [1]}
+    members = tuple(Member("ee_hifuse_nano", tile, settings) for tile in TILES)
     document = json.loads(json.dumps(CascadeConfig(members, "mean").document()))
     spec = NetworkSpec("cascade", 3, SHEET.size, document)
     assert (spec.family, spec.build_blank().num_stages) == ("cascade", 4)
     torch.manual_seed(5)
     built = spec.build().eval()
     torch.manual_seed(5)
-    pair = [create_model("ee_hifuse_nano", 3, size=tile[2], **own).eval() for tile in TILES]
+    pair = [create_model("ee_hifuse_nano", 3, size=tile[2], **settings).eval() for tile in TILES]
     np.testing.assert_array_equal(answers(built, photos), answers(cascade(pair, "mean"), photos))
 
 
@@ -178,15 +180,15 @@ def test_where_it_looks_is_where_its_members_look(members, photos):
         got = exit_attention(cascade(members, combine), images)
         expected = [*exit_attention(members[0], small), *exit_attention(members[1], large)]
         assert [kind for _, kind in got] == [kind for _, kind in expected]
-        for (maps, _), (own, _) in zip(got, expected, strict=True):
-            np.testing.assert_array_equal(maps, own)
+        for (maps, _), (member_maps, _) in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(maps, member_maps)
 
 
 def policy_for(kind, logits):
     """Return a policy that about half of the images satisfy at each exit."""
     if kind == "patience":
         return patience_policy(4, 2)
-    sure = np.stack([confidence(one, kind) for one in logits[:-1]])
+    sure = np.stack([confidence(scores, kind) for scores in logits[:-1]])
     thresholds = np.quantile(sure, 0.45, axis=1).tolist()  # between two of nine images
     rule = ThresholdRule(kind=kind, thresholds=tuple(thresholds))
     return ExitPolicy(rule=rule, num_exits=4, temperatures=(1.0,) * 4)
@@ -213,8 +215,8 @@ def test_batches_and_streams_answer_like_images_alone(photos, combine, kind, ord
     for got in (together, streamed):
         assert [answer.exit for answer in got] == exits[order].tolist()
         for image, answer in zip(order, got, strict=True):
-            own = policy.probabilities(answer.exit, logits[answer.exit - 1, image : image + 1])
-            np.testing.assert_allclose(answer.probabilities, own[0], atol=1e-5)
+            expected = policy.probabilities(answer.exit, logits[answer.exit - 1, image : image + 1])
+            np.testing.assert_allclose(answer.probabilities, expected[0], atol=1e-5)
 
 
 def test_images_exit_inside_every_member(photos):

@@ -38,15 +38,15 @@ def network(make, names=()):
 def test_names_and_shapes_are_those_of_the_stages(real):
     model = tiny()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = find_state(model, 64, real=real)
+    names_and_shapes = find_state(model, 64, real=real)
     state = (torch.zeros(1, 3, 64, 64),)
-    for number, tensors in enumerate(found.stages[:-1], start=1):
+    for number, tensors in enumerate(names_and_shapes.stages[:-1], start=1):
         with torch.inference_mode():
             state, _ = tiny().eval().stage(number, state)
         for spec, tensor in zip(tensors, state, strict=True):
             handed = tensor.permute(0, 2, 3, 1) if spec.channels_last else tensor
             assert spec.shape == tuple(handed.shape[1:])
-    assert found.stages[-1] == ()
+    assert names_and_shapes.stages[-1] == ()
     after = model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 

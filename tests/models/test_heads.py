@@ -6,9 +6,9 @@ from tiny_hifuse import tiny
 
 
 def test_head_settings_change_the_heads():
-    one = tiny(exit_blocks=1, exit_reduction=4)
-    assert len(one.stages[0].head.attention) == 1
-    assert one.stages[0].head.attention[0].squeeze.out_features == 4
+    single_block = tiny(exit_blocks=1, exit_reduction=4)
+    assert len(single_block.stages[0].head.attention) == 1
+    assert single_block.stages[0].head.attention[0].squeeze.out_features == 4
     assert len(tiny().stages[0].head.attention) == 3
 
 

@@ -42,10 +42,10 @@ def test_the_share_of_a_place_is_its_part_of_the_products():
     with torch.device("meta"):
         chain = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 9, 1), nn.AdaptiveAvgPool2d(1),
                               nn.Flatten(), nn.Linear(9, 2))  # fmt: skip
-    found = {place.layer: place for place in places(chain, 8)}
+    by_layer = {place.layer: place for place in places(chain, 8)}
     total = 64 * (12 + 36) + 18
-    assert found["0"].share == pytest.approx(64 * 12 / total)
-    assert (found["0"].tensors, found["0"].numbers) == (1, 4 * 64)
+    assert by_layer["0"].share == pytest.approx(64 * 12 / total)
+    assert (by_layer["0"].tensors, by_layer["0"].numbers) == (1, 4 * 64)
 
 
 def test_the_narrower_of_two_near_places_is_taken():

@@ -42,8 +42,8 @@ def test_the_weights_of_a_run_start_another_with_other_classes(tmp_path):
     model = SPEC.build()
     path = tmp_path / "weights.safetensors"
     save_file(model.state_dict(), path)
-    other = NetworkSpec("efficientnet_lite0", 6, 64, SPEC.settings)
-    begun, origin = start_from(other, read_start(str(path), other))
+    six_classes = NetworkSpec("efficientnet_lite0", 6, 64, SPEC.settings)
+    begun, origin = start_from(six_classes, read_start(str(path), six_classes))
     before, after = model.state_dict(), begun.state_dict()
     assert {name.split(".head.")[0] for name in origin.fresh} == {
         "stages.0", "stages.1", "stages.2"

@@ -74,8 +74,8 @@ def test_repvgg_is_exported_with_one_convolution_a_block():
     before = sum(p.numel() for p in model.parameters())
     with torch.inference_mode():
         expected = model(images)
-        found = simplified(model)(images)
-    for a, b in zip(expected, found, strict=True):
+        logits = simplified(model)(images)
+    for a, b in zip(expected, logits, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     after = sum(p.numel() for p in simplified(model).parameters())
     assert after < before

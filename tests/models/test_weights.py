@@ -14,12 +14,14 @@ def network(width: int = 3) -> nn.Module:
 
 
 def test_parameters_and_buffers_come_back_bit_for_bit(tmp_path):
-    model, other = network(), network()
+    model, loaded = network(), network()
     model[1].running_mean += 1
     model = model.to(memory_format=torch.channels_last)
     save_weights(model, tmp_path / "w.safetensors")
-    load_weights(other, tmp_path / "w.safetensors")
-    assert all(torch.equal(value, other.state_dict()[k]) for k, value in model.state_dict().items())
+    load_weights(loaded, tmp_path / "w.safetensors")
+    assert all(
+        torch.equal(value, loaded.state_dict()[k]) for k, value in model.state_dict().items()
+    )
 
 
 def test_texts_of_the_header_are_kept(tmp_path):

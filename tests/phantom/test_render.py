@@ -107,8 +107,8 @@ def test_near_copies_stay_in_one_group_and_are_found_by_their_hash(phantom: Path
     apart = (bits[:, None] != bits[None]).sum(-1)
     first, second = np.nonzero(np.triu(apart <= 15, 1))
     assert len(first) >= 20
-    for one, other in zip(first, second, strict=True):
-        assert rows[one]["group"] == rows[other]["group"]
+    for left, right in zip(first, second, strict=True):
+        assert rows[left]["group"] == rows[right]["group"]
     scenes = [row["path"].rsplit("-f", 1)[0] for row in rows]
     copies = [apart[i, i + 1] for i in range(len(rows) - 1) if scenes[i] == scenes[i + 1]]
     assert np.mean(np.array(copies) <= 15) > 0.6
@@ -152,9 +152,9 @@ def test_same_settings_give_the_same_bytes_and_another_seed_does_not(tmp_path: P
     first = contents(render_phantom(tmp_path / "a", 2, size=48, seed=1))
     assert len(first) == 16 + 3
     assert contents(render_phantom(tmp_path / "b", 2, size=48, seed=1)) == first
-    other = contents(render_phantom(tmp_path / "c", 2, size=48, seed=2))
-    for name in first.keys() & other.keys():
-        assert other[name] != first[name]
+    reseeded = contents(render_phantom(tmp_path / "c", 2, size=48, seed=2))
+    for name in first.keys() & reseeded.keys():
+        assert reseeded[name] != first[name]
 
 
 def test_more_images_keep_the_first_ones(tmp_path: Path) -> None:

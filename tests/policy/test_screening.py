@@ -46,16 +46,16 @@ def test_front_is_that_of_a_brute_force_loop(make_data, monkeypatch, rule, exits
     monkeypatch.setattr(screening, "CELLS_PER_CHUNK", 60 * 7)  # several chunks of seven rows
     temperatures = tuple(np.linspace(0.7, 1.4, exits))
     table = ExitTable(make_data(exits), temperatures, COSTS[-exits:])
-    lists, found = screened(table, rule, count, lambda totals: totals[0] / 60)
+    lists, front = screened(table, rule, count, lambda totals: totals[0] / 60)
     results = brute_force(table, rule, lists)
     expected, best = [], -1.0
     for cost, accuracy in sorted(results.values(), key=lambda point: (point[0], -point[1])):
         if accuracy > best + 1e-12:
             expected.append((cost, accuracy))
             best = accuracy
-    assert len(found.costs) == len(expected) > 2
-    assert np.column_stack([found.costs, found.scores]) == pytest.approx(np.array(expected))
-    for choice, cost, score in zip(found.choices, found.costs, found.scores, strict=True):
+    assert len(front.costs) == len(expected) > 2
+    assert np.column_stack([front.costs, front.scores]) == pytest.approx(np.array(expected))
+    for choice, cost, score in zip(front.choices, front.costs, front.scores, strict=True):
         thresholds = tuple(lists[k][j] for k, j in enumerate(choice))
         assert results[thresholds] == pytest.approx((cost, score))
 
@@ -67,8 +67,8 @@ def test_several_totals_reach_the_score(make_data):
     lists = [candidate_thresholds(row, 6) for row in rows]
     exiting = [reached(row, thresholds) for row, thresholds in zip(rows, lists, strict=True)]
     values = np.random.default_rng(0).integers(-1, 2, size=(2, 3, 60)).astype(np.float32)
-    found = screen(exiting, values, np.asarray(table.costs), lambda totals: totals.min(axis=0))
-    for choice, score in zip(found.choices, found.scores, strict=True):
+    front = screen(exiting, values, np.asarray(table.costs), lambda totals: totals.min(axis=0))
+    for choice, score in zip(front.choices, front.scores, strict=True):
         thresholds = tuple(lists[k][j] for k, j in enumerate(choice))
         exits = ThresholdRule(kind="margin", thresholds=thresholds).exits(table)
         assert score == values[:, exits - 1, np.arange(60)].sum(axis=1).min()
@@ -78,12 +78,12 @@ def test_three_early_exits_of_forty_candidates_take_little_memory(make_data):
     table = ExitTable(make_data(4, images=1000), (1.0,) * 4, COSTS[-4:])
     assert table.confidences("entropy").shape == (3, 1000)
     tracemalloc.start()
-    lists, found = screened(table, "entropy", 40, lambda totals: totals[0] / 1000)
+    lists, front = screened(table, "entropy", 40, lambda totals: totals[0] / 1000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10**9
     assert [len(thresholds) for thresholds in lists] == [40, 40, 40]
-    assert len(found.costs) > 10
+    assert len(front.costs) > 10
 
 
 def test_candidates_are_observed_quantiles_between_all_and_none():

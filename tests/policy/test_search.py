@@ -146,9 +146,9 @@ def test_front_carries_the_p_values_of_its_own_points(large):
 
 def test_more_risks_never_make_it_cheaper(large):
     calibrate, certify = large
-    one = find(calibrate, certify, guarantee=["disagreement<=0.1"]).expected.cost
+    cost_of_one = find(calibrate, certify, guarantee=["disagreement<=0.1"]).expected.cost
     both = find(calibrate, certify, guarantee=["disagreement<=0.1", "disagreement[class 1]<=0.05"])
-    assert both.expected.cost > one
+    assert both.expected.cost > cost_of_one
 
 
 def test_falls_back_to_the_final_exit_and_says_so(large):

@@ -73,12 +73,12 @@ def test_ece_is_that_of_torchmetrics(golden):
     data = golden("test")
     for logits in data.logits:
         probabilities = softmax(logits)
-        other = multiclass_calibration_error(
+        theirs = multiclass_calibration_error(
             torch.tensor(probabilities), torch.tensor(data.labels),
             num_classes=data.num_classes, n_bins=15,
         )  # fmt: skip
         ours = expected_calibration_error(probabilities, data.labels)
-        assert ours == pytest.approx(float(other), abs=1e-6)
+        assert ours == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_ece_by_hand():

@@ -40,8 +40,8 @@ def audited(tmp_path):
 
 
 def test_its_findings_are_said(audited, tmp_path):
-    found = find_audit(audited, tmp_path / "images", None)
-    facts = list(audit_facts(found))
+    document = find_audit(audited, tmp_path / "images", None)
+    facts = list(audit_facts(document))
     assert facts[0] == "8 of 8 files can be read; 0 cannot."
     assert facts[1].startswith("Exact copies: 4 contents more than once, 0 of them with")
     assert any(fact.startswith("Near-copies (up to 15 of 256 bits): 8 images") for fact in facts)

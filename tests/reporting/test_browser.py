@@ -75,9 +75,9 @@ def test_the_report_of_a_run(browser, written, width):
 def measured(browser, page, width, question):
     tab = browser.new_page(viewport={"width": width, "height": 800})
     tab.goto(page.resolve().as_uri())
-    found = tab.evaluate(question)
+    measures = tab.evaluate(question)
     tab.close()
-    return found
+    return measures
 
 
 def test_the_caption_of_a_figure_alone_fills_the_room_beside_it(browser, written):
@@ -132,10 +132,10 @@ def test_forty_classes_with_long_names_on_a_phone(browser, tmp_path):
 def test_the_page_on_single_images(browser, evaluated_once, tmp_path):
     cohort = evaluated_once.manifest().cohort("test")
     session = open_session(evaluated_once, out=tmp_path)
-    found = explain(session, [*cohort.images[:2], ImageRef(tmp_path / ("gone" * 40))])
-    assert len(look(browser, found.page, 390)["alts"]) == 10
+    explained = explain(session, [*cohort.images[:2], ImageRef(tmp_path / ("gone" * 40))])
+    assert len(look(browser, explained.page, 390)["alts"]) == 10
     cards = measured(
-        browser, found.page, 1280,
+        browser, explained.page, 1280,
         """[...document.querySelectorAll('.card')].map(e => [
             e.querySelectorAll('summary').length,
             e.querySelector('h3').getBoundingClientRect().top - e.getBoundingClientRect().top])""",

@@ -61,12 +61,12 @@ def test_a_bundle_without_evaluation_names_the_command(bundle):
 
 def test_a_bundle_answers_single_images_without_attention(bundle, bundles, tmp_path):
     paths = list(bundles.run.manifest().cohort("test").images)
-    found = explain(open_session(bundle.path, out=tmp_path / "out"), paths)
+    explained = explain(open_session(bundle.path, out=tmp_path / "out"), paths)
     beside = explain(open_session(bundles.run.path, out=tmp_path / "beside"), paths)
-    for card, other in zip(found.cards, beside.cards, strict=True):
-        assert card.title == other.title
-        assert card.probabilities == pytest.approx(other.probabilities, abs=1e-3)
+    for card, of_the_run in zip(explained.cards, beside.cards, strict=True):
+        assert card.title == of_the_run.title
+        assert card.probabilities == pytest.approx(of_the_run.probabilities, abs=1e-3)
         assert [view.name for view in card.views] == ["image"]
-    page = found.page.read_text(encoding="utf-8")
+    page = explained.page.read_text(encoding="utf-8")
     assert "There is no attention to show. These stages run in openvino" in page
     assert "Colours show" not in page

@@ -94,8 +94,8 @@ def test_one_missing_image_does_not_shift_the_others(tmp_path: Path):
 def test_probabilities_are_at_the_temperatures_of_the_policy():
     logits = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
     policy = threshold_policy(2, 0.5).replaced(temperatures=(2.0, 4.0))
-    found = exit_probabilities(policy, logits)
-    assert found[1] == pytest.approx(softmax(logits[1], 4.0))
+    probabilities = exit_probabilities(policy, logits)
+    assert probabilities[1] == pytest.approx(softmax(logits[1], 4.0))
     assert exit_probabilities(None, logits)[1] == pytest.approx(softmax(logits[1]))
 
 

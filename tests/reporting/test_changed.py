@@ -29,24 +29,24 @@ def test_the_page_shows_every_change_and_the_figure(run):
     assert "Exit early with a wrong answer" in page.html
     picture = changed_images(material.robustness, synthetic=False)
     assert "at the highest strength: blur" in picture.alt
-    assert picture.name in {one.name for one in page.pictures}
+    assert picture.name in {drawn.name for drawn in page.pictures}
 
 
 @pytest.mark.parametrize(
-    "other",
+    "changes",
     [{"weights_sha256": "0"}, {"role": "val"}, {"policy": threshold_policy(4, 0.9)}],
     ids=["weights", "role", "policy"],
 )
-def test_what_was_measured_for_another_state_is_not_shown(run, other):
-    found = Robustness.read(run.path / FILE)
+def test_what_was_measured_for_another_state_is_not_shown(run, changes):
+    robustness = Robustness.read(run.path / FILE)
     try:
-        found.replaced(**other).write(run.path / FILE)
+        robustness.replaced(**changes).write(run.path / FILE)
         assert open_material(run.path).robustness is None
     finally:
-        found.write(run.path / FILE)
+        robustness.write(run.path / FILE)
 
 
 def test_a_network_with_one_exit_has_no_cost_to_draw(run):
-    found = Robustness.read(run.path / FILE)
-    rows = tuple(ChangedRow(**(dict(row) | {"shares": (1.0,)})) for row in found.rows)
-    assert changed_images(found.replaced(rows=rows), synthetic=True).width > 0
+    robustness = Robustness.read(run.path / FILE)
+    rows = tuple(ChangedRow(**(dict(row) | {"shares": (1.0,)})) for row in robustness.rows)
+    assert changed_images(robustness.replaced(rows=rows), synthetic=True).width > 0

@@ -80,17 +80,17 @@ def parsed(line):
 @pytest.mark.parametrize("options", GOALS, ids=lambda options: next(iter(options)))
 def test_goal_and_rules_come_back_from_their_command(options, rules):
     goal = make_goal(**options)
-    found = parsed(calibrate_command(RUN, calibrated(goal, rules)))
-    assert found["run"] == RUN.path
-    asked = {key: found[key] for key in
+    given = parsed(calibrate_command(RUN, calibrated(goal, rules)))
+    assert given["run"] == RUN.path
+    asked = {key: given[key] for key in
              ("max_ms", "max_macs", "mean_exit_cost", "min_accuracy", "max_accuracy_drop",
               "budget", "deadline_ms", "delta", "unit")}  # fmt: skip
-    assert make_goal(**asked, guarantee=found["guarantee"] or ()) == goal
+    assert make_goal(**asked, guarantee=given["guarantee"] or ()) == goal
     again = RuleOptions(
-        rule=found["rule"],
-        thresholds=found["thresholds"],
-        candidates=found["candidates"],
-        temperature_scaling=found["temperature"],
+        rule=given["rule"],
+        thresholds=given["thresholds"],
+        candidates=given["candidates"],
+        temperature_scaling=given["temperature"],
     )
     assert again == rules
 
@@ -100,9 +100,9 @@ def test_what_else_was_asked_of_a_calibration_comes_back():
     plain = parsed(calibrate_command(RUN, calibrated(drop)))
     assert (plain["cost"], plain["manifest"], plain["precision"]) == (None, None, None)
     policy = calibrated(drop, cost="ms", precision="torch-cuda-bf16", manifest=OTHER)
-    found = parsed(calibrate_command(RUN, policy))
-    assert (found["cost"], found["precision"], found["device"]) == ("ms", "bf16", "cuda")
-    assert found["manifest"] == Path("MANIFEST")
+    options = parsed(calibrate_command(RUN, policy))
+    assert (options["cost"], options["precision"], options["device"]) == ("ms", "bf16", "cuda")
+    assert options["manifest"] == Path("MANIFEST")
     assert "--cost" not in calibrate_command(RUN, calibrated(make_goal(max_ms=3), cost="ms"))
 
 
@@ -123,13 +123,13 @@ def test_a_policy_without_its_request_has_no_command_of_its_own():
 
 def test_an_evaluation_is_made_again_with_its_options():
     evaluation = make_material(timed=False).evaluation
-    found = parsed(evaluate_command(RUN, evaluation, OF_RUN))
-    assert (found["run"], found["threshold"], found["timing"]) == (RUN.path, None, False)
-    assert (found["manifest"], found["precision"]) == (None, None)
-    other = evaluation.replaced(role="val", manifest_sha256=OTHER)
-    found = parsed(evaluate_command(RUN, other, OF_RUN))
-    assert found["out"] is None
-    assert (found["role"], found["manifest"]) == ("val", Path("MANIFEST"))
+    options = parsed(evaluate_command(RUN, evaluation, OF_RUN))
+    assert (options["run"], options["threshold"], options["timing"]) == (RUN.path, None, False)
+    assert (options["manifest"], options["precision"]) == (None, None)
+    of_val = evaluation.replaced(role="val", manifest_sha256=OTHER)
+    options = parsed(evaluate_command(RUN, of_val, OF_RUN))
+    assert options["out"] is None
+    assert (options["role"], options["manifest"]) == ("val", Path("MANIFEST"))
     shared = threshold_policy(3, 1 / 3)
     warm = shared.replaced(temperatures=(2.0, 1.0, 1.0))
     for policy, threshold in ((threshold_policy(2, 0), 0.0), (shared, 1 / 3), (warm, None)):
@@ -147,19 +147,27 @@ def test_a_bundle_was_exported_and_is_evaluated_on_a_manifest():
     file = Path("elsewhere/evaluation.json")
     made = steps(source, evaluation, file, policy)
     assert [step.command.split()[1] for step in made] == ["export", "evaluate"]
-    found = parsed(made[1].command)
-    assert (found["run"], found["manifest"]) == (source.path, Path("MANIFEST"))
-    assert (found["precision"], found["out"]) == ("f32", Path("elsewhere"))
+    options = parsed(made[1].command)
+    assert (options["run"], options["manifest"]) == (source.path, Path("MANIFEST"))
+    assert (options["precision"], options["out"]) == ("f32", Path("elsewhere"))
     assert f"MANIFEST is the manifest of SHA-256 {OWN[:12]}" in made[1].makes
     assert parsed(evaluate_command(bundle("openvino-f32"), evaluation, file))["precision"] is None
 
 
 def test_a_report_is_made_again_with_what_was_named():
     named = {"evaluation": Path("a b.json"), "masks": Path("m"), "audit": None, "out": Path("o")}
-    found = parsed(report_command(Path("my run"), named))
-    assert (found["run"], found["out"], found["masks"]) == (Path("my run"), Path("o"), Path("m"))
-    assert (found["evaluation"], found["audit"], found["images"]) == (Path("a b.json"), None, None)
-    assert found["paper"] is None
+    options = parsed(report_command(Path("my run"), named))
+    assert (options["run"], options["out"], options["masks"]) == (
+        Path("my run"),
+        Path("o"),
+        Path("m"),
+    )
+    assert (options["evaluation"], options["audit"], options["images"]) == (
+        Path("a b.json"),
+        None,
+        None,
+    )
+    assert options["paper"] is None
     for asked in (True, False):
         assert parsed(report_command(Path("run"), {"paper": asked}))["paper"] is asked
 

@@ -16,8 +16,8 @@ def material(risk):
         RiskCurve(name=name, coverage=(0.5, 1.0), risk=(0.0, 0.25), area=area)
         for name, area in (("policy", 0.0432), ("final", 0.0654))
     )
-    found = plain.evaluation.replaced(referrals=Referrals(rows=(row,), curves=curves))
-    return dataclasses.replace(plain, evaluation=found)
+    evaluation = plain.evaluation.replaced(referrals=Referrals(rows=(row,), curves=curves))
+    return dataclasses.replace(plain, evaluation=evaluation)
 
 
 def test_the_policy_and_both_areas_are_told():

@@ -39,48 +39,48 @@ def run(tmp_path):
 def test_the_answers_are_those_of_the_engine(run, tmp_path):
     photos = save_photos(tmp_path / "photos", 6)
     paths = [photos / f"{number}.png" for number in range(6)]
-    found = explain(open_session(run.path, threshold=0.6), paths, tmp_path / "out")
+    explained = explain(open_session(run.path, threshold=0.6), paths, tmp_path / "out")
     preprocessing = run.config.preprocessing
     engine = Engine(
         TorchBackend(run.load_model(), threads=1), threshold_policy(4, 0.6), preprocessing
     )
     answers = engine.predict(np.stack([preprocessing.load(path) for path in paths]))
-    for card, answer in zip(found.cards, answers, strict=True):
-        (used,) = (one for one in card.answers if one.used)
+    for card, answer in zip(explained.cards, answers, strict=True):
+        (used,) = (entry for entry in card.answers if entry.used)
         assert used.label == CLASSES[answer.label]
         assert card.answers.index(used) + 1 == answer.exit
         assert card.probabilities[answer.exit - 1] == pytest.approx(answer.probabilities, abs=1e-4)
-        assert [one.ran for one in card.answers] == [k <= answer.exit for k in (1, 2, 3, 4)]
+        assert [entry.ran for entry in card.answers] == [k <= answer.exit for k in (1, 2, 3, 4)]
         assert [view.name for view in card.views] == [
             "image", "exit 1", "exit 2", "exit 3", "final",
         ]  # fmt: skip
     assert len({answer.exit for answer in answers}) > 1
-    assert len(found.pictures) == 30
-    for file in found.pictures:
+    assert len(explained.pictures) == 30
+    for file in explained.pictures:
         with Image.open(file) as picture:
             assert picture.format == "JPEG"
-    html = found.page.read_text(encoding="utf-8")
+    html = explained.page.read_text(encoding="utf-8")
     assert html.count("<article") == 6
 
 
 def test_an_image_may_have_as_long_a_name_as_a_file_can(run, tmp_path):
     long = save_photos(tmp_path / "photos", 1) / "0.png"
     long = long.rename(long.with_name("x" * 251 + ".png"))
-    found = explain(open_session(run.path), [long], tmp_path / "out")
-    assert [file.name for file in found.pictures] == [
+    explained = explain(open_session(run.path), [long], tmp_path / "out")
+    assert [file.name for file in explained.pictures] == [
         "001-image.jpg", "001-exit-1.jpg", "001-exit-2.jpg", "001-exit-3.jpg", "001-final.jpg",
     ]  # fmt: skip
-    assert long.name in found.page.read_text(encoding="utf-8")
+    assert long.name in explained.page.read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_read_is_named_and_the_others_go_on(run, tmp_path):
     photos = save_photos(tmp_path, 1)
     (tmp_path / "broken<i>.png").write_bytes(b"no image")
     paths = [tmp_path / "broken<i>.png", photos / "0.png", tmp_path / "gone.png"]
-    found = explain(open_session(run.path), paths, tmp_path / "out")
-    assert [card.name for card in found.cards] == [str(photos / "0.png")]
-    assert [name for name, _ in found.failed] == [str(paths[0]), str(paths[2])]
-    html = found.page.read_text(encoding="utf-8")
+    explained = explain(open_session(run.path), paths, tmp_path / "out")
+    assert [card.name for card in explained.cards] == [str(photos / "0.png")]
+    assert [name for name, _ in explained.failed] == [str(paths[0]), str(paths[2])]
+    html = explained.page.read_text(encoding="utf-8")
     assert "broken&lt;i&gt;.png" in html
     assert "<i>" not in html
 
@@ -175,12 +175,14 @@ def test_a_deadline_leaves_it_to_the_clock_which_exit_answers(run, tmp_path):
     photos = save_photos(tmp_path / "photos", 6)
     paths = [photos / f"{number}.png" for number in range(6)]
     deadline_policy(4, 25).write(run.path / "policy.json")
-    found = explain(open_session(run.path), paths, tmp_path / "out")
-    for card in found.cards:
+    explained = explain(open_session(run.path), paths, tmp_path / "out")
+    for card in explained.cards:
         assert {(answer.used, answer.ran) for answer in card.answers} == {(None, None)}
         assert "answered by" not in card.title
-        assert card.title.endswith("the clock") == (len({one.label for one in card.answers}) > 1)
-    page = found.page.read_text(encoding="utf-8")
+        assert card.title.endswith("the clock") == (
+            len({entry.label for entry in card.answers}) > 1
+        )
+    page = explained.page.read_text(encoding="utf-8")
     assert "the last exit that finishes within 25 ms" in page
     assert "up to the clock</td>" in page
     assert not {"answers here", "not computed", "continues"} & set(

@@ -62,21 +62,21 @@ COHORT = {
 
 
 def test_the_surest_of_each_kind_is_chosen():
-    found = choose_images(Cohort(**COHORT))
+    gallery = choose_images(Cohort(**COHORT))
     chosen = {
         (name, choice.kind): choice.index
-        for name, choices in found.by_class.items()
+        for name, choices in gallery.by_class.items()
         for choice in choices
     }
     assert chosen == {("a", EARLY): 1, ("a", LATE): 3, ("a", RESCUED): 2, ("b", EARLY): 4}
-    assert [(choice.index, choice.kind) for choice in found.errors] == [(5, ERROR)]
-    assert found.none == {LATE: ("b",), RESCUED: ("b",)}
+    assert [(choice.index, choice.kind) for choice in gallery.errors] == [(5, ERROR)]
+    assert gallery.none == {LATE: ("b",), RESCUED: ("b",)}
 
 
 def test_of_a_group_one_image_is_shown():
     together = ("p", "p", "p", "p", "q", "r", "q")
-    found = choose_images(Cohort(**COHORT, groups=together))
-    assert [choice.index for choice in found.all()] == [1, 4, 5]
+    gallery = choose_images(Cohort(**COHORT, groups=together))
+    assert [choice.index for choice in gallery.all()] == [1, 4, 5]
 
 
 def test_the_order_of_images_with_the_same_sureness_does_not_matter_twice():
@@ -93,9 +93,9 @@ def test_of_very_many_classes_those_with_most_images_are_shown():
         exits=(1,) * len(labels),
     )  # fmt: skip
     cohort.classes = tuple(f"class {index}" for index in range(count))
-    found = choose_images(cohort)
-    assert list(found.by_class) == list(cohort.classes[2 : count - 1])
-    assert found.classes_left_out == ("class 0", "class 1", f"class {count - 1}")
+    gallery = choose_images(cohort)
+    assert list(gallery.by_class) == list(cohort.classes[2 : count - 1])
+    assert gallery.classes_left_out == ("class 0", "class 1", f"class {count - 1}")
 
 
 def test_errors_come_surest_first_and_are_few():

@@ -79,10 +79,10 @@ def test_masks_are_found_beside_the_images_by_name_or_path(tmp_path):
     root.mkdir()
     paint(tmp_path / "masks" / "a.png", (0, 0, 8, 8))
     paint(tmp_path / "masks" / "polyp" / "b.png", (0, 0, 8, 8))
-    found = find_masks(None, root, ("polyp/a.jpg", "polyp/b.jpg", "polyp/c.jpg"))
-    assert found.of("polyp/a.jpg").name == "a.png"
-    assert found.of("polyp/b.jpg").name == "b.png"
-    assert found.of("polyp/c.jpg") is None
+    masks = find_masks(None, root, ("polyp/a.jpg", "polyp/b.jpg", "polyp/c.jpg"))
+    assert masks.of("polyp/a.jpg").name == "a.png"
+    assert masks.of("polyp/b.jpg").name == "b.png"
+    assert masks.of("polyp/c.jpg") is None
     assert isinstance(find_masks(None, tmp_path / "elsewhere" / "images", ()), Absent)
     with pytest.raises(DataError, match="name the folder of the masks"):
         find_masks(tmp_path / "nowhere", root, ())
@@ -94,8 +94,8 @@ def test_no_image_gets_the_mask_of_another(tmp_path):
         paint(masks / name, (0, 0, 8, 8))
     images = ("a/0001.png", "b/0001.png", "a/0002.png", "b/0002.png", "a/0003.png",
               "c/0004.jpg", "c/0004.png", "0002.jpg")  # fmt: skip
-    found = find_masks(masks, Absent("No root."), images)
-    assert found.paths == {
+    matched = find_masks(masks, Absent("No root."), images)
+    assert matched.paths == {
         "b/0001.png": masks / "b" / "0001.png",  # not of a/0001.png
         "a/0003.png": masks / "0003.png",
         "0002.jpg": masks / "0002.png",  # in the images' folder too; three images have the name
@@ -119,11 +119,11 @@ def test_the_study_is_what_the_network_looks_at(material):
     paint((folder / paths[7]).with_suffix(".png"), (0, 0, 0, 0))  # empty
     study = study_masks(material, outlines(material), track)
     assert (study.with_mask, study.used, study.unusable) == (8, 6, 2)
-    for found in study.exits[:3]:
-        assert found.inside.value == pytest.approx(0.5, abs=0.02)
-        assert found.area.value == pytest.approx(0.25)
-        assert found.gain.value == pytest.approx(0.25, abs=0.02)
-        assert found.images == 6
+    for in_mask in study.exits[:3]:
+        assert in_mask.inside.value == pytest.approx(0.5, abs=0.02)
+        assert in_mask.area.value == pytest.approx(0.25)
+        assert in_mask.gain.value == pytest.approx(0.25, abs=0.02)
+        assert in_mask.images == 6
     final = study.exits[3]
     assert (final.kind, final.images, final.inside.value) == ("grad-cam", 0, None)
 

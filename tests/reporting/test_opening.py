@@ -160,7 +160,7 @@ def test_the_terms_of_the_images_come_from_the_manifest(evaluated):
     write_json(sidecar, read_json(sidecar) | {"licence": " CC BY 4.0, cite us. "})
     assert licence(open_material(evaluated.path)) == "CC BY 4.0, cite us."
     write_json(sidecar, read_json(sidecar) | {"source": "https://example.org/images"})
-    found = licence(open_material(evaluated.path))
-    assert found == "CC BY 4.0, cite us. The images come from: https://example.org/images"
+    terms = licence(open_material(evaluated.path))
+    assert terms == "CC BY 4.0, cite us. The images come from: https://example.org/images"
     unknown = licence(replace(material, split=Absent("No manifest.")))
     assert "The terms of the images are not known here" in unknown

@@ -70,14 +70,14 @@ def outline(material) -> Outline:
 
 def outline_of(html: str) -> Outline:
     assert len(html.encode()) < LIMIT
-    found = Outline(html)
-    assert found.sections == SECTIONS
-    assert found.headings[0] == 1
-    assert all(b - a <= 1 for a, b in zip(found.headings, found.headings[1:], strict=False))
-    assert all(found.alts)
-    assert all(address.startswith(("data:", "#")) for address in found.addresses)
-    assert not found.tags & {"script", "iframe", "object", "form"}
-    return found
+    read = Outline(html)
+    assert read.sections == SECTIONS
+    assert read.headings[0] == 1
+    assert all(b - a <= 1 for a, b in zip(read.headings, read.headings[1:], strict=False))
+    assert all(read.alts)
+    assert all(address.startswith(("data:", "#")) for address in read.addresses)
+    assert not read.tags & {"script", "iframe", "object", "form"}
+    return read
 
 
 def test_everything_stands_there_in_order_and_always_the_same():
@@ -101,10 +101,10 @@ def test_synthetic_images_are_called_so_where_the_figures_are(tmp_path):
     (tmp_path / SETTINGS_FILE).write_text("{}")
     material = make_material(images=12)
     page = report_page(replace(material, images=tmp_path))
-    found = Outline(page.html)
+    read = Outline(page.html)
     assert "<h1>made-up: ee_made_up on synthetic images</h1>" in page.html
     assert "<title>endoexit report: made-up: ee_made_up on synthetic images</title>" in page.html
-    assert "ee_made_up on 12 synthetic test images of 3 classes." in found.words
+    assert "ee_made_up on 12 synthetic test images of 3 classes." in read.words
     headline = page.html.partition('id="headline"')[2].partition("</section>")[0]
     assert "<strong>Synthetic images.</strong>" in headline.partition('class="tiles"')[0]
     plain = report_page(material)
@@ -127,13 +127,13 @@ def test_the_headline_is_below_the_title_with_one_line_of_caution_above():
 @pytest.mark.parametrize("count", [2, 65])
 def test_two_and_many_classes(count):
     names = tuple(f"class number {index}" for index in range(count))
-    found = outline(make_material(names, images=8 * count))
+    read = outline(make_material(names, images=8 * count))
     for name in names:
-        assert name in found.words
+        assert name in read.words
     if count > MAX_CLASSES:
         shown = ", ".join(names[MAX_CLASSES : MAX_CLASSES + 20])
         left_out = f"no room here for the classes with fewer images: {shown} and 5 more."
-        assert left_out in found.words
+        assert left_out in read.words
 
 
 def test_names_of_any_kind_and_a_class_that_is_never_answered():
@@ -144,12 +144,12 @@ def test_names_of_any_kind_and_a_class_that_is_never_answered():
     logits, _ = make_logits(4, 40, 4)
     logits[:, :, 2] -= 100
     material = make_material(names, images=40, logits=logits)
-    found = outline(material)
+    read = outline(material)
     assert script not in report_html(material)
-    assert not found.tags & {"script"}
-    assert all(name in found.words for name in names)
-    assert script in " ".join(alt or "" for alt in found.alts)
-    assert f"The policy never answers {vietnamese}." in found.words
+    assert not read.tags & {"script"}
+    assert all(name in read.words for name in names)
+    assert script in " ".join(alt or "" for alt in read.alts)
+    assert f"The policy never answers {vietnamese}." in read.words
 
 
 def test_what_a_reader_must_know_is_said():
@@ -170,7 +170,7 @@ def test_what_a_reader_must_know_is_said():
     rows[0] = rows[0].replaced(time=slow)
     evaluation = material.evaluation.replaced(adaptive=adaptive, rows=tuple(rows))
     material = replace(material, evaluation=evaluation, logits=Absent("Gone."), policy_changed=True)
-    found = outline(material)
+    read = outline(material)
     for text in (
         "No image exits at exit 2.",
         "exit 2: never",
@@ -181,8 +181,8 @@ def test_what_a_reader_must_know_is_said():
         "Probabilities are at T = 1.",
         "The run’s policy.json is no longer the policy that was evaluated.",
     ):
-        assert text in found.words
-    assert found.warnings == 2, "promise and times"
+        assert text in read.words
+    assert read.warnings == 2, "promise and times"
 
 
 def test_without_temperatures_the_page_speaks_of_none():
@@ -200,8 +200,8 @@ def test_only_sections_with_content_stand_in_the_contents():
     assert links[0] == "about", "the line of caution points to the full cautions"
     assert links[1:] == [name for name in SECTIONS if name not in {"audit", "training", "masks"}]
     history = History({"epoch": (1, 2), "train/loss": (2.0, 1.0)}, best=2)
-    found = outline(make_material(history=history, split={}))
-    assert {"#audit", "#training"} <= set(found.addresses)
+    read = outline(make_material(history=history, split={}))
+    assert {"#audit", "#training"} <= set(read.addresses)
 
 
 def test_the_goal_of_the_policy_is_told_in_words():
@@ -222,15 +222,15 @@ def test_the_goal_of_the_policy_is_told_in_words():
 
 
 def test_one_exit_no_times_and_a_class_without_images():
-    found = outline(make_material(("a", "b", "c"), images=2, exits=1, timed=False))
+    read = outline(make_material(("a", "b", "c"), images=2, exits=1, timed=False))
     for text in (
         "Every image is answered by the only exit.",
         "Nothing is shown after temperature scaling. There is no exit policy",
         "No test image is of c: no sensitivity there.",
         "No time was measured.",
     ):
-        assert text in found.words
-    assert "G multiply-adds" in found.alts[0]
+        assert text in read.words
+    assert "G multiply-adds" in read.alts[0]
 
 
 def test_without_a_policy_the_page_says_who_answers():
@@ -238,16 +238,16 @@ def test_without_a_policy_the_page_says_who_answers():
     material = make_material(images=12)
     rows = tuple(row for row in material.evaluation.rows if row.kind == "exit")
     evaluation = material.evaluation.replaced(adaptive=None, rows=rows)
-    found = outline(replace(material, evaluation=evaluation, policy=None))
-    assert "Every image is answered by the last exit, as there is no policy." in found.words
-    assert "accuracy of the policy" not in found.words
+    read = outline(replace(material, evaluation=evaluation, policy=None))
+    assert "Every image is answered by the last exit, as there is no policy." in read.words
+    assert "accuracy of the policy" not in read.words
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_images_and_forty_classes():
     names = tuple(f"a class with a rather long name, number {index}" for index in range(40))
-    found = outline(make_material(names, images=100_000, exits=4))
-    assert "100000 test images" in found.words
+    read = outline(make_material(names, images=100_000, exits=4))
+    assert "100000 test images" in read.words
 
 
 def test_a_drawing_that_is_too_large_goes_in_as_png():

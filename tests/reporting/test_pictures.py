@@ -29,14 +29,14 @@ def wide(tmp_path):
 
 
 def test_a_stretched_image_is_shown_at_its_own_proportions(wide):
-    found = open_photograph(wide, Preprocessing(size=32, resize="stretch"))
-    assert found.shown.shape == (SIDE // 2, SIDE, 3)
-    assert found.seen.shape == (32, 32, 3)
+    photograph = open_photograph(wide, Preprocessing(size=32, resize="stretch"))
+    assert photograph.shown.shape == (SIDE // 2, SIDE, 3)
+    assert photograph.seen.shape == (32, 32, 3)
 
 
 def test_of_a_cropped_image_the_square_is_shown(wide):
-    found = open_photograph(wide, Preprocessing(size=32, resize="shorter-side"))
-    assert found.shown.shape == (SIDE, SIDE, 3)
+    photograph = open_photograph(wide, Preprocessing(size=32, resize="shorter-side"))
+    assert photograph.shown.shape == (SIDE, SIDE, 3)
 
 
 def test_what_is_no_image_is_an_error(tmp_path):

@@ -15,14 +15,14 @@ def picture(name, source):
 def test_figures_of_the_training_need_its_command_and_others_the_evaluation():
     material = make_material()
     pictures = [picture("loss", "metrics.csv"), picture("shares", "evaluation.json")]
-    found = provenance(material, "endoexit report runs/made-up", pictures)
-    assert [step.command for step in found.commands] == [
+    sources = provenance(material, "endoexit report runs/made-up", pictures)
+    assert [step.command for step in sources.commands] == [
         "endoexit train made-up.csv",
         "endoexit evaluate runs/made-up",
         "endoexit report runs/made-up",
     ]
-    assert [(made.name, made.steps) for made in found.figures] == [
+    assert [(made.name, made.steps) for made in sources.figures] == [
         ("loss", "1, 3"),
         ("shares", "2, 3"),
     ]
-    assert found.facts == (("network", "made up"),)
+    assert sources.facts == (("network", "made up"),)

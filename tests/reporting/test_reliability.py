@@ -31,17 +31,19 @@ def test_bins_hold_what_the_calibration_error_is_made_of():
 def test_reliability_before_and_after_the_policys_temperature():
     material = make_material(images=300)
     labels = np.array(material.evaluation.images.labels)
-    for number, found in enumerate(measure_reliability(material), start=1):
+    for number, reliability in enumerate(measure_reliability(material), start=1):
         temperature = material.policy.temperatures[number - 1]
         logits = material.logits[number - 1]
-        assert found.temperature == temperature
+        assert reliability.temperature == temperature
         before, after = (
             expected_calibration_error(softmax(logits, t), labels) for t in (1.0, temperature)
         )
         # The evaluation keeps six digits of each probability.
-        assert found.before.ece == pytest.approx(before, abs=2e-3)
-        assert found.after.ece == pytest.approx(after)
-        assert found.nll[1] == pytest.approx(negative_log_likelihood(logits, labels, temperature))
+        assert reliability.before.ece == pytest.approx(before, abs=2e-3)
+        assert reliability.after.ece == pytest.approx(after)
+        assert reliability.nll[1] == pytest.approx(
+            negative_log_likelihood(logits, labels, temperature)
+        )
 
 
 def test_a_caption_has_the_errors_with_three_significant_digits():

@@ -18,8 +18,8 @@ def paint(figure):
     axes.set(title="A figure", xlabel="cost", ylabel="%")
     axes.legend()
 
-found = draw("f", (4, 3), paint, alt="a", caption="c", source="s", synthetic=True)
-print(hashlib.sha256(found.svg).hexdigest(), hashlib.sha256(found.png).hexdigest())
+picture = draw("f", (4, 3), paint, alt="a", caption="c", source="s", synthetic=True)
+print(hashlib.sha256(picture.svg).hexdigest(), hashlib.sha256(picture.png).hexdigest())
 """
 HOSTILE = """\
 backend: pgf

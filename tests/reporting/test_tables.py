@@ -40,11 +40,11 @@ def test_roles_are_counted_by_class_and_by_group():
 
 
 def test_attention_inside_the_masks_is_in_percent_and_points():
-    found = InMask(
+    in_mask = InMask(
         name="exit 1", kind="grad-cam", inside=estimate(0.5), area=Estimate(value=0.25),
         gain=estimate(0.25), images=7,
     )  # fmt: skip
-    table = mask_table(MaskStudy(exits=(found,), with_mask=9, used=7, unusable=2, folder="masks"))
+    table = mask_table(MaskStudy(exits=(in_mask,), with_mask=9, used=7, unusable=2, folder="masks"))
     assert table.cells() == (
         ("exit 1", "Grad-CAM", "50.0 [45.0, 55.0]", "25.0", "+25.0 [+20.0, +30.0]", "7"),
     )

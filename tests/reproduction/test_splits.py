@@ -70,7 +70,7 @@ def test_a_leak_is_counted_by_hand(recognised, hashes, tmp_path):
     for path in role:
         copies.setdefault(hashes[path], []).append(path)
     wanted = {path for same in copies.values() for path in same if role[path] == "test"
-              and any(role[other] != "test" for other in same)}  # fmt: skip
+              and any(role[copy] != "test" for copy in same)}  # fmt: skip
     assert set(measure_leak(manifest, hashes, 0).paths) == wanted
 
 

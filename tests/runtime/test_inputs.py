@@ -24,37 +24,37 @@ def tree(tmp_path, monkeypatch):
     return tmp_path
 
 
-def found(*arguments, stdin=b""):
+def listed(*arguments, stdin=b""):
     return [str(image) for image in Inputs(arguments, io.BytesIO(stdin))]
 
 
 def test_a_folder_stands_for_the_images_below_it_in_natural_order(tree):
-    assert found(".") == ["a2.JPG", "a10.jpg", "deep/c.tiff", "deep/er/b.png", "other/d.bmp"]
+    assert listed(".") == ["a2.JPG", "a10.jpg", "deep/c.tiff", "deep/er/b.png", "other/d.bmp"]
 
 
 def test_a_file_is_taken_whatever_its_name_and_whether_it_exists(tree):
-    assert found("notes.txt", "missing.jpg") == ["notes.txt", "missing.jpg"]
+    assert listed("notes.txt", "missing.jpg") == ["notes.txt", "missing.jpg"]
 
 
 def test_a_glob_is_resolved(tree):
-    assert found("a*.*") == ["a2.JPG", "a10.jpg"]
-    assert found("**/*.png") == ["deep/er/b.png"]
-    assert found("**") == found(".")
+    assert listed("a*.*") == ["a2.JPG", "a10.jpg"]
+    assert listed("**/*.png") == ["deep/er/b.png"]
+    assert listed("**") == listed(".")
 
 
 def test_a_folder_in_a_glob_stands_for_what_is_below_it(tree):
-    assert found("[do]*") == ["deep/c.tiff", "deep/er/b.png", "other/d.bmp"]
+    assert listed("[do]*") == ["deep/c.tiff", "deep/er/b.png", "other/d.bmp"]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(tree):
     (tree / "x[1].jpg").touch()
     (tree / "x1.jpg").touch()
-    assert found("x[1].jpg") == ["x[1].jpg"]
+    assert listed("x[1].jpg") == ["x[1].jpg"]
 
 
 def test_standard_input_gives_a_path_a_line(tree):
     lines = b"a2.JPG\r\n\nno such.jpg\n deep/c.tiff"
-    assert found("a10.jpg", "-", "other", stdin=lines) == [
+    assert listed("a10.jpg", "-", "other", stdin=lines) == [
         "a10.jpg", "a2.JPG", "no such.jpg", " deep/c.tiff", "other/d.bmp",
     ]  # fmt: skip
 
@@ -71,19 +71,19 @@ def test_paths_come_as_they_are_asked_for(tree):
 def test_a_folder_without_images_is_an_error(tree):
     (tree / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty holds no images \(\.apng, .*check its path"):
-        found("empty")
+        listed("empty")
 
 
 def test_a_glob_without_a_match_is_an_error(tree):
     with pytest.raises(DataError, match=r"pattern '\*\.webp' matches no images"):
-        found("*.webp")
+        listed("*.webp")
 
 
 def test_linked_folders_are_followed_once(tree):
     (tree / "deep" / "loop").symlink_to(tree / "deep")
     (tree / "linked").symlink_to(tree / "other")
-    assert found("deep") == ["deep/c.tiff", "deep/er/b.png"]
-    assert found("linked") == ["linked/d.bmp"]
+    assert listed("deep") == ["deep/c.tiff", "deep/er/b.png"]
+    assert listed("linked") == ["linked/d.bmp"]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tree, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tree, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError, match=r"deep cannot be listed \(Permission denied\)"):
-        found("deep")
+        listed("deep")
 
 
 @pytest.mark.parametrize(

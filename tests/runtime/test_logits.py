@@ -35,33 +35,33 @@ def spoil(run: Run, change) -> Run:
 
 
 def test_they_are_what_the_network_answers_image_by_image(run):
-    found = open_session(run).logits("train")
+    kept = open_session(run).logits("train")
     cohort, model = run.manifest().cohort("train"), run.load_model()
     preprocessing = run.config.preprocessing
-    assert found.logits.shape == (4, len(cohort), 3)
-    assert found.logits.dtype == np.float32
+    assert kept.logits.shape == (4, len(cohort), 3)
+    assert kept.logits.dtype == np.float32
     for index in (0, 17, 38):  # in both batches of 32
         image = preprocessing.normalise(preprocessing.load(cohort.images[index])[None])
         with torch.inference_mode():
             alone = torch.stack(model(torch.from_numpy(image)))[:, 0].numpy()
-        np.testing.assert_allclose(found.logits[:, index], alone, atol=1e-4)
-    assert found.labels.tolist() == cohort.labels.tolist()
-    assert found.groups.tolist() == cohort.groups.tolist()
-    assert found.paths[0] == "images/blue/000.png"
-    assert found.as_set().final_accuracy == (found.logits[-1].argmax(1) == found.labels).mean()
+        np.testing.assert_allclose(kept.logits[:, index], alone, atol=1e-4)
+    assert kept.labels.tolist() == cohort.labels.tolist()
+    assert kept.groups.tolist() == cohort.groups.tolist()
+    assert kept.paths[0] == "images/blue/000.png"
+    assert kept.as_set().final_accuracy == (kept.logits[-1].argmax(1) == kept.labels).mean()
 
 
 def test_they_are_kept_with_all_that_belongs_to_them(run):
-    found = open_session(run).logits("certify")
-    assert found.file.parent == run.path / "logits"
-    with np.load(found.file, allow_pickle=False) as archive:
-        np.testing.assert_array_equal(archive["logits"], found.logits)
-        assert archive["labels"].tolist() == found.labels.tolist()
-        assert archive["groups"].tolist() == found.groups.tolist()
-        assert tuple(archive["paths"]) == found.paths
-    facts = read_json(found.file.with_suffix(".json"))
+    kept = open_session(run).logits("certify")
+    assert kept.file.parent == run.path / "logits"
+    with np.load(kept.file, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["logits"], kept.logits)
+        assert archive["labels"].tolist() == kept.labels.tolist()
+        assert archive["groups"].tolist() == kept.groups.tolist()
+        assert tuple(archive["paths"]) == kept.paths
+    facts = read_json(kept.file.with_suffix(".json"))
     assert facts["weights_sha256"] == run.weights_sha256
-    assert facts["precision"] == str(found.precision) == "torch-f32"
+    assert facts["precision"] == str(kept.precision) == "torch-f32"
     assert facts["classes"] == ["blue", "green", "red"]
 
 
@@ -91,23 +91,23 @@ def test_other_weights_mean_other_logits(run):
 def test_another_preprocessing_means_other_logits(run):
     before = open_session(run).logits("test")
     shifted = run.config.preprocessing.model_copy(update={"mean": (0.2, 0.5, 0.5)})
-    other = replace(run, config=run.config.model_copy(update={"preprocessing": shifted}))
-    after = open_session(other).logits("test")
+    run_with_shift = replace(run, config=run.config.model_copy(update={"preprocessing": shifted}))
+    after = open_session(run_with_shift).logits("test")
     assert after.file != before.file
     assert not np.array_equal(after.logits, before.logits)
 
 
 def test_another_manifest_means_other_logits(run, tmp_path):
-    own = run.manifest()
+    manifest = run.manifest()
     rows = [
         ManifestRow(
             row.path, row.label, row.group, {"test": "val", "val": "test"}.get(row.role, row.role)
         )
-        for row in own.rows
+        for row in manifest.rows
     ]
-    other = write_manifest(tmp_path / "other.csv", rows, own.root)
+    rewritten = write_manifest(tmp_path / "other.csv", rows, manifest.root)
     before = open_session(run).logits("test")
-    after = open_session(run, manifest=other).logits("test")
+    after = open_session(run, manifest=rewritten).logits("test")
     assert after.file != before.file
     assert after.paths != before.paths
 
@@ -127,15 +127,15 @@ def test_another_precision_means_other_logits(run):
 
 @pytest.mark.parametrize("damage", ["text", "cut", "flipped", "pickled", "other"])
 def test_a_damaged_file_is_made_again(run, damage):
-    found = open_session(run).logits("test")
-    content = found.file.read_bytes()
+    kept = open_session(run).logits("test")
+    content = kept.file.read_bytes()
     if damage == "pickled":
-        rewrite(found.file, logits=np.array([{"a": 1}], dtype=object))
+        rewrite(kept.file, logits=np.array([{"a": 1}], dtype=object))
     elif damage == "other":
-        np.savez(found.file, weights=np.zeros(3))
+        np.savez(kept.file, weights=np.zeros(3))
     else:
         middle = len(content) // 2
-        found.file.write_bytes(
+        kept.file.write_bytes(
             {
                 "text": b"not an archive",
                 "cut": content[:middle],
@@ -143,9 +143,9 @@ def test_a_damaged_file_is_made_again(run, damage):
             }[damage]
         )
     again = open_session(run).logits("test")
-    np.testing.assert_array_equal(again.logits, found.logits)
-    with np.load(found.file, allow_pickle=False) as archive:
-        np.testing.assert_array_equal(archive["logits"], found.logits)
+    np.testing.assert_array_equal(again.logits, kept.logits)
+    with np.load(kept.file, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["logits"], kept.logits)
 
 
 def test_logits_that_are_not_finite_are_refused_and_not_kept(run):
@@ -161,19 +161,19 @@ def test_a_role_that_does_not_exist_is_refused_with_the_nearest(run):
 
 
 def test_a_role_without_images_is_refused_with_the_remedy(run, tmp_path):
-    own = run.manifest()
-    rows = [row for row in own.rows if row.role != "test"]
-    without = write_manifest(tmp_path / "without.csv", rows, own.root)
+    manifest = run.manifest()
+    rows = [row for row in manifest.rows if row.role != "test"]
+    without = write_manifest(tmp_path / "without.csv", rows, manifest.root)
     with pytest.raises(DataError, match=r"no image with the role 'test' .*endoexit split --roles"):
         open_session(run, manifest=without).logits("test")
 
 
 def test_a_manifest_of_other_classes_is_refused(run, tmp_path):
-    own = run.manifest()
-    rows = [row for row in own.rows if row.label != "red"]
-    other = write_manifest(tmp_path / "two.csv", rows, own.root)
+    manifest = run.manifest()
+    rows = [row for row in manifest.rows if row.label != "red"]
+    two_classes = write_manifest(tmp_path / "two.csv", rows, manifest.root)
     with pytest.raises(UsageError, match=r"classes blue, green, but .* knows blue, green, red"):
-        open_session(run, manifest=other).logits("test")
+        open_session(run, manifest=two_classes).logits("test")
 
 
 def test_a_run_without_weights_is_refused_with_the_remedy(run):

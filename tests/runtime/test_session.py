@@ -12,8 +12,8 @@ from tiny import CLASSES, PREPROCESSING, SIDE, tiny_run
 
 
 @pytest.fixture
-def own(tmp_path):
-    """A run of one's own, to change."""
+def run(tmp_path):
+    """A run of its own, which a test may change."""
     return tiny_run(tmp_path / "run")
 
 
@@ -44,23 +44,23 @@ def test_without_a_policy_the_last_exit_answers(run):
     assert session.engine.preprocessing == PREPROCESSING
 
 
-def test_the_policy_of_the_run_is_used(own, photos):
-    policy = fitted_for(own)
-    policy.write(own.path / "policy.json")
-    session = open_session(own.path, threads=1)
+def test_the_policy_of_the_run_is_used(run, photos):
+    policy = fitted_for(run)
+    policy.write(run.path / "policy.json")
+    session = open_session(run.path, threads=1)
     assert session.engine.policy == policy
     assert session.decider.origin == "policy"
     assert session.decider.rule == "policy.json: accuracy of the last exit"
     assert session.adaptive
-    assert session.decider.words == f"{own.path / 'policy.json'}: accuracy of the last exit"
+    assert session.decider.words == f"{run.path / 'policy.json'}: accuracy of the last exit"
     exits = [answer.exit for answer in session.engine.predict(photos)]
     assert set(exits) <= {1, 3, 4}
     assert len(set(exits)) > 1
 
 
-def test_a_threshold_goes_before_the_policy(own):
-    fitted_for(own).write(own.path / "policy.json")
-    session = open_session(own.path, threshold=0.875, threads=1)
+def test_a_threshold_goes_before_the_policy(run):
+    fitted_for(run).write(run.path / "policy.json")
+    session = open_session(run.path, threshold=0.875, threads=1)
     assert session.engine.policy.rule.thresholds == (0.875,) * 3
     assert session.decider.origin == "threshold"
     assert session.decider.words == "largest probability of 0.875 or more, as asked for"
@@ -75,16 +75,16 @@ def test_a_threshold_goes_before_the_policy(own):
         ({"preprocessing": "0" * 64}, "preprocessing '000000000000'"),
     ],
 )
-def test_a_policy_fitted_for_something_else_is_refused(own, change, words):
-    fitted_for(own, **change).write(own.path / "policy.json")
+def test_a_policy_fitted_for_something_else_is_refused(run, change, words):
+    fitted_for(run, **change).write(run.path / "policy.json")
     with pytest.raises(PolicyError, match=words):
-        assert open_session(own.path, threads=1).engine
+        assert open_session(run.path, threads=1).engine
 
 
-def test_a_policy_for_another_number_of_exits_is_refused(own):
-    fixed_exit(3, 1).write(own.path / "policy.json")
+def test_a_policy_for_another_number_of_exits_is_refused(run):
+    fixed_exit(3, 1).write(run.path / "policy.json")
     with pytest.raises(PolicyError, match="over 3 exits, but this network has 4"):
-        assert open_session(own.path, threads=1).engine
+        assert open_session(run.path, threads=1).engine
 
 
 def test_a_missing_run_is_named(tmp_path):

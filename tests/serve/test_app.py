@@ -67,9 +67,9 @@ def test_a_form_has_one_answer_for_each_image_in_its_order(client):
     response = client.post("/v1/predict", files=form(contents))
     assert response.status_code == 200
     results = response.json()["results"]
-    assert [one["index"] for one in results] == list(range(6))
+    assert [result["index"] for result in results] == list(range(6))
     assert results[2]["error"]["code"] == "image.unknown"
-    assert [one["label"] for one in results if one["status"] == "answered"] == alone
+    assert [result["label"] for result in results if result["status"] == "answered"] == alone
 
 
 def test_lines_come_as_images_exit(client):
@@ -80,7 +80,7 @@ def test_lines_come_as_images_exit(client):
     ended = [line for line in lines if "status" in line]
     assert sorted(line["index"] for line in ended) == list(range(len(PHOTOS)))
     for line in ended:
-        before = [one["exit"] for one in lines if one["index"] == line["index"]]
+        before = [earlier["exit"] for earlier in lines if earlier["index"] == line["index"]]
         assert before == list(range(1, line["exit"] + 1))
     assert len({line["request"] for line in lines}) == 1
 
@@ -255,8 +255,8 @@ def test_the_description_names_every_status_and_schema(client):
         document["paths"]
     )
     used = {str(fault.status) for fault in FAULTS.values()}
-    assert used <= {code for path in document["paths"].values() for one in path.values()
-                    for code in one["responses"]}  # fmt: skip
+    assert used <= {code for path in document["paths"].values() for operation in path.values()
+                    for code in operation["responses"]}  # fmt: skip
 
 
 def test_the_metrics_are_those_of_the_design(client):

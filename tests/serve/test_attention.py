@@ -24,9 +24,9 @@ def test_maps_of_every_exit(served_run):
 
 
 def test_other_weights_are_refused(served_run, tmp_path):
-    other = make_run(tmp_path / "other", seed=1)
+    reseeded = make_run(tmp_path / "other", seed=1)
     with pytest.raises(RunError, match="name the run that it was exported from"):
-        open_attention(other, opened(served_run))
+        open_attention(reseeded, opened(served_run))
 
 
 def test_large_maps_are_averaged():

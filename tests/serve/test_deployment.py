@@ -125,11 +125,11 @@ def instructions() -> dict[str, list[str]]:
     text = re.sub(r"^\s*#.*\n", "", CONTAINER.read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = text.replace("\\\n", " ").splitlines()
     last = max(number for number, line in enumerate(lines) if line.startswith("FROM "))
-    found = defaultdict(list)
+    by_name = defaultdict(list)
     for line in lines[last:]:
         name, _, value = line.partition(" ")
-        found[name].append(value.strip())
-    return found
+        by_name[name].append(value.strip())
+    return by_name
 
 
 def json_of(value: str) -> list[str]:
@@ -151,18 +151,18 @@ def test_the_linter_has_nothing_to_say_of_the_container(tmp_path):
 
 
 def test_the_container_starts_the_service_without_rights():
-    found = instructions()
-    (user,) = found["USER"]
+    by_name = instructions()
+    (user,) = by_name["USER"]
     assert all(int(number) > 0 for number in user.split(":"))
-    assert found["STOPSIGNAL"] == ["SIGTERM"]
-    assert json_of(found["ENTRYPOINT"][-1]) == ["endoexit", "serve"]
-    model, option, config = json_of(found["CMD"][-1])
+    assert by_name["STOPSIGNAL"] == ["SIGTERM"]
+    assert json_of(by_name["ENTRYPOINT"][-1]) == ["endoexit", "serve"]
+    model, option, config = json_of(by_name["CMD"][-1])
     assert (model, option) == ("/models/model", "--config")
-    assert f"deploy/container.yaml {config}" in found["COPY"]
+    assert f"deploy/container.yaml {config}" in by_name["COPY"]
     settings = read_settings(DEPLOY / "container.yaml", {})
     assert settings.token_file is not None
     assert not settings.insecure
-    assert found["EXPOSE"] == [str(settings.port)]
+    assert by_name["EXPOSE"] == [str(settings.port)]
     assert settings == Settings(
         host="0.0.0.0",  # noqa: S104  inside the container
         models=Path("/models"),

@@ -58,20 +58,20 @@ def test_each_shift_is_found_and_named(name, change):
     assert document["says"] == f"Other {name} than at calibration: the promise may not hold."
     others = {"exits", "labels", "confidence"} - {name}
     assert document[name]["shifted"]
-    assert not any(document[other]["shifted"] for other in others)
+    assert not any(document[measure]["shifted"] for measure in others)
 
 
 def test_only_the_last_answers_count():
-    other = drawn(1000, exits=(0.0, 0.0, 0.0, 1.0))
-    answers = [np.concatenate(pair) for pair in zip(other, drawn(1000), strict=True)]
+    shifted = drawn(1000, exits=(0.0, 0.0, 0.0, 1.0))
+    answers = [np.concatenate(pair) for pair in zip(shifted, drawn(1000), strict=True)]
     assert not shift_of(answers).document()["shifted"]
     assert shift_of([values[::-1] for values in answers]).is_shifted
 
 
 def test_nothing_is_said_of_too_few():
     few = shift_of(drawn(LEAST - 1)).comparisons()
-    assert {one.p_value for one in few} == {None}
-    assert None not in {one.p_value for one in shift_of(drawn(LEAST)).comparisons()}
+    assert {comparison.p_value for comparison in few} == {None}
+    assert None not in {comparison.p_value for comparison in shift_of(drawn(LEAST)).comparisons()}
 
 
 def test_without_the_answers_of_calibration_nothing_is_known():
@@ -92,9 +92,11 @@ def test_the_confidence_is_counted_where_calibrate_had_its_bins():
     shift = Shift(known, CLASSES, 4, 1000, 1e-4)
     for confidence in (0.1, 0.5, 0.9):
         shift.add(1, 0, confidence)
-    (found,) = [one for one in shift.comparisons() if one.name == "confidence"]
-    assert found.values == ("below 0.5", "0.5 to 0.9", "0.9 or more")
-    assert found.counts.tolist() == [1, 1, 1]
+    (of_confidence,) = [
+        comparison for comparison in shift.comparisons() if comparison.name == "confidence"
+    ]
+    assert of_confidence.values == ("below 0.5", "0.5 to 0.9", "0.9 or more")
+    assert of_confidence.counts.tolist() == [1, 1, 1]
 
 
 def test_it_is_the_test_of_two_samples():
@@ -117,8 +119,8 @@ def test_it_is_the_test_of_two_samples():
     ],
 )
 def test_every_cell_of_the_test_expects_enough(counts, calibrated, merged):
-    found = shift_p_value(np.array(counts), np.array(calibrated))
-    assert found == pytest.approx(stats.chi2_contingency(merged, correction=False).pvalue)
+    p_value = shift_p_value(np.array(counts), np.array(calibrated))
+    assert p_value == pytest.approx(stats.chi2_contingency(merged, correction=False).pvalue)
     assert stats.contingency.expected_freq(np.array(merged)).min() >= 10
 
 
@@ -127,9 +129,9 @@ def test_a_value_that_all_images_have_cannot_differ():
     assert shift_p_value(np.array([100, 2]), np.array([100, 2])) is None
     # Neither can it make the other tests stricter.
     shift = shift_of([np.ones(200, int), *drawn(200)[1:]], [np.ones(600, int), *drawn(600, 9)[1:]])
-    found = shift.comparisons()
-    assert [one.p_value is None for one in found] == [True, False, False]
-    assert shift.bound(found) == 1e-4 / 2
+    comparisons = shift.comparisons()
+    assert [comparison.p_value is None for comparison in comparisons] == [True, False, False]
+    assert shift.bound(comparisons) == 1e-4 / 2
 
 
 @pytest.mark.parametrize("images", [100, 1000])

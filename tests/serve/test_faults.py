@@ -25,6 +25,6 @@ def faults(monkeypatch):
 def test_a_fault(faults, served_run, tmp_path, name):
     save_photos(tmp_path, 6)
     files = sorted(tmp_path.glob("*.png"))
-    found = faults.try_out(name, served_run, files, connections=8, seconds=1, times=1)
-    assert set(found["wrong"]) <= OF_TIME, found
-    assert len(found["checks"]) > 2
+    outcome = faults.try_out(name, served_run, files, connections=8, seconds=1, times=1)
+    assert set(outcome["wrong"]) <= OF_TIME, outcome
+    assert len(outcome["checks"]) > 2

@@ -69,8 +69,8 @@ class GateMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def close(self, data):
         slot = data.draw(st.sampled_from(self.slots))
-        for other, task in self.waiting:
-            if other is slot:
+        for waiting_slot, task in self.waiting:
+            if waiting_slot is slot:
                 task.cancel()
         self.turn()
         self.gate.close(slot)

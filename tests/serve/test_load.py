@@ -49,8 +49,8 @@ def test_a_target_that_is_missed(load, changes, target):
 
 
 def test_targets_of_the_whole(load):
-    found = result() | {"predict_images_per_second": 112.0, "idle_after_2_s_ms": 15.1}
-    assert load("load").missed(found) == [
+    measured = result() | {"predict_images_per_second": 112.0, "idle_after_2_s_ms": 15.1}
+    assert load("load").missed(measured) == [
         "throughput of forms >= 0.9 of endoexit predict", "idle latency again after 2 s",
     ]  # fmt: skip
 

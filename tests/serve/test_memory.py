@@ -13,10 +13,10 @@ from endoexit.serve.memory import NoMemoryError, check_memory, memory_needed
 def test_the_estimate_grows_with_the_weights_and_with_a_batch(served_run):
     weights = (served_run / "weights.safetensors").stat().st_size
     side = open_source(served_run).config.preprocessing.size
-    one, more = memory_needed(served_run, 1), memory_needed(served_run, 17)
-    assert one > 2 * weights
-    assert (more - one) % (16 * side**2 * 3 * 4) == 0
-    assert more > one
+    single, more = memory_needed(served_run, 1), memory_needed(served_run, 17)
+    assert single > 2 * weights
+    assert (more - single) % (16 * side**2 * 3 * 4) == 0
+    assert more > single
 
 
 def test_a_bundle_needs_what_its_stages_need(tmp_path, monkeypatch):

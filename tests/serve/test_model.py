@@ -29,9 +29,9 @@ def test_a_model_is_described(served_run):
 
 
 def test_another_policy_is_another_model(tmp_path):
-    one, other = opened(make_run(tmp_path / "a", 0.6)), opened(make_run(tmp_path / "b", 0.7))
-    assert one.identity["weights"] == other.identity["weights"]
-    assert one.identity["policy"] != other.identity["policy"]
+    first, second = opened(make_run(tmp_path / "a", 0.6)), opened(make_run(tmp_path / "b", 0.7))
+    assert first.identity["weights"] == second.identity["weights"]
+    assert first.identity["policy"] != second.identity["policy"]
 
 
 def test_the_deadline_of_a_policy_is_kept_image_by_image(tmp_path):

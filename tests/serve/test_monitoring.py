@@ -48,21 +48,25 @@ def exported(server):
         series |= {family.name + suffix: set(labels.get(family.name, ())) for suffix in suffixes}
         for sample in family.samples:
             series.setdefault(sample.name, set()).update(sample.labels)
-    assert {name for name in labels if not any(one.startswith(name) for one in series)} == set()
+    assert {
+        name
+        for name in labels
+        if not any(name_of_series.startswith(name) for name_of_series in series)
+    } == set()
     return series
 
 
 def selectors(expression: str) -> list[promql.VectorSelector]:
     """Return all selectors of an expression of PromQL."""
-    found = []
+    nodes = []
 
     def visit(node: promql.Expr) -> bool:
         if isinstance(node, promql.VectorSelector):
-            found.append(node)
+            nodes.append(node)
         return True
 
     promql.walk(promql.parse(expression), visit)
-    return found
+    return nodes
 
 
 def faults(expression: str, exported: dict[str, set[str]]) -> list[str]:
@@ -140,9 +144,9 @@ def test_the_panels_are_whole_and_do_not_cover_each_other():
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
         place = panel["gridPos"]
         assert 0 <= place["x"] <= 24 - place["w"]
-    for one, other in combinations((panel["gridPos"] for panel in panels), 2):
-        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+    for first, second in combinations((panel["gridPos"] for panel in panels), 2):
+        beside = first["x"] + first["w"] <= second["x"] or second["x"] + second["w"] <= first["x"]
+        above = first["y"] + first["h"] <= second["y"] or second["y"] + second["h"] <= first["y"]
         assert beside or above
     names = {variable["name"] for variable in BOARD["templating"]["list"]}
     used = set(re.findall(r"\$\{?(\w+)", json.dumps(panels)))

@@ -41,6 +41,6 @@ def test_not_ahead(peer):
 
 
 def test_one_slow_round_does_not_decide(peer):
-    found = result()
-    found["steps"][0]["p50_ms"] = 500.0
-    assert peer.missed(found) == []
+    measured = result()
+    measured["steps"][0]["p50_ms"] = 500.0
+    assert peer.missed(measured) == []

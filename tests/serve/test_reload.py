@@ -93,13 +93,13 @@ def test_changes_of_a_running_service(tmp_path, monkeypatch, caplog):
             # More images than the pools of the start had room for.
             slot = service.gate.enter("test", 1, 10)
             results = [
-                one
-                async for one in service.answers(
+                answer
+                async for answer in service.answers(
                     service.model, PHOTOS * 2, slot, asyncio.get_running_loop().time() + 60
                 )
             ]
             service.gate.close(slot)
-            assert all(hasattr(one, "label") for one in results)
+            assert all(hasattr(answer, "label") for answer in results)
 
             # A file that does not fit changes nothing.
             config.write_text("limits: {flies: 1}\n")

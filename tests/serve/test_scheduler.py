@@ -220,7 +220,7 @@ def test_an_image_that_cannot_end_in_time_is_cut_at_once():
     scheduler.warm_up()
     backend.calls.clear()
     add(scheduler, 0, deadline=backend.now + STAGE_S[0] + STAGE_S[1] / 2)
-    (outcome,) = [one for one in run_all(scheduler) if one.is_last]
+    (outcome,) = [each for each in run_all(scheduler) if each.is_last]
     assert (outcome.kind, outcome.prediction.exit) == ("cut", 1)
     assert [stage for stage, _ in backend.calls] == [1]
 
@@ -262,7 +262,7 @@ def test_only_the_guilty_image_of_a_batch_fails():
     outcomes = run_all(scheduler)
     good = [(image, "answered") for image in (0, 1, 3)]
     assert sorted(ends(outcomes)) == sorted([*good, (2, "failed")])
-    (failed,) = [one for one in outcomes if one.kind == "failed"]
+    (failed,) = [outcome for outcome in outcomes if outcome.kind == "failed"]
     assert str(failed.error) == "poison"
 
 
@@ -272,7 +272,7 @@ def test_logits_that_are_not_finite_fail_one_image_at_its_stage(stage):
     backend.logits[stage - 1, 2] = np.nan
     add(scheduler, *range(4))
     outcomes = run_all(scheduler)
-    (failed,) = [one for one in outcomes if one.kind == "failed"]
+    (failed,) = [outcome for outcome in outcomes if outcome.kind == "failed"]
     assert failed.ticket == 2
     assert isinstance(failed.error, PolicyError)
     assert len(ends(outcomes)) == 4

@@ -31,7 +31,7 @@ def test_a_start_that_fails_says_why(served_run, tmp_path, arguments, code, mess
     (tmp_path / "serve.yaml").write_text("prot: 1\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = [one.format(folder=tmp_path, port=port) for one in arguments]
+        line = [argument.format(folder=tmp_path, port=port) for argument in arguments]
         done = endoexit("serve", served_run, *line)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
@@ -152,7 +152,7 @@ def test_a_model_is_changed_without_a_gap(tmp_path):
         assert wrong == []
         # Each model always gives the image the same answer: none is mixed.
         assert len(weights) == 2
-        assert {one for one, _ in seen} == weights
+        assert {weights_seen for weights_seen, _ in seen} == weights
         assert len(set(seen)) == 2
         text = client.get("/metrics").text
         assert 'endoexit_reloads_total{result="changed"} 3.0' in text

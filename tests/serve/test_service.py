@@ -47,7 +47,7 @@ def images_that_exit_at(exits):
         logits[exit_ - 1 :, image, image % 4] = 9
     pixels = np.zeros((len(exits), 8, 8, 3), np.uint8)
     pixels[:, 0, 1, :] = np.arange(len(exits))[:, None]
-    return [png(one) for one in pixels], logits
+    return [png(square) for square in pixels], logits
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +80,9 @@ async def answers(service, contents, seconds=NEVER, **options):
     slot = service.gate.enter("test", sum(map(len, contents)), NEVER)
     deadline = asyncio.get_running_loop().time() + min(seconds, 60)
     try:
-        return [one async for one in service.answers(model, contents, slot, deadline, **options)]
+        return [
+            answer async for answer in service.answers(model, contents, slot, deadline, **options)
+        ]
     finally:
         service.gate.close(slot)
 
@@ -102,14 +104,14 @@ def test_an_image_of_exit_1_is_answered_before_one_of_the_last_that_came_first()
     async def work():
         ended = []
 
-        async def one(number):
+        async def ask(number):
             (result,) = await answers(service, [contents[number]])
             ended.append((number, result.exit))
 
         async with running(logits, stage_s=0.2) as (service, _):
-            first = asyncio.create_task(one(0))
+            first = asyncio.create_task(ask(0))
             await asyncio.sleep(0.1)
-            await asyncio.gather(first, one(1))
+            await asyncio.gather(first, ask(1))
         assert ended == [(1, 1), (0, 3)]
 
     asyncio.run(work())
@@ -175,7 +177,9 @@ def test_logits_that_are_not_finite_fail_one_image_and_nothing_else(stage):
     async def work():
         async with running(logits) as (service, _):
             results = await answers(service, contents)
-            failed = {one.index: one.error.code for one in results if one.status == "failed"}
+            failed = {
+                result.index: result.error.code for result in results if result.status == "failed"
+            }
             assert failed == {2: "image.no_answer"}
             assert balance(service) == {
                 "answered": 5, "cut": 0, "failed": 1, "cancelled": 0, "inside": 0,
@@ -191,8 +195,8 @@ def test_more_images_than_places_wait_for_their_turn():
     async def work():
         async with running(logits, images_inside=4) as (service, _):
             results = await answers(service, contents)
-            assert sorted(one.index for one in results) == list(range(12))
-            assert all(one.status == "answered" for one in results)
+            assert sorted(result.index for result in results) == list(range(12))
+            assert all(result.status == "answered" for result in results)
 
     asyncio.run(work())
 
@@ -222,7 +226,7 @@ def test_stopping_answers_all_with_what_is_known():
             service.closed = True
             service.worker.let_go()
             results = await asking
-            assert {one.deadline for one in results if one.status == "answered"} == {"cut"}
+            assert {result.deadline for result in results if result.status == "answered"} == {"cut"}
             with pytest.raises(Problem, match="draining"):
                 service.accepting()
 
@@ -253,9 +257,9 @@ def test_every_image_has_one_end_whatever_happens(plan):
                 asking = answers(service, [contents[place] for place in chosen], seconds)
                 with contextlib.suppress(TimeoutError, Problem):
                     results = await asyncio.wait_for(asking, patience)
-                    assert sorted(one.index for one in results) == list(range(len(chosen)))
+                    assert sorted(each.index for each in results) == list(range(len(chosen)))
 
-            await asyncio.gather(*(request(*one) for one in plan))
+            await asyncio.gather(*(request(*each) for each in plan))
             assert balance(service)["inside"] == service.gate.images == 0
             assert service.gate._bytes == 0
             assert not service.gate._clients

@@ -18,8 +18,8 @@ def write(folder, text, mode=0o600):
 
 
 def test_a_token_is_known_by_its_hash(tmp_path):
-    other = hashlib.sha256(b"other").hexdigest()
-    lines = f"# wards\n\nward3 predict {HASH}\nops predict,admin,metrics {other}\n"
+    hash_of_other = hashlib.sha256(b"other").hexdigest()
+    lines = f"# wards\n\nward3 predict {HASH}\nops predict,admin,metrics {hash_of_other}\n"
     tokens = read_tokens(write(tmp_path, lines))
     assert tokens.of("Bearer secret").name == "ward3"
     assert tokens.of("bearer other").scopes == {"predict", "admin", "metrics"}

@@ -24,9 +24,9 @@ def test_a_column_that_early_epochs_lack_is_left_out(tmp_path):
 
 
 def test_what_a_checkpoint_keeps_comes_back(tmp_path):
-    keep, other = (KeepRun(tmp_path, has_val=True) for _ in range(2))
+    keep, restored = (KeepRun(tmp_path, has_val=True) for _ in range(2))
     keep.history, keep.best, keep.best_epoch = [{"epoch": 1.0}], (0.5, -1.0), 1
-    other.load_state_dict(keep.state_dict())
-    assert (other.history, other.best, other.best_epoch) == (keep.history, (0.5, -1.0), 1)
+    restored.load_state_dict(keep.state_dict())
+    assert (restored.history, restored.best, restored.best_epoch) == (keep.history, (0.5, -1.0), 1)
     with pytest.raises(KeyError):
-        other.load_state_dict({})
+        restored.load_state_dict({})

@@ -47,8 +47,8 @@ def test_training_begins_with_the_weights(begun):
 
 
 def test_other_weights_than_at_the_start_are_refused(begun):
-    other = begun.config.starting_weights.replaced(sha256="0" * 64)
-    changed = type(begun)(begun.path, begun.config.replaced(starting_weights=other))
+    starting_weights = begun.config.starting_weights.replaced(sha256="0" * 64)
+    changed = type(begun)(begun.path, begun.config.replaced(starting_weights=starting_weights))
     with pytest.raises(ModelError, match="pip:lite0 was changed since this training began"):
         initial_model(changed)
 

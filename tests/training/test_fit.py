@@ -28,8 +28,8 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(run / "weights.safetensors")
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
 def metrics(run: Path) -> list[dict[str, str]]:
@@ -130,13 +130,13 @@ def test_without_a_val_role_the_averaged_weights_of_the_last_epoch_are_kept(
     write_json(tmp_path / "noval.csv.json", {"root": str(tiny_manifest.parent)})
     started = prepared(manifest, tmp_path / "run")
     half = started.path / ".weights.safetensors.abc.part"  # a process was killed here
-    other = started.path / ".evaluation.json.abc.part"  # another is writing here
+    of_another = started.path / ".evaluation.json.abc.part"  # another is writing here
     half.touch()
-    other.touch()
+    of_another.touch()
     run = fitting.fit(started, HERE)
     assert [row["epoch"] for row in metrics(run.path)] == ["1", "2"]
     assert "the last (no val role)" in (run.path / "model_card.md").read_text()
-    assert (half.exists(), other.exists()) == (False, True)
+    assert (half.exists(), of_another.exists()) == (False, True)
     last = SafetensorsCheckpointIO().load_checkpoint(run.path / fitting.LAST)
     for name, value in weights(run.path).items():
         assert torch.equal(value, last["state_dict"][f"model.{name}"])

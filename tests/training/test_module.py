@@ -74,10 +74,10 @@ def test_the_epoch_is_chosen_by_the_exit_and_the_figure_that_the_recipe_names(re
     made.val_accuracy["exit_2"].update(torch.tensor([0, 1, 1, 1]), labels)
     made.val_loss["exit_1"].update(torch.tensor(0.9))
     made.val_loss["exit_2"].update(torch.tensor(0.5))
-    found = made.validation_summary()
-    assert found["val/accuracy_exit_1"] == 0.75
-    assert found["val/loss_exit_2"] == 0.5
-    assert (found["val/score"], found["val/tie_break"]) == pytest.approx((score, tie))
+    summary = made.validation_summary()
+    assert summary["val/accuracy_exit_1"] == 0.75
+    assert summary["val/loss_exit_2"] == 0.5
+    assert (summary["val/score"], summary["val/tie_break"]) == pytest.approx((score, tie))
 
 
 def test_frozen_normalisation_keeps_weights_and_statistics_while_the_exits_learn():

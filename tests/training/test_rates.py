@@ -23,10 +23,10 @@ def rates(model, **settings: float) -> dict[str, float]:
 
 
 def test_exits_and_the_last_layer_learn_at_the_peak_rate(lite):
-    found = rates(lite, lr=2e-3, trunk_lr=5e-4)
-    fast = {name for name, rate in found.items() if rate == 2e-3}
-    assert {rate for name, rate in found.items() if name not in fast} == {5e-4}
-    heads = {name for name in found if ".0.head." in name or ".1.head." in name}
+    by_name = rates(lite, lr=2e-3, trunk_lr=5e-4)
+    fast = {name for name, rate in by_name.items() if rate == 2e-3}
+    assert {rate for name, rate in by_name.items() if name not in fast} == {5e-4}
+    heads = {name for name in by_name if ".0.head." in name or ".1.head." in name}
     assert fast - heads == {
         "stages.2.head.module.network_classifier.weight",
         "stages.2.head.module.network_classifier.bias",
@@ -35,12 +35,12 @@ def test_exits_and_the_last_layer_learn_at_the_peak_rate(lite):
 
 
 def test_the_rate_falls_by_its_factor_from_layer_to_layer(lite):
-    found = rates(lite, lr=1.0, layer_decay=0.9)
+    by_name = rates(lite, lr=1.0, layer_decay=0.9)
     kernels = [layer for layer in trunk_layers(lite) if isinstance(layer, nn.Conv2d)]
     names = {id(p): name for name, p in lite.named_parameters()}
-    steps = [found[names[id(layer.weight)]] for layer in kernels]
+    steps = [by_name[names[id(layer.weight)]] for layer in kernels]
     assert steps == pytest.approx([0.9 ** (len(kernels) - 1 - i) for i in range(len(kernels))])
-    assert found[names[id(lite.stages[0].trunk[0].module.network_bn1.weight)]] == steps[0]
+    assert by_name[names[id(lite.stages[0].trunk[0].module.network_bn1.weight)]] == steps[0]
 
 
 def test_every_parameter_is_in_one_group(lite):

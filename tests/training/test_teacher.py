@@ -134,8 +134,8 @@ def test_a_teacher_that_learnt_from_what_is_kept_unseen_is_refused(tiny_manifest
         ManifestRow(row.path, row.label, row.group, "train" if row.role == role else row.role)
         for row in manifest.rows
     ]
-    other = write_manifest(tmp_path / "manifest.csv", rows, manifest.root).path
-    leaky = member_run(tmp_path / "leaky", other)
+    leaking = write_manifest(tmp_path / "manifest.csv", rows, manifest.root).path
+    leaky = member_run(tmp_path / "leaky", leaking)
     with pytest.raises(DataError, match=r"leaky learnt from \d+ images that .* keeps unseen") as no:
         prepared(tiny_manifest, tmp_path / "run", leaky.path)
     assert f"of the role {role}: train it again with {tiny_manifest}" in str(no.value)

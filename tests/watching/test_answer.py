@@ -29,10 +29,10 @@ def views():
 
 def test_with_all_rules_off_the_answers_are_those_of_predict_bit_for_bit(tiny_session):
     squares = list(tiny_photos())
-    found = rows(tiny_session, ALL_OFF, squares)
+    answered = rows(tiny_session, ALL_OFF, squares)
     engine = tiny_session.engine
-    assert len({row.prediction.exit for row in found}) > 1
-    for row, square in zip(found, squares, strict=True):
+    assert len({row.prediction.exit for row in answered}) > 1
+    for row, square in zip(answered, squares, strict=True):
         (expected,) = engine.predict(square[None])
         assert row.prediction.label == expected.label == row.shown
         assert row.prediction.exit == expected.exit
@@ -48,28 +48,28 @@ def test_evidence_changes_what_is_shown_and_no_answer(tiny_session):
     squares = list(tiny_photos())
     plain = rows(tiny_session, ALL_OFF, squares)
     smooth = rows(tiny_session, ALL_OFF.switched({"evidence": True}), squares)
-    for one, other in zip(plain, smooth, strict=True):
-        assert one.prediction.probabilities.tobytes() == other.prediction.probabilities.tobytes()
+    for before, after in zip(plain, smooth, strict=True):
+        assert before.prediction.probabilities.tobytes() == after.prediction.probabilities.tobytes()
     assert [row.shown for row in plain] != [row.shown for row in smooth]
 
 
 def test_reused_answers_are_those_of_the_last_computed_frame(tiny_session):
     square = pan("polyps", 1, side=32)[0]
-    found = rows(tiny_session, ALL_OFF.replaced(reuse=Reuse(frames=10)), [square] * 25)
-    assert [row.index for row in found if not row.reused] == [0, 10, 20]
-    for row in found:
-        assert row.prediction.label == found[0].prediction.label
-        assert row.prediction.exit == found[0].prediction.exit
+    answered = rows(tiny_session, ALL_OFF.replaced(reuse=Reuse(frames=10)), [square] * 25)
+    assert [row.index for row in answered if not row.reused] == [0, 10, 20]
+    for row in answered:
+        assert row.prediction.label == answered[0].prediction.label
+        assert row.prediction.exit == answered[0].prediction.exit
         assert row.stages == (0 if row.reused else row.prediction.exit)
         assert bool(row.prediction.stage_ms) is not row.reused
 
 
 def test_blind_frames_are_not_computed(tiny_session):
     black = np.zeros((32, 32, 3), np.uint8)
-    found = rows(tiny_session, TemporalSettings(), [*pan("polyps", 3, side=32), black, black])
-    assert [row.blind for row in found[3:]] == ["dark", "dark"]
-    assert all(row.prediction is None and row.stages == 0 for row in found[3:])
-    assert found[4].shown == found[2].shown
+    answered = rows(tiny_session, TemporalSettings(), [*pan("polyps", 3, side=32), black, black])
+    assert [row.blind for row in answered[3:]] == ["dark", "dark"]
+    assert all(row.prediction is None and row.stages == 0 for row in answered[3:])
+    assert answered[4].shown == answered[2].shown
 
 
 def test_memory_lets_images_exit_earlier_and_skips_no_stage(tiny_session, views):
@@ -79,14 +79,15 @@ def test_memory_lets_images_exit_earlier_and_skips_no_stage(tiny_session, views)
     helped = rows(session, settings, views)
     assert [row.index for row in helped if row.remembered] == list(range(2, 12))
     assert {row.prediction.exit for row in plain} == {2}
-    for one, other in zip(plain, helped, strict=True):
-        assert other.prediction.exit <= one.prediction.exit
-        if not other.remembered:
-            assert other.prediction.exit == one.prediction.exit
+    for before, after in zip(plain, helped, strict=True):
+        assert after.prediction.exit <= before.prediction.exit
+        if not after.remembered:
+            assert after.prediction.exit == before.prediction.exit
             assert (
-                other.prediction.probabilities.tobytes() == one.prediction.probabilities.tobytes()
+                after.prediction.probabilities.tobytes()
+                == before.prediction.probabilities.tobytes()
             )
-        assert len(other.prediction.stage_ms) == other.prediction.exit
+        assert len(after.prediction.stage_ms) == after.prediction.exit
     assert sum(row.stages for row in helped) < sum(row.stages for row in plain)
 
 
@@ -95,10 +96,10 @@ def test_dropped_frames_have_a_row_and_change_nothing(tiny_session):
     watch = Watch(TemporalSettings(), tiny_session.engine.policy)
     coming = frames(squares)
     coming[2] = ClipFrame(2, 2 / 25, None, None)
-    found = [row for row, _ in answer_frames(tiny_session.engine, watch, coming)]
-    assert [row.dropped for row in found] == [False, False, True, False]
-    assert found[2].prediction is None
-    assert found[2].shown == found[1].shown
+    answered = [row for row, _ in answer_frames(tiny_session.engine, watch, coming)]
+    assert [row.dropped for row in answered] == [False, False, True, False]
+    assert answered[2].prediction is None
+    assert answered[2].shown == answered[1].shown
 
 
 def test_a_live_frame_has_the_time_from_when_it_was_due(tiny_session):

@@ -22,9 +22,9 @@ def test_a_policy_without_promises_has_none():
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_promise_is_void_where_answers_may_differ(rule):
-    found = guarantee_under(PROMISING, ALL_OFF.switched({rule: True}))
-    assert found.state == ("void" if rule in ("reuse", "exit_memory") else "single images")
-    assert ("void" in found.words) == (found.state == "void")
+    guarantee = guarantee_under(PROMISING, ALL_OFF.switched({rule: True}))
+    assert guarantee.state == ("void" if rule in ("reuse", "exit_memory") else "single images")
+    assert ("void" in guarantee.words) == (guarantee.state == "void")
 
 
 def test_a_promise_that_is_void_says_what_could_replace_it():

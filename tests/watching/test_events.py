@@ -12,10 +12,10 @@ CLASSES = ("a", "b", "c")
 
 
 def events(rows):
-    gathered, found = Events(CLASSES), []
+    gathered, made = Events(CLASSES), []
     for each in rows:
-        found += gathered.add(each, None)
-    return [event for event, _ in found + gathered.finish(len(rows) / 25)]
+        made += gathered.add(each, None)
+    return [event for event, _ in made + gathered.finish(len(rows) / 25)]
 
 
 def test_a_segment_is_a_time_of_one_shown_label():
@@ -60,8 +60,10 @@ def test_nothing_shown_is_no_segment():
 @given(st.lists(st.tuples(st.sampled_from([None, 0, 1]), st.sampled_from([None, "dark"]))))
 def test_segments_are_in_order_and_hold_every_frame_that_shows_something(kinds):
     rows = [row(at, shown, blind=blind) for at, (shown, blind) in enumerate(kinds)]
-    found = [event for event in events(rows) if isinstance(event, Segment)]
-    assert sum(segment.frames for segment in found) == sum(shown is not None for shown, _ in kinds)
-    for one, other in itertools.pairwise(found):
-        assert one.last_frame < other.first_frame
-        assert one.end_s <= other.start_s
+    segments = [event for event in events(rows) if isinstance(event, Segment)]
+    assert sum(segment.frames for segment in segments) == sum(
+        shown is not None for shown, _ in kinds
+    )
+    for first, second in itertools.pairwise(segments):
+        assert first.last_frame < second.first_frame
+        assert first.end_s <= second.start_s

@@ -24,25 +24,25 @@ def taken(count: int, room: int, *, pause_after: int) -> list[ClipFrame]:
             yield frame(index)
         done.set()
 
-    found = []
+    frames = []
     for each in newest(source(), room):
-        found.append(each)
+        frames.append(each)
         if each.index == pause_after - 1:
             go.set()
             done.wait(60)
-    return found
+    return frames
 
 
 def test_without_delay_no_frame_is_dropped():
-    found = list(newest((frame(index) for index in range(3)), room=3))
-    assert [each.index for each in found] == [0, 1, 2]
-    assert all(each.square is not None for each in found)
+    frames = list(newest((frame(index) for index in range(3)), room=3))
+    assert [each.index for each in frames] == [0, 1, 2]
+    assert all(each.square is not None for each in frames)
 
 
 def test_the_oldest_waiting_frames_are_dropped_and_come_in_order_without_a_square():
-    found = taken(10, room=3, pause_after=1)
-    assert [each.index for each in found] == list(range(10))
-    assert [each.index for each in found if each.square is None] == [1, 2, 3, 4, 5, 6]
+    frames = taken(10, room=3, pause_after=1)
+    assert [each.index for each in frames] == list(range(10))
+    assert [each.index for each in frames if each.square is None] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_failing_source_fails_after_the_frames_before():

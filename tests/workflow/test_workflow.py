@@ -65,8 +65,8 @@ def test_an_audit_and_a_split_load_no_torch(tmp_path):
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
     )
     assert done.stdout.strip() == "[]"
-    found = json.loads((tmp_path / "audit.json").read_text())
-    assert found["files"]["found"] == 12
+    document = json.loads((tmp_path / "audit.json").read_text())
+    assert document["files"]["found"] == 12
     assert (tmp_path / "audit-groups.csv").is_file()
     assert len(read_manifest(tmp_path / "manifest.csv").rows) == 12
 
@@ -97,8 +97,10 @@ def test_the_whole_way(tiny_manifest: Path, tmp_path: Path):
     assert calibrated.path == tmp_path / "run" / "policy.json"
     assert ExitPolicy.read(calibrated.path) == calibrated.policy
     rules = endoexit.RuleOptions(rule="entropy", candidates=5)
-    other = endoexit.calibrate(str(run.path), endoexit.make_goal(mean_exit_cost=0.9), rules=rules)
-    assert other.policy.rule.kind == "entropy"
+    by_entropy = endoexit.calibrate(
+        str(run.path), endoexit.make_goal(mean_exit_cost=0.9), rules=rules
+    )
+    assert by_entropy.policy.rule.kind == "entropy"
 
     evaluated = endoexit.evaluate(run.path, timing=False)
     assert evaluated.path == run.path / "evaluation.json"

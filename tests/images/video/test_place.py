@@ -19,10 +19,10 @@ def test_a_file_is_its_own_place(tmp_path):
 
 
 def test_fragments_of_an_object_are_read_where_they_are():
-    one = find_video(GOLDEN / "video-endoscopic-h264.dcm")
+    whole = find_video(GOLDEN / "video-endoscopic-h264.dcm")
     three = find_video(GOLDEN / "video-endoscopic-h264-fragmented.dcm")
-    assert (len(one.spans), len(three.spans)) == (1, 3)
-    streams = [Spans(place.path, place.spans).read().rstrip(b"\0") for place in (one, three)]
+    assert (len(whole.spans), len(three.spans)) == (1, 3)
+    streams = [Spans(place.path, place.spans).read().rstrip(b"\0") for place in (whole, three)]
     assert streams[0] == streams[1]
     assert streams[0][4:8] == b"ftyp"
 

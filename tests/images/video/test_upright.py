@@ -18,10 +18,10 @@ def test_each_pixel_goes_where_the_matrix_says(turn):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
     places = {(a * x + c * y, b * x + d * y): pixels[y, x] for y in range(3) for x in range(5)}
     left, top = min(x for x, _ in places), min(y for _, y in places)
-    found = upright(pixels, turn)
-    assert found.shape == ((3, 5, 3) if a else (5, 3, 3))
+    turned = upright(pixels, turn)
+    assert turned.shape == ((3, 5, 3) if a else (5, 3, 3))
     for (x, y), value in places.items():
-        assert (found[y - top, x - left] == value).all()
+        assert (turned[y - top, x - left] == value).all()
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ def test_a_lazy_network_gives_the_same_answers(prune, step_mode):
     lazy = MSDNet(small.replaced({"lazy": True}), 5).eval()
     values = eager.state_dict()
     by_name = {
-        key: values[own] for own, key in published_names(eager, published_prefixes(eager)).items()
+        key: values[name] for name, key in published_names(eager, published_prefixes(eager)).items()
     }
     names = published_names(lazy, published_prefixes(lazy))
-    lazy.load_state_dict({own: by_name[key] for own, key in names.items()})
+    lazy.load_state_dict({name: by_name[key] for name, key in names.items()})
     images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
         for a, b in zip(eager(images), lazy(images), strict=True):

@@ -32,8 +32,8 @@ def test_a_single_stray_answer_changes_nothing():
 @pytest.mark.parametrize("frames", [1, 3, 5])
 def test_after_a_cut_a_change_comes_with_the_k_th_answer(frames):
     labels = [0] * 10 + [1] * 10
-    found = shown(Evidence(frames=frames), labels, cuts={10})
-    assert found == [0] * (10 + frames - 1) + [1] * (10 - frames + 1)
+    labels_shown = shown(Evidence(frames=frames), labels, cuts={10})
+    assert labels_shown == [0] * (10 + frames - 1) + [1] * (10 - frames + 1)
 
 
 def test_without_a_cut_older_evidence_delays_it_more():
@@ -68,8 +68,8 @@ def test_forgotten_evidence_begins_with_the_next_answer():
 def test_a_probability_of_zero_rules_no_label_out():
     gathered = Gathered(Evidence(frames=1))
     gathered.add(np.array([1.0, 0.0]))
-    found = [gathered.add(np.array([0.0, 1.0])) for _ in range(4)]
-    assert found[-1] == 1
+    labels_shown = [gathered.add(np.array([0.0, 1.0])) for _ in range(4)]
+    assert labels_shown[-1] == 1
 
 
 @given(
@@ -78,7 +78,7 @@ def test_a_probability_of_zero_rules_no_label_out():
 )
 def test_two_changes_are_at_least_k_answers_apart(answers, frames):
     gathered = Gathered(Evidence(frames=frames, lead=0.0))
-    found = [gathered.add(answer(label, p), cut=cut) for label, p, cut in answers]
-    changes = [at for at in range(1, len(found)) if found[at] != found[at - 1]]
+    labels_shown = [gathered.add(answer(label, p), cut=cut) for label, p, cut in answers]
+    changes = [at for at in range(1, len(labels_shown)) if labels_shown[at] != labels_shown[at - 1]]
     assert all(b - a >= frames for a, b in itertools.pairwise(changes))
     assert all(change >= frames for change in changes)

@@ -63,15 +63,15 @@ def test_every_stage_agrees_with_eager_pytorch(bundles, images, eager, backend, 
     bundle = bundles.make(backend, precision)
     stages = open_session(bundle, threads=1).backend
     normalised = bundle.config.preprocessing.normalise(images)
-    found = all_exits(stages)(normalised)
+    compiled = all_exits(stages)(normalised)
     scale = np.abs(eager).max()
-    assert np.abs(found - eager).max() <= BOUNDS[precision] * scale
+    assert np.abs(compiled - eager).max() <= BOUNDS[precision] * scale
     if precision != "f32":
-        assert np.abs(found - eager).max() > 1e-5 * scale, f"{precision} was not used"
+        assert np.abs(compiled - eager).max() > 1e-5 * scale, f"{precision} was not used"
     stages.expect(len(images))
-    assert np.abs(all_exits(stages)(normalised) - found).max() <= 0.05 * scale
+    assert np.abs(all_exits(stages)(normalised) - compiled).max() <= 0.05 * scale
     alone = np.concatenate([all_exits(stages)(image[None]) for image in normalised], axis=1)
-    assert np.abs(alone - found).max() <= (1e-4 if precision == "f32" else 0.05) * scale
+    assert np.abs(alone - compiled).max() <= (1e-4 if precision == "f32" else 0.05) * scale
 
 
 @pytest.mark.precision

@@ -38,8 +38,8 @@ def test_exits_that_are_not_taught_learn_from_the_labels_alone():
     some = settings(exits=(1,), weights=(0.0, 1.0, 1.0)).build(3, 0.0)
     joint = JointSettings().build(2, 0.0)
     torch.testing.assert_close(some(logits, labels, TEACHER), joint(logits[1:], labels))
-    other = settings(exits=(1,)).build(3, 0.0)
-    assert other(logits, labels, TEACHER) > some(logits, labels, TEACHER)
+    first_alone = settings(exits=(1,)).build(3, 0.0)
+    assert first_alone(logits, labels, TEACHER) > some(logits, labels, TEACHER)
 
 
 def test_it_is_the_joint_sum_where_nothing_is_distilled():

@@ -52,7 +52,7 @@ def test_on_msdnet_gradients_are_those_of_the_published_code():
                           width=8, growth=4, stem="plain", side=32, head_width=128)  # fmt: skip
     model = MSDNet(config, 10)
     names = published_names(model, published_prefixes(model))
-    shapes = {names[own]: list(value.shape) for own, value in model.state_dict().items()}
+    shapes = {names[key]: list(value.shape) for key, value in model.state_dict().items()}
     load_published(model, weights(shapes))
     model.double().train()
     strategy = EquilibriumSettings().build(3, 0.0)
@@ -60,11 +60,11 @@ def test_on_msdnet_gradients_are_those_of_the_published_code():
     loss = strategy(strategy.answers(model, images), torch.tensor(golden["labels"]))
     loss.backward()
     assert loss.item() == pytest.approx(golden["loss"], rel=1e-6)
-    found = {names[own]: p.grad for own, p in model.named_parameters()}
-    assert found.keys() == golden["gradients"].keys()
+    gradients = {names[key]: p.grad for key, p in model.named_parameters()}
+    assert gradients.keys() == golden["gradients"].keys()
     for name, (norm, first) in golden["gradients"].items():
-        assert found[name].norm().item() == pytest.approx(norm, rel=1e-5, abs=1e-9), name
-        assert found[name].flatten()[0].item() == pytest.approx(first, rel=1e-4, abs=1e-7), name
+        assert gradients[name].norm().item() == pytest.approx(norm, rel=1e-5, abs=1e-9), name
+        assert gradients[name].flatten()[0].item() == pytest.approx(first, rel=1e-4, abs=1e-7), name
 
 
 @pytest.mark.parametrize(

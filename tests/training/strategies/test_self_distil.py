@@ -51,6 +51,6 @@ def test_the_temperature_grows_only_when_the_teacher_is_sure_and_training():
         strategy([unsure, sure], target)
         assert strategy.temperature.item() == pytest.approx(expected)
     three = torch.zeros(1, 3)  # top probability 1/3 at any temperature
-    other = SelfDistilSettings().build(2, 0.0).train()
-    other([three, three], target)
-    assert other.temperature.item() == 1.0
+    alike = SelfDistilSettings().build(2, 0.0).train()
+    alike([three, three], target)
+    assert alike.temperature.item() == 1.0

@@ -35,10 +35,10 @@ def test_each_part_has_an_epoch(share, epochs, parts):
 
 def test_the_parts_are_joint_sums_of_the_exits_that_learn():
     logits, labels = golden_logits("phuong_lampert")
-    one, two = (JointSettings().build(count, 0.1) for count in (1, 2))
+    joint_of_one, joint_of_two = (JointSettings().build(count, 0.1) for count in (1, 2))
     first, second = begun(2), begun(3)
-    assert torch.equal(first(logits, labels), one(logits[-1:], labels))
-    torch.testing.assert_close(second(logits, labels), two(logits[:-1], labels))
+    assert torch.equal(first(logits, labels), joint_of_one(logits[-1:], labels))
+    torch.testing.assert_close(second(logits, labels), joint_of_two(logits[:-1], labels))
     assert (first.keeps, second.keeps) == (False, True)
 
 
@@ -94,8 +94,8 @@ def test_the_early_exits_learn_on_a_trunk_that_stays_as_it_was(tiny_manifest, tm
     start, _, turn = snapshots  # round(0.5 · 3) = 2 epochs of the first part
     kept = safetensors.torch.load_file(run.path / "weights.safetensors")
 
-    def changed(one, other):
-        return {name for name in one if not torch.equal(one[name], other[name])}
+    def changed(before, after):
+        return {name for name in before if not torch.equal(before[name], after[name])}
 
     early = {name for name in before if ".head." in name and not name.startswith("stages.3.")}
     assert changed(start, turn)
