@@ -124,17 +124,17 @@ def compute(worker: Worker, shard: int, images: int) -> ShardFile:
     )
 
 
-def _fatal(worker: Worker, shard: int, positions: range, found: int = 0) -> list[int]:
+def _fatal(worker: Worker, shard: int, positions: range, fatal: int = 0) -> list[int]:
     """Return the positions of the images that end the worker that decodes them, by halving."""
     try:
         worker.decode(shard, positions)
     except WorkerLostError:
-        if found >= _MOST_FATAL:
+        if fatal >= _MOST_FATAL:
             raise
     else:
         return []
     if len(positions) == 1:
         return [positions.start]
     middle = len(positions) // 2
-    first = _fatal(worker, shard, positions[:middle], found)
-    return first + _fatal(worker, shard, positions[middle:], found + len(first))
+    first = _fatal(worker, shard, positions[:middle], fatal)
+    return first + _fatal(worker, shard, positions[middle:], fatal + len(first))

@@ -77,10 +77,10 @@ class Planned:
 
 def _facts(file: str | Path) -> tuple[int | None, int | None]:
     try:
-        found = os.stat(file)  # noqa: PTH116  (a Path for each of a million files takes longer)
+        status = os.stat(file)  # noqa: PTH116  (a Path for each of a million files takes longer)
     except OSError:
         return None, None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def to_values(image: Planned) -> Values:

@@ -156,9 +156,9 @@ def audit_images(
         [fold_of.get(image.file.path, "") for image in images], sorted(set(fold_of.values()))
     )
     labels = [image.file.label for image in images]
-    found = _Pairwise(labels, listing.classes)
+    near_copies = _Pairwise(labels, listing.classes)
     for pairs in near_pairs(hashes(images), threshold):
-        found.add(pairs)
+        near_copies.add(pairs)
         parts.add(pairs)
         in_folds.add(pairs)
     return Audit(
@@ -166,12 +166,12 @@ def audit_images(
         threshold=threshold,
         images=tuple(images),
         broken=tuple(broken),
-        groups=found.groups.numbers(),
+        groups=near_copies.groups.numbers(),
         copies=same_content(images),
-        near_count=found.count,
-        near=found.near,
-        mixed_labels=found.mixed_labels(),
-        mixed_pairs=found.mixed_pairs,
+        near_count=near_copies.count,
+        near=near_copies.near,
+        mixed_labels=near_copies.mixed_labels(),
+        mixed_pairs=near_copies.mixed_pairs,
         parts=parts if len(parts.names) > 1 else None,
         folds=Folds(table, in_folds, np.array(labels)) if table else None,
         shortcuts=find_shortcuts(images),
@@ -203,9 +203,9 @@ class _Pairwise:
         self.groups.add(pairs)
         self.near[pairs.first] = self.near[pairs.second] = True
         self.count += len(pairs)
-        one, other = self._labels[pairs.first], self._labels[pairs.second]
-        np.add.at(self._mixed, (np.minimum(one, other), np.maximum(one, other)), 1)
-        self.mixed_pairs = _closest(self.mixed_pairs, pairs.where(one != other))
+        first, second = self._labels[pairs.first], self._labels[pairs.second]
+        np.add.at(self._mixed, (np.minimum(first, second), np.maximum(first, second)), 1)
+        self.mixed_pairs = _closest(self.mixed_pairs, pairs.where(first != second))
 
     def mixed_labels(self) -> dict[tuple[str, str], int]:
         above = np.triu(self._mixed, 1)

@@ -125,8 +125,8 @@ def _near(audit: Audit) -> NearCopies:
             LabelPairs(labels=labels, pairs=count) for labels, count in audit.mixed_labels.items()
         ),
         closest_with_different_labels=tuple(
-            ClosePair(paths=(_path(audit, one), _path(audit, other)), bits=int(bits))
-            for one, other, bits in zip(pairs.first, pairs.second, pairs.bits, strict=True)
+            ClosePair(paths=(_path(audit, first), _path(audit, second)), bits=int(bits))
+            for first, second, bits in zip(pairs.first, pairs.second, pairs.bits, strict=True)
         ),
     )
 
@@ -139,11 +139,11 @@ def _folders(audit: Audit) -> Folders | None:
         images={name: parts.size(name) for name in parts.names},
         leaks=tuple(
             Leak(
-                of=of,
-                near_copy_in=other,
-                images_within_bits={str(n): parts.within(of, other, n) for n in audit.levels},
+                of=later,
+                near_copy_in=earlier,
+                images_within_bits={str(n): parts.within(later, earlier, n) for n in audit.levels},
             )
-            for other, of in parts.ways()
+            for earlier, later in parts.ways()
         ),
     )
 

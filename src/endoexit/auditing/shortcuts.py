@@ -48,17 +48,17 @@ class Shortcut:
 
 def frame_shares(images: Sequence[ImageFacts]) -> dict[str, FrameShares]:
     """Return how each class is framed, by label in sorted order."""
-    frames = defaultdict(list)
+    frames_of = defaultdict(list)
     for image in images:
-        frames[image.file.label].append(image.frame)
+        frames_of[image.file.label].append(image.frame)
     return {
         label: FrameShares(
-            images=len(found),
-            border=sum(frame.border for frame in found) / len(found),
-            bordered=sum(frame.border >= BORDERED for frame in found) / len(found),
-            inset=sum(bool(frame.inset) for frame in found) / len(found),
+            images=len(frames),
+            border=sum(frame.border for frame in frames) / len(frames),
+            bordered=sum(frame.border >= BORDERED for frame in frames) / len(frames),
+            inset=sum(bool(frame.inset) for frame in frames) / len(frames),
         )
-        for label, found in sorted(frames.items())
+        for label, frames in sorted(frames_of.items())
     }
 
 
@@ -69,12 +69,12 @@ def find_shortcuts(images: Sequence[ImageFacts]) -> tuple[Shortcut, ...]:
         return ()
     bordered = {label: share.bordered for label, share in shares.items()}
     inset = {label: share.inset for label, share in shares.items()}
-    found = []
+    shortcuts = []
     for feature, values in (("black border", bordered), ("position inset", inset)):
         label = max(values, key=lambda name: values[name])
         text = _uneven(values, label)
         if text and round(values[label] * shares[label].images) >= MIN_IMAGES:
-            found.append(Shortcut(feature, label, f"{feature}: {text}; {_REMEDY[feature]}"))
+            shortcuts.append(Shortcut(feature, label, f"{feature}: {text}; {_REMEDY[feature]}"))
     area = {label: share.border for label, share in shares.items()}
     most, least = max(area, key=lambda name: area[name]), min(area, key=lambda name: area[name])
     if area[most] - area[least] >= AREA_SPREAD and shares[most].images >= MIN_IMAGES:
@@ -82,8 +82,8 @@ def find_shortcuts(images: Sequence[ImageFacts]) -> tuple[Shortcut, ...]:
             f"border area: {area[most]:.0%} of the image in {most}, {area[least]:.0%} in {least}; "
             f"{_REMEDY['black border']}"
         )
-        found.append(Shortcut("border area", most, text))
-    return tuple(found)
+        shortcuts.append(Shortcut("border area", most, text))
+    return tuple(shortcuts)
 
 
 _REMEDY = {
@@ -93,8 +93,8 @@ _REMEDY = {
 
 
 def _uneven(values: dict[str, float], label: str) -> str:
-    others = [value for name, value in values.items() if name != label]
-    if values[label] >= ONLY_SHARE and max(others) < OTHERS_SHARE:
+    elsewhere = [value for name, value in values.items() if name != label]
+    if values[label] >= ONLY_SHARE and max(elsewhere) < OTHERS_SHARE:
         return f"{values[label]:.0%} of {label} have one, and no other class does"
     least = min(values, key=lambda name: values[name])
     if values[label] - values[least] >= SPREAD:

@@ -29,9 +29,9 @@ class Crossing:
 
     def add(self, pairs: Pairs) -> None:
         """Take these pairs of near-copies into account, in both directions."""
-        for one, other in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
-            known = self.values[other] >= 0
-            at = one[known], self.values[other[known]]
+        for images, copies in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
+            known = self.values[copies] >= 0
+            at = images[known], self.values[copies[known]]
             np.minimum.at(self.bits, at, pairs.bits[known].astype(np.int16))
 
     def elsewhere(self) -> npt.NDArray[np.int16]:
@@ -47,11 +47,15 @@ class Crossing:
         """Return how many images a part has."""
         return int((self.values == self.names.index(name)).sum())
 
-    def within(self, of: str, other: str, bits: int) -> int:
-        """Return how many images of part `of` have one of part `other` within so many bits."""
+    def within(self, of: str, among: str, bits: int) -> int:
+        """Return how many images of part `of` have one of part `among` within so many bits."""
         members = self.values == self.names.index(of)
-        return int((self.bits[members, self.names.index(other)] <= bits).sum())
+        return int((self.bits[members, self.names.index(among)] <= bits).sum())
 
     def ways(self) -> list[tuple[str, str]]:
         """Return (earlier, later) parts, such as (train, test): the ways that leaks go."""
-        return [(one, other) for i, one in enumerate(self.names) for other in self.names[i + 1 :]]
+        return [
+            (earlier, later)
+            for i, earlier in enumerate(self.names)
+            for later in self.names[i + 1 :]
+        ]

@@ -55,14 +55,14 @@ class Finder:
             return None
         if self._root.joinpath(*parts).is_file():
             return "/".join(parts)
-        here, found = self._root, []
+        here, names = self._root, []
         for part in parts:
             name = self._names(here).get(_form(part))
             if name is None:
                 return None
-            found.append(name)
+            names.append(name)
             here /= name
-        return "/".join(found) if here.is_file() else None
+        return "/".join(names) if here.is_file() else None
 
     def _names(self, folder: Path) -> dict[str, str]:
         if folder not in self._listed:

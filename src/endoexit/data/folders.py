@@ -83,8 +83,8 @@ class Listing:
     @property
     def parts(self) -> tuple[str, ...]:
         """The roles that folders are named after, in the order of `PARTS`."""
-        found = {file.part for file in self.files}
-        return tuple(part for part in dict.fromkeys(PARTS.values()) if part in found)
+        present = {file.part for file in self.files}
+        return tuple(part for part in dict.fromkeys(PARTS.values()) if part in present)
 
     def name(self, path: str) -> str:
         """Return the name of a labelled file for a row; see `endoexit.naming`."""
@@ -135,11 +135,11 @@ def list_images(
             "out."
         )
     if not placed:
-        found = (
+        outside = (
             f" ({counted(len(walk.unlabelled), 'image')} outside one)" if walk.unlabelled else ""
         )
         raise DataError(
-            f"{root} has no class folder with images{found}: put the images of each class into a "
+            f"{root} has no class folder with images{outside}: put the images of each class into a "
             "folder named after it."
         )
     meaning = levels or choose_levels(placed)

@@ -68,15 +68,15 @@ def _touching_edge(mask: _Mask) -> _Mask:
 
 
 def _find_inset(black: _Mask, green: _Mask) -> str:
-    best, found = 0.0, ""
+    best, inset = 0.0, ""
     for vertical in ("upper", "lower"):
         for horizontal in ("left", "right"):
             rows = slice(None, None, -1 if vertical == "lower" else 1)
             columns = slice(None, None, -1 if horizontal == "right" else 1)
             area, is_green = _inset_area(black[rows, columns], green[rows, columns])
             if area > best:
-                best, found = area, f"{'green' if is_green else 'black'} {vertical} {horizontal}"
-    return found
+                best, inset = area, f"{'green' if is_green else 'black'} {vertical} {horizontal}"
+    return inset
 
 
 def _inset_area(black: _Mask, green: _Mask) -> tuple[float, bool]:

@@ -134,11 +134,11 @@ def _users_groups(
     given = [column.values[image.file.path] for image in images]
     linked = [members for members in _by(near.tolist()) if len({given[i] for i in members}) > 1]
     if linked and not rules.merge:
-        one = linked[0][0]
-        other = next(i for i in linked[0] if given[i] != given[one])
+        first = linked[0][0]
+        second = next(i for i in linked[0] if given[i] != given[first])
         examples = " and ".join(
             listing.mention(images[i].file.path) + naming().shown(f" ({given[i]})")
-            for i in (one, other)
+            for i in (first, second)
         )
         raise DataError(
             f"{counted(len(linked), 'group')} of near-copies (up to {rules.threshold} bits) across "
@@ -185,9 +185,11 @@ def _with_patients(near: npt.NDArray[np.int64], patients: list[str]) -> npt.NDAr
 def _joined(given: list[str], near: npt.NDArray[np.int64]) -> list[str]:
     """Join the given groups that share a group of near-copies: `a` and `b` become `a+1`."""
     index = {name: number for number, name in enumerate(dict.fromkeys(given))}
-    own = np.array([index[name] for name in given], dtype=np.int64)
+    numbers = np.array([index[name] for name in given], dtype=np.int64)
     size = len(index) + int(near.max(initial=-1)) + 1
-    links = coo_matrix((np.ones(len(own), dtype=bool), (own, len(index) + near)), (size, size))
+    links = coo_matrix(
+        (np.ones(len(numbers), dtype=bool), (numbers, len(index) + near)), (size, size)
+    )
     _, component = connected_components(links, directed=False)
     together = _by(component[: len(index)].tolist())
     names = list(index)
@@ -196,12 +198,12 @@ def _joined(given: list[str], near: npt.NDArray[np.int64]) -> list[str]:
         for members in together
         for number in members
     }
-    return [joined[number] for number in own.tolist()]
+    return [joined[number] for number in numbers.tolist()]
 
 
 def _by(keys: Iterable[Hashable]) -> list[list[int]]:
     """Return the positions of each key, keys in order of first appearance."""
-    found: defaultdict[Hashable, list[int]] = defaultdict(list)
+    positions: defaultdict[Hashable, list[int]] = defaultdict(list)
     for position, key in enumerate(keys):
-        found[key].append(position)
-    return list(found.values())
+        positions[key].append(position)
+    return list(positions.values())

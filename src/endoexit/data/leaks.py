@@ -57,7 +57,7 @@ def measure_leak(pool: Pool, parts: Mapping[str, set[str]], threshold: int) -> L
         parts: Folders of each group, see `parts_by_group`.
         threshold: Bits up to which two images are near-copies.
     """
-    across = {group for group, found in parts.items() if len(found) > 1}
+    across = {group for group, folders in parts.items() if len(folders) > 1}
     if not across:
         return None
     images = sum(group in across for group in pool.groups)

@@ -130,33 +130,34 @@ class _Images:
     def match(self, table: Table, line: Line, name: str, label: str) -> str | None:
         """Return the path of the image that a row names; None where there is none."""
         posix = self._candidates(_parts(name, posix=True))
-        end, found = posix if posix[1] else self._candidates(_parts(name, posix=False))
+        end, fitting = posix if posix[1] else self._candidates(_parts(name, posix=False))
         whole = _composed(name)
         for narrowed in (
-            [file for file in found if _composed(file.path) == whole],
-            [file for file in found if _parts(file.path, posix=True) == end],
-            [file for file in found if _composed(file.path).endswith(whole)],
-            [file for file in found if label and spelling(file.label) == spelling(label)],
+            [file for file in fitting if _composed(file.path) == whole],
+            [file for file in fitting if _parts(file.path, posix=True) == end],
+            [file for file in fitting if _composed(file.path).endswith(whole)],
+            [file for file in fitting if label and spelling(file.label) == spelling(label)],
         ):
-            if len(found) > 1 and narrowed:
-                found = narrowed
-        if len(found) > 1:
+            if len(fitting) > 1 and narrowed:
+                fitting = narrowed
+        if len(fitting) > 1:
+            examples = naming().shown(f" ({fitting[0].path}, {fitting[1].path})")
             raise DataError(
                 f"{table.where(line)}: names {naming().shown(f'{name!r}, which fits ')}"
-                f"{len(found)} images{naming().shown(f' ({found[0].path}, {found[1].path})')}: "
+                f"{len(fitting)} images{examples}: "
                 "write paths relative to the folder of images."
             )
-        return found[0].path if found else None
+        return fitting[0].path if fitting else None
 
     def _candidates(self, parts: tuple[str, ...]) -> tuple[tuple[str, ...], list[ImageFile]]:
         for end in _ends(parts):
-            found = self._ends.get(end, [])
+            fitting = self._ends.get(end, [])
             above = parts[-len(end) - 1] if len(end) < len(parts) else ""
-            if found and len(end) == 1 and spelling(above) in self._classes:
+            if fitting and len(end) == 1 and spelling(above) in self._classes:
                 # The row's folder is a class: an image of another class is not meant.
-                found = [file for file in found if spelling(file.label) == spelling(above)]
-            if found:
-                return end, found
+                fitting = [file for file in fitting if spelling(file.label) == spelling(above)]
+            if fitting:
+                return end, fitting
         return (), []
 
 

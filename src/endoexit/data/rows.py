@@ -157,9 +157,9 @@ def check_rows(path: Path, rows: Sequence[ManifestRow], classes: Sequence[str] |
         roles[row.group].add(row.role)
         first.setdefault(row.group, place)
     leaking = [
-        f"{naming().mention_group(group, first[group])} ({', '.join(sorted(found))})"
-        for group, found in roles.items()
-        if len(found) > 1
+        f"{naming().mention_group(group, first[group])} ({', '.join(sorted(of_group))})"
+        for group, of_group in roles.items()
+        if len(of_group) > 1
     ]
     if leaking:
         raise DataError(

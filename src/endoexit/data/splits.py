@@ -138,7 +138,7 @@ def split_by_folders(
     usable = range(len(pool.images))
     leaking: list[int] = []
     if leaks == "drop":
-        last = {group: max(found, key=ROLES.index) for group, found in parts.items()}
+        last = {group: max(folders, key=ROLES.index) for group, folders in parts.items()}
         leaking = [i for i in usable if pool.images[i].file.part != last[pool.groups[i]]]
     stay = [index for index in usable if index not in set(leaking)]
     kept, copies = _without_copies(pool, stay, _content_and_part)
@@ -218,8 +218,8 @@ def _without_copies(
     for index in indices:
         first.setdefault(content(pool.images[index]), index)
     kept = sorted(first.values())
-    others = sorted(set(indices) - set(kept))
-    return kept, tuple(pool.images[index].file.path for index in others)
+    copies = sorted(set(indices) - set(kept))
+    return kept, tuple(pool.images[index].file.path for index in copies)
 
 
 def _assign(
@@ -230,11 +230,11 @@ def _assign(
     classes = sorted(set(names))
     groups = [pool.groups[index] for index in indices]
     for label in classes:
-        own = {group for group, name in zip(groups, names, strict=True) if name == label}
-        if len(own) < len(shares):
+        of_class = {group for group, name in zip(groups, names, strict=True) if name == label}
+        if len(of_class) < len(shares):
             raise DataError(
-                f"the images of class {label!r} form {counted(len(own), 'group')}, fewer than the "
-                f"{len(shares)} roles: ask for fewer roles, or add images from other patients."
+                f"the images of class {label!r} form {counted(len(of_class), 'group')}, fewer than "
+                f"the {len(shares)} roles: ask for fewer roles, or add images from other patients."
             )
     number = {group: position for position, group in enumerate(dict.fromkeys(groups))}
     return assign_roles(

@@ -35,17 +35,17 @@ def check_unseen(
         DataError: One learnt from such images, or an image cannot be read.
     """
     # In one manifest each image has one role.
-    others = {name: each for name, each in learnt.items() if each.sha256 != kept.sha256}
-    if not others:
+    to_compare = {name: each for name, each in learnt.items() if each.sha256 != kept.sha256}
+    if not to_compare:
         return
-    with track("comparing the images of the manifests", 1 + len(others)) as bar:
+    with track("comparing the images of the manifests", 1 + len(to_compare)) as bar:
         unseen = {
             content: (role, name)
             for role in UNSEEN
             for content, name in _contents(kept, role).items()
         }
         bar.advance()
-        for learner, manifest in others.items():
+        for learner, manifest in to_compare.items():
             known = {content for role in LEARNT_FROM for content in _contents(manifest, role)}
             leaked = [content for content in unseen if content in known]
             if leaked:

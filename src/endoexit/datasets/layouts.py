@@ -97,10 +97,10 @@ def _closest(counts: Mapping[str, int]) -> Release:
     """Return the release of which the largest share of classes is here."""
 
     def fit(release: Release) -> tuple[int, float, bool]:
-        found = {id(fact) for fact in _known(counts, release).values()}
+        present = {id(fact) for fact in _known(counts, release).values()}
         files = sum(counts[label] for label in _known(counts, release))
         right = all(counts[label] == release.images_per_class for label in counts)
-        return files, len(found) / len(release.classes), right
+        return files, len(present) / len(release.classes), right
 
     return max(RELEASES.values(), key=fit)
 
@@ -118,10 +118,10 @@ def _refuse_doubles(listing: Listing, classes: Mapping[str, ClassFact]) -> None:
             folders[classes[file.label].name][_folder_of(file)] = None
     for name, places in folders.items():
         if len(places) > 1:
-            one, other, *_ = places
+            first, second, *_ = places
             raise DataError(
-                f"the class {name!r} is in two folders of {listing.root}, {one} and {other}: name "
-                "the folder of one data set, or remove the copy."
+                f"the class {name!r} is in two folders of {listing.root}, {first} and {second}: "
+                "name the folder of one data set, or remove the copy."
             )
 
 
@@ -195,11 +195,11 @@ def _count_notes(release: Release, listing: Listing, *, complete: bool) -> Itera
     each = release.images_per_class
     counts = Counter(file.label for file in listing.files)
     if each is not None:
-        other = [f"{label} {count}" for label, count in counts.items() if count != each]
-        if other:
+        differing = [f"{label} {count}" for label, count in counts.items() if count != each]
+        if differing:
             yield (
                 f"The authors' Kvasir has 500 images of each class (version 1) or 1000 (version "
-                f"2), here: {some(other)}."
+                f"2), here: {some(differing)}."
             )
     elif complete and len(listing.files) != release.images:
         yield (

@@ -114,13 +114,16 @@ def label_notes(recognised: Recognised) -> Iterator[str]:
         said = {_stem(line.fields[file]): line.fields[label] for line in table.lines}
         files = recognised.listing.files
         known = [image for image in files if _stem(image.path) in said]
-        other = [
+        differing = [
             image.path
             for image in known
             if _differs(recognised, image.label, said[_stem(image.path)])
         ]
-        if other:
-            yield f"{path} gives another class than the folder for {len(other)}: {some(other)}."
+        if differing:
+            yield (
+                f"{path} gives another class than the folder for {len(differing)}: "
+                f"{some(differing)}."
+            )
         if len(known) < len(files):
             yield f"{path} has no row for {len(files) - len(known)} of {len(files)} images."
 

@@ -120,15 +120,15 @@ def _is_complete(directory: Path, settings: _Settings) -> bool:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
     try:
-        found = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"))
-        digest, found = found["csv_sha256"], found["settings"]
+        document = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"))
+        digest, kept = document["csv_sha256"], document["settings"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{directory} exists and is not a phantom: choose another folder."
         ) from error
-    if found != asdict(settings):
+    if kept != asdict(settings):
         raise DataError(
-            f"{directory} holds a phantom of other settings ({_describe(found)}): "
+            f"{directory} holds a phantom of other settings ({_describe(kept)}): "
             "choose another folder or remove it."
         )
     try:
