@@ -145,6 +145,6 @@ def _network(members: Sequence[Run], combine: "Combine") -> tuple["StagedClassif
 
 
 def _tile(member: Run, sheet: Preprocessing) -> "Tile":
-    own = member.config.preprocessing
-    place = sheet.places[own] if isinstance(sheet, Sheet) else (0, 0)
-    return (*place, own.size)
+    preprocessing = member.config.preprocessing
+    place = sheet.places[preprocessing] if isinstance(sheet, Sheet) else (0, 0)
+    return (*place, preprocessing.size)

@@ -129,9 +129,9 @@ class _Work:
         elif len(exits) > 1:
             without = f"{without} The run has no policy, so every image will go to the last exit."
         files = {}
-        for number, (precision, found) in enumerate(policies.items()):
+        for number, (precision, fitted) in enumerate(policies.items()):
             files[str(precision)] = POLICY if number == 0 else f"policy-{precision}.json"
-            found.write(self.folder / files[str(precision)])
+            fitted.write(self.folder / files[str(precision)])
         config = bundle.config.replaced(exits=exits, policies=files)
         write_bundle_card(self.folder, config, policies, self.session.source.path)
         return Exported(write_bundle(self.folder, config), policies, without.strip())

@@ -24,10 +24,12 @@ def require_export(backend: BackendName, precision: NumberFormat) -> None:
     """
     if precision not in PRECISIONS[backend]:
         have = ", ".join(PRECISIONS[backend])
-        others = " or ".join(name for name, own in PRECISIONS.items() if precision in own)
+        backends = " or ".join(
+            name for name, precisions in PRECISIONS.items() if precision in precisions
+        )
         raise UsageError(
             f"the backend {backend} computes in {have}, not in {precision}: take one of these, "
-            f"or --backend {others}."
+            f"or --backend {backends}."
         )
     require_backend(backend)
     for name in (backend, precision):

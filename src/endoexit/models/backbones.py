@@ -106,8 +106,8 @@ def make_module(
     """
     name = config.network
     if name.startswith(timm_networks.PREFIX):
-        own = name.removeprefix(timm_networks.PREFIX)
-        return timm_networks.make(own, num_classes, size, pretrained=pretrained)
+        timm_name = name.removeprefix(timm_networks.PREFIX)
+        return timm_networks.make(timm_name, num_classes, size, pretrained=pretrained)
     if user_networks.is_one(name):
         return user_networks.make(name, num_classes, config.code_sha256)
     return EfficientNetLite(VARIANTS[name], num_classes)

@@ -213,16 +213,16 @@ def published_prefixes(model: BranchyNet) -> dict[str, str]:
     return names
 
 
-def _prefixes(own: str, layers: nn.Sequential, published: str, first: int) -> dict[str, str]:
+def _prefixes(prefix: str, layers: nn.Sequential, published: str, first: int) -> dict[str, str]:
     names: dict[str, str] = {}
     for index, layer in enumerate(layers):
         theirs = f"{published}.{first + index}"
         if isinstance(layer, ResidualBlock):
             names |= {
-                f"{own}.{index}.{name}": f"{theirs}.{name}" for name, _ in layer.named_children()
+                f"{prefix}.{index}.{name}": f"{theirs}.{name}" for name, _ in layer.named_children()
             }
         elif isinstance(layer, nn.Sequential):
-            names[f"{own}.{index}.1"] = theirs
+            names[f"{prefix}.{index}.1"] = theirs
         else:
-            names[f"{own}.{index}"] = theirs
+            names[f"{prefix}.{index}"] = theirs
     return names

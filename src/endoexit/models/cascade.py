@@ -53,7 +53,9 @@ class CascadeConfig:
     combine: Combine = "last"
 
     def __post_init__(self) -> None:
-        members = (one if isinstance(one, Member) else Member(**one) for one in self.members)
+        members = (
+            member if isinstance(member, Member) else Member(**member) for member in self.members
+        )
         object.__setattr__(self, "members", tuple(members))
         if self.combine not in get_args(Combine):
             raise unknown_name("combine", str(self.combine), get_args(Combine))
@@ -122,7 +124,7 @@ class CascadeStage(Stage):
     Args:
         member: Stage of the member.
         cut: What makes the tiles of the sheet, for stage 1 alone.
-        own: Index of the member's tile among those that arrive, for its first stage alone.
+        tile: Index of the member's tile among those that arrive, for its first stage alone.
         kept: Indices of the tiles that are handed on, among those that arrive.
         last: Whether it is the last stage of its member: no state of the member is handed on.
         exits: Number of exits up to this one for the mean; None to answer alone.
@@ -133,14 +135,14 @@ class CascadeStage(Stage):
         member: Stage,
         *,
         cut: Cut | None,
-        own: int | None,
+        tile: int | None,
         arriving: int,
         kept: Sequence[int],
         last: bool,
         exits: int | None,
     ) -> None:
         super().__init__((), nn.Identity())
-        self.member, self.cut, self.own, self.last, self.exits = member, cut, own, last, exits
+        self.member, self.cut, self.tile, self.last, self.exits = member, cut, tile, last, exits
         self.arriving, self.kept = arriving, tuple(kept)
 
     def forward(self, state: State) -> tuple[State, Tensor]:
@@ -162,7 +164,7 @@ class CascadeStage(Stage):
         tiles, rest = state[: self.arriving], state[self.arriving :]
         kept = tuple(tiles[index] for index in self.kept)
         summed = () if self.exits in (None, 1) else rest[:1]
-        inner = rest[len(summed) :] if self.own is None else (tiles[self.own],)
+        inner = rest[len(summed) :] if self.tile is None else (tiles[self.tile],)
         return (*kept, *summed), inner
 
     def _leave(self, carried: State, after: State, logits: Tensor) -> tuple[State, Tensor]:
@@ -224,7 +226,7 @@ class Cascade(StagedClassifier):
     def whole(self) -> StagedClassifier:
         """Return the last member in one stage, without the heads of its early exits."""
         stages: list[CascadeStage] = list(self.stages)  # type: ignore[arg-type]
-        first = max(number for number, stage in enumerate(stages) if stage.own is not None)
+        first = max(number for number, stage in enumerate(stages) if stage.tile is not None)
         tiles = stages[0].cut.tiles  # type: ignore[union-attr]
         parts = [part for stage in stages[first:] for part in stage.member.trunk]
         head = stages[-1].member.head
@@ -239,14 +241,14 @@ def _stages(
     arriving = sorted(last_use, key=lambda tile: last_use[tile])
     cut: Cut | None = Cut(arriving)
     exits = 0
-    for number, (member, own) in enumerate(zip(members, tiles, strict=True)):
+    for number, (member, tile) in enumerate(zip(members, tiles, strict=True)):
         for place, stage in enumerate(member.stages, start=1):
             exits += 1
-            kept = [index for index, tile in enumerate(arriving) if last_use[tile] > number]
+            kept = [index for index, each in enumerate(arriving) if last_use[each] > number]
             yield CascadeStage(
                 stage,  # type: ignore[arg-type]
                 cut=cut,
-                own=arriving.index(own) if place == 1 else None,
+                tile=arriving.index(tile) if place == 1 else None,
                 arriving=len(arriving),
                 kept=kept,
                 last=place == member.num_stages,

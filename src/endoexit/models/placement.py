@@ -134,7 +134,7 @@ def places(module: nn.Module, size: int) -> list[Place]:
     position = {node: i for i, node in enumerate(nodes)}
     last_use = {node: max((position[user] for user in node.users), default=-1) for node in nodes}
     total = sum(runner.macs.values())
-    found, so_far = [], 0
+    cuttable, so_far = [], 0
     for i, node in enumerate(nodes):
         so_far += runner.macs.get(node, 0)
         if node.op != "call_module" or not str(node.target).startswith("network."):
@@ -144,8 +144,8 @@ def places(module: nn.Module, size: int) -> list[Place]:
         if node in alive and all(numbers is not None for numbers in sizes):
             share = so_far / total
             layer = str(node.target).removeprefix("network.")
-            found.append(Place(layer, share, len(alive), sum(n or 0 for n in sizes)))
-    return found
+            cuttable.append(Place(layer, share, len(alive), sum(n or 0 for n in sizes)))
+    return cuttable
 
 
 def choose_exits(candidates: Sequence[Place]) -> tuple[str, ...]:

@@ -200,17 +200,19 @@ def load_backbone(
         ModelError: A tensor of the network is missing or of another shape, so the weights are of
             another network; the network is left as it was.
     """
-    own = module.state_dict()
-    fits = {n: t for n, t in tensors.items() if n in own and own[n].shape == t.shape}
-    fresh = [name for name in own if name not in fits and not name.endswith("num_batches_tracked")]
+    current = module.state_dict()
+    fits = {n: t for n, t in tensors.items() if n in current and current[n].shape == t.shape}
+    fresh = [
+        name for name in current if name not in fits and not name.endswith("num_batches_tracked")
+    ]
     wrong = [name for name in fresh if not name.startswith(optional or ("\0",))]
     if wrong:
         shapes = [
-            f"{name}: {tuple(own[name].shape)}, in the file "
+            f"{name}: {tuple(current[name].shape)}, in the file "
             + (str(tuple(tensors[name].shape)) if name in tensors else "missing")
             for name in wrong[:SHOWN]
         ]
         more = f"\n  … and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise ModelError("these weights are of another network:\n  " + "\n  ".join(shapes) + more)
-    module.load_state_dict(own | dict(fits))
+    module.load_state_dict(current | dict(fits))
     return Loaded(len(fits), tuple(n for n in tensors if n not in fits), tuple(fresh))

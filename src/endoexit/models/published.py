@@ -54,9 +54,9 @@ def load_published(model: StagedClassifier, state_dict: Mapping[str, Tensor]) ->
         ModelError: A tensor is missing, unknown or of another shape; all are named, and the model
             is left as it was. Or the family has no published weights.
     """
-    own = getattr(model, "load_published", None)
-    if own is not None:  # a family whose published tensors do not correspond one to one
-        result: PublishedReport = own(state_dict)
+    load = getattr(model, "load_published", None)
+    if load is not None:  # a family whose published tensors do not correspond one to one
+        result: PublishedReport = load(state_dict)
         return result
     family = next((f for f in FAMILIES if isinstance(model, f.network)), None)
     if family is None:
@@ -64,13 +64,13 @@ def load_published(model: StagedClassifier, state_dict: Mapping[str, Tensor]) ->
             f"no published names are known for {type(model).__name__}: load its own weights."
         )
     names = published_names(model, family.prefixes(model))
-    own, new, problems = model.state_dict(), {}, []
+    current, new, problems = model.state_dict(), {}, []
     for name, key in names.items():
         if key not in state_dict:
             if not name.endswith("num_batches_tracked"):  # Chainer and old PyTorch have none
                 problems.append(f"{key}: missing in the state dict")
-        elif own[name].shape != state_dict[key].shape:
-            shapes = tuple(state_dict[key].shape), tuple(own[name].shape)
+        elif current[name].shape != state_dict[key].shape:
+            shapes = tuple(state_dict[key].shape), tuple(current[name].shape)
             problems.append(f"{key}: shape {shapes[0]}, this network has {shapes[1]}")
         else:
             new[name] = torch.as_tensor(state_dict[key])
@@ -85,7 +85,7 @@ def load_published(model: StagedClassifier, state_dict: Mapping[str, Tensor]) ->
             "these weights are not of this network (compare its name and number of classes):"
             f"\n  {shown}{more}"
         )
-    model.load_state_dict(own | new)
+    model.load_state_dict(current | new)
     return PublishedReport(len(new), tuple(rest), ())
 
 

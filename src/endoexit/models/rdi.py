@@ -226,16 +226,16 @@ def published_prefixes(model: RDINet) -> dict[str, str]:
     names: dict[str, str] = {}
     waiting = iter(trunk)
     for number, stage in enumerate(model.stages, 1):
-        own = f"stages.{number - 1}"
+        prefix = f"stages.{number - 1}"
         for index, layer in enumerate(stage.trunk[0].layers):  # type: ignore[union-attr,index]
             if not isinstance(layer, nn.ReLU):
-                names[f"{own}.trunk.0.layers.{index}"] = next(waiting)
+                names[f"{prefix}.trunk.0.layers.{index}"] = next(waiting)
         head = list(stage.head.layers)  # type: ignore[union-attr,arg-type]
         for index in range(len(head) - 1):
-            names[f"{own}.head.layers.{index}"] = f"branch_layer{number}.{index}"
+            names[f"{prefix}.head.layers.{index}"] = f"branch_layer{number}.{index}"
         # The published list flattens before its linear layer.
         last = f"branch_layer{number}.{len(head)}"
         if number == model.num_stages:
             last = "fc" if resnet else "linear"
-        names[f"{own}.head.layers.{len(head) - 1}"] = last
+        names[f"{prefix}.head.layers.{len(head) - 1}"] = last
     return names

@@ -84,8 +84,8 @@ class StagedClassifier(nn.Module):
         """Return the same layers in one stage, without the heads of the early exits."""
         stages: list[Stage] = list(self.stages)  # type: ignore[arg-type]
         parts = [part for stage in stages for part in stage.trunk]
-        one = Stage(parts, stages[-1].head)
-        return StagedClassifier([one], self.num_classes, self.size_multiple)
+        joined = Stage(parts, stages[-1].head)
+        return StagedClassifier([joined], self.num_classes, self.size_multiple)
 
     def stage(self, number: int, state: State) -> tuple[State, Tensor]:
         """Run stage `number` alone.

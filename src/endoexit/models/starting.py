@@ -61,18 +61,18 @@ def read_start(source: str, spec: NetworkSpec) -> Start:
         stated = origin.replaced(origin=known.origin, licence=known.licence)
         return Start(stated, read_weights(source))
     timm = spec.name.startswith(timm_networks.PREFIX)
-    own = spec.name.removeprefix(timm_networks.PREFIX)
+    timm_name = spec.name.removeprefix(timm_networks.PREFIX)
     if source == timm_networks.HUB:
         if not timm:
             raise UsageError(
                 f"--weights timm is for networks of timm, not {spec.name}: take --model "
                 f"timm:NAME, or name a file of weights."
             )
-        return Start(timm_networks.origin(own, source), None)
+        return Start(timm_networks.origin(timm_name, source), None)
     tensors = read_weights(source)
     sha256 = sha256_file(Path(source))
     if timm:
-        return Start(timm_networks.origin(own, source, sha256), tensors)
+        return Start(timm_networks.origin(timm_name, source, sha256), tensors)
     same = next((p for p in PACKAGED.values() if p.network == spec.name), None)
     origin = Origin(source=source, sha256=sha256)
     return Start(_described(same, source, sha256) if same else origin, tensors)
@@ -119,11 +119,11 @@ def start_from(spec: NetworkSpec, start: Start) -> tuple[StagedClassifier, Origi
     )
 
 
-def check_origin(found: Origin, expected: Origin) -> None:
+def check_origin(origin: Origin, expected: Origin) -> None:
     """Raise ModelError if starting weights are not those that a training began with."""
-    if found.sha256 != expected.sha256:
+    if origin.sha256 != expected.sha256:
         raise ModelError(
-            f"{found.source} was changed since this training began (its SHA-256 differs): put the "
+            f"{origin.source} was changed since this training began (its SHA-256 differs): put the "
             "former file back, or start a new training."
         )
 

@@ -78,14 +78,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise RunError(f"{path} does not exist.") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it or train again.") from error
-    own = model.state_dict()
+    current = model.state_dict()
     problems = [
-        f"{name}: {tuple(tensors[name].shape)} in the file, {tuple(own[name].shape)} in the network"
-        for name in own
-        if name in tensors and own[name].shape != tensors[name].shape
+        f"{name}: {tuple(tensors[name].shape)} in the file, "
+        f"{tuple(current[name].shape)} in the network"
+        for name in current
+        if name in tensors and current[name].shape != tensors[name].shape
     ]
-    problems += [f"{name}: missing in the file" for name in own if name not in tensors]
-    problems += [f"{name}: not in the network" for name in tensors if name not in own]
+    problems += [f"{name}: missing in the file" for name in current if name not in tensors]
+    problems += [f"{name}: not in the network" for name in tensors if name not in current]
     if problems:
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" * (len(problems) > 5))
         raise ModelError(

@@ -152,5 +152,5 @@ class Promise(Record):
             return value
         name, of_class = split_label(value["risk"])
         risk = {"name": name, "tolerance": value.get("tolerance"), "of_class": of_class}
-        others = {key: field for key, field in value.items() if key not in ("risk", "tolerance")}
-        return others | {"risk": risk}
+        rest = {key: field for key, field in value.items() if key not in ("risk", "tolerance")}
+        return rest | {"risk": risk}

@@ -59,8 +59,8 @@ def _rule(fields: dict[str, Any], kind: Any) -> dict[str, Any]:
 def _point(point: Any, kind: Any) -> Any:
     if not isinstance(point, dict):
         return point
-    others = {key: value for key, value in point.items() if key not in _NUMBERS}
-    return others | {"rule": _rule(point, kind)}
+    rest = {key: value for key, value in point.items() if key not in _NUMBERS}
+    return rest | {"rule": _rule(point, kind)}
 
 
 def _goal(options: Any) -> Any:

@@ -206,7 +206,10 @@ def fit_unlike(logits: NDArray[Any], share: float) -> Unlike:
     ordered = np.sort(energies, axis=1)
     # Images of equal energy have equal ranks, so that a threshold parts them as ranks do.
     ranks = np.stack(
-        [np.searchsorted(row, own, side="left") for row, own in zip(ordered, energies, strict=True)]
+        [
+            np.searchsorted(row, unsorted, side="left")
+            for row, unsorted in zip(ordered, energies, strict=True)
+        ]
     )
     worst = np.sort(ranks.max(axis=0))[::-1]
     limit = int(worst[allowed])  # at most `allowed` images have a higher rank somewhere

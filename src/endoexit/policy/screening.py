@@ -93,10 +93,10 @@ def screen(
         costs: (M,) cost of each exit.
         score: Function from totals (R, ...) over the images to what is kept high (...).
     """
-    found = [_front_of(*chunk, score) for chunk in _chunks(leaving, values, costs)]
-    choices = np.concatenate([part.choices for part in found])
-    all_costs = np.concatenate([part.costs for part in found])
-    all_scores = np.concatenate([part.scores for part in found])
+    fronts = [_front_of(*chunk, score) for chunk in _chunks(leaving, values, costs)]
+    choices = np.concatenate([part.choices for part in fronts])
+    all_costs = np.concatenate([part.costs for part in fronts])
+    all_scores = np.concatenate([part.scores for part in fronts])
     front = pareto_front(all_costs, all_scores)
     return Screened(choices[front], all_costs[front], all_scores[front])
 

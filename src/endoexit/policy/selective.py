@@ -96,11 +96,13 @@ def answered_guarantee(
         )
         for test, units in zip(tests, risks, strict=True)
     )
-    p_values = {id(one): trial.p_value for one, trial in zip(sequence, trials, strict=False)}
+    p_values = {
+        id(candidate): trial.p_value for candidate, trial in zip(sequence, trials, strict=False)
+    }
     final = isinstance(pair.rule, FixedRule) and pair.rule.exit == table.data.num_exits
     return Chosen(
         pair.rule,
-        tuple(_point(one, here, p_values.get(id(one))) for one in front),
+        tuple(_point(candidate, here, p_values.get(id(candidate))) for candidate in front),
         referral=_referral(pair.threshold, unlike),
         promises=promises,
         note=EVERY_IMAGE_AT_THE_FINAL_EXIT if final else None,

@@ -104,9 +104,9 @@ class SimulatedExits:
         if design is not ONE_IMAGE_EACH:
             sizes = generator.choice(design.sizes, size=groups)
             members = np.repeat(np.arange(groups), sizes)
-            own = generator.standard_normal((len(self.costs), len(members)))
+            individual = generator.standard_normal((len(self.costs), len(members)))
             noise = np.sqrt(design.likeness) * noise[:, members]
-            noise += np.sqrt(1.0 - design.likeness) * own
+            noise += np.sqrt(1.0 - design.likeness) * individual
             difficulty, labels = difficulty[members], labels[members]
             numbers = np.char.add(f"{name} ", members.astype(str))
         margins = self._means[:, difficulty] + np.asarray(self.deviations)[:, None] * noise
@@ -174,7 +174,7 @@ class SimulatedExits:
         right_at_end = ndtr(self._means[-1] / self.deviations[-1])
         inside: NDArray[np.float64] = np.ones(self.difficulties)
         cost: NDArray[np.float64] = np.zeros(())
-        lost, found, false = np.zeros(()), np.zeros(()), np.zeros(())
+        lost, gained, false = np.zeros(()), np.zeros(()), np.zeros(())
         for mean, deviation, cut, price in zip(
             self._means, self.deviations, cuts, self.costs, strict=False
         ):
@@ -182,14 +182,14 @@ class SimulatedExits:
             wrong = ndtr((-mean - cut[..., None]) / deviation)
             cost = cost + price * (inside * (right + wrong)).mean(axis=-1)
             lost = lost + (inside * wrong * right_at_end).mean(axis=-1)
-            found = found + (inside * right * (1.0 - right_at_end)).mean(axis=-1)
+            gained = gained + (inside * right * (1.0 - right_at_end)).mean(axis=-1)
             false = false + (inside * wrong).mean(axis=-1)
             inside = inside * (1.0 - right - wrong)
         cost = cost + self.costs[-1] * inside.mean(axis=-1)
         false = false + (inside * (1.0 - right_at_end)).mean(axis=-1)
         risks: dict[RiskName, NDArray[np.float64]] = {
-            "disagreement": lost + found,
-            "accuracy_loss": lost - found,
+            "disagreement": lost + gained,
+            "accuracy_loss": lost - gained,
             "missed": lost,
             # The classes mirror each other, so both are mistaken for the other equally often.
             "error": false,

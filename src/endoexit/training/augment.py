@@ -87,5 +87,5 @@ def mixup(alpha: float, *parts: Tensor) -> tuple[Tensor, ...]:
             (B, classes).
     """
     share = float(torch.distributions.Beta(alpha, alpha).sample())
-    other = torch.randperm(len(parts[0]), device=parts[0].device)
-    return tuple(share * part + (1 - share) * part[other] for part in parts)
+    partners = torch.randperm(len(parts[0]), device=parts[0].device)
+    return tuple(share * part + (1 - share) * part[partners] for part in parts)

@@ -81,10 +81,10 @@ def _section(recipe: type[BaseModel], place: _Place) -> type[BaseModel]:
     """Return the record of a section; that of a strategy has its name behind `strategy`."""
     if len(place) > 1 and place[0] == _STRATEGY:
         return STRATEGIES[str(place[1])]
-    found = recipe
+    section = recipe
     for name in place:
-        inner = found.model_fields[str(name)].annotation
+        inner = section.model_fields[str(name)].annotation
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             break
-        found = inner
-    return found
+        section = inner
+    return section

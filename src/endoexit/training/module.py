@@ -173,8 +173,8 @@ class ExitTraining(lightning.LightningModule):
     def validation_summary(self) -> dict[str, float]:
         """Return the epoch's metrics, and the score that the best epoch is chosen by."""
         accuracy, loss = (
-            [float(found[f"exit_{k}"]) for k in range(1, self.model.num_stages + 1)]
-            for found in (self.val_accuracy.compute(), self.val_loss.compute())
+            [float(by_exit[f"exit_{k}"]) for k in range(1, self.model.num_stages + 1)]
+            for by_exit in (self.val_accuracy.compute(), self.val_loss.compute())
         )
         summary = {f"val/accuracy_exit_{k}": v for k, v in enumerate(accuracy, start=1)}
         summary |= {f"val/loss_exit_{k}": v for k, v in enumerate(loss, start=1)}

@@ -165,14 +165,14 @@ def _initialise(model: nn.Module) -> None:
 
     The exit heads, of which nothing is published, keep their own initialisation.
     """
-    own = {
+    initialised = {
         inner
         for part in model.modules()
         if isinstance(part, FusionBlock | CbamHead)
         for inner in part.modules()
     }
     for module in model.modules():
-        if module in own:
+        if module in initialised:
             continue
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)

@@ -54,19 +54,19 @@ def _place(key: str) -> tuple[str, str] | None:  # noqa: PLR0911  (one a kind of
     if stem in _BRANCHES:
         scale, name = _BRANCHES[stem]
         return scale, f"{name}.{leaf}"
-    if found := re.fullmatch(r"downsample_layers\.(\d)\.(\d)\.(\w+)", key):
-        return str(int(found[1]) + 1), f"enter_local.{found[2]}.{found[3]}"
-    if found := re.fullmatch(r"stages\.(\d)\.(\d+)\.(.+)", key):
-        return _inside(str(int(found[1]) + 1), f"local_blocks.{found[2]}", found[3], _LOCAL)
-    if found := re.fullmatch(r"layers(\d)\.downsample\.(.+)", key):
-        return _inside(found[1], "enter_global", found[2], _MERGING)
-    if found := re.fullmatch(r"layers(\d)\.blocks\.(\d+)\.(.+)", key):
-        return _inside(found[1], f"global_blocks.{found[2]}", found[3], _GLOBAL)
-    if found := re.fullmatch(r"fu(\d)\.(.+)", key):
-        table = _FUSION | (_FIRST_JOIN if found[1] == "1" else _LATER_JOIN)
-        if found[1] == "1" and found[2].startswith("Updim."):
+    if match := re.fullmatch(r"downsample_layers\.(\d)\.(\d)\.(\w+)", key):
+        return str(int(match[1]) + 1), f"enter_local.{match[2]}.{match[3]}"
+    if match := re.fullmatch(r"stages\.(\d)\.(\d+)\.(.+)", key):
+        return _inside(str(int(match[1]) + 1), f"local_blocks.{match[2]}", match[3], _LOCAL)
+    if match := re.fullmatch(r"layers(\d)\.downsample\.(.+)", key):
+        return _inside(match[1], "enter_global", match[2], _MERGING)
+    if match := re.fullmatch(r"layers(\d)\.blocks\.(\d+)\.(.+)", key):
+        return _inside(match[1], f"global_blocks.{match[2]}", match[3], _GLOBAL)
+    if match := re.fullmatch(r"fu(\d)\.(.+)", key):
+        table = _FUSION | (_FIRST_JOIN if match[1] == "1" else _LATER_JOIN)
+        if match[1] == "1" and match[2].startswith("Updim."):
             return None
-        return _inside(found[1], "fusion", found[2], table)
+        return _inside(match[1], "fusion", match[2], table)
     return None
 
 
@@ -103,7 +103,7 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
             prefixes[str(scale)] = f"stages.{number}.trunk.{part}."
     prefixes["head"] = f"stages.{len(model.stages) - 1}.head."
 
-    own = model.state_dict()
+    current = model.state_dict()
     new: dict[str, Tensor] = {}
     left_out, problems = [], []
     for key, value in state_dict.items():
@@ -115,15 +115,15 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
                 problems.append(f"{key}: no such layer in the published code")
             continue
         name = prefixes.get(place[0], "") + place[1]
-        if name not in own:
+        if name not in current:
             problems.append(f"{key}: no such layer in this network")
-        elif own[name].shape != value.shape:
+        elif current[name].shape != value.shape:
             problems.append(
-                f"{key}: shape {tuple(value.shape)}, this network has {tuple(own[name].shape)}"
+                f"{key}: shape {tuple(value.shape)}, this network has {tuple(current[name].shape)}"
             )
         else:
             new[name] = torch.as_tensor(value)
-    rest = [name for name in own if name not in new]
+    rest = [name for name in current if name not in new]
     heads = tuple(name for name in rest if ".head." in name and not _is_final(model, name))
     problems += [f"{name}: missing in the state dict" for name in rest if name not in heads]
     if problems:
@@ -133,7 +133,7 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
             "these weights are not of this network (compare size, depths, dense or depthwise, "
             f"and number of classes):\n  {shown}{more}"
         )
-    model.load_state_dict(own | new)
+    model.load_state_dict(current | new)
     return PublishedReport(len(new), tuple(left_out), heads)
 
 

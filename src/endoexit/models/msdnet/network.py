@@ -74,8 +74,8 @@ class Stem(nn.Module):
             )
         else:
             first = conv_norm_relu(3, widths[0], 3, bias=config.bias)
-        others = [conv_norm_relu(a, b, 3, 2, bias=config.bias) for a, b in pairwise(widths)]
-        self.maps = nn.ModuleList([first, *others])
+        coarser = [conv_norm_relu(a, b, 3, 2, bias=config.bias) for a, b in pairwise(widths)]
+        self.maps = nn.ModuleList([first, *coarser])
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the map of every scale, finest first, for images (B, 3, H, W)."""

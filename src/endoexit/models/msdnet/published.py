@@ -19,15 +19,15 @@ def published_prefixes(model: MSDNet) -> dict[str, str]:
     names: dict[str, str] = {}
     for number, stage in enumerate(model.stages):
         block = cast(Block, cast(Stage, stage).trunk[0])
-        own = f"stages.{number}.trunk.0"
+        prefix = f"stages.{number}.trunk.0"
         if block.stem is not None:
             for scale, layer in enumerate(block.stem.maps):
                 inner = "" if variant or (scale == 0 and model.config.stem == "pool") else ".net"
                 published = f"blocks.0.0.{'mods' if variant else 'layers'}.{scale}{inner}"
                 for i in _weighted(layer):
-                    names[f"{own}.stem.maps.{scale}.{i}"] = f"{published}.{i}"
+                    names[f"{prefix}.stem.maps.{scale}.{i}"] = f"{published}.{i}"
         for index, place in enumerate(block.places):
-            names |= _published_cell(model.config, place, f"{own}.cells.{index}", variant)
+            names |= _published_cell(model.config, place, f"{prefix}.cells.{index}", variant)
         head = f"stages.{number}.head"
         old = f"exits.{number}" if variant else f"classifier.{number}.m"
         for j in (0, 1):
@@ -45,7 +45,9 @@ def _weighted(layers: nn.Module) -> list[int]:
     ]
 
 
-def _published_cell(config: MSDNetConfig, place: Place, own: str, variant: bool) -> dict[str, str]:
+def _published_cell(
+    config: MSDNetConfig, place: Place, prefix: str, variant: bool
+) -> dict[str, str]:
     layer, scale = place
     number = next(i for i, end in enumerate(config.ends) if layer <= end)
     begin = 0 if number == 0 else config.ends[number - 1]
@@ -62,9 +64,9 @@ def _published_cell(config: MSDNetConfig, place: Place, own: str, variant: bool)
         for j in (0, 1):
             for i in (0, 1):
                 inner = f"{j}.{i}" if variant else f"net.{3 * j + i}"
-                names[f"{own}.{part}.{j}.{i}"] = f"{cell}.{published}.{inner}"
+                names[f"{prefix}.{part}.{j}.{i}"] = f"{cell}.{published}.{inner}"
     if config.has_transition(layer):
         for i in (0, 1):
             inner = f"conv.{at}.{i}" if variant else f"m.{at}.net.{i}"
-            names[f"{own}.transition.{i}"] = f"blocks.{number}.{index + 1}.{inner}"
+            names[f"{prefix}.transition.{i}"] = f"blocks.{number}.{index + 1}.{inner}"
     return names

@@ -77,8 +77,8 @@ class ThresholdRule(Rule):
         confidences = table.confidences(kind)
         if options.thresholds == "geometric":
             shares = [geometric_shares(early + 1, ratio) for ratio in reversed(RATIOS)]
-            found = [thresholds_for_shares(confidences, share) for share in shares]
-            return [cls(kind=kind, thresholds=thresholds) for thresholds in found]
+            geometric = [thresholds_for_shares(confidences, share) for share in shares]
+            return [cls(kind=kind, thresholds=thresholds) for thresholds in geometric]
         count = candidates_per_exit(2, options.candidates or DEFAULT_CANDIDATES)
         shared = candidate_thresholds(confidences.ravel(), count)
         return [cls(kind=kind, thresholds=(threshold,) * early) for threshold in shared]

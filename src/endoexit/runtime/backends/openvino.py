@@ -166,7 +166,7 @@ class OpenVinoBackend(ExportedStages[Array]):
         shapes = [ov.PartialShape([-1, *shape]) for shape in tensors]
         given = [port.partial_shape for port in model.outputs]
         if len(given) != len(shapes) or not all(
-            one.compatible(other) for one, other in zip(given, shapes, strict=True)
+            shape.compatible(expected) for shape, expected in zip(given, shapes, strict=True)
         ):
             raise RunError(
                 f"stage {number} of {self._files.folder} gives other tensors than the document "
