@@ -85,7 +85,7 @@ def bench(subject: Session, options: BenchOptions) -> Benchmark:
     """
     if options.rounds < 2:
         raise UsageError(f"ratios need at least 2 rounds to spread, got {options.rounds}.")
-    others = share_at_work()  # before this process works itself
+    at_work = share_at_work()  # before this process works itself
     with keeping_threads(), tempfile.TemporaryDirectory() as folder:
         threads = subject.engine.backend.threads
         names = choose_peers(options.against, subject.precision.backend)
@@ -106,7 +106,7 @@ def bench(subject: Session, options: BenchOptions) -> Benchmark:
                 )
                 peers.append(peer)
                 bar.advance()
-        return _Work(options, subject, images, peers, peaks, others).measure()
+        return _Work(options, subject, images, peers, peaks, at_work).measure()
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class _Work:
     images: BenchImages
     peers: list[Peer]
     peaks: dict[int, float]
-    others: float
+    at_work: float
     times: dict[str, list[float]] = field(default_factory=dict)
 
     def measure(self) -> Benchmark:
@@ -177,8 +177,8 @@ class _Work:
                 )
             )
         for peer in self.peers:
-            own = str(peer.engine.backend.precision)
-            lines.append(self._line(peer.name, "peer", peer.what, own, reference))
+            peer_precision = str(peer.engine.backend.precision)
+            lines.append(self._line(peer.name, "peer", peer.what, peer_precision, reference))
         return lines
 
     def _line(self, name: str, kind: str, what: str, precision: str, reference: str) -> Line:
@@ -196,13 +196,13 @@ class _Work:
 
     def _ratios(self, counts: dict[int, int]) -> list[Ratio]:
         """Return the ratios within the subject, and to itself in one piece."""
-        found = [ratio(self.times, name, FINAL) for name in exit_names(self.subject)[:-1]]
+        ratios = [ratio(self.times, name, FINAL) for name in exit_names(self.subject)[:-1]]
         if self.subject.adaptive:
             means = mixed(self._by_exit(counts), counts)
-            found.append(ratio_of(POLICY, means, FINAL, self.times[FINAL]))
+            ratios.append(ratio_of(POLICY, means, FINAL, self.times[FINAL]))
         if (kind := self.subject.precision.backend) != "torch":
-            found += [ratio(self.times, FINAL, name) for name in (kind, f"{kind}-all-exits")]
-        return found
+            ratios += [ratio(self.times, FINAL, name) for name in (kind, f"{kind}-all-exits")]
+        return ratios
 
     def _taken_by(self, peer: Peer) -> NDArray[np.uint8]:
         """Return the images as a peer takes them: of a sheet, the largest tile."""
@@ -245,7 +245,7 @@ class _Work:
         )
 
     def _notes(self) -> list[str]:
-        notes = [BUSY.format(self.others)] if self.others > LITTLE else []
+        notes = [BUSY.format(self.at_work)] if self.at_work > LITTLE else []
         if (rising := [np.median(self.times[at]) for at in exit_names(self.subject)]) != sorted(
             rising
         ):

@@ -51,13 +51,15 @@ def load_images(paths: Sequence[str], preprocessing: Preprocessing, track: Track
     """
     if not paths:
         return _rendered(preprocessing, track)
-    found = list(Inputs(paths))
-    rows = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST)).round().astype(int))
+    references = list(Inputs(paths))
+    rows = np.unique(
+        np.linspace(0, len(references) - 1, min(len(references), MOST)).round().astype(int)
+    )
     words = counted(len(rows), "image")
-    if len(rows) < len(found):
-        words += f" of {len(found)}, evenly over all,"
+    if len(rows) < len(references):
+        words += f" of {len(references)}, evenly over all,"
     return BenchImages(
-        _load({int(row): found[row] for row in rows}, preprocessing, track),
+        _load({int(row): references[row] for row in rows}, preprocessing, track),
         f"{words} from {', '.join(paths)}",
         synthetic=False,
     )
@@ -73,10 +75,10 @@ def _rendered(preprocessing: Preprocessing, track: Track) -> BenchImages:
     return BenchImages(images, f"{count} SYNTHETIC images, rendered by this program", True)
 
 
-def _load(found: Mapping[int, ImageRef], preprocessing: Preprocessing, track: Track) -> Images:
+def _load(references: Mapping[int, ImageRef], preprocessing: Preprocessing, track: Track) -> Images:
     images = []
-    with track("reading images", len(found)) as bar:
-        for position, image in found.items():
+    with track("reading images", len(references)) as bar:
+        for position, image in references.items():
             try:
                 images.append(preprocessing.load(image))
             except ImageError as error:

@@ -105,10 +105,10 @@ def limits(
         exit_ms: Milliseconds (M, rounds) of each exit in the same rounds.
     """
     per_mac = np.asarray(product_ms) / product.macs
-    found = []
+    of_exits = []
     for number, (count, times) in enumerate(zip(macs, exit_ms, strict=True), start=1):
         at_limit = count * per_mac
-        found.append(
+        of_exits.append(
             Limit(
                 exit=number,
                 macs=count,
@@ -121,5 +121,5 @@ def limits(
         precision=product.precision,
         side=product.side,
         gmacs_per_second=spread(1e-6 / per_mac),
-        limits=tuple(found),
+        limits=tuple(of_exits),
     )

@@ -28,10 +28,10 @@ def ratio(times: Times, name: str, to: str) -> Ratio:
     return ratio_of(name, times[name], to, times[to])
 
 
-def ratio_of(name: str, values: ArrayLike, to: str, others: ArrayLike) -> Ratio:
+def ratio_of(name: str, values: ArrayLike, to: str, to_values: ArrayLike) -> Ratio:
     """Return the ratio of two lists of the same rounds; see `ratio`."""
-    found = spread(np.asarray(values, dtype=np.float64) / np.asarray(others, dtype=np.float64))
-    return Ratio(name=name, to=to, median=found.median, low=found.low, high=found.high)
+    ratios = spread(np.asarray(values, dtype=np.float64) / np.asarray(to_values, dtype=np.float64))
+    return Ratio(name=name, to=to, median=ratios.median, low=ratios.low, high=ratios.high)
 
 
 def mixed(times: Mapping[int, Sequence[float]], counts: Mapping[int, int]) -> NDArray[np.float64]:

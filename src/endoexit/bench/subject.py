@@ -32,12 +32,12 @@ def exit_works(session: Session, images: Images) -> dict[str, Work]:
 
 def exits_taken(session: Session, images: Images, track: Track) -> NDArray[np.int64]:
     """Return the exit of each image under the policy, (N,), 1 to M, one image at a time."""
-    found = []
+    exits = []
     with track("finding exits", len(images)) as bar:
         for row in range(len(images)):
-            found += [answer.exit for answer in session.engine.predict(images[row : row + 1])]
+            exits += [answer.exit for answer in session.engine.predict(images[row : row + 1])]
             bar.advance()
-    return np.array(found)
+    return np.array(exits)
 
 
 def policy_works(session: Session, images: Images, exits: NDArray[np.int64]) -> dict[int, Work]:

@@ -122,7 +122,7 @@ def measure_throughput(
     """
     last = engine.backend.num_stages
     final = Engine(engine.backend, fixed_exit(last, last), engine.preprocessing)
-    found = []
+    throughputs = []
     with track("throughput", rounds * len(batches)) as bar:
         for batch in batches:
             count = length or max(16, 3 * batch)
@@ -131,8 +131,8 @@ def measure_throughput(
                 passes[POLICY] = Pass(engine, images, batch, count)
             times = take_turns(passes, rounds, bar, warm_up=1)
             overhead = passes.get(POLICY, passes[FINAL]).overhead_ms[-rounds:]
-            found.append(_summary(batch, count, times, overhead))
-    return found
+            throughputs.append(_summary(batch, count, times, overhead))
+    return throughputs
 
 
 def _summary(

@@ -66,13 +66,13 @@ def describe(
     right: Floats = data.correct[exits - 1, np.arange(data.num_images)].astype(np.float64)
     times = None if measured is None else tuple(time.ms for time in measured.exits)
 
-    def reference(found: Outcome, also_right: Floats) -> Reference:
+    def reference(outcome: Outcome, also_right: Floats) -> Reference:
         return Reference(
             accuracy=bootstrap.proportion(also_right),
             gap=bootstrap.mean(right - also_right),
-            macs=found.cost,
-            ms=None if times is None else float(np.dot(found.exit_shares, times)),
-            shares=found.exit_shares,
+            macs=outcome.cost,
+            ms=None if times is None else float(np.dot(outcome.exit_shares, times)),
+            shares=outcome.exit_shares,
         )
 
     of_class = {name: data.labels == index for index, name in enumerate(logits.classes)}

@@ -100,7 +100,8 @@ def compare_evaluations(
             f"A is of the classes {', '.join(first.classes)}, B of {', '.join(second.classes)}: "
             "compare evaluations of the same classes."
         )
-    names = [row.name for row in first.rows if row.name in {other.name for other in second.rows}]
+    names_of_b = {row.name for row in second.rows}
+    names = [row.name for row in first.rows if row.name in names_of_b]
     if not names:
         raise UsageError("A and B have no row in common: compare evaluations of one kind.")
     pairs, notes = _common_images(first, second)
@@ -155,14 +156,14 @@ def _labels(evaluation: Evaluation) -> NDArray[np.str_]:
 
 
 def _check_labels(first: Evaluation, second: Evaluation, pairs: NDArray[np.int64]) -> None:
-    one, other = _labels(first)[pairs[:, 0]], _labels(second)[pairs[:, 1]]
-    wrong = np.flatnonzero(one != other)
+    of_first, of_second = _labels(first)[pairs[:, 0]], _labels(second)[pairs[:, 1]]
+    wrong = np.flatnonzero(of_first != of_second)
     if len(wrong):
         place = wrong[0]
         raise DataError(
             f"B gives {counted(len(wrong), 'image')} another label than A, such as "
-            f"{first.images.paths[pairs[place, 0]]} ({one[place]}, {other[place]}): evaluate both "
-            "on one manifest."
+            f"{first.images.paths[pairs[place, 0]]} ({of_first[place]}, {of_second[place]}): "
+            "evaluate both on one manifest."
         )
 
 
@@ -181,10 +182,10 @@ def _compare_rows(
     pairs: NDArray[np.int64],
     bootstrap: GroupBootstrap | None,
 ) -> RowPair:
-    one, other = first.row(name), second.row(name)
+    first_row, second_row = first.row(name), second.row(name)
     right = (
-        _right(first, one)[pairs[:, 0]],
-        _right(second, other)[pairs[:, 1]],
+        _right(first, first_row)[pairs[:, 0]],
+        _right(second, second_row)[pairs[:, 1]],
     )
     only_first, only_second = (
         int((right[0] & ~right[1]).sum()),
@@ -192,15 +193,18 @@ def _compare_rows(
     )
     changed = only_first + only_second
     return RowPair(
-        name=one.name,
-        first=one.scores.accuracy,
-        second=other.scores.accuracy,
+        name=first_row.name,
+        first=first_row.scores.accuracy,
+        second=second_row.scores.accuracy,
         difference=bootstrap.mean(right[1].astype(float) - right[0]) if bootstrap else None,
         only_first=only_first,
         only_second=only_second,
         p_value=_p_value(only_first, changed) if bootstrap else None,
-        macs=(one.macs, other.macs),
-        ms=(one.time.ms if one.time else None, other.time.ms if other.time else None),
+        macs=(first_row.macs, second_row.macs),
+        ms=(
+            first_row.time.ms if first_row.time else None,
+            second_row.time.ms if second_row.time else None,
+        ),
     )
 
 

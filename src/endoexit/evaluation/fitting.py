@@ -182,10 +182,10 @@ def require_unseen(source: Source, cohort: Cohort) -> None:
         DataError: There are such images; the message counts them and names one.
     """
     try:
-        own = source.manifest()
+        manifest = source.manifest()
     except RunError:
         return
-    used = [own.root / row.path for row in own.rows if row.role in ("train", "val")]
+    used = [manifest.root / row.path for row in manifest.rows if row.role in ("train", "val")]
     # Only files of the same size can have the same content: few need to be read.
     files = {image.path: index for index, image in enumerate(cohort.images)}
     sizes = {path.stat().st_size for path in files}

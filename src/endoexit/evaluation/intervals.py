@@ -89,12 +89,12 @@ class GroupBootstrap:
         Where all images hit or all miss, every draw agrees; the exact interval with one trial
         a group takes its place then.
         """
-        found = self.mean(hits)
-        if found.interval is None and found.value in (0.0, 1.0):
+        share = self.mean(hits)
+        if share.interval is None and share.value in (0.0, 1.0):
             trials = self.num_groups
-            interval = exact_interval(round(found.value * trials), trials, EXACT_GROUPS)
-            return Estimate(value=found.value, interval=interval)
-        return found
+            interval = exact_interval(round(share.value * trials), trials, EXACT_GROUPS)
+            return Estimate(value=share.value, interval=interval)
+        return share
 
 
 def estimate(value: float, interval: Interval | None) -> Estimate:
@@ -105,5 +105,5 @@ def estimate(value: float, interval: Interval | None) -> Estimate:
 
 def exact_interval(hits: int, trials: int, method: str = EXACT_IMAGES) -> Interval:
     """Return the exact binomial interval of `hits` in `trials` (Clopper & Pearson 1934)."""
-    found = binomtest(hits, trials).proportion_ci(LEVEL, method="exact")
-    return Interval(low=float(found.low), high=float(found.high), method=method)
+    bounds = binomtest(hits, trials).proportion_ci(LEVEL, method="exact")
+    return Interval(low=float(bounds.low), high=float(bounds.high), method=method)

@@ -102,7 +102,7 @@ def measure_run(
         if twin is not None:
             contenders["twin"] = _last_exit(*twin)
         with session.track("timing, batch of 1", rounds) as bar:
-            found = summarise(measure(contenders, rounds, bar))
+            times = summarise(measure(contenders, rounds, bar))
         timing = Timing(
             threads=backend.threads,
             precision=str(backend.precision),
@@ -112,9 +112,9 @@ def measure_run(
             machine=describe_machine(),
         )
     return Measured(
-        exits=tuple(found[f"exit {number}"] for number in range(1, last + 1)),
-        adaptive=mix([(found[f"adaptive {number}"], count) for number, count in counts.items()]),
-        twin=found.get("twin"),
+        exits=tuple(times[f"exit {number}"] for number in range(1, last + 1)),
+        adaptive=mix([(times[f"adaptive {number}"], count) for number, count in counts.items()]),
+        twin=times.get("twin"),
         timing=timing,
     )
 
@@ -149,16 +149,18 @@ def measure(contenders: Mapping[str, Contender], rounds: int, bar: Bar) -> dict[
 
     In every round each contender answers one image; see `take_turns`.
     """
-    return take_turns({name: one.answer for name, one in contenders.items()}, rounds, bar)
+    return take_turns(
+        {name: contender.answer for name, contender in contenders.items()}, rounds, bar
+    )
 
 
 def summarise(times: Mapping[str, Sequence[float]]) -> dict[str, Time]:
     """Return median and outer deciles of each contender's times."""
-    found = {}
+    summary = {}
     for name, values in times.items():
         low, middle, high = np.quantile(values, [0.1, 0.5, 0.9]).tolist()
-        found[name] = Time(ms=middle, low_ms=low, high_ms=high, runs=len(values))
-    return found
+        summary[name] = Time(ms=middle, low_ms=low, high_ms=high, runs=len(values))
+    return summary
 
 
 def mix(parts: Sequence[tuple[Time, int]]) -> Time | None:

@@ -93,10 +93,10 @@ def score_lines(
     """Score every line, and compare it with the final exit and the twin on the same images."""
     right = {line.name: line.probabilities.argmax(axis=1) == labels for line in lines}
 
-    def beside(line: Line, other: str) -> Estimate | None:
-        if line.name == other or other not in right:
+    def beside(line: Line, reference: str) -> Estimate | None:
+        if line.name == reference or reference not in right:
             return None
-        return bootstrap.mean(right[line.name].astype(float) - right[other])
+        return bootstrap.mean(right[line.name].astype(float) - right[reference])
 
     return tuple(
         EvaluationRow(

@@ -86,12 +86,12 @@ def _with_groups(
 ) -> dict[str, Estimate]:
     """Return coverage and risk of all images with intervals over groups."""
     answered = codes == ANSWERED
-    found = {"coverage": bootstrap.proportion(answered)}
+    estimates = {"coverage": bootstrap.proportion(answered)}
     if answered.any():
         wrong = ~data.correct[decision.exits - 1, np.arange(data.num_images)]
         inside = GroupBootstrap(logits.groups[answered], bootstrap.resamples, bootstrap.seed)
-        found["risk"] = inside.proportion(wrong[answered])
-    return found
+        estimates["risk"] = inside.proportion(wrong[answered])
+    return estimates
 
 
 def _curve(name: str, policy: ExitPolicy, data: LogitSet, exits: NDArray[np.int64]) -> RiskCurve:
@@ -136,8 +136,10 @@ def foreign_images(
         exit_shares=tuple(shares.tolist()),
         macs=cost.mean_macs(tuple(shares.tolist())),
         auroc=tuple(
-            float(metrics.roc_auc_score(labels, np.concatenate([energy(own), energy(other)])))
-            for own, other in pairs
+            float(
+                metrics.roc_auc_score(labels, np.concatenate([energy(of_good), energy(of_foreign)]))
+            )
+            for of_good, of_foreign in pairs
         ),
     )
 

@@ -18,8 +18,8 @@ NOTE = (
 
 def referral_table(evaluation: Evaluation) -> Table | None:
     """Return coverage and risk over all and by class; None without referral."""
-    found = evaluation.referrals
-    if found is None:
+    referrals = evaluation.referrals
+    if referrals is None:
         return None
     return Table.of(
         f"Referral on {counted(len(evaluation.images.paths), f'{evaluation.role} image')}",
@@ -31,18 +31,18 @@ def referral_table(evaluation: Evaluation) -> Table | None:
             Column("answered", SHARE, percent_with_interval): lambda row: row.coverage,
             Column("wrong answers", SHARE, percent_with_interval): lambda row: row.risk,
         },
-        found.rows,
+        referrals.rows,
         _about(evaluation),
     )
 
 
 def _about(evaluation: Evaluation) -> Iterator[str]:
-    found, adaptive = evaluation.referrals, evaluation.adaptive
+    referrals, adaptive = evaluation.referrals, evaluation.adaptive
     yield NOTE
     if adaptive is not None and adaptive.policy.referral is not None:
         yield f"Referred as {'; as '.join(adaptive.policy.referral.words)}."
-    if found is not None:
-        areas = ", ".join(f"{curve.name} {significant(curve.area)}" for curve in found.curves)
+    if referrals is not None:
+        areas = ", ".join(f"{curve.name} {significant(curve.area)}" for curve in referrals.curves)
         yield f"Area under the curve of risk against coverage (less is better): {areas}."
 
 
@@ -52,19 +52,19 @@ def foreign_table(evaluation: Evaluation) -> Table | None:
         return None
     exits = len(evaluation.foreign[0].auroc)
     columns: dict[Column, Any] = {
-        Column("folder"): lambda one: one.name,
-        Column("images", form=str): lambda one: one.images,
-        Column("unsure", "%", percent): lambda one: one.unsure / one.images,
-        Column("unlike", "%", percent): lambda one: one.unlike / one.images,
-        Column("multiply-adds", "G", significant, brief="MACs\n(G)"): lambda one: one.macs / 1e9,
+        Column("folder"): lambda row: row.name,
+        Column("images", form=str): lambda row: row.images,
+        Column("unsure", "%", percent): lambda row: row.unsure / row.images,
+        Column("unlike", "%", percent): lambda row: row.unlike / row.images,
+        Column("multiply-adds", "G", significant, brief="MACs\n(G)"): lambda row: row.macs / 1e9,
         Column("AUROC of energy, exits 1 to " + str(exits), form=str, brief="AUROC"): _areas,
     }
-    unread = sum(one.failed for one in evaluation.foreign)
+    unread = sum(row.failed for row in evaluation.foreign)
     notes = ["AUROC: 1 where the energy of an exit parts foreign images from these, 0.5 by chance."]
     if unread:
         notes.append(f"{counted(unread, 'image')} could not be read and are not counted.")
     return Table.of("Foreign images", columns, evaluation.foreign, notes)
 
 
-def _areas(one: Foreign) -> str:
-    return ", ".join(significant(area) for area in one.auroc)
+def _areas(row: Foreign) -> str:
+    return ", ".join(significant(area) for area in row.auroc)

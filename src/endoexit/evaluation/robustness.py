@@ -114,42 +114,42 @@ class Robustness(Record):
         return parse_record(cls, read_json(path, RunError), path, RunError, remedy=remedy)
 
 
-def robustness_tables(found: Robustness) -> list[Table]:
+def robustness_tables(robustness: Robustness) -> list[Table]:
     """Return accuracy, cost, early mistakes and promises: tables with a row for each change."""
-    return [*_corruption_tables(found), *_attack_tables(found)]
+    return [*_corruption_tables(robustness), *_attack_tables(robustness)]
 
 
-def _corruption_tables(found: Robustness) -> list[Table]:
-    if not found.has_corruptions:
+def _corruption_tables(robustness: Robustness) -> list[Table]:
+    if not robustness.has_corruptions:
         return []
     accuracy = _table(
-        found, "Accuracy on changed images, %", attrgetter("accuracy.value"), percent,
-        _about(found),
+        robustness, "Accuracy on changed images, %", attrgetter("accuracy.value"), percent,
+        _about(robustness),
     )  # fmt: skip
-    cost = _table(found, "Mean cost, % of the final exit", attrgetter("cost"), percent, (
+    cost = _table(robustness, "Mean cost, % of the final exit", attrgetter("cost"), percent, (
         "A changed image should cost more: the policy should send it on.",
     ))  # fmt: skip
     wrong = _table(
-        found, "Exit early with a wrong answer, % of the images", attrgetter("early_wrong"),
+        robustness, "Exit early with a wrong answer, % of the images", attrgetter("early_wrong"),
         percent, ("These are the mistakes that later exits had no chance to mend.",),
     )  # fmt: skip
-    tables = [accuracy, cost, wrong] if len(found.rows[0].shares) > 1 else [accuracy]
-    if found.policy.referral is not None:
-        tables.insert(1, _table(found, "Referred to a human, % of the images",
+    tables = [accuracy, cost, wrong] if len(robustness.rows[0].shares) > 1 else [accuracy]
+    if robustness.policy.referral is not None:
+        tables.insert(1, _table(robustness, "Referred to a human, % of the images",
                                 attrgetter("referred"), percent, ()))  # fmt: skip
-    return [*tables, *_promise_tables(found)]
+    return [*tables, *_promise_tables(robustness)]
 
 
-def _about(found: Robustness) -> Iterator[str]:
-    clean = found.rows[0].accuracy
+def _about(robustness: Robustness) -> Iterator[str]:
+    clean = robustness.rows[0].accuracy
     yield (
-        f"{found.images} {found.role} images, changed at the size that the network sees. Without "
-        f"a change: {percent_with_interval(clean)} %. Decided by: {found.decided_by}."
+        f"{robustness.images} {robustness.role} images, changed at the size that the network sees. "
+        f"Without a change: {percent_with_interval(clean)} %. Decided by: {robustness.decided_by}."
     )
 
 
 def _table(
-    found: Robustness,
+    robustness: Robustness,
     title: str,
     take: Callable[[ChangedRow], Any],
     form: Callable[[Any], str],
@@ -157,17 +157,17 @@ def _table(
 ) -> Table:
     columns = (Column("change"), Column("none", form=form),
                *(Column(f"strength {level}", form=form) for level in STRENGTHS))  # fmt: skip
-    clean = take(found.rows[0])
+    clean = take(robustness.rows[0])
     rows = tuple(
-        (change, clean, *(take(row) for row in found.of(change))) for change in CORRUPTIONS
+        (change, clean, *(take(row) for row in robustness.of(change))) for change in CORRUPTIONS
     )
     return Table(title, columns, rows, tuple(notes))
 
 
-def _promise_tables(found: Robustness) -> Iterator[Table]:
-    for place, shown in enumerate(found.rows[0].promises):
+def _promise_tables(robustness: Robustness) -> Iterator[Table]:
+    for place, shown in enumerate(robustness.rows[0].promises):
         yield _table(
-            found,
+            robustness,
             f"Promise “{shown.promise.risk.words}” on changed images, %",
             partial(_kept, place=place),
             str,
@@ -180,8 +180,8 @@ def _kept(row: ChangedRow, place: int) -> str:
     return f"{percent(shown.as_named.value)}, {verdict(shown.kept)}"
 
 
-def _attack_tables(found: Robustness) -> Iterator[Table]:
-    if not found.of(next(iter(ATTACKS))):
+def _attack_tables(robustness: Robustness) -> Iterator[Table]:
+    if not robustness.of(next(iter(ATTACKS))):
         return
     columns: dict[Column, Callable[[ChangedRow], Any]] = {
         Column("attack"): lambda row: ATTACKS.get(row.change, "none"),
@@ -190,7 +190,7 @@ def _attack_tables(found: Robustness) -> Iterator[Table]:
         Column("mean cost", "% of the final exit", percent): lambda row: row.cost,
         Column("early and wrong", "%", percent): lambda row: row.early_wrong,
     }
-    rows = [found.rows[0], *(row for name in ATTACKS for row in found.of(name))]
+    rows = [robustness.rows[0], *(row for name in ATTACKS for row in robustness.of(name))]
     yield Table.of(
         "Accuracy under attack",
         columns,

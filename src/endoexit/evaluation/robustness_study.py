@@ -65,7 +65,7 @@ def measure_robustness(
         answered += _corrupted(session, role, seed)
     if attacks:
         answered += _attacked(session, clean, seed)
-    found = Robustness(
+    robustness = Robustness(
         role=role,
         images=len(clean.labels),
         model=session.source.config.model,
@@ -73,25 +73,25 @@ def measure_robustness(
         precision=str(clean.precision),
         decided_by=decider.rule,
         policy=decider.policy,
-        rows=tuple(_row(session, decider.policy, clean, one, seed) for one in answered),
+        rows=tuple(_row(session, decider.policy, clean, answer, seed) for answer in answered),
         seed=seed,
         versions=library_versions(),
     )
-    found = _with_earlier(found, session.results / FILE)
-    found.write(session.results / FILE)
-    return found
+    robustness = _with_earlier(robustness, session.results / FILE)
+    robustness.write(session.results / FILE)
+    return robustness
 
 
-def _with_earlier(found: Robustness, file: Path) -> Robustness:
+def _with_earlier(robustness: Robustness, file: Path) -> Robustness:
     try:
         earlier = Robustness.read(file)
     except RunError:
-        return found
-    if not found.is_like(earlier):
-        return found
-    measured = {row.change for row in found.rows}
+        return robustness
+    if not robustness.is_like(earlier):
+        return robustness
+    measured = {row.change for row in robustness.rows}
     kept = tuple(row for row in earlier.rows if row.change not in measured)
-    return found.replaced(rows=found.rows + kept)
+    return robustness.replaced(rows=robustness.rows + kept)
 
 
 def _corrupted(session: Session, role: str, seed: int) -> Iterator[Answered]:

@@ -126,14 +126,14 @@ def _confidence_auroc(probabilities: Floats, right: NDArray[np.bool_]) -> Estima
 def _class_scores(confusion: NDArray[np.int64], classes: Sequence[str]) -> tuple[ClassScores, ...]:
     hits = confusion.diagonal()
     images, answered, total = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
-    others = total - images
-    left_alone = others - (answered - hits)
+    negatives = total - images
+    left_alone = negatives - (answered - hits)
     return tuple(
         ClassScores(
             name=name,
             images=int(images[index]),
             sensitivity=_ratio(hits[index], images[index], "no image is of this class"),
-            specificity=_ratio(left_alone[index], others[index], "all images are of this class"),
+            specificity=_ratio(left_alone[index], negatives[index], "all images are of this class"),
         )
         for index, name in enumerate(classes)
     )
@@ -145,6 +145,6 @@ def _ratio(hits: int, trials: int, why_not: str) -> Estimate:
     return Estimate(value=float(hits / trials), interval=exact_interval(int(hits), int(trials)))
 
 
-def _with_note(found: Estimate, note: str | None) -> Estimate:
-    reasons = [reason for reason in (found.reason, note) if reason]
-    return found.replaced(reason="; ".join(reasons) or None)
+def _with_note(estimate: Estimate, note: str | None) -> Estimate:
+    reasons = [reason for reason in (estimate.reason, note) if reason]
+    return estimate.replaced(reason="; ".join(reasons) or None)

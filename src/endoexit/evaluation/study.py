@@ -67,9 +67,9 @@ def evaluation_path(session: Session, role: str) -> Path:
     in the name, so that they never replace it.
     """
     sha256 = session.manifest.sha256
-    own = session.source.config.manifest_sha256 in {None, sha256}
+    of_run = session.source.config.manifest_sha256 in {None, sha256}
     parts = [] if role == "test" else [role]
-    parts += [] if own else [sha256[:8]]
+    parts += [] if of_run else [sha256[:8]]
     return session.results / ("-".join(["evaluation", *parts]) + ".json")
 
 
@@ -102,7 +102,7 @@ def evaluate_run(
         measured = _measure(session, twin, cohort, decision, options) if options.timing else None
     cost = source.complexity
     policy = decision.policy if decision else fixed_exit(len(logits.logits), len(logits.logits))
-    foreign = [foreign_images(session, one, policy, logits, cost) for one in options.foreign]
+    foreign = [foreign_images(session, folder, policy, logits, cost) for folder in options.foreign]
     lines = exit_lines(logits, cost, decision, measured)
     if twin is not None and of_twin is not None:
         lines.insert(0, twin_line(of_twin, twin.source.complexity, measured))

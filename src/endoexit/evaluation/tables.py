@@ -252,8 +252,8 @@ def reference_table(evaluation: Evaluation) -> Table | None:
     uses = [
         _Use("policy", policy.scores.accuracy, None, ms, policy.macs),
         *(
-            _Use(name, other.accuracy, other.gap, other.ms, other.macs)
-            for name, other in (("oracle", adaptive.oracle), ("random", adaptive.random))
+            _Use(name, reference.accuracy, reference.gap, reference.ms, reference.macs)
+            for name, reference in (("oracle", adaptive.oracle), ("random", adaptive.random))
         ),
     ]
     columns: dict[Column, Callable[[_Use], Any]] = {

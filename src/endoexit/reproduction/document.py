@@ -147,13 +147,13 @@ def read_evaluations(path: Path) -> dict[str, Evaluation]:
     path = Path(path)
     if path.is_dir():
         names = (FILE, "evaluation.json")
-        found = next((path / name for name in names if (path / name).is_file()), None)
-        if found is None:
+        file = next((path / name for name in names if (path / name).is_file()), None)
+        if file is None:
             raise RunError(
                 f"{path} has neither {' nor '.join(names)}: name a folder of "
                 "`endoexit reproduce` or `endoexit evaluate`."
             )
-        path = found
+        path = file
     document = read_json(path, RunError)
     if isinstance(document, dict) and str(document.get("format", "")).startswith(
         "endoexit-reproduction"

@@ -90,13 +90,13 @@ def audit(
         folds.write(table, recognised)
     files = recognised.listing.files
     with place.track("Audit: reading images", len(files)) as bar:
-        found = audit_images(
+        findings = audit_images(
             recognised.listing,
             threshold=settings.near_bits,
             folds=table if folds is not None else None,
             advance=bar.advance,
         )
-    write_audit(found, path)
+    write_audit(findings, path)
     place.say(f"Audit: written to {path}")
     return _read_audit(path)
 

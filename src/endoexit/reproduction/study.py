@@ -42,12 +42,12 @@ def prepare(
         DataError: The images cannot be used.
     """
     settings.keep(place.folder)
-    found = steps.audit(place, settings, recognised, folds)
-    broken = [file["path"] for file in found["files"]["broken"]]
+    audit = steps.audit(place, settings, recognised, folds)
+    broken = [file["path"] for file in audit["files"]["broken"]]
     manifests = {
         name: steps.split(place, settings, recognised, name, broken) for name in settings.splits
     }
-    return found, manifests
+    return audit, manifests
 
 
 def forecast(
@@ -162,11 +162,11 @@ def _accuracies(evaluation: Evaluation, leak: Leak) -> tuple[Estimate | None, Es
     groups = np.array(evaluation.images.groups)
     if near.all() or not near.any():
         return None, None
-    found = [
+    accuracies = [
         GroupBootstrap(groups[part], evaluation.resamples, evaluation.seed).proportion(right[part])
         for part in (near, ~near)
     ]
-    return found[0], found[1]
+    return accuracies[0], accuracies[1]
 
 
 def _audit_facts(audit: Mapping[str, Any], bits: int) -> AuditFacts:
