@@ -168,18 +168,18 @@ def status(job: JobArgument, *, as_json: JsonOption = False) -> None:
     from endoexit.workflow.archive import archive_status
 
     output = Output(as_json)
-    found = archive_status(job)
+    state = archive_status(job)
     output.say(
-        f"{found.images_done} of {found.images} images have their rows "
-        f"({found.shards_done} of {found.shards} shards)."
+        f"{state.images_done} of {state.images} images have their rows "
+        f"({state.shards_done} of {state.shards} shards)."
     )
-    if found.failed is not None:
-        output.say(f"The job is done. Images that could not be read: {found.failed}.")
-    elif found.running:
+    if state.failed is not None:
+        output.say(f"The job is done. Images that could not be read: {state.failed}.")
+    elif state.running:
         output.say("A process is at work on it.")
     else:
         output.say(f"Continue with: endoexit archive run {shlex.quote(str(job))}")
-    output.document({"job": str(job), **asdict(found), "done": found.done})
+    output.document({"job": str(job), **asdict(state), "done": state.done})
 
 
 def verify(job: JobArgument, *, as_json: JsonOption = False) -> None:

@@ -89,29 +89,31 @@ def audit(
         groups_out=groups_out,
         track=progress,
     )
-    found = audited.findings
-    _show(output, found)
+    findings = audited.findings
+    _show(output, findings)
     output.say(f"\nWritten: {out} (everything), {audited.groups} (the group of each image).")
     written = {"audit": str(out), "groups": str(audited.groups)}
-    output.document(audit_document(found).values() | {"written": written})
+    output.document(audit_document(findings).values() | {"written": written})
 
 
-def _show(output: Output, found: "Audit") -> None:
-    output.say(*_what_was_read(found), _class_table(found), "")
-    output.say(*_broken(found), *_exact(found), *_near(found))
-    if found.parts:
+def _show(output: Output, findings: "Audit") -> None:
+    output.say(*_what_was_read(findings), _class_table(findings), "")
+    output.say(*_broken(findings), *_exact(findings), *_near(findings))
+    if findings.parts:
         output.say("\nLeak across folders: images with a near-copy in an earlier folder")
-        output.say(_part_table(found.parts, found.levels))
-    if found.folds:
+        output.say(_part_table(findings.parts, findings.levels))
+    if findings.folds:
         output.say("\nLeak across folds: images with a near-copy in another fold")
-        output.say(_fold_table(found.folds, found.levels), *_fold_notes(found, found.folds))
-    output.say("", *_verdict(found))
+        output.say(
+            _fold_table(findings.folds, findings.levels), *_fold_notes(findings, findings.folds)
+        )
+    output.say("", *_verdict(findings))
 
 
-def _what_was_read(found: "Audit") -> "Iterator[str]":
-    listing = found.listing
+def _what_was_read(findings: "Audit") -> "Iterator[str]":
+    listing = findings.listing
     yield (
-        f"{listing.root}: {counted(len(found.images), 'image')}, classes: {len(listing.classes)}"
+        f"{listing.root}: {counted(len(findings.images), 'image')}, classes: {len(listing.classes)}"
         + (f", folders {', '.join(listing.parts)}" if listing.parts else "")
     )
     if listing.beside_images:
@@ -128,13 +130,13 @@ def _what_was_read(found: "Audit") -> "Iterator[str]":
         yield f"Class folders without an image: {_paths(listing.empty)}."
 
 
-def _class_table(found: "Audit") -> "Table":
+def _class_table(findings: "Audit") -> "Table":
     from endoexit.auditing.recording import size_counts
     from endoexit.auditing.shortcuts import frame_shares
 
     table = _table("class", "images", "share", "sizes", "border", "bordered", "inset")
-    shares = frame_shares(found.images)
-    for label, sizes in size_counts(found).items():
+    shares = frame_shares(findings.images)
+    for label, sizes in size_counts(findings).items():
         count = sum(sizes.values())
         if count == 0:
             table.add_row(label, "0", "", "none can be read", "", "", "")
@@ -144,7 +146,7 @@ def _class_table(found: "Audit") -> "Table":
         more = f", {len(sizes) - 2} more" if len(sizes) > 2 else ""
         share = shares[label]
         table.add_row(
-            label, str(count), _percent(count / len(found.images)), shown + more,
+            label, str(count), _percent(count / len(findings.images)), shown + more,
             _percent(share.border), _percent(share.bordered), _percent(share.inset),
         )  # fmt: skip
     table.caption = (
@@ -154,53 +156,52 @@ def _class_table(found: "Audit") -> "Table":
     return table
 
 
-def _broken(found: "Audit") -> "Iterator[str]":
-    total = len(found.listing.files)
-    if not found.broken:
+def _broken(findings: "Audit") -> "Iterator[str]":
+    total = len(findings.listing.files)
+    if not findings.broken:
         yield f"Files: all {total} can be read."
         return
-    yield f"Files: {len(found.broken)} of {total} cannot be used:"
-    for broken in found.broken[:_NAMED]:
-        yield f"  {found.listing.mention(broken.file.path)} {broken.reason}"
-    if len(found.broken) > _NAMED:
-        yield f"  and {len(found.broken) - _NAMED} more (see the JSON)."
+    yield f"Files: {len(findings.broken)} of {total} cannot be used:"
+    for broken in findings.broken[:_NAMED]:
+        yield f"  {findings.listing.mention(broken.file.path)} {broken.reason}"
+    if len(findings.broken) > _NAMED:
+        yield f"  and {len(findings.broken) - _NAMED} more (see the JSON)."
 
 
-def _exact(found: "Audit") -> "Iterator[str]":
-    if not found.copies:
+def _exact(findings: "Audit") -> "Iterator[str]":
+    if not findings.copies:
         yield "Exact copies: none."
         return
-    line = (
-        f"Exact copies: {found.distinct} distinct contents in {counted(len(found.images), 'file')}"
-    )
-    if found.parts:
-        line += f"; {found.copies_across_parts()} of them in more than one of " + ", ".join(
-            found.parts.names
+    files = counted(len(findings.images), "file")
+    line = f"Exact copies: {findings.distinct} distinct contents in {files}"
+    if findings.parts:
+        line += f"; {findings.copies_across_parts()} of them in more than one of " + ", ".join(
+            findings.parts.names
         )
-    yield f"{line}; {found.copies_across_labels()} with more than one label."
+    yield f"{line}; {findings.copies_across_labels()} with more than one label."
 
 
-def _near(found: "Audit") -> "Iterator[str]":
-    members = found.members()
-    mixed = sum(found.mixed_labels.values())
+def _near(findings: "Audit") -> "Iterator[str]":
+    members = findings.members()
+    mixed = sum(findings.mixed_labels.values())
     yield (
-        f"Near-copies (up to {found.threshold} of 256 bits): "
-        f"{counted(int(found.near.sum()), 'image')} with one; {counted(len(members), 'group')}, "
+        f"Near-copies (up to {findings.threshold} of 256 bits): "
+        f"{counted(int(findings.near.sum()), 'image')} with one; {counted(len(members), 'group')}, "
         f"the largest of {counted(max(map(len, members)), 'image')}, "
-        f"{len(found.mixed_groups())} with more than one label."
+        f"{len(findings.mixed_groups())} with more than one label."
     )
     if mixed:
-        pairs = tuple(f"{a} / {b} {n}" for (a, b), n in found.mixed_labels.items())
+        pairs = tuple(f"{a} / {b} {n}" for (a, b), n in findings.mixed_labels.items())
         yield (
             f"Different labels on near-copies: {counted(mixed, 'pair')} ({_some(pairs)}). "
             "The closest:"
         )
-        closest = found.mixed_pairs
-        for one, other, bits in list(zip(closest.first, closest.second, closest.bits, strict=True))[
-            :3
-        ]:
-            paths = (found.images[index].file.path for index in (one, other))
-            yield f"  {bits} bits: {' and '.join(map(found.listing.mention, paths))}"
+        closest = findings.mixed_pairs
+        for first, second, bits in list(
+            zip(closest.first, closest.second, closest.bits, strict=True)
+        )[:3]:
+            paths = (findings.images[index].file.path for index in (first, second))
+            yield f"  {bits} bits: {' and '.join(map(findings.listing.mention, paths))}"
 
 
 def _part_table(parts: "Crossing", levels: tuple[int, ...]) -> "Table":
@@ -221,7 +222,7 @@ def _fold_table(folds: "Folds", levels: tuple[int, ...]) -> "Table":
     return table
 
 
-def _fold_notes(found: "Audit", folds: "Folds") -> "Iterator[str]":
+def _fold_notes(findings: "Audit", folds: "Folds") -> "Iterator[str]":
     table, crossing = folds.table, folds.crossing
     sizes = ", ".join(f"{name}: {crossing.size(name)}" for name in crossing.names)
     yield f"Folds are those of column {table.name!r} of {table.table} (images in {sizes})."
@@ -233,32 +234,32 @@ def _fold_notes(found: "Audit", folds: "Folds") -> "Iterator[str]":
     if table.other_label:
         yield (
             f"{counted(len(table.other_label), 'image')} with another label there than the "
-            f"folder: {_some(tuple(map(found.listing.mention, table.other_label)))}."
+            f"folder: {_some(tuple(map(findings.listing.mention, table.other_label)))}."
         )
 
 
-def _verdict(found: "Audit") -> "Iterator[str]":
-    for shortcut in found.shortcuts:
+def _verdict(findings: "Audit") -> "Iterator[str]":
+    for shortcut in findings.shortcuts:
         yield f"! Shortcut: {shortcut.text}"
-    if not found.shortcuts:
+    if not findings.shortcuts:
         yield "Shortcuts: no class differs by its border or inset."
-    largest = max(map(len, found.members()))
-    if largest > max(50, len(found.images) // 10):
+    largest = max(map(len, findings.members()))
+    if largest > max(50, len(findings.images) // 10):
         yield (
-            f"! One group holds {largest} images: at {found.threshold} bits different views link "
-            "up; try a lower --near-bits."
+            f"! One group holds {largest} images: at {findings.threshold} bits different views "
+            "link up; try a lower --near-bits."
         )
-    for earlier, later in found.parts.ways() if found.parts else ():
-        if found.parts and found.parts.within(later, earlier, found.threshold):
+    for earlier, later in findings.parts.ways() if findings.parts else ():
+        if findings.parts and findings.parts.within(later, earlier, findings.threshold):
             yield f"! Leak: a score on {later} counts images that were seen in {earlier}."
-    if found.folds and found.folds.share(found.threshold):
-        share = _percent(found.folds.share(found.threshold))
+    if findings.folds and findings.folds.share(findings.threshold):
+        share = _percent(findings.folds.share(findings.threshold))
         yield f"! Leak: cross-validation over these folds tests on seen images: {share} of all."
-    if found.near.any():
-        folder = shlex.quote(str(found.listing.root))
+    if findings.near.any():
+        folder = shlex.quote(str(findings.listing.root))
         yield (
             "Split so that near-copies stay together: "
-            f"endoexit split {folder} --near-bits {found.threshold}"
+            f"endoexit split {folder} --near-bits {findings.threshold}"
         )
 
 

@@ -47,8 +47,8 @@ def compare(
     pairs = _pairs(output, read_evaluations(first), read_evaluations(second))
     output.say(f"A: {first}", f"B: {second}")
     document = {}
-    for name, (one, other) in pairs.items():
-        comparison = compare_evaluations(one, other)
+    for name, (a, b) in pairs.items():
+        comparison = compare_evaluations(a, b)
         document[name or "evaluation"] = comparison.model_dump(mode="json")
         _show(output, name, comparison)
     output.document({"a": str(first), "b": str(second), "comparisons": document})
@@ -61,13 +61,13 @@ def _pairs(
     from endoexit.errors import UsageError
 
     if len(first) == len(second) == 1:
-        (name, one), (other_name, other) = *first.items(), *second.items()
-        return {name if name == other_name else "": (one, other)}
+        (name, a), (name_of_b, b) = *first.items(), *second.items()
+        return {name if name == name_of_b else "": (a, b)}
     if set(first) & set(second):
         alone = sorted(set(first) ^ set(second))
         if alone:
             output.warn(f"only one of them has the split {', '.join(alone)}: it is left out.")
-        return {name: (one, second[name]) for name, one in first.items() if name in second}
+        return {name: (a, second[name]) for name, a in first.items() if name in second}
     # A single evaluation and a reproduction of both splits.
     named = [each.get("groups", each.get("")) for each in (first, second)]
     if named[0] is not None and named[1] is not None:

@@ -82,9 +82,9 @@ def _prepare(output: Output, folder: Path, manifest: Path, seed: int) -> None:
     from endoexit.cli.audit import audit
     from endoexit.cli.split import split
 
-    found = manifest.with_name("audit.json")
-    _show(output, f"endoexit audit {folder} --out {found}")
-    audit(folder, out=found)
+    audit_file = manifest.with_name("audit.json")
+    _show(output, f"endoexit audit {folder} --out {audit_file}")
+    audit(folder, out=audit_file)
     patients = folder / "phantom.csv"
     roles = "train=.6,val=.1,calibrate=.1,test=.2"
     _show(

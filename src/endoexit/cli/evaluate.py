@@ -124,11 +124,11 @@ def evaluate(
     output.document(document)
 
 
-def _show_robustness(output: Output, found: "Robustness", folder: Path) -> None:
+def _show_robustness(output: Output, robustness: "Robustness", folder: Path) -> None:
     from endoexit.cli.tables import with_notes
     from endoexit.evaluation.robustness import FILE, robustness_tables
 
-    for table in robustness_tables(found):
+    for table in robustness_tables(robustness):
         output.say(*with_notes(table), "")
     output.say(f"Written: {folder / FILE}")
 

@@ -42,25 +42,25 @@ def explain(
     output = Output(as_json)
     output.warn_if_unfinished(run)
     session = open_session(run, threshold=threshold, precision=precision, out=out, track=progress)
-    found = write_page(session, list(Inputs(paths)))
-    for card in found.cards:
+    explained = write_page(session, list(Inputs(paths)))
+    for card in explained.cards:
         output.say(f"{card.name}: {card.title}")
-    for _, reason in found.failed:
+    for _, reason in explained.failed:
         output.warn(reason)
     output.say(
         f"Decided by: {session.decider.words}",
-        f"Written: {found.page}, and {counted(len(found.pictures), 'picture')} next to it.",
+        f"Written: {explained.page}, and {counted(len(explained.pictures), 'picture')} next to it.",
     )
     output.document(
         {
-            "page": str(found.page),
-            "pictures": [str(file) for file in found.pictures],
+            "page": str(explained.page),
+            "pictures": [str(file) for file in explained.pictures],
             "decided_by": session.decider.words,
-            "images": [_document(card) for card in found.cards],
-            "failed": [{"path": path, "error": reason} for path, reason in found.failed],
+            "images": [_document(card) for card in explained.cards],
+            "failed": [{"path": path, "error": reason} for path, reason in explained.failed],
         }
     )
-    if found.failed:
+    if explained.failed:
         raise typer.Exit(1)
 
 

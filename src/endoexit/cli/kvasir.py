@@ -203,11 +203,11 @@ def _folds(
     if path is not None:
         folds = read_folds(path, recognised)
     else:
-        found = find_folds(directory)
-        if found is None:
+        table = find_folds(directory)
+        if table is None:
             return None
         try:
-            folds = read_folds(found, recognised)
+            folds = read_folds(table, recognised)
         except DataError as error:
             output.warn(f"the folds are not used: {error}")
             return None

@@ -126,13 +126,13 @@ def _count(name: str, classes: int, size: int | None) -> "Complexity":
     from endoexit.models.catalog import meant_for
     from endoexit.models.spec import NetworkSpec
 
-    own = NetworkSpec(name, classes, meant_for(name))
+    spec = NetworkSpec(name, classes, meant_for(name))
     if size is None:
-        return own.complexity
+        return spec.complexity
     try:
         return NetworkSpec(name, classes, size).complexity
     except UsageError:
-        return own.complexity
+        return spec.complexity
 
 
 def _table(title: str, sizes: str, networks: "dict[str, Complexity]") -> "Table":

@@ -194,8 +194,8 @@ def _role_table(
     for name in (*counts, "all"):
         table.add_column(name, justify="right")
     for label in manifest.classes:
-        own = [counts[role][label] for role in counts]
-        table.add_row(label, *map(str, own), str(sum(own)), end_section=label == last)
+        of_class = [counts[role][label] for role in counts]
+        table.add_row(label, *map(str, of_class), str(sum(of_class)), end_section=label == last)
     totals = [sum(counts[role].values()) for role in counts]
     table.add_row("images", *map(str, totals), str(sum(totals)))
     table.add_row("share", *(f"{100 * total / sum(totals):.1f} %" for total in totals), "")

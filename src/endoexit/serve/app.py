@@ -170,7 +170,9 @@ def _begin_trace(service: Service, request: Request) -> RequestTrace | None:
 
 
 async def _collect(events: AsyncGenerator[Result | ExitAnswer, None]) -> list[Result]:
-    results = [one async for one in events if isinstance(one, Answered | Referred | NotAnswered)]
+    results = [
+        event async for event in events if isinstance(event, Answered | Referred | NotAnswered)
+    ]
     return sorted(results, key=lambda result: result.index)
 
 

@@ -105,7 +105,7 @@ class Shift:
         last = np.array(self._last, dtype=np.int64).reshape(-1, 3)
         before = self.calibrated
         known = (None,) * 3 if before is None else (before.exits, before.labels, before.confidences)
-        found = []
+        comparisons = []
         for column, ((name, values), past) in enumerate(
             zip(self._values.items(), known, strict=True)
         ):
@@ -113,12 +113,12 @@ class Shift:
             calibrated = None if past is None else np.array(past, dtype=np.int64)
             enough = calibrated is not None and len(last) >= LEAST
             p_value = shift_p_value(counts, calibrated) if enough else None  # type: ignore[arg-type]
-            found.append(Comparison(name, values, counts, calibrated, p_value))
-        return tuple(found)
+            comparisons.append(Comparison(name, values, counts, calibrated, p_value))
+        return tuple(comparisons)
 
     def bound(self, comparisons: tuple[Comparison, ...]) -> float:
         """Return the p-value under which one of the comparisons is a shift."""
-        tests = sum(one.p_value is not None for one in comparisons)
+        tests = sum(comparison.p_value is not None for comparison in comparisons)
         return self._threshold / max(1, tests)
 
     @property
@@ -128,24 +128,28 @@ class Shift:
 
     def document(self) -> dict[str, Any]:
         """Return the shift as JSON values."""
-        found = self.comparisons()
-        shifted = self._shifted(found)
+        comparisons = self.comparisons()
+        shifted = self._shifted(comparisons)
         says = NOT_KNOWN if self.calibrated is None else None
         if shifted:
             names = " and ".join(shifted)
             says = f"Other {names} than at calibration: the promise may not hold."
-        bound = self.bound(found)
+        bound = self.bound(comparisons)
         return {
             "images": len(self._last),
             "calibrated_images": None if self.calibrated is None else self.calibrated.images,
             "shifted": bool(shifted),
             "says": says,
-            **{one.name: one.document(bound) for one in found},
+            **{comparison.name: comparison.document(bound) for comparison in comparisons},
         }
 
-    def _shifted(self, found: tuple[Comparison, ...]) -> list[str]:
-        bound = self.bound(found)
-        return [one.name for one in found if one.p_value is not None and one.p_value < bound]
+    def _shifted(self, comparisons: tuple[Comparison, ...]) -> list[str]:
+        bound = self.bound(comparisons)
+        return [
+            comparison.name
+            for comparison in comparisons
+            if comparison.p_value is not None and comparison.p_value < bound
+        ]
 
 
 def shift_p_value(counts: Counts, calibrated: Counts) -> float | None:

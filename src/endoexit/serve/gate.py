@@ -152,9 +152,9 @@ class Gate:
             del self._clients[slot.client]
         self.rate.end(empty=self._images == 0)
         while self._waiting and self._images < self.limits.images_inside:
-            other, turn = self._waiting.popleft()
+            next_slot, turn = self._waiting.popleft()
             if not turn.done():
-                self._take(other)
+                self._take(next_slot)
                 turn.set_result(None)
 
     def close(self, slot: Slot, ending: Ending = "cancelled") -> None:

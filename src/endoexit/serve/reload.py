@@ -79,8 +79,8 @@ class Reloads:
             service.use_limits(settings.limits)
             if service.audit is not None:
                 service.audit.reopen()
-            if others := service.settings.differing(settings):
-                log.warning("changed by a restart only: %s", ", ".join(others))
+            if changed := service.settings.differing(settings):
+                log.warning("changed by a restart only: %s", ", ".join(changed))
             await self.open(service.source)
         except (EndoexitError, Problem) as error:
             log.error("not reloaded: %s", error)  # noqa: TRY400  expected: no traceback

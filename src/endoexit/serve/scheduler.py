@@ -244,7 +244,7 @@ class Scheduler(Generic[Ticket]):
                 del self._inside[ticket]
                 return [Outcome(ticket, "failed", error=error)]
             alone = (self._engine.take(batch, np.array([row])) for row in range(len(batch)))
-            return [outcome for one in alone for outcome in self._run(one)]
+            return [outcome for single in alone for outcome in self._run(single)]
         self._pools.put(result)
         now = self._clock()
         outcomes: list[Outcome[Ticket]] = []

@@ -100,7 +100,7 @@ class Worker:
                 for scheduler in list(self._schedulers):
                     self._tell(scheduler.step())
                 *before, newest = self._schedulers
-                self._schedulers = [*(one for one in before if len(one)), newest]
+                self._schedulers = [*(scheduler for scheduler in before if len(scheduler)), newest]
                 self.counts = newest.counts
         except BaseException as error:  # the service ends, and says why
             self._loop.call_soon_threadsafe(self._on_death, error)
