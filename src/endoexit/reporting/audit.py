@@ -31,12 +31,12 @@ def find_audit(folder: Path, root: Path | Absent, named: Path | None) -> AuditDo
         if not file.exists():
             continue
         try:
-            found = AuditDocument.read(file)
+            audit = AuditDocument.read(file)
         except DataError as error:
             damaged = damaged or f" ({error})"
             continue
-        if Path(found.root).resolve() == root:
-            return found
+        if Path(audit.root).resolve() == root:
+            return audit
     return Absent(
         f"There is no audit of these images in the run or next to it{damaged}. Make one with "
         "`endoexit audit FOLDER`, and give it to the report with --audit."

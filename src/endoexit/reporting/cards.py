@@ -153,8 +153,8 @@ def exit_probabilities(
 ) -> NDArray[np.float64]:
     """Return probabilities (M, N, C) of logits (M, N, C), at the temperatures of the policy."""
     if policy is None:
-        return np.stack([softmax(one) for one in logits])
-    return np.stack([policy.probabilities(k, one) for k, one in enumerate(logits, start=1)])
+        return np.stack([softmax(of_exit) for of_exit in logits])
+    return np.stack([policy.probabilities(k, of_exit) for k, of_exit in enumerate(logits, start=1)])
 
 
 @dataclass(frozen=True)
@@ -184,19 +184,25 @@ class Cards:
 
     def _batch(self, entries: Sequence[GalleryImage]) -> list[Card]:
         photographs = [self._open(entry) for entry in entries]
-        there = [place for place, found in enumerate(photographs) if isinstance(found, Photograph)]
+        there = [
+            place
+            for place, photograph in enumerate(photographs)
+            if isinstance(photograph, Photograph)
+        ]
         looks: list[ExitAttention] = []
         if there and not isinstance(self.attention, Absent):
-            seen = [found.seen for found in photographs if isinstance(found, Photograph)]
+            seen = [
+                photograph.seen for photograph in photographs if isinstance(photograph, Photograph)
+            ]
             looks = self.attention(np.stack(seen))
         cards = []
-        for place, (entry, found) in enumerate(zip(entries, photographs, strict=True)):
-            if isinstance(found, Absent):
-                cards.append(self._card(entry, (), found.reason))
+        for place, (entry, photograph) in enumerate(zip(entries, photographs, strict=True)):
+            if isinstance(photograph, Absent):
+                cards.append(self._card(entry, (), photograph.reason))
                 continue
             column = there.index(place)
-            maps = [(one.maps[column], one.kind) for one in looks]
-            cards.append(self._card(entry, self._views(entry, found, maps), ""))
+            maps = [(look.maps[column], look.kind) for look in looks]
+            cards.append(self._card(entry, self._views(entry, photograph, maps), ""))
         return cards
 
     def _open(self, entry: GalleryImage) -> Photograph | Absent:

@@ -13,11 +13,11 @@ from endoexit.reporting.style import INK, Picture, draw, exit_style
 _SIZE = (7.4, 3.4)
 
 
-def changed_images(found: Robustness, *, synthetic: bool) -> Picture:
+def changed_images(robustness: Robustness, *, synthetic: bool) -> Picture:
     """Draw what each change does to accuracy (left) and cost (right)."""
-    clean, exits = found.rows[0], len(found.rows[0].shares)
+    clean, exits = robustness.rows[0], len(robustness.rows[0].shares)
     strongest = ", ".join(
-        f"{change} {100 * (found.of(change)[-1].accuracy.value or 0):.1f} %"
+        f"{change} {100 * (robustness.of(change)[-1].accuracy.value or 0):.1f} %"
         for change in CORRUPTIONS
     )
     alt = (
@@ -27,9 +27,9 @@ def changed_images(found: Robustness, *, synthetic: bool) -> Picture:
 
     def paint(figure: Figure) -> None:
         panels = figure.subplots(1, 2 if exits > 1 else 1, squeeze=False)[0]
-        _lines(panels[0], found, "accuracy.value", "accuracy of the policy (%)")
+        _lines(panels[0], robustness, "accuracy.value", "accuracy of the policy (%)")
         if exits > 1:
-            _lines(panels[1], found, "cost", "mean cost (% of the final exit)")
+            _lines(panels[1], robustness, "cost", "mean cost (% of the final exit)")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=len(CORRUPTIONS))
 
@@ -40,10 +40,10 @@ def changed_images(found: Robustness, *, synthetic: bool) -> Picture:
     )  # fmt: skip
 
 
-def _lines(axes: Axes, found: Robustness, value: str, label: str) -> None:
+def _lines(axes: Axes, robustness: Robustness, value: str, label: str) -> None:
     take = attrgetter(value)
     for number, change in enumerate(CORRUPTIONS, start=1):
-        style, rows = exit_style(number), (found.rows[0], *found.of(change))
+        style, rows = exit_style(number), (robustness.rows[0], *robustness.of(change))
         if number == len(CORRUPTIONS):  # the styles repeat after six
             style = replace(style, colour=INK, marker="X")
         axes.plot(

@@ -87,14 +87,14 @@ def _largest_confusions(counts: np.ndarray, names: tuple[str, ...], most: int = 
     wrong = counts - np.diag(counts.diagonal())
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = [np.unravel_index(flat, wrong.shape) for flat in order]
-    found = [
+    confusions = [
         f"{names[true]} taken for {names[answer]} {wrong[true, answer]} times"
         for true, answer in pairs
         if wrong[true, answer]
     ]
     right, total = int(counts.trace()), int(counts.sum())
     text = f"{right} of {total} images are right"
-    return f"{text}; most often confused: {', '.join(found)}." if found else f"{text}."
+    return f"{text}; most often confused: {', '.join(confusions)}." if confusions else f"{text}."
 
 
 def class_figures(material: Material) -> list[Picture]:

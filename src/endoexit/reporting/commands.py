@@ -59,8 +59,8 @@ def evaluate_command(source: Source, evaluation: Evaluation, file: Path) -> str:
         words += [] if threshold is None else ["--threshold", repr(threshold)]
     if evaluation.twin is not None:
         words += ["--against", TWIN]
-    for one in evaluation.foreign or ():  # the name of the folder stands for its path
-        words += ["--foreign", one.name]
+    for foreign in evaluation.foreign or ():  # the name of the folder stands for its path
+        words += ["--foreign", foreign.name]
     if _needs_manifest(source, evaluation.manifest_sha256):
         words += ["--manifest", MANIFEST]
     timing = evaluation.timing
@@ -107,8 +107,8 @@ def _calibrate_step(source: Source, policy: ExitPolicy) -> Step:
         why = "an older version of endoexit made it and did not keep its command"
         return Step(None, f"policy.json: {why}. It was calibrated for the goal: {goal}.")
     fitted = policy.provenance.manifest_sha256 if policy.provenance else None
-    other = f"; {_of_manifest(fitted)}" if fitted and _needs_manifest(source, fitted) else ""
-    return Step(command, f"policy.json{other}")
+    of_manifest = f"; {_of_manifest(fitted)}" if fitted and _needs_manifest(source, fitted) else ""
+    return Step(command, f"policy.json{of_manifest}")
 
 
 def _needs_manifest(source: Source, sha256: str | None) -> bool:
@@ -154,8 +154,8 @@ def _options(values: Mapping[str, float | str | tuple[str, ...]]) -> list[str]:
     """Return names and values as options; one with several values is repeated."""
     words = []
     for name, value in values.items():
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [f"--{name.replace('_', '-')}", str(one)]
+        for item in value if isinstance(value, tuple) else (value,):
+            words += [f"--{name.replace('_', '-')}", str(item)]
     return words
 
 

@@ -9,12 +9,14 @@ from endoexit.reporting.style import INK, POLICY_COLOUR, QUIET, Picture, draw, p
 
 def risk_against_coverage(material: Material) -> Picture | None:
     """Draw the curves of the policy and of the final exit; None without referral."""
-    found = material.evaluation.referrals
-    if found is None:
+    referrals = material.evaluation.referrals
+    if referrals is None:
         return None
-    row, colours = found.rows[0], {"policy": POLICY_COLOUR, "final": INK}
+    row, colours = referrals.rows[0], {"policy": POLICY_COLOUR, "final": INK}
     names = {"policy": "answers of the policy", "final": "answers of the final exit"}
-    areas = "; ".join(f"{names[one.name]} {significant(one.area)}" for one in found.curves)
+    areas = "; ".join(
+        f"{names[curve.name]} {significant(curve.area)}" for curve in referrals.curves
+    )
     point = (
         "No image is answered."
         if row.risk.value is None
@@ -29,7 +31,7 @@ def risk_against_coverage(material: Material) -> Picture | None:
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for curve in found.curves:
+        for curve in referrals.curves:
             axes.plot(
                 [100 * share for share in curve.coverage],
                 [100 * risk for risk in curve.risk],

@@ -105,9 +105,9 @@ def choose_images(
         }
         chosen = []
         for kind, indices in wanted.items():
-            found = picker.take(indices, kind, 1)
-            chosen += found
-            if not found and last > 1:
+            picked = picker.take(indices, kind, 1)
+            chosen += picked
+            if not picked and last > 1:
                 none[kind].append(name)
         if chosen:
             order = (EARLY, LATE, RESCUED)
@@ -137,11 +137,11 @@ class _Picker:
         self._used: set[str] = set()
 
     def take(self, indices: NDArray[np.int64], kind: str, most: int) -> list[Choice]:
-        found: list[Choice] = []
+        choices: list[Choice] = []
         for index in indices[np.argsort(-self._sure[indices], kind="stable")].tolist():
-            if len(found) == most:
+            if len(choices) == most:
                 break
             if self._groups[index] not in self._used:
                 self._used.add(self._groups[index])
-                found.append(Choice(index, kind))
-        return found
+                choices.append(Choice(index, kind))
+        return choices

@@ -73,10 +73,10 @@ def place_labels(
         for centre, extent in zip(scene.centres, extents, strict=True)
     ]
     aside = _ASIDE * np.abs(offsets).sum(axis=1)
-    chosen = _settle(boxes, [_costs(one, k, scene) + aside for k, one in enumerate(boxes)])
+    chosen = _settle(boxes, [_costs(places, k, scene) + aside for k, places in enumerate(boxes)])
     for index, (text, place) in enumerate(zip(written, chosen, strict=True)):
         text.set_position(tuple(offsets[place]))
-        gap = _gaps(boxes[index][[place]], scene.own[[index]]).item()
+        gap = _gaps(boxes[index][[place]], scene.labelled[[index]]).item()
         if text.arrow_patch is not None:
             text.arrow_patch.set_visible(gap > _LINE)
     return written
@@ -88,14 +88,14 @@ class _Scene:
 
     Attributes:
         centres: Centres (K, 2) of the marks that get a label.
-        own: Boxes (K, 4) of these marks.
+        labelled: Boxes (K, 4) of these marks.
         hard: Boxes that no label may cover.
         soft: Boxes that labels had better not cover.
         frame: Box (4,) of the axes.
     """
 
     centres: Boxes
-    own: Boxes
+    labelled: Boxes
     hard: Boxes
     soft: Boxes
     frame: Boxes
@@ -106,15 +106,15 @@ def _scene(
     dots: Sequence[tuple[float, float]],
 ) -> _Scene:  # fmt: skip
     centres = _at(axes, [(label.x, label.y) for label in labels])
-    own = _boxes(centres, np.array([[label.size / 2] for label in labels]))
+    labelled = _boxes(centres, np.array([[label.size / 2] for label in labels]))
     lows = _at(axes, [(label.x, label.low) for label in labels])
     highs = _at(axes, [(label.x, label.high) for label in labels])
     cap = np.array([_CAP, 0.0])
     bars = np.concatenate([lows - cap, highs + cap], axis=1)
     return _Scene(
         centres=centres,
-        own=own,
-        hard=np.concatenate([own, bars, _boxes(_at(axes, marks), _MARK)]),
+        labelled=labelled,
+        hard=np.concatenate([labelled, bars, _boxes(_at(axes, marks), _MARK)]),
         soft=_boxes(_at(axes, dots), _DOT),
         frame=np.array(axes.get_window_extent().extents) * 72 / axes.figure.dpi,
     )
@@ -152,9 +152,9 @@ def _boxes(centres: Boxes, half: Boxes | float) -> Boxes:
     return np.concatenate([centres - half, centres + half], axis=1)
 
 
-def _gaps(boxes: Boxes, others: Boxes) -> Boxes:
+def _gaps(boxes: Boxes, obstacles: Boxes) -> Boxes:
     """Return (K, L) the distance between boxes; negative by how much they cover each other."""
-    a, b = boxes[:, None], others[None]
+    a, b = boxes[:, None], obstacles[None]
     apart = np.maximum(b[..., :2] - a[..., 2:], a[..., :2] - b[..., 2:])
     outside: Boxes = np.hypot(*np.moveaxis(np.maximum(apart, 0.0), -1, 0))
     return np.where(outside > 0, outside, np.minimum(apart.max(axis=-1), 0.0))
@@ -162,9 +162,9 @@ def _gaps(boxes: Boxes, others: Boxes) -> Boxes:
 
 def _costs(boxes: Boxes, index: int, scene: _Scene) -> NDArray[np.float64]:
     """Return (P,) what a label costs at each place, other labels apart."""
-    gaps = _gaps(boxes, scene.own)
-    others = np.delete(gaps, index, axis=1)
-    nearest = others.min(axis=1) if others.shape[1] else np.full(len(boxes), np.inf)
+    gaps = _gaps(boxes, scene.labelled)
+    other_gaps = np.delete(gaps, index, axis=1)
+    nearest = other_gaps.min(axis=1) if other_gaps.shape[1] else np.full(len(boxes), np.inf)
     cost = gaps[:, index] + _DOUBT * np.maximum(0.0, gaps[:, index] + 6.0 - nearest)
     cost += _COVERS * (_gaps(boxes, scene.hard) < _AIR).sum(axis=1)
     cost += _TOUCHES * (_gaps(boxes, scene.soft) < 0.0).sum(axis=1)
@@ -178,10 +178,10 @@ def _settle(boxes: Sequence[Boxes], costs: Sequence[NDArray[np.float64]]) -> lis
     for _ in range(_ROUNDS):
         before = list(chosen)
         for index, cost in enumerate(costs):
-            others = [boxes[other][chosen[other]] for other in range(len(costs)) if other != index]
+            obstacles = [boxes[at][chosen[at]] for at in range(len(costs)) if at != index]
             covered = np.zeros(len(cost))
-            if others:
-                covered = (_gaps(boxes[index], np.stack(others)) < _AIR).sum(axis=1)
+            if obstacles:
+                covered = (_gaps(boxes[index], np.stack(obstacles)) < _AIR).sum(axis=1)
             chosen[index] = int((cost + _COVERS * covered).argmin())
         if chosen == before:
             break

@@ -67,12 +67,12 @@ def find_masks(folder: Path | None, root: Path | Absent, images: Sequence[str]) 
     if not folder and not isinstance(root, Absent):
         places = [root / FOLDER, root.parent / FOLDER]
     for place in places:
-        found: dict[str, Path] = {}
+        paths: dict[str, Path] = {}
         for path in sorted(place.rglob("*")) if place.is_dir() else ():
             if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-                found[_plain(path.relative_to(place))] = path
-        if found:
-            return Masks(place, _assign(found, images))
+                paths[_plain(path.relative_to(place))] = path
+        if paths:
+            return Masks(place, _assign(paths, images))
     return Absent(
         "There are no masks of the finding: a folder of images with the names of the photographs, "
         "white where the finding is, can be named with --masks."
@@ -182,18 +182,18 @@ def study_masks(material: Material, masks: Masks, track: Track) -> MaskStudy | A
         return Absent(f"None of the {len(chosen)} masks in {masks.folder.name} could be used.")
     table = np.concatenate(shares, axis=1)
     groups = [material.evaluation.images.groups[index] for index in used]
-    kinds = [one.kind for one in exits]
-    found = tuple(
+    kinds = [look.kind for look in exits]
+    rows = tuple(
         _in_mask(material.exit_name(number), kind, table[number - 1], table[-1], groups)
         for number, kind in enumerate(kinds, start=1)
     )
-    return MaskStudy(found, len(indices), len(used), len(chosen) - len(used), masks.folder.name)
+    return MaskStudy(rows, len(indices), len(used), len(chosen) - len(used), masks.folder.name)
 
 
 def _read(
     material: Material, masks: Masks, root: Path, indices: Sequence[int]
 ) -> list[tuple[int, NDArray[np.uint8], Mask]]:
-    found = []
+    usable = []
     for index in indices:
         image = ImageRef.parse(material.evaluation.images.paths[index]).under(root)
         path = masks.of(material.evaluation.images.paths[index])
@@ -203,8 +203,8 @@ def _read(
         except (ImageError, OSError):
             continue
         if mask.any():
-            found.append((index, seen, mask))
-    return found
+            usable.append((index, seen, mask))
+    return usable
 
 
 def _shares(
@@ -215,8 +215,8 @@ def _shares(
     for column, (seen, mask) in enumerate(pairs):
         field = field_of_view(seen)
         size = (seen.shape[1], seen.shape[0])
-        for row, one in enumerate(exits):
-            share = share_inside(resized(one.maps[column], size), mask, field)
+        for row, look in enumerate(exits):
+            share = share_inside(resized(look.maps[column], size), mask, field)
             table[row, column] = np.nan if share is None else share
         table[-1, column] = (mask & field).sum() / max(1, field.sum())
     return table
@@ -255,28 +255,28 @@ def _in_mask(
 
 def mask_figure(material: Material, study: MaskStudy) -> Picture:
     """Draw the share of the attention inside the masks next to the masks' share of the field."""
-    shown = [found for found in study.exits if found.inside.value is not None]
+    shown = [measured for measured in study.exits if measured.inside.value is not None]
     alt = "Share of the attention inside the masks. " + "; ".join(
-        f"{found.name} {percent_with_interval(found.inside)} % of a field share of "
-        f"{percent_with_interval(found.area)} %"
-        for found in shown
+        f"{measured.name} {percent_with_interval(measured.inside)} % of a field share of "
+        f"{percent_with_interval(measured.area)} %"
+        for measured in shown
     ) + "."  # fmt: skip
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for place, found in enumerate(shown):
+        for place, measured in enumerate(shown):
             style = exit_style(place + 1)
-            value, low, high = _ends(found.inside)
+            value, low, high = _ends(measured.inside)
             axes.errorbar(
                 place, value, [[value - low], [high - value]], fmt=style.marker, color=style.colour,
                 markeredgecolor=INK, markersize=8, capsize=3, elinewidth=1.3, zorder=3,
             )  # fmt: skip
-            area = 100 * (found.area.value or 0.0)
+            area = 100 * (measured.area.value or 0.0)
             axes.hlines(
                 area, place - 0.3, place + 0.3, color=QUIET, linestyle=(0, (3, 2)),
                 label="" if place else "mask’s share of the field",
             )  # fmt: skip
-        axes.set_xticks(range(len(shown)), [found.name for found in shown])
+        axes.set_xticks(range(len(shown)), [measured.name for measured in shown])
         axes.set_xlim(-0.6, len(shown) - 0.4)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("attention inside the mask (%)")

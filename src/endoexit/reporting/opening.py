@@ -62,25 +62,25 @@ def open_material(
     """
     source = open_source(path)
     file = evaluation or source.results() / EVALUATION
-    found = _read_evaluation(source, file)
+    evaluated = _read_evaluation(source, file)
     split = _split(source)
-    root = _images(source, split, images, found)
-    policy = _policy(found)
+    root = _images(source, split, images, evaluated)
+    policy = _policy(evaluated)
     return Material(
         source=source,
-        evaluation=found,
+        evaluation=evaluated,
         evaluation_file=file,
         policy=policy,
-        policy_changed=_policy_changed(source, found, policy),
-        logits=_logits(source, found, file.parent),
+        policy_changed=_policy_changed(source, evaluated, policy),
+        logits=_logits(source, evaluated, file.parent),
         history=_history(source),
         split=split,
-        audit=unless_changed(find_audit(source.path, root, audit), root, found.images.paths),
+        audit=unless_changed(find_audit(source.path, root, audit), root, evaluated.images.paths),
         images=root,
         attention=attention_of(source),
-        robustness=_robustness(found, file.parent / ROBUSTNESS),
-        facts=_facts(source, file, found),
-        steps=steps(source, found, file, policy),
+        robustness=_robustness(evaluated, file.parent / ROBUSTNESS),
+        facts=_facts(source, file, evaluated),
+        steps=steps(source, evaluated, file, policy),
         named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
         paper=is_papers(source.config.model) if paper is None else paper,
     )
@@ -92,26 +92,28 @@ def _read_evaluation(source: Source, file: Path) -> Evaluation:
             f"there is no {file}: a report shows an evaluation. Make one with: "
             f"{evaluate_remedy(source)}"
         )
-    found = Evaluation.read(file)
-    _check_lengths(file, found)
-    if source.has_weights and source.weights_sha256 != found.run.weights_sha256:
+    evaluation = Evaluation.read(file)
+    _check_lengths(file, evaluation)
+    if source.has_weights and source.weights_sha256 != evaluation.run.weights_sha256:
         raise RunError(
             f"{file} is of other weights than {source.path} holds now: evaluate again with "
             f"`{evaluate_remedy(source)}`."
         )
-    return found
+    return evaluation
 
 
-def _check_lengths(file: Path, found: Evaluation) -> None:
+def _check_lengths(file: Path, evaluation: Evaluation) -> None:
     """Refuse an evaluation whose lists do not belong to the same images and classes."""
-    images, classes = len(found.images.paths), len(found.classes)
-    exits = sum(row.kind == "exit" for row in found.rows)
-    adaptive = found.adaptive
+    images, classes = len(evaluation.images.paths), len(evaluation.classes)
+    exits = sum(row.kind == "exit" for row in evaluation.rows)
+    adaptive = evaluation.adaptive
     fits = (
-        images > 0 and exits > 0 and len(found.images.labels) == len(found.images.groups) == images
+        images > 0
+        and exits > 0
+        and len(evaluation.images.labels) == len(evaluation.images.groups) == images
     )
-    fits = fits and all(0 <= label < classes for label in found.images.labels)
-    for row in found.rows:
+    fits = fits and all(0 <= label < classes for label in evaluation.images.labels)
+    for row in evaluation.rows:
         fits = fits and len(row.predicted) == len(row.confidence) == images
         fits = fits and len(row.scores.classes) == len(row.scores.confusion) == classes
         fits = fits and all(0 <= label < classes for label in row.predicted)
@@ -126,25 +128,28 @@ def _check_lengths(file: Path, found: Evaluation) -> None:
         )
 
 
-def _robustness(found: Evaluation, file: Path) -> Robustness | None:
+def _robustness(evaluation: Evaluation, file: Path) -> Robustness | None:
     """Return what changed images showed; None where nothing is there, or it is of another state."""
     if not file.is_file():
         return None
     robustness = Robustness.read(file)
-    same = (robustness.weights_sha256, robustness.role) == (found.run.weights_sha256, found.role)
-    policy = _policy(found)
+    same = (robustness.weights_sha256, robustness.role) == (
+        evaluation.run.weights_sha256,
+        evaluation.role,
+    )
+    policy = _policy(evaluation)
     if not same or (policy is not None and policy != robustness.policy):
         return None
     return robustness
 
 
-def _policy(found: Evaluation) -> ExitPolicy | None:
-    return None if found.adaptive is None else found.adaptive.policy
+def _policy(evaluation: Evaluation) -> ExitPolicy | None:
+    return None if evaluation.adaptive is None else evaluation.adaptive.policy
 
 
-def _policy_changed(source: Source, found: Evaluation, evaluated: ExitPolicy | None) -> bool:
+def _policy_changed(source: Source, evaluation: Evaluation, evaluated: ExitPolicy | None) -> bool:
     try:
-        file = source.policy_file(Precision.parse(found.run.precision))
+        file = source.policy_file(Precision.parse(evaluation.run.precision))
         if evaluated is None or file is None:
             return False
         return ExitPolicy.read(file) != evaluated
@@ -152,20 +157,20 @@ def _policy_changed(source: Source, found: Evaluation, evaluated: ExitPolicy | N
         return True
 
 
-def _logits(source: Source, found: Evaluation, folder: Path) -> NDArray[np.float32] | Absent:
-    file = folder / found.run.logits
+def _logits(source: Source, evaluation: Evaluation, folder: Path) -> NDArray[np.float32] | Absent:
+    file = folder / evaluation.run.logits
     remake = f"`{evaluate_remedy(source)}` computes them again."
     try:
         # Opened here: np.load leaves a damaged archive open.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             logits = np.asarray(archive["logits"], dtype=np.float32)
     except FileNotFoundError:
-        return Absent(f"The logits of these images ({found.run.logits}) are gone; {remake}")
+        return Absent(f"The logits of these images ({evaluation.run.logits}) are gone; {remake}")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return Absent(f"The logits of these images ({found.run.logits}) are damaged; {remake}")
-    exits = sum(row.kind == "exit" for row in found.rows)
-    if logits.shape != (exits, len(found.images.paths), len(found.classes)):
-        return Absent(f"The logits in {found.run.logits} are of other images; {remake}")
+        return Absent(f"The logits of these images ({evaluation.run.logits}) are damaged; {remake}")
+    exits = sum(row.kind == "exit" for row in evaluation.rows)
+    if logits.shape != (exits, len(evaluation.images.paths), len(evaluation.classes)):
+        return Absent(f"The logits in {evaluation.run.logits} are of other images; {remake}")
     return logits
 
 
@@ -200,20 +205,20 @@ def _split(source: Source) -> dict[str, Any] | Absent:
 
 
 def _folder(
-    source: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+    source: Source, split: dict[str, Any] | Absent, images: Path | None, evaluation: Evaluation
 ) -> Path | Absent:
     if images is not None:
         if not images.is_dir():
             raise DataError(f"there is no folder {images}: name the folder of the images.")
         return images.resolve()
-    own = source.config.manifest_sha256 in {None, found.manifest_sha256}
+    of_run = source.config.manifest_sha256 in {None, evaluation.manifest_sha256}
     root = None if isinstance(split, Absent) else split.get("root")
     if source.manifest_file is None:
         return Absent(
             "A bundle keeps no list of images, and its evaluation keeps their names, not the "
             "folder that the manifest named: name that folder with --images."
         )
-    if not own or not isinstance(root, str):
+    if not of_run or not isinstance(root, str):
         return Absent(
             "The run does not say where these images are: name their folder with --images."
         )
@@ -227,14 +232,14 @@ def _folder(
 
 
 def _images(
-    source: Source, split: dict[str, Any] | Absent, images: Path | None, found: Evaluation
+    source: Source, split: dict[str, Any] | Absent, images: Path | None, evaluation: Evaluation
 ) -> Path | Absent:
     """Return the folder of the images, unless they changed since they were evaluated."""
-    folder = _folder(source, split, images, found)
-    kept = found.images.contents_sha256
+    folder = _folder(source, split, images, evaluation)
+    kept = evaluation.images.contents_sha256
     if isinstance(folder, Absent) or kept is None:
         return folder
-    references = _references(found, folder)
+    references = _references(evaluation, folder)
     there = all(reference.path.is_file() for reference in references)  # else gaps tell of it
     if there and contents_sha256(references) != kept:
         return Absent(
@@ -245,8 +250,8 @@ def _images(
     return folder
 
 
-def _references(found: Evaluation, folder: Path) -> list[ImageRef]:
-    return [ImageRef.parse(name).under(folder) for name in found.images.paths]
+def _references(evaluation: Evaluation, folder: Path) -> list[ImageRef]:
+    return [ImageRef.parse(name).under(folder) for name in evaluation.images.paths]
 
 
 def attention_of(
@@ -270,27 +275,27 @@ def attention_of(
     return NetworkAttention(load_model or source.load_model, source.config.preprocessing)
 
 
-def _facts(source: Source, file: Path, found: Evaluation) -> list[tuple[str, str]]:
-    config, timing = source.config, found.timing
+def _facts(source: Source, file: Path, evaluation: Evaluation) -> list[tuple[str, str]]:
+    config, timing = source.config, evaluation.timing
     changed = "".join(f", {name} {value}" for name, value in config.settings_words())
     facts = [
         ("network", f"{config.model}{changed}"),
-        ("weights, SHA-256", found.run.weights_sha256),
-        ("manifest, SHA-256", found.manifest_sha256),
-        ("preprocessing", found.run.preprocessing),
+        ("weights, SHA-256", evaluation.run.weights_sha256),
+        ("manifest, SHA-256", evaluation.manifest_sha256),
+        ("preprocessing", evaluation.run.preprocessing),
         ("evaluation, SHA-256", sha256_file(file)),
         *config.making(),
         *source.origin.items(),
-        ("precision of the answers", found.run.precision),
-        ("seed and draws of the intervals", f"{found.seed}, {found.resamples}"),
+        ("precision of the answers", evaluation.run.precision),
+        ("seed and draws of the intervals", f"{evaluation.seed}, {evaluation.resamples}"),
     ]
     if timing is not None:
         threads = f"{counted(timing.threads, 'thread')}, {timing.rounds} rounds, {timing.precision}"
         facts.append(("timed on", f"{machine_words(timing.machine)}; {threads}"))
-    if found.twin is not None:
-        facts.append(("twin", f"{found.twin.model}, weights {found.twin.weights_sha256}"))
+    if evaluation.twin is not None:
+        facts.append(("twin", f"{evaluation.twin.model}, weights {evaluation.twin.weights_sha256}"))
     facts.append((f"versions, {source.made_by}", _versions(config.versions)))
-    facts.append(("versions, evaluation", _versions(found.versions)))
+    facts.append(("versions, evaluation", _versions(evaluation.versions)))
     return facts
 
 

@@ -126,7 +126,7 @@ def report_page(
     }
     study = outlines if isinstance(outlines, Absent) else study_masks(material, outlines, track)
     figures["masks"] = [] if isinstance(study, Absent) else [mask_figure(material, study)]
-    pictures = tuple(picture for found in figures.values() for picture in found)
+    pictures = tuple(picture for drawn in figures.values() for picture in drawn)
     why_not_scaled = no_temperatures(material)
     html = render(
         "report.html",
@@ -201,8 +201,8 @@ def _entry(material: Material, choice: Choice) -> GalleryImage:
         for number, row in enumerate(exits):
             probabilities[number, predicted[number]] = row.confidence[choice.index]
     else:
-        one = material.logits[:, choice.index : choice.index + 1]
-        probabilities = exit_probabilities(material.policy, one)[:, 0]
+        logits = material.logits[:, choice.index : choice.index + 1]
+        probabilities = exit_probabilities(material.policy, logits)[:, 0]
     name = evaluation.images.paths[choice.index]
     truth = evaluation.images.labels[choice.index]
     taken = evaluation.adaptive.exits[choice.index] if evaluation.adaptive else len(exits)

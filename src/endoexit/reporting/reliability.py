@@ -98,7 +98,7 @@ def measure_reliability(material: Material) -> list[ExitReliability]:
     """Return the reliability of each exit on the evaluated images."""
     labels = np.array(material.evaluation.images.labels)
     scaled = no_temperatures(material) is None
-    found = []
+    reliabilities = []
     for row in (row for row in material.evaluation.rows if row.kind == "exit"):
         number = row.exit or 1
         sure, right = np.array(row.confidence), np.array(row.predicted) == labels
@@ -114,7 +114,7 @@ def measure_reliability(material: Material) -> list[ExitReliability]:
                 after = bins_of(scaled_sure, right)
                 likelihoods[1] = negative_log_likelihood(logits, labels, temperature)
                 ranks[1] = ranking_auroc(scaled_sure, right)
-        found.append(
+        reliabilities.append(
             ExitReliability(
                 number,
                 row.name,
@@ -125,23 +125,26 @@ def measure_reliability(material: Material) -> list[ExitReliability]:
                 (ranks[0], ranks[1]),
             )
         )
-    return found
+    return reliabilities
 
 
 def reliability_diagrams(material: Material, exits: list[ExitReliability]) -> list[Picture]:
     """Draw one diagram for each exit."""
-    return [_diagram(material, found) for found in exits]
+    return [_diagram(material, reliability) for reliability in exits]
 
 
-def _diagram(material: Material, found: ExitReliability) -> Picture:
-    style, before = exit_style(found.number), significant(found.before.ece)
-    alt = f"Reliability of {found.name}: ECE {before} at temperature 1"
+def _diagram(material: Material, reliability: ExitReliability) -> Picture:
+    style, before = exit_style(reliability.number), significant(reliability.before.ece)
+    alt = f"Reliability of {reliability.name}: ECE {before} at temperature 1"
     caption = f"ECE {before}"
-    if found.after is not None and found.temperature is not None:
-        after, temperature = significant(found.after.ece), significant(found.temperature)
+    if reliability.after is not None and reliability.temperature is not None:
+        after, temperature = (
+            significant(reliability.after.ece),
+            significant(reliability.temperature),
+        )
         alt += f", {after} at the fitted temperature {temperature}"
         caption += f" before, {after} after T = {temperature}"
-    shown = found.after or found.before
+    shown = reliability.after or reliability.before
     top = int(np.argmax(shown.counts))
     alt += (
         f". Most images ({shown.counts[top] / shown.counts.sum():.0%}) have a confidence of about "
@@ -151,15 +154,15 @@ def _diagram(material: Material, found: ExitReliability) -> Picture:
     def paint(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.plot([0, 100], [0, 100], color=FAINT, linewidth=1.2, zorder=0.5)
-        if found.after is None:
-            _bins(axes, found.before, style.colour, "T = 1", filled=True)
+        if reliability.after is None:
+            _bins(axes, reliability.before, style.colour, "T = 1", filled=True)
         else:
-            _bins(axes, found.before, QUIET, "before", filled=False)
-            _bins(axes, found.after, style.colour, "after", filled=True)
+            _bins(axes, reliability.before, QUIET, "before", filled=False)
+            _bins(axes, reliability.after, style.colour, "after", filled=True)
         axes.set_ylim(0, 102)
         axes.set_xlim(0, 101)
         axes.set_ylabel("right answers (%)")
-        axes.set_title(found.name)
+        axes.set_title(reliability.name)
         axes.legend(loc="lower right", borderpad=0, handlelength=2.2)
         share = 100 * shown.counts / shown.counts.sum()
         edges = 100 * np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
@@ -172,7 +175,7 @@ def _diagram(material: Material, found: ExitReliability) -> Picture:
         figure.align_ylabels()
 
     return draw(
-        f"reliability-{found.name.replace(' ', '-')}", _SIZE, paint, alt=alt, caption=caption,
+        f"reliability-{reliability.name.replace(' ', '-')}", _SIZE, paint, alt=alt, caption=caption,
         source=material.evaluation.run.logits, synthetic=material.synthetic,
     )  # fmt: skip
 
