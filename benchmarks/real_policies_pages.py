@@ -5,7 +5,7 @@ from typing import Any
 
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import percent, percent_with_interval, points_with_interval
-from endoexit.evaluation.tables import verdict
+from endoexit.evaluation.promise_tables import verdict
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "real-policies.md"

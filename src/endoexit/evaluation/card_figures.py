@@ -1,7 +1,8 @@
 """The figures of an evaluation, for the model card of its run."""
 
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.tables import class_table, exit_table, promise_table
+from endoexit.evaluation.promise_tables import promise_table
+from endoexit.evaluation.tables import class_table, exit_table
 
 
 def card_figures(evaluation: Evaluation) -> str:

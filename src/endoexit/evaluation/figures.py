@@ -10,6 +10,8 @@ from collections.abc import Callable
 from endoexit.evaluation.estimates import Estimate
 from endoexit.tables import MISSING
 
+SHARE = "% [95 % CI]"  # unit of a share with its interval, in the head of a column
+
 
 def significant(value: float) -> str:
     """Return a number with three significant digits and no exponent: `0.00412`, `0.353`, `517`.

@@ -6,10 +6,9 @@ from typing import Any
 from endoexit.errors import counted
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.estimates import Foreign
-from endoexit.evaluation.figures import percent, percent_with_interval, significant
+from endoexit.evaluation.figures import SHARE, percent, percent_with_interval, significant
 from endoexit.tables import Column, Table
 
-SHARE = "% [95 % CI]"
 NOTE = (
     "Referred images have no answer: a human must look at them. All other figures of accuracy "
     "count them with the label that the network would have given."

@@ -13,8 +13,8 @@ from endoexit.errors import RunError
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS
 from endoexit.evaluation.document import PromiseShown, Share
 from endoexit.evaluation.estimates import Estimate
-from endoexit.evaluation.figures import percent, percent_with_interval
-from endoexit.evaluation.tables import SHARE, verdict
+from endoexit.evaluation.figures import SHARE, percent, percent_with_interval
+from endoexit.evaluation.promise_tables import verdict
 from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.tables import Column, Table

@@ -11,11 +11,11 @@ from endoexit.evaluation.document import (
     Adaptive,
     Evaluation,
     EvaluationRow,
-    PromiseShown,
     Time,
 )
 from endoexit.evaluation.estimates import ClassScores, Estimate
 from endoexit.evaluation.figures import (
+    SHARE,
     change,
     cost_in_words,
     percent,
@@ -24,8 +24,8 @@ from endoexit.evaluation.figures import (
     significant,
     with_interval,
 )
+from endoexit.evaluation.promise_tables import promise_table
 from endoexit.evaluation.referral_tables import foreign_table, referral_table
-from endoexit.policy.promises import counted_words
 from endoexit.policy.temperature import CALIBRATION_BINS
 from endoexit.tables import Column, Table
 
@@ -35,7 +35,6 @@ def deciles(time: Time) -> str:
     return f"{significant(time.low_ms)}–{significant(time.high_ms)}"
 
 
-SHARE = "% [95 % CI]"
 ANSWERS = Column("answers")
 ACCURACY = Column("accuracy", SHARE, percent_with_interval)
 MS = Column("time", "ms", significant, brief="ms")
@@ -63,15 +62,6 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
 def row_name(row: EvaluationRow) -> str:
     """Return what gives the answers of a row: "exit 1", "final", "policy", "twin"."""
     return "policy" if row.kind == "adaptive" else row.name
-
-
-def verdict(kept: bool | None) -> str:
-    """Return in a word what a cohort shows of a promise.
-
-    Args:
-        kept: See `PromiseShown`.
-    """
-    return {True: "kept", False: "VIOLATED", None: "nothing seen"}[kept]
 
 
 def exit_table(evaluation: Evaluation) -> Table:
@@ -270,59 +260,6 @@ def reference_table(evaluation: Evaluation) -> Table | None:
             "Oracle: each image exits at the first exit that is right. Random: as many images "
             "exit at each exit as under the policy, but drawn at random.",
         ),
-    )
-
-
-def promise_table(evaluation: Evaluation) -> Table | None:
-    """Return each promise of the policy and what the images show; None where it makes none."""
-    adaptive, role = evaluation.adaptive, evaluation.role
-    if adaptive is None or not adaptive.promises:
-        return None
-    return Table.of(
-        f"Promises of the policy, held against the {role} images",
-        {
-            Column("promise"): lambda shown: shown.promise.words,
-            Column("here"): lambda shown: verdict(shown.kept),
-            Column("counted", form=str): lambda shown: counted(shown.units, shown.promise.unit),
-            Column("on certify", "%", percent, brief="certify %"): lambda shown: (
-                shown.promise.risk.as_named(shown.promise.observed)
-            ),
-            Column("proven on", form=str, roomy=True): lambda shown: counted(
-                shown.promise.images, shown.promise.unit
-            ),
-            Column(f"on {role}", SHARE, percent_with_interval, brief=f"{role} {SHARE}"): (
-                lambda shown: shown.as_named
-            ),
-        },
-        adaptive.promises,
-        _about_promises(adaptive, role),
-    )
-
-
-def _about_promises(adaptive: Adaptive, role: str) -> Iterator[str]:
-    """Yield how sure the promises are, how they count, and what became of each."""
-    first = adaptive.promises[0].promise
-    counts = counted_words(first)
-    yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {counts}."
-    for shown in adaptive.promises:
-        if shown.kept is None:
-            yield f"{shown.promise.risk.label}: {verdict(None)} ({shown.observed.reason})."
-        elif not shown.kept:
-            yield _violation(shown, role)
-
-
-def _violation(shown: PromiseShown, role: str) -> str:
-    promise, interval = shown.promise, shown.observed.interval
-    chance = interval is None or interval.low <= promise.risk.tolerance
-    reaches, beyond = ("up", "below") if promise.risk.is_floor else ("down", "above")
-    return (
-        f"{verdict(False)}: {promise.words} was promised, the "
-        f"{counted(shown.units, f'{role} {promise.unit}')} show {shown.as_named.value:.2%}. "
-        + (
-            f"The interval reaches {reaches} to the promise, so it may be chance."
-            if chance
-            else f"The whole interval is {beyond} the promise: do not rely on it."
-        )
     )
 
 

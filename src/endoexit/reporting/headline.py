@@ -11,7 +11,7 @@ from endoexit.evaluation.figures import (
     points_with_interval,
     significant,
 )
-from endoexit.evaluation.tables import verdict
+from endoexit.evaluation.promise_tables import verdict
 from endoexit.reporting.material import Material
 from endoexit.reporting.words import in_print
 

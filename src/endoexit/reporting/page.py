@@ -11,13 +11,13 @@ from markupsafe import Markup, escape
 
 from endoexit import __version__
 from endoexit.evaluation.figures import probability
+from endoexit.evaluation.promise_tables import promise_table
 from endoexit.evaluation.referral_tables import foreign_table, referral_table
 from endoexit.evaluation.robustness import robustness_tables
 from endoexit.evaluation.tables import (
     class_table,
     difference_table,
     exit_table,
-    promise_table,
     reference_table,
     score_table,
     share_table,

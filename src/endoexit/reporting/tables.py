@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from endoexit.evaluation.figures import percent_with_interval, points_with_interval
-from endoexit.evaluation.tables import SHARE, temperature_table
+from endoexit.evaluation.figures import SHARE, percent_with_interval, points_with_interval
+from endoexit.evaluation.tables import temperature_table
 from endoexit.reporting.cards import KINDS
 from endoexit.reporting.masks import MaskStudy
 from endoexit.reporting.material import Absent, Material
