@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo serve test test-timm test-without-bf16 lint format docs real clean
+.PHONY: help setup demo serve test test-timm test-without-bf16 soak lint format docs real clean
 
 help:
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
@@ -11,6 +11,7 @@ help:
 	@echo "make test    set up, then run the tests"
 	@echo "make test-timm    set up, then the tests of networks of timm"
 	@echo "make test-without-bf16    the tests of precision, as on a processor without bf16"
+	@echo "make soak    set up, then keep a service under load for five minutes"
 	@echo "make lint    set up, then ruff, the formatter check, mypy and codespell"
 	@echo "make format  set up, then format the code"
 	@echo "make docs    set up, then build the documentation site, docs/_build/html/index.html"
@@ -45,6 +46,10 @@ test: $(READY)
 # As on a processor without bf16. Tests that need bf16 say that they are skipped.
 test-without-bf16: $(READY)
 	ENDOEXIT_TEST_NO_BF16=1 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m precision $(PYTEST)
+
+# It mostly waits, so it may run next to the other tests.
+soak: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/serve $(PYTEST)
 
 # Beside the environment: with a torchvision in it, torchmetrics would import it and fail.
 TIMM := timm torchvision huggingface_hub hf-xet httpx2 httpcore2 truststore

@@ -85,6 +85,25 @@ def test_lines_come_as_images_exit(client):
     assert len({line["request"] for line in lines}) == 1
 
 
+def test_a_sure_image_is_answered_before_unsure_ones_that_came_first(client, served_run):
+    headers = {"accept": "application/x-ndjson"}
+    every = client.post("/v1/predict?exits=all", files=form(PHOTOS), headers=headers)
+    first = {}
+    for line in map(json.loads, every.text.splitlines()):
+        if line["exit"] == 1:
+            first.setdefault(line["index"], line["probability"])
+    sure = max(first, key=first.__getitem__)
+    unsure = min(first, key=first.__getitem__)
+    between = (first[sure] + first[unsure]) / 2
+    with serving(served_run, "--threshold", between) as server, server.client() as asking:
+        contents = [PHOTOS[unsure]] * 31 + [PHOTOS[sure]]
+        answers = asking.post("/v1/predict", files=form(contents), headers=headers)
+    lines = [json.loads(line) for line in answers.text.splitlines()]
+    exits = {line["index"]: line["exit"] for line in lines}
+    assert exits[31] == 1 < min(exits[index] for index in range(31))
+    assert [line["index"] for line in lines].index(31) < 31
+
+
 def test_the_model_tells_what_it_is(client):
     model = client.get("/v1/model").json()
     assert model["classes"] == list(CLASSES)
