@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from endoexit.artifacts import bundle as bundle_module
 from endoexit.artifacts.bundle import (
     BUNDLE,
     Bundle,
-    BundleConfig,
     open_bundle,
     open_source,
     write_bundle,
 )
+from endoexit.artifacts.bundle_document import BundleConfig, digest_of
 from endoexit.artifacts.run import open_run
 from endoexit.errors import RunError, UsageError
 from endoexit.files import write_json
@@ -49,7 +48,7 @@ def rewrite(bundle: Bundle, *, seal: bool = True, **changes) -> None:
     document = bundle.config.model_dump(mode="json")
     document |= TypeAdapter(dict[str, Any]).dump_python(changes, mode="json")
     if seal:
-        document["document_sha256"] = bundle_module._digest(document)
+        document["document_sha256"] = digest_of(document)
     write_json(bundle.path / BUNDLE, document)
 
 

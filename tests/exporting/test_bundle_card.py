@@ -1,6 +1,6 @@
 """The model card of a bundle."""
 
-from endoexit.artifacts.bundle import BundleConfig
+from endoexit.artifacts.bundle_document import BundleConfig
 from endoexit.exporting.bundle_card import write_bundle_card
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit

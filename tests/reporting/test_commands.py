@@ -10,7 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts
+from endoexit.artifacts.bundle import Bundle
+from endoexit.artifacts.bundle_document import BundleConfig, ExitFacts
 from endoexit.artifacts.run import Run, RunConfig, open_run
 from endoexit.artifacts.source import MANIFEST
 from endoexit.cli.main import app

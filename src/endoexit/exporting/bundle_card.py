@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from endoexit.artifacts.bundle import BundleConfig, ExitFacts
+from endoexit.artifacts.bundle_document import BundleConfig, ExitFacts
 from endoexit.artifacts.source import CARD
 from endoexit.evaluation.figures import percent, points
 from endoexit.evaluation.tables import MACS, PARAMETERS

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from endoexit.artifacts.bundle import Bundle, BundleConfig, ExitFacts, hashed, write_bundle
+from endoexit.artifacts.bundle import Bundle, hashed, write_bundle
+from endoexit.artifacts.bundle_document import BundleConfig, ExitFacts
 from endoexit.artifacts.source import POLICY, STAGES
 from endoexit.data.manifest import Manifest
 from endoexit.errors import ModelError, UsageError, counted

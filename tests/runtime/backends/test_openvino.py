@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle_makers import COMBINATIONS
-from endoexit.artifacts.bundle import BundleConfig
+from endoexit.artifacts.bundle_document import BundleConfig
 from endoexit.errors import PolicyError, RunError, UsageError
 from endoexit.models.state import state_of_shapes
 from endoexit.policy import confidence, threshold_policy
