@@ -13,12 +13,16 @@ __all__ = [
     "Answer",
     "Costs",
     "EndoexitError",
+    "Engine",
     "LogitSet",
     "Policy",
     "Predictor",
     "Preprocessing",
     "RuleOptions",
     "SimulatedExits",
+    "Stage",
+    "StagedClassifier",
+    "TorchBackend",
     "__version__",
     "archive_status",
     "audit",
@@ -37,6 +41,7 @@ __all__ = [
     "resume",
     "run_archive",
     "split",
+    "threshold_policy",
     "train",
     "verify_archive",
     "video",
@@ -48,14 +53,23 @@ if TYPE_CHECKING:
     from endoexit.api import open_predictor as open
     from endoexit.errors import EndoexitError
     from endoexit.images.preprocessing import Preprocessing
-    from endoexit.models import create_model, load_published, with_exits
+    from endoexit.models import (
+        Stage,
+        StagedClassifier,
+        create_model,
+        load_published,
+        with_exits,
+    )
     from endoexit.policy import ExitPolicy as Policy
+    from endoexit.policy import threshold_policy
     from endoexit.policy.document import Costs
     from endoexit.policy.goal_options import make_goal
     from endoexit.policy.logits import LogitSet
     from endoexit.policy.options import RuleOptions
     from endoexit.policy.search import find_policy
     from endoexit.policy.simulation import SimulatedExits
+    from endoexit.runtime.backends.torch import TorchBackend
+    from endoexit.runtime.engine import Engine
     from endoexit.workflow.archive import (
         archive_status,
         merge_archive,
@@ -77,12 +91,16 @@ else:
         "Answer": ("api", "Answer"),
         "Costs": ("policy.document", "Costs"),
         "EndoexitError": ("errors", "EndoexitError"),
+        "Engine": ("runtime.engine", "Engine"),
         "LogitSet": ("policy.logits", "LogitSet"),
         "Policy": ("policy", "ExitPolicy"),
         "Predictor": ("api", "Predictor"),
         "Preprocessing": ("images.preprocessing", "Preprocessing"),
         "RuleOptions": ("policy.options", "RuleOptions"),
         "SimulatedExits": ("policy.simulation", "SimulatedExits"),
+        "Stage": ("models", "Stage"),
+        "StagedClassifier": ("models", "StagedClassifier"),
+        "TorchBackend": ("runtime.backends.torch", "TorchBackend"),
         "archive_status": ("workflow.archive", "archive_status"),
         "audit": ("workflow.audit", "audit"),
         "calibrate": ("workflow.calibrate", "calibrate"),
@@ -100,6 +118,7 @@ else:
         "resume": ("workflow.train", "resume"),
         "run_archive": ("workflow.archive", "run_archive"),
         "split": ("workflow.split", "split"),
+        "threshold_policy": ("policy", "threshold_policy"),
         "train": ("workflow.train", "train"),
         "verify_archive": ("workflow.archive", "verify_archive"),
         "video": ("workflow.video", "video"),

@@ -302,7 +302,16 @@ class ExitPolicy(Record):
 def threshold_policy(
     num_exits: int, threshold: float, rule: ConfidenceName = "max_probability"
 ) -> ExitPolicy:
-    """Return the policy of one shared threshold typed by hand, temperatures 1."""
+    """Return the policy of one shared threshold typed by hand, temperatures 1.
+
+    Args:
+        num_exits: Number of exits of the network, M.
+        threshold: Confidence from which an image exits, in [0, 1].
+        rule: Confidence that is compared with it.
+
+    Raises:
+        PolicyError: The numbers make no policy.
+    """
     return ExitPolicy(
         rule=ThresholdRule(kind=rule, thresholds=(threshold,) * (num_exits - 1)),
         num_exits=num_exits,
