@@ -107,12 +107,9 @@ def _check_lengths(file: Path, evaluation: Evaluation) -> None:
     images, classes = len(evaluation.images.paths), len(evaluation.classes)
     exits = sum(row.kind == "exit" for row in evaluation.rows)
     adaptive = evaluation.adaptive
-    fits = (
-        images > 0
-        and exits > 0
-        and len(evaluation.images.labels) == len(evaluation.images.groups) == images
-    )
-    fits = fits and all(0 <= label < classes for label in evaluation.images.labels)
+    labels, groups = evaluation.images.labels, evaluation.images.groups
+    fits = images > 0 and exits > 0 and len(labels) == len(groups) == images
+    fits = fits and all(0 <= label < classes for label in labels)
     for row in evaluation.rows:
         fits = fits and len(row.predicted) == len(row.confidence) == images
         fits = fits and len(row.scores.classes) == len(row.scores.confusion) == classes
@@ -133,10 +130,8 @@ def _robustness(evaluation: Evaluation, file: Path) -> Robustness | None:
     if not file.is_file():
         return None
     robustness = Robustness.read(file)
-    same = (robustness.weights_sha256, robustness.role) == (
-        evaluation.run.weights_sha256,
-        evaluation.role,
-    )
+    evaluated = (evaluation.run.weights_sha256, evaluation.role)
+    same = (robustness.weights_sha256, robustness.role) == evaluated
     policy = _policy(evaluation)
     if not same or (policy is not None and policy != robustness.policy):
         return None
