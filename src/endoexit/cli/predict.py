@@ -22,6 +22,15 @@ from endoexit.cli.console import (
     name_images,
     progress,
 )
+from endoexit.cli.dicom_out import (
+    DicomAsOption,
+    DicomOutOption,
+    IdentityOption,
+    check_dicom_out,
+    dicom_document,
+    say_written,
+    writing_dicom,
+)
 
 if TYPE_CHECKING:
     from endoexit.images.reference import ImageRef
@@ -65,6 +74,9 @@ def predict(
     frames: FramesOption = "first",
     names: NamesOption = "path",
     names_key: NamesKeyOption = None,
+    dicom_out: DicomOutOption = None,
+    dicom_as: DicomAsOption = None,
+    identity: IdentityOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images; each exits where the policy decides.
@@ -75,7 +87,8 @@ def predict(
     cannot be read becomes a row with its error, the others are processed, and the exit code is 1.
     Without a policy in the run and without `--threshold`, the last exit answers. With
     `--names index` (position in the input, from 1) or `--names hash`, no path of an image is
-    written or shown. Research use only; not a medical device.
+    written or shown. `--dicom-out` also writes the answers as DICOM objects, without the identity
+    of the patient unless `--identity keep`. Research use only; not a medical device.
     """
     from endoexit.errors import DataError
     from endoexit.images.frames import FrameChoice
@@ -89,6 +102,7 @@ def predict(
     chosen_frames = FrameChoice.parse(frames)
     if out is not None:
         check_suffix(out)
+    check_dicom_out(dicom_out, dicom_as, identity)
     output.warn_if_unfinished(run)
     session = open_session(
         run, threshold=threshold, deadline_ms=deadline_ms, threads=threads, precision=precision
@@ -111,10 +125,13 @@ def predict(
     records: list[dict[str, Any]] | None = [] if as_json and out is None else None
     with (
         _writing(out, layout, records) as write,
+        writing_dicom(dicom_out, dicom_as, identity, session) as files,
         _counting(inputs, paths, shown=out is None and not as_json) as (images, advance),
     ):
         for row in predict_images(engine, images, size):
             write(row)
+            if files is not None:
+                files.add(row)
             tally.count(row)
             advance()
         if tally.images == 0:
@@ -123,6 +140,8 @@ def predict(
         print(inputs.passed_over.words(), file=sys.stderr)
     if out is not None:
         output.say(f"{tally.words()}\nDecided by: {decided_by}\nWritten: {out}")
+    if files is not None and dicom_out is not None:
+        say_written(output, files.written, dicom_out, identity)
     output.document(
         {
             "source": str(run),
@@ -134,12 +153,16 @@ def predict(
             **tally.document(),
             "passed_over": inputs.passed_over.document(),
             "out": None if out is None else str(out),
+            "dicom": None
+            if files is None or dicom_out is None
+            else dicom_document(files.written, dicom_out, dicom_as, identity),
             "rows": records,
         }
     )
     if tally.failed:
         text = f"{tally.failed} of {tally.images} images could not be read: see their errors."
         print(text, file=sys.stderr)
+    if tally.failed or (files is not None and files.written.faults):
         raise typer.Exit(1)
 
 

@@ -1,12 +1,12 @@
 """Nothing that tells who a patient is gets into any output of any command."""
 
-import base64
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
+from canary_forms import forms_of
 from dicom_makers import GOLDEN, content, dataset, picture
 from endoexit.cli.main import app
 from endoexit.data.patients import KEY_VARIABLE
@@ -17,15 +17,7 @@ MADE = ("vl-endoscopic-jpeg.dcm", "vl-endoscopic-j2k.dcm", "vl-endoscopic-rle.dc
 UID = "1.2.826.0.1.3680043.8.498.7777777"
 
 
-def _forms(text: str) -> set[bytes]:
-    """Return a text in the codings in which it might leak; base64 at each of its three phases."""
-    plain = text.encode()
-    codings = {plain, text.encode("utf-16-le"), text.encode("utf-16-be")}
-    phases = {base64.b64encode(bytes(at) + plain)[4 if at else 0 : -4] for at in range(3)}
-    return codings | phases | {plain.hex().encode(), plain.hex().upper().encode()}
-
-
-FORMS = {form for text in (*CANARIES, UID) for form in _forms(text) if len(form) >= 8}
+FORMS = {form for text in (*CANARIES, UID) for form in forms_of(text) if len(form) >= 8}
 
 
 def _object(seed: int, **attributes: object) -> Dataset:

@@ -1,0 +1,1 @@
+"""Answers as DICOM objects: reports and captures, built new, never a cleaned copy."""
