@@ -96,7 +96,7 @@ def read_source(data: bytes, identity: Identity, key: Callable[[], bytes]) -> So
 
     With `drop`, UIDs are replaced by a keyed hash: objects of one study stay together, and only
     whoever has the key can tell which study it is. With `keep`, they are those of the file. A file
-    that is no DICOM object gets a study of its own, as nothing says whose it is.
+    that is no DICOM object gets a separate study, as nothing says whose it is.
 
     Args:
         data: Content of the file.
