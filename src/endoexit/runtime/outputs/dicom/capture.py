@@ -45,7 +45,7 @@ def capture(
             series_description=_TITLE,
             **equipment(model),
         )
-        # Nobody knows which way an endoscope was held.
+        # It is not known which way an endoscope was held.
         made.PatientOrientation = made.Laterality = None
         made.ConversionType = "WSD"
         made.BurnedInAnnotation = "YES" if source.burned_in else "NO"

@@ -22,12 +22,12 @@ def add_strip(pixels: Pixels, answer: Answer, model: ModelFacts) -> Pixels:
     rest below the image is dark.
 
     Args:
-        pixels: uint8 (height, width, 3).
+        pixels: Image, uint8 (height, width, 3).
         answer: Answer on it.
         model: Model that answered.
 
     Returns:
-        uint8 (at least height, more than width, 3).
+        Image and strip, uint8 (height or more, more than width, 3).
     """
     height, width = pixels.shape[:2]
     size = max(_LEAST_LETTERS, height // _IMAGE_LINES)
