@@ -43,9 +43,7 @@ def run(name: str, *arguments: object) -> str:
 
 
 @pytest.fixture(scope="module", params=IDENTITIES)
-def written(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of reports and captures on stills, a clip and a photo, with every outcome."""
     folder = tmp_path_factory.mktemp("peers")
     (folder / "key").write_bytes(b"k" * 32)
@@ -76,7 +74,7 @@ def written(
     assert files.written.faults == alone.written.faults == []
     for file in (folder / "sr").iterdir():
         file.rename(folder / "out" / f"alone-{file.name}")
-    yield folder / "out"
+    return folder / "out"
 
 
 def files_of(folder: Path, kind: str) -> list[Path]:
