@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REFUSED = "found"
 # Fields of documents have the names that users know: files found, in audit.json.
 FIELDS = {"src/endoexit/auditing/document.py": ["found"]}
-FOLDERS = ("src",)
+FOLDERS = ("src", "tests", "benchmarks")
 
 
 def bound(source: str) -> Iterator[str]:
@@ -40,7 +40,8 @@ def test_no_variable_is_called_found(folder):
         file.relative_to(ROOT).as_posix(): refused(file.read_text(encoding="utf-8"))
         for file in files
     }
-    assert {file: names for file, names in named.items() if names} == FIELDS
+    fields = {file: names for file, names in FIELDS.items() if file.startswith(f"{folder}/")}
+    assert {file: names for file, names in named.items() if names} == fields
 
 
 @pytest.mark.parametrize(
