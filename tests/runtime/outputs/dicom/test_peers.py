@@ -29,10 +29,10 @@ STILLS = (
 
 
 def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    program = shutil.which(name)
+    if program is None:
         pytest.skip(f"{name} is not installed (Debian: dcmtk, dicom3tools)")
-    return found
+    return program
 
 
 def run(name: str, *arguments: object) -> str:
