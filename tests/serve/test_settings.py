@@ -32,7 +32,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("host: 0.0.0.0", "--token-file, listen on 127.0.0.1, or add --insecure"),
         ("tls_cert: a.pem", "TLS needs both"),
         ("cors: ['*']", "never \\*"),
-        ("limits: {images_inside: 4}", "less than a batch of 16"),
+        ("limits: {images_inside: 4}", "less than a batch of 32"),
         ("limits: {deadline_ms: 5}", "outside of min_deadline_ms 10"),
         ("limits: {bytes_in_flight: 5}", "less than body_bytes"),
         ("limits: {decode_s: 0}", "decode_s"),

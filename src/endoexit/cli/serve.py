@@ -35,7 +35,7 @@ def serve(
         int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images of a full batch.  [default: 16]")
+        int | None, typer.Option(min=1, help="Images of a full batch.  [default: 32]")
     ] = None,
     max_wait_ms: Annotated[
         float | None,

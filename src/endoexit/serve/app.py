@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,7 @@ from endoexit.serve import openapi
 from endoexit.serve.access import client_of, deadline_of, length_of, query_of
 from endoexit.serve.answers import Answered, ExitAnswer, NotAnswered, Predicted, Referred, Result
 from endoexit.serve.bodies import GoneError, images_of, media_type, read_body, until_gone
+from endoexit.serve.gate import Slot
 from endoexit.serve.model import RESEARCH_USE, Model
 from endoexit.serve.page import add_page
 from endoexit.serve.problems import Problem
@@ -104,7 +106,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         model, _ = service.accepting()
         kind, options = media_type(request.headers.get("content-type"))
         seconds = deadline - asyncio.get_running_loop().time()
-        slot = service.gate.enter(client, length_of(request.headers), seconds)
+        slot = await _admitted(service, request, client, seconds)
         trace = _begin_trace(service, request)
         try:
             contents = await _contents(service, request, kind, options)
@@ -151,6 +153,16 @@ async def _checked(service: Service, request: Request) -> tuple[float, str]:
     model, _ = service.accepting()
     seconds = deadline_of(query, service.settings.limits, model.deadline_ms)
     return request.state.begin + seconds, client
+
+
+async def _admitted(service: Service, request: Request, client: str, seconds: float) -> Slot:
+    """Return the place of a request; its refusal waits for its turn."""
+    try:
+        return service.gate.enter(client, length_of(request.headers), seconds)
+    except Problem as problem:
+        if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+            await service.refusals.turn()
+        raise
 
 
 async def _contents(

@@ -26,6 +26,7 @@ from endoexit.serve.gate import Gate, Rate, Slot
 from endoexit.serve.metrics import Ending, Metrics
 from endoexit.serve.model import Model, open_model
 from endoexit.serve.problems import Problem
+from endoexit.serve.refusals import Refusals
 from endoexit.serve.scheduler import DeadlineError, Outcome
 from endoexit.serve.settings import Limits, Settings
 from endoexit.serve.tokens import Tokens, read_tokens
@@ -71,6 +72,7 @@ class Service:
         self.ended = asyncio.Event()
         self.metrics = Metrics()
         self.gate = Gate(settings.limits, self.metrics, Rate(float("inf")))
+        self.refusals = Refusals()
         self.decoders = Decoders(settings.decoders, settings.limits, self.metrics)
         self.tokens: Tokens | None = None
         self.model: Model | None = None

@@ -115,7 +115,7 @@ class Settings(Asked):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     cors: tuple[str, ...] = ()
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
     max_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
     decoders: Annotated[int, Field(ge=1, le=64)] = 2
     threads: _Count | None = None
