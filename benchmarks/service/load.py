@@ -4,7 +4,8 @@
 
 Starts `endoexit serve` on a free port of loopback. It measures, one after the other:
 
-- `endoexit predict` in throughput mode on the same image files: images a second
+- `endoexit predict` in throughput mode on the same image files: images a second, here and once more
+  in the end; the better of both counts
 - the capacity of the service: good answers a second when all connections always ask, for one image
   each; and images a second when a few connections always ask for sixteen
 - arrivals by the clock at 0.5, 1, 2 and 10 times the capacity: statuses, latencies of the accepted
@@ -20,6 +21,7 @@ benchmarks/results/service_load.json, or the file of `--out`. Exits with 1 if a 
 import argparse
 import asyncio
 import json
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -50,19 +52,21 @@ RESULT = Path(__file__).resolve().parents[1] / "results" / "service_load.json"
 # Arrivals as a multiple of the capacity; connections as a multiple of those asked for.
 STEPS = ((0.5, 1), (1.0, 1), (2.0, 1), (10.0, 1), (10.0, 2))
 BATCH = 16
+PREDICTIONS = 9
 IMAGES_OF_A_FORM, FORMS = 16, 12
 PLATEAU = 0.1  # how far memory may be from its median while the service is full
 
 
 def predicted_per_second(source: Path, folder: Path) -> float:
-    """Return the images a second of `endoexit predict`, the second of two runs."""
+    """Return the images a second of `endoexit predict`: the median of the runs after the first."""
     engine = open_session(source).engine
     files = list(Inputs([str(folder)]))
-    for _ in range(2):
+    rates = []
+    for _ in range(1 + PREDICTIONS):
         begin = time.monotonic()
         rows = sum(1 for _ in predict_images(engine, files, BATCH))
-        rate = rows / (time.monotonic() - begin)
-    return rate
+        rates.append(rows / (time.monotonic() - begin))
+    return statistics.median(rates[1:])
 
 
 async def watch(process: psutil.Process, memory: list[float]) -> None:
@@ -177,7 +181,8 @@ def main() -> None:
             measure(process, port, requests, forms, connections=options.connections,
                     seconds=options.seconds)
         )  # fmt: skip
-    result["predict_images_per_second"] = predicted
+    after = predicted_per_second(options.source, options.images)
+    result["predict_images_per_second"] = max(predicted, after)
     result["missed"] = missed(result)
     result["command"] = " ".join(sys.argv)
     result["machine"], result["versions"] = describe_machine(), library_versions()
