@@ -1,13 +1,9 @@
 """What all written objects share."""
 
-import logging
-import warnings
-
 import pydicom
-import pytest
 
 from dicom_makers import dataset, picture
-from endoexit.runtime.outputs.dicom.making import as_bytes, put_identity, quiet
+from endoexit.runtime.outputs.dicom.making import as_bytes, put_identity
 from endoexit.runtime.outputs.dicom.source import SourceFile
 
 
@@ -36,17 +32,6 @@ def test_kept_values_are_put_in_and_dates_stay_whole():
     assert made.PatientName == "Curie^Marie"
     assert "IssuerOfPatientID" not in made
     assert "PatientIdentityRemoved" not in made
-
-
-def test_libraries_are_silent_and_are_heard_again_afterwards(caplog):
-    with quiet():
-        warnings.warn("Curie^Marie", stacklevel=1)
-        logging.getLogger("pydicom").critical("Curie^Marie")
-    assert caplog.text == ""
-    with pytest.warns(UserWarning, match="heard"):
-        warnings.warn("heard", stacklevel=1)
-    logging.getLogger("pydicom").critical("heard")
-    assert "heard" in caplog.text
 
 
 def test_the_content_is_a_whole_file():

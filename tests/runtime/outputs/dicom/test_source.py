@@ -79,6 +79,13 @@ def test_an_id_that_breaks_the_rules_is_refused_and_a_date_is_left_out():
     assert kept == PATIENT | {"PatientBirthDate": ""}
 
 
+def test_bytes_that_are_no_text_are_left_out_in_silence():
+    kept = read(made().replace(b"101112", b"10\xff\xff12"), "keep").kept
+    assert kept["StudyTime"] == ""
+    unknown = made(SpecificCharacterSet="ISO_IR 100").replace(b"ISO_IR 100", b"ISO_IR 999")
+    assert read(unknown, "keep").kept["PatientID"] == "4711"
+
+
 def test_a_file_that_is_no_object_gets_a_study_of_its_own():
     stream = io.BytesIO()
     Image.fromarray(picture()).save(stream, "PNG")

@@ -4,7 +4,8 @@ from typing import Any
 
 from endoexit.images.pixels import Pixels
 from endoexit.runtime.outputs.dicom.answers import Answer, ModelFacts
-from endoexit.runtime.outputs.dicom.making import as_bytes, equipment, put_identity, quiet
+from endoexit.runtime.outputs.dicom.making import as_bytes, equipment, put_identity
+from endoexit.runtime.outputs.dicom.quiet import quiet
 from endoexit.runtime.outputs.dicom.source import Reference, SourceFile
 from endoexit.runtime.outputs.dicom.strip import add_strip
 

@@ -1,10 +1,6 @@
 """What all written objects share: identity, dates, equipment; and the file as bytes."""
 
-import contextlib
 import io
-import logging
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 from endoexit.errors import UsageError
@@ -28,19 +24,6 @@ def check_installed() -> None:
         raise UsageError(
             "--dicom-out takes further packages: `pip install 'endoexit[dicom]'`."
         ) from error
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the libraries while the block runs: their warnings may quote names of patients."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def equipment(model: ModelFacts) -> dict[str, str]:

@@ -6,7 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from endoexit.runtime.outputs.dicom.answers import WORDS, Answer, ModelFacts
-from endoexit.runtime.outputs.dicom.making import MAKER, as_bytes, equipment, put_identity, quiet
+from endoexit.runtime.outputs.dicom.making import MAKER, as_bytes, equipment, put_identity
+from endoexit.runtime.outputs.dicom.quiet import quiet
 from endoexit.runtime.outputs.dicom.source import Reference, SourceFile, fresh_uid
 
 if TYPE_CHECKING:

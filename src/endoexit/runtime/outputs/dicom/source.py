@@ -12,6 +12,7 @@ from endoexit.images.dicom.elements import DataSet, read_data_set
 from endoexit.images.dicom.header import FRAMES, SOP_CLASS, Header, frames_of
 from endoexit.images.dicom.recognise import HEAD_BYTES, is_dicom
 from endoexit.images.formats import format_of
+from endoexit.runtime.outputs.dicom.quiet import quiet
 
 Identity = Literal["drop", "keep"]
 
@@ -120,7 +121,8 @@ def read_source(data: bytes, identity: Identity, key: Callable[[], bytes]) -> So
                 "cannot be written with its identity, as the UID of its study, series or object "
                 "is missing or not valid: correct it, or write with --identity drop."
             )
-        kept = read.kept()
+        with quiet():
+            kept = read.kept()
     else:
         uids = {tag: _hashed(uid, key()) if uid else "" for tag, uid in uids.items()}
     image = Reference(
