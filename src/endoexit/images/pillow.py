@@ -3,9 +3,6 @@
 import contextlib
 import io
 import re
-import threading
-import warnings
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,10 +19,12 @@ from endoexit.images.png import (
     without_metadata,
 )
 from endoexit.images.refusals import check_size, damaged, no_frame, too_large, unsupported
+from endoexit.silence import warnings_held_back
 
 _FORMATS = tuple(name for name in FORMATS if name not in {"TIFF", "DICOM"})
 
 _ORIENTATION_TAG = 0x0112
+_PILLOW = r"PIL\."
 
 # Words by which Pillow says that a file is valid, but of a kind that it does not read.
 _UNREAD = re.compile(
@@ -44,7 +43,7 @@ def read_by_pillow(data: bytes, frame: int, at_least: int | None) -> Pixels:
     Raises:
         ImageError: It is damaged, too large, too small or of a kind that is not supported.
     """
-    with _quiet_pillow():
+    with warnings_held_back(_PILLOW):
         try:
             return _decode(data, frame, at_least)
         except ImageError as error:
@@ -60,7 +59,7 @@ def read_by_pillow(data: bytes, frame: int, at_least: int | None) -> Pixels:
 def scaled_size(data: bytes, at_least: int) -> tuple[int, int] | None:
     """Return width and height that a JPEG is decoded at; None where its header is damaged."""
     with (
-        _quiet_pillow(),
+        warnings_held_back(_PILLOW),
         contextlib.suppress(Exception),  # reading it says what is wrong
         Image.open(io.BytesIO(data), formats=_FORMATS) as image,
     ):
@@ -173,30 +172,3 @@ def _fault(error: Exception, form: str | None) -> ImageError:
     if form is not None and _UNREAD.search(str(error)):
         return unsupported(form, str(error))
     return damaged(error)
-
-
-_quiet_lock = threading.Lock()
-_quiet_users = 0
-_quiet_stack = contextlib.ExitStack()
-
-
-@contextlib.contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Hold back Pillow's warnings while any thread decodes.
-
-    `warnings.catch_warnings` swaps a list that belongs to the whole process, so threads that
-    overlap share one: the first sets it, the last takes it back.
-    """
-    global _quiet_users  # noqa: PLW0603
-    with _quiet_lock:
-        if _quiet_users == 0:
-            _quiet_stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-        _quiet_users += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_users -= 1
-            if _quiet_users == 0:
-                _quiet_stack.close()

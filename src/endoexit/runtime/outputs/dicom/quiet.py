@@ -2,8 +2,9 @@
 
 import contextlib
 import logging
-import warnings
 from collections.abc import Iterator
+
+from endoexit.silence import warnings_held_back
 
 
 @contextlib.contextmanager
@@ -12,8 +13,7 @@ def quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings_held_back():
             yield
     finally:
         logging.disable(before)
