@@ -98,7 +98,7 @@ def read_everything(data: bytes) -> None:
     """Read a file as `predict` with `--dicom-out` does, up to four frames of it."""
     for identity in IDENTITIES:
         with contextlib.suppress(ImageError):  # the pixels may be whole
-            read_source(data, identity, lambda: b"k" * 32)
+            read_source(data, identity, b"k" * 32)
     for frame in itertools.islice(FrameChoice(every=1).numbers(lambda: data), 4):
         read_image(data, frame=frame)
 

@@ -184,6 +184,18 @@ def test_a_folder_that_cannot_be_written_is_one_error(run, study, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_key_that_cannot_be_used_is_said_before_any_image_is_read(
+    run, study, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "missing"))
+    result = predict(run, study, tmp_path / "out", "--out", tmp_path / "rows.csv")
+    assert "the key for the patients of DICOM objects" in str(result.exception)
+    assert not (tmp_path / "rows.csv").exists()
+    assert not (tmp_path / "out").exists()
+    assert predict(run, study, tmp_path / "out", "--identity", "keep").exit_code == 1  # of cut.dcm
+    assert (tmp_path / "out").exists()
+
+
 def test_without_the_extra_the_error_says_what_to_install(study, tmp_path):
     code = (
         "import sys; sys.modules['highdicom'] = None\n"

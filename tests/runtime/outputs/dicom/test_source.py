@@ -24,7 +24,7 @@ def made(**attributes: object) -> bytes:
 
 
 def read(data: bytes, identity: str = "drop", key: bytes = KEY):
-    return read_source(data, identity, lambda: key)
+    return read_source(data, identity, key)
 
 
 def test_dropped_uids_are_the_same_for_the_same_key_alone():

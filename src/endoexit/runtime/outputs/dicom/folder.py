@@ -78,9 +78,13 @@ class DicomFiles:
         model: Model that answers.
         kind: Reports, captures or both.
         identity: Whether patient and study are dropped or kept.
+
+    Raises:
+        DataError: The key of replaced UIDs cannot be read or made.
     """
 
     def __init__(self, folder: Path, model: ModelFacts, kind: Kind, identity: Identity) -> None:
+        self._key = patient_key() if identity == "drop" else b""
         self._folder, self._model = folder, model
         self._kind, self._identity = kind, identity
         self._open: _Open | None = None
@@ -124,7 +128,7 @@ class DicomFiles:
             raise self._refused[1]
         try:
             data = read_bytes(path)
-            return _Open(path, data, read_source(data, self._identity, patient_key))
+            return _Open(path, data, read_source(data, self._identity, self._key))
         except ImageError as error:
             self._refused = path, error
             raise
@@ -173,6 +177,7 @@ def dicom_files(
         identity: Whether patient and study are dropped or kept.
 
     Raises:
+        DataError: The key of replaced UIDs cannot be read or made.
         WriteError: The folder cannot be written, or the disk is full.
     """
     with replacing_folder(folder) as temporary:

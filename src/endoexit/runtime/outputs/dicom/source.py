@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -92,7 +91,7 @@ class SourceFile:
     stored_bytes: float | None = None
 
 
-def read_source(data: bytes, identity: Identity, key: Callable[[], bytes]) -> SourceFile:
+def read_source(data: bytes, identity: Identity, key: bytes) -> SourceFile:
     """Return what an output may know of a file.
 
     With `drop`, UIDs are replaced by a keyed hash: objects of one study stay together, and only
@@ -102,7 +101,7 @@ def read_source(data: bytes, identity: Identity, key: Callable[[], bytes]) -> So
     Args:
         data: Content of the file.
         identity: Whether the identity is dropped or kept.
-        key: Function that returns the secret key; called if UIDs are replaced.
+        key: Secret key of replaced UIDs; not needed with `keep`.
 
     Raises:
         ImageError: The data set is damaged, or its identity cannot be kept.
@@ -124,7 +123,7 @@ def read_source(data: bytes, identity: Identity, key: Callable[[], bytes]) -> So
         with quiet():
             kept = read.kept()
     else:
-        uids = {tag: _hashed(uid, key()) if uid else "" for tag, uid in uids.items()}
+        uids = {tag: _hashed(uid, key) if uid else "" for tag, uid in uids.items()}
     image = Reference(
         read.ascii(SOP_CLASS), uids[_INSTANCE], uids[_SERIES], max(1, frames_of(data_set))
     )
