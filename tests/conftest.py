@@ -2,6 +2,7 @@
 
 import os
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 import tiny_project
 from bundle_makers import BundleMaker
+from ray_cluster import RayCluster
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,6 +52,14 @@ def real_data() -> Path:
 def prototype_splits() -> Path:
     """Folder with the groups and roles of the real images, as the benchmarks use them."""
     return ROOT / "benchmarks" / "splits"
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A cluster of Ray with two nodes; its tests have the group "ray", so it is started once."""
+    cluster = RayCluster()
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

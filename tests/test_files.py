@@ -18,6 +18,7 @@ from endoexit.files import (
     replacing,
     replacing_folder,
     require_new_folder,
+    write_once,
     write_text,
 )
 
@@ -168,3 +169,20 @@ def test_only_a_new_or_an_empty_folder_is_taken(tmp_path):
     for taken in (tmp_path, tmp_path / "file"):
         with pytest.raises(UsageError, match="exists already: name a new folder"):
             require_new_folder(taken)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_is_written_once_is_never_replaced(tmp_path, umask, monkeypatch, links):
+    if not links:
+
+        def refuse(*_):
+            raise OSError(errno.EPERM, "no hard links on this file system")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    file = tmp_path / "file"
+    assert write_once(file, b"first")
+    assert not write_once(file, b"second")
+    assert file.read_bytes() == b"first"
+    assert mode(file) == 0o600
+    assert file.stat().st_nlink == 1
+    assert list(tmp_path.iterdir()) == [file]

@@ -40,6 +40,7 @@ WITH_TORCH = (
     "workflow.export",
 )
 TORCH = {"torch", "lightning", "kornia", "torchmetrics", "safetensors.torch", "thop"}
+RAY = {"endoexit.cluster", "endoexit.archiving.actors"}
 UNPICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 POLICY_LIBRARIES = {"numpy", "scipy", "pydantic"}
 
@@ -217,6 +218,17 @@ def test_nothing_imports_torchvision_or_unpickles():
         for imported in names
         if imported.name.split(".")[0] in refused
     ] == []
+
+
+def test_ray_is_imported_by_few_and_never_at_the_start():
+    asking = {
+        module: name.at_start
+        for module, names in IMPORTS.items()
+        for name in names
+        if name.name.split(".")[0] in {"ray", "grpc"}
+    }
+    assert asking.keys() <= RAY
+    assert not any(asking.values())
 
 
 def test_no_call_unpickles():

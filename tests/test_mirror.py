@@ -9,6 +9,7 @@ TESTS = ROOT / "tests"
 ELSEWHERE = {
     "__main__.py": ("cli/test_main.py", "starts it as a process next to the script"),
     "api.py": ("test_public.py", "tests all public names together"),
+    "archiving/requests.py": ("archiving/test_workers.py", "asks a worker, and reads its answers"),
     "archiving/worker.py": ("archiving/test_workers.py", "starts it as a process, and kills it"),
     "progress.py": ("cli/test_console.py", "its only implementations are bars"),
     "cli/compare.py": ("cli/test_kvasir.py", "compares the results of a reproduction"),

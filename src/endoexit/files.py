@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,43 @@ def replacing(path: Path) -> Iterator[Path]:
             raises is not touched.
     """
     path = Path(path)
+    with _committing(path, lambda temporary: temporary.replace(path)) as temporary:
+        yield temporary
+
+
+def write_once(path: Path, content: bytes) -> bool:
+    """Write a file whole or not at all, unless there is one already; return whether it was written.
+
+    Of several processes or machines that write it at the same time, one does.
+
+    Args:
+        path: The file.
+        content: Its content.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    written = True
+
+    def commit(temporary: Path) -> None:
+        nonlocal written
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            written = False
+        except OSError:  # a file system without hard links
+            written = not path.exists()
+            if written:
+                temporary.replace(path)
+
+    with _committing(path, commit) as temporary:
+        temporary.write_bytes(content)
+    return written
+
+
+@contextlib.contextmanager
+def _committing(path: Path, commit: Callable[[Path], object]) -> Iterator[Path]:
+    """Yield a temporary path next to `path`; flush it to the disk and commit it on success."""
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -57,7 +94,7 @@ def replacing(path: Path) -> Iterator[Path]:
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
             temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
+            commit(temporary)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ _TELEMETRY = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime, from 1.29 on
     "ORT_TELEMETRY_DISABLED": "1",  # the same under its later name
     "NNCF_CI": "1",  # NNCF: no telemetry, as on its own test machines
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray: on where no one has said otherwise
     "DO_NOT_TRACK": "1",  # understood by several
 }
 _DOWNLOADS = {

@@ -40,6 +40,7 @@ def test_whole_results_have_no_fault_and_others_are_named(done):
     done.file(1).write_bytes(kept[2])
     done.file(2).write_bytes(kept[2][:-5])
     done.file(3).write_bytes(kept[3])
+    done.file(4).unlink()
     InThisProcess(done).compute(4)  # the same rows with other times
     faults = faults_of(done)
     assert [fault.split(".parquet ")[1].split(" (")[0].split(":")[0] for fault in faults] == [

@@ -42,6 +42,15 @@ def test_rows_come_back_exactly(file):
         assert (after.prediction.probabilities == before.prediction.probabilities).all()
 
 
+def test_the_file_of_a_worker_that_comes_late_replaces_nothing(file):
+    entry = write_results(file, 40, ROWS)
+    late = [ROWS[0], ROWS[1], PredictedRow(2, "z", Prediction(0, np.array([0.9, 0.1]), 1, (9.5,)))]
+    assert write_results(file, 40, late) == entry
+    assert sha256_file(file) == entry.sha256
+    with pytest.raises(RunError, match="not those of its shard"):
+        write_results(file, 41, ROWS)
+
+
 def test_other_rows_are_refused(file):
     write_results(file, 40, ROWS)
     for expected in (range(39, 42), range(40, 44), range(40, 42)):

@@ -61,6 +61,7 @@ def test_a_second_time_gives_the_same_but_for_the_times(folder):
             (r.id, r.fault, r.prediction and (r.prediction.exit, *r.prediction.probabilities))
             for r in results(folder, 1)
         ])  # fmt: skip
+        folder.file(1).unlink()
     assert said[0] == said[1]
     assert len({row[2] for row in said[0]}) > 3
 
@@ -88,6 +89,17 @@ def test_images_that_end_the_process_are_rows(folder):
     assert ["ends the process" in str(result.fault) for result in results(folder, 0)][:4] == [
         False, True, True, False,
     ]  # fmt: skip
+
+
+def test_images_that_another_machine_sees_must_be_here(folder, tmp_path):
+    work = ShardWork(folder, 1)
+    work.require_visible(0, range(10))
+    (tmp_path / "in" / "photos").rename(tmp_path / "unmounted")
+    work.require_visible(0, [])
+    inside = [position for position, image in enumerate(folder.planned(0)) if image.member]
+    work.require_visible(0, inside)
+    with pytest.raises(RunError, match="under the same paths on all machines, or leave this one"):
+        work.require_visible(0, [0])
 
 
 def test_another_model_is_refused(tmp_path):

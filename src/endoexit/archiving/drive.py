@@ -80,9 +80,13 @@ def _all(
             try:
                 shard = todo.popleft()
             except IndexError:  # another worker took the last one
-                return
-            files[shard] = compute(worker, shard, len(folder.job.rows(shard)))
+                break
+            try:
+                files[shard] = compute(worker, shard, len(folder.job.rows(shard)))
+            except PausedError:  # it has not begun
+                break
             bar.advance(files[shard].images)
+        worker.close()  # another one may wait for its place
 
     with ThreadPoolExecutor(max(1, len(workers)), thread_name_prefix="drive") as pool:
         futures = [pool.submit(work, worker) for worker in workers]

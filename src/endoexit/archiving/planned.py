@@ -67,6 +67,14 @@ class Planned:
         self._check(file)
         return content
 
+    def is_as_planned(self, base: Path) -> bool:
+        """Return whether its file is there, with the size and the time of the plan.
+
+        Args:
+            base: Folder from which a relative path counts.
+        """
+        return self.size is not None and _facts(base / self.path) == (self.size, self.mtime_ns)
+
     def _check(self, file: Path) -> None:
         if _facts(file) != (self.size, self.mtime_ns):
             raise ImageError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from endoexit.archiving.document import ShardFile
 from endoexit.errors import ImageError, RunError
-from endoexit.files import replacing, sha256_bytes, sha256_file
+from endoexit.files import sha256_bytes, sha256_file, write_once
 from endoexit.runtime.engine import Prediction
 from endoexit.runtime.predictor import PredictedRow
 
@@ -45,6 +45,8 @@ class Result:
 def write_results(file: Path, first: int, rows: Iterable[PredictedRow[Any]]) -> ShardFile:
     """Write the rows of a shard: under a temporary name, then renamed. The name is the commit.
 
+    A file that is there already stays: a worker that was taken for lost may come late.
+
     Args:
         file: File of the shard.
         first: Number of its first image in the job.
@@ -55,6 +57,7 @@ def write_results(file: Path, first: int, rows: Iterable[PredictedRow[Any]]) -> 
 
     Raises:
         WriteError: It cannot be written.
+        RunError: A file is there already, and is damaged.
     """
     import pyarrow as pa  # noqa: PLC0415  (slow to import)
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -64,8 +67,8 @@ def write_results(file: Path, first: int, rows: Iterable[PredictedRow[Any]]) -> 
     referring = any(_REFERRED in record for record in records)
     pq.write_table(pa.Table.from_pylist(records, _schema(referring)), sink)
     content = sink.getvalue().to_pybytes()
-    with replacing(file) as temporary:
-        temporary.write_bytes(content)
+    if not write_once(file, content):
+        return describe(file, range(first, first + len(records)))
     failed = sum(record["fault"] is not None for record in records)
     return ShardFile(
         file=file.name, images=len(records), failed=failed, sha256=sha256_bytes(content)

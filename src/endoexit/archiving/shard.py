@@ -9,7 +9,7 @@ from endoexit.archiving.document import Answering, Job, ShardFile
 from endoexit.archiving.plan import JobFolder
 from endoexit.archiving.planned import Planned
 from endoexit.archiving.results import write_results
-from endoexit.errors import ImageError
+from endoexit.errors import ImageError, RunError
 from endoexit.runtime.predictor import predict_loaded
 from endoexit.runtime.session import Session, open_session
 
@@ -61,6 +61,23 @@ class ShardWork:
 
         rows = predict_loaded(engine, range(len(images)), load, BATCH_SIZE, idle_s=None)
         return write_results(self.folder.file(shard), job.rows(shard)[0], rows)
+
+    def require_visible(self, shard: int, positions: Collection[int]) -> None:
+        """Refuse a shard whose images are not here, though another machine sees them.
+
+        Args:
+            shard: Number of the shard.
+            positions: Positions in the shard of images that are elsewhere as they were planned.
+
+        Raises:
+            RunError: One of them is missing here, or another file.
+        """
+        images = self.folder.planned(shard) if positions else []
+        if not all(images[position].is_as_planned(self.folder.job.base) for position in positions):
+            raise RunError(
+                "this machine does not see the images of the job: make their folders available "
+                "under the same paths on all machines, or leave this one out."
+            )
 
     def decode(self, shard: int, positions: range) -> None:
         """Read some images of a shard and forget them: to find the one that ends the process."""

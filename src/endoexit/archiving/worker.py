@@ -10,11 +10,9 @@ import queue
 import sys
 import threading
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from endoexit.archiving.plan import JobFolder
-from endoexit.archiving.shard import ShardWork
-from endoexit.errors import EndoexitError, WriteError
+from endoexit.archiving.requests import Answerer, Document
 from endoexit.offline import stay_offline
 
 
@@ -22,25 +20,13 @@ def main() -> None:
     """Answer requests until standard input ends."""
     stay_offline()
     answers = _apart()
-    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[Document] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
-    work: ShardWork | None = None
+    answerer = Answerer(Path(sys.argv[1]), int(sys.argv[2]))
     while True:
-        request = requests.get()
-        try:
-            work = work or ShardWork(JobFolder.open(Path(sys.argv[1])), int(sys.argv[2]))
-            answer = _do(work, request)
-        except EndoexitError as error:
-            answer = {"error": str(error), "write": isinstance(error, WriteError)}
+        answer = answerer.answer(requests.get())
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
-
-
-def _do(work: ShardWork, request: dict[str, Any]) -> dict[str, Any]:
-    if "compute" in request:
-        return work.compute(request["compute"], request["fatal"]).model_dump()
-    work.decode(request["decode"], range(request["first"], request["stop"]))
-    return {}
 
 
 def _apart() -> TextIO:
@@ -50,7 +36,7 @@ def _apart() -> TextIO:
     return kept
 
 
-def _read(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+def _read(requests: "queue.SimpleQueue[Document]") -> None:
     for line in sys.stdin:
         requests.put(json.loads(line))
     os._exit(0)  # the driver has ended, however it did

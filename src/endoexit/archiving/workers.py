@@ -8,10 +8,10 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from endoexit.archiving.document import ShardFile
-from endoexit.errors import EndoexitError, WriteError
+from endoexit.archiving.requests import Document, checked, compute_request, decode_request
 
 
 class WorkerLostError(Exception):
@@ -29,6 +29,7 @@ class Worker(Protocol):
 
         Raises:
             WorkerLostError: The worker ended.
+            PausedError: It waited for a place to work at when the job was paused.
             EndoexitError: The shard cannot be computed, by this worker or any other.
         """
 
@@ -61,12 +62,11 @@ class LocalWorker:
 
     def compute(self, shard: int, fatal: Sequence[int] = ()) -> ShardFile:
         """See `Worker`."""
-        answer = self._ask({"compute": shard, "fatal": list(fatal)})
-        return ShardFile.model_validate(answer)
+        return ShardFile.model_validate(self._ask(compute_request(shard, fatal)))
 
     def decode(self, shard: int, positions: range) -> None:
         """See `Worker`."""
-        self._ask({"decode": shard, "first": positions.start, "stop": positions.stop})
+        self._ask(decode_request(shard, positions))
 
     def close(self) -> None:
         """See `Worker`."""
@@ -77,7 +77,7 @@ class LocalWorker:
         with self._asking:
             self._end()
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, request: Document) -> Document:
         with self._asking:
             process = self._running()
             try:
@@ -117,7 +117,7 @@ class LocalWorker:
                     stream.close()
 
 
-def _answer(process: "subprocess.Popen[str]", request: dict[str, Any]) -> dict[str, Any]:
+def _answer(process: "subprocess.Popen[str]", request: Document) -> Document:
     if process.stdin is None or process.stdout is None:
         raise WorkerLostError("it has no streams")
     process.stdin.write(json.dumps(request) + "\n")
@@ -125,7 +125,4 @@ def _answer(process: "subprocess.Popen[str]", request: dict[str, Any]) -> dict[s
     line = process.stdout.readline()
     if not line.endswith("\n"):
         raise WorkerLostError("it ended")
-    answer: dict[str, Any] = json.loads(line)
-    if "error" in answer:
-        raise (WriteError if answer["write"] else EndoexitError)(answer["error"])
-    return answer
+    return checked(json.loads(line))

@@ -122,7 +122,21 @@ def run(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads of each.  [default: its share of the cores]"),
+        typer.Option(
+            min=1, help="Threads of each.  [default: its share of the cores; on a cluster 2]"
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on a cluster of Ray: HOST:PORT of its head, auto (that of this machine) "
+            "or local (start one).",
+        ),
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes on the cluster.  [default: what it has CPUs for]"),
     ] = None,
     max_hours: Annotated[
         float | None,
@@ -139,6 +153,10 @@ def run(
     After --max-hours or SIGTERM it completes the shards that have begun and ends with 75: run the
     same command again to continue. A second SIGTERM ends it at once.
 
+    With --ray, the nodes of a cluster compute. All of them need the folder of the job, the model
+    and the images under the same paths, and the same endoexit. The shards of a node that is lost
+    are done by others.
+
     Example: `endoexit archive run job --workers 4`
     """
     from endoexit.workflow.archive import run_archive
@@ -149,6 +167,8 @@ def run(
             job,
             workers=workers,
             threads=threads,
+            ray=ray,
+            actors=actors,
             max_hours=max_hours,
             pause=pause,
             track=progress,

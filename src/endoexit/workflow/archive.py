@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from endoexit.archiving.actors import ClusterWorker
 from endoexit.archiving.document import Answering, Manifest
 from endoexit.archiving.drive import drive
 from endoexit.archiving.listing import list_images
 from endoexit.archiving.plan import SHARD_IMAGES, JobFolder, write_plan
 from endoexit.archiving.reading import Status, faults_of, merge_rows, status_of
-from endoexit.archiving.workers import LocalWorker
+from endoexit.archiving.workers import LocalWorker, Worker
+from endoexit.cluster import connected, room_for
 from endoexit.data.clutter import PassedOver
-from endoexit.errors import UsageError
+from endoexit.errors import UsageError, counted
 from endoexit.files import require_new_folder
 from endoexit.images.frames import FrameChoice
 from endoexit.machine import usable_cores
@@ -25,6 +27,7 @@ from endoexit.runtime.outputs.tables import check_suffix
 from endoexit.runtime.session import open_session
 from endoexit.runtime.threads import check_threads
 
+_CLUSTER_THREADS = 2  # a process for two cores, as on one machine
 _MOST_HOURS = 24 * 365  # more would be a mistake
 
 
@@ -107,6 +110,8 @@ def run_archive(
     *,
     workers: int | None = None,
     threads: int | None = None,
+    ray: str | None = None,
+    actors: int | None = None,
     max_hours: float | None = None,
     pause: threading.Event | None = None,
     track: Track = silent,
@@ -116,8 +121,11 @@ def run_archive(
     Args:
         job: Folder of the job.
         workers: Number of processes. By default one for two cores.
-        threads: Number of threads of each. By default its share of the cores. With another number,
-            probabilities differ in their last bits.
+        threads: Number of threads of each. By default its share of the cores, and 2 on a cluster.
+            With another number, probabilities differ in their last bits.
+        ray: Cluster of Ray that computes: "HOST:PORT" of its head, "auto" for that of this machine,
+            "local" to start one. By default this machine computes, without Ray.
+        actors: Number of processes on the cluster. By default as many as its CPUs allow.
         max_hours: Hours after which no further shard begins. By default there is no limit.
         pause: Once it is set, no further shard begins either.
         track: Display of progress. By default none.
@@ -128,22 +136,56 @@ def run_archive(
     Raises:
         PausedError: It was paused before it was done; the next run continues it.
         RunError: It is no job, its model has changed, or another process is at work on it.
-        UsageError: A number is out of range.
-        EndoexitError: A shard cannot be computed or written. What is done stays.
+        UsageError: A number is out of range or does not go with `ray`, or Ray is not installed.
+        EndoexitError: A shard cannot be computed or written, or the cluster cannot be reached. What
+            is done stays.
     """
-    cores = usable_cores()
-    count = max(1, cores // 2) if workers is None else workers
-    if count < 1:
-        raise UsageError(f"a job needs 1 worker or more, got {count}.")
+    for number, noun in ((workers, "worker"), (actors, "actor")):
+        if number is not None and number < 1:
+            raise UsageError(f"a job needs 1 {noun} or more, got {number}.")
+    if ray is None and actors is not None:
+        raise UsageError("actors are processes on a cluster: give --ray with --actors.")
+    if ray is not None and workers is not None:
+        raise UsageError("workers are processes on this machine: with --ray, give --actors.")
     if max_hours is not None and not 0 < max_hours <= _MOST_HOURS:
         raise UsageError(
             f"a job may take more than 0 and up to {_MOST_HOURS} hours, got {max_hours:g}."
         )
-    share = max(1, cores // count) if threads is None else check_threads(threads)
+    if threads is not None:
+        check_threads(threads)
     folder = JobFolder.open(Path(job))
-    with folder.alone(), _pausing(max_hours, pause) as asked:
-        local = [LocalWorker(folder.path, share) for _ in range(count)]
-        return drive(folder, local, track, asked)
+    with (
+        folder.alone(),
+        _pausing(max_hours, pause) as asked,
+        _workers(folder, ray, workers or actors, threads, asked) as made,
+    ):
+        return drive(folder, made, track, asked)
+
+
+@contextlib.contextmanager
+def _workers(
+    folder: JobFolder,
+    ray: str | None,
+    count: int | None,
+    threads: int | None,
+    pause: threading.Event,
+) -> Iterator[Sequence[Worker]]:
+    """Yield the workers of a job: on this machine, or on a cluster."""
+    if ray is None:
+        cores = usable_cores()
+        count = count or max(1, cores // 2)
+        share = threads or max(1, cores // count)
+        yield [LocalWorker(folder.path, share) for _ in range(count)]
+        return
+    share = threads or _CLUSTER_THREADS
+    with connected(ray) as cluster:
+        room = room_for(cluster, share)
+        if count is not None and count > room:
+            raise UsageError(
+                f"the cluster has CPUs for {counted(room, 'actor')} of {counted(share, 'thread')}, "
+                f"not for {count}: lower --actors or --threads, or add nodes."
+            )
+        yield [ClusterWorker(cluster, folder, share, pause) for _ in range(count or room)]
 
 
 @contextlib.contextmanager
