@@ -149,10 +149,16 @@ def test_wrong_usage(tmp_path, arguments, message):
         raise invoke(tmp_path / "none", *arguments).exception
 
 
-def test_typer_refuses_an_unknown_rule(tmp_path):
-    done = invoke(tmp_path, "--mean-exit-cost", 0.5, "--rule", "magic")
-    assert done.exit_code == 2
-    assert "'magic' is not one of" in done.stderr
+def test_an_unknown_rule_is_refused_with_the_nearest(tmp_path):
+    done = endoexit("calibrate", tmp_path, "--mean-exit-cost", 0.5, "--rule", "linear-gate")
+    assert done.returncode == 2
+    assert "unknown rule 'linear-gate': did you mean 'linear_gate'?" in done.stderr
+
+
+def test_a_gate_on_few_images_says_how_many_it_takes(run):
+    done = endoexit("calibrate", run, "--mean-exit-cost", 0.8, "--rule", "eenet")
+    assert done.returncode == 1
+    assert "too few to fit a gate: it takes at least 50 images" in " ".join(done.stderr.split())
 
 
 def test_a_folder_that_is_no_run(tmp_path):

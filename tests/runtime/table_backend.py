@@ -8,6 +8,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy, fixed_exit, patience_policy, threshold_policy
 from endoexit.policy.referral import Referral, Unlike, Unsure
 from endoexit.policy.rules.threshold import ThresholdRule
+from learned_gates import GATES, gate
 
 PREPROCESSING = Preprocessing(size=8)
 POLICIES = (
@@ -20,6 +21,10 @@ POLICIES = (
     ),
     patience_policy(3, 2),
     fixed_exit(3, 2),
+    *(
+        ExitPolicy(rule=gate(kind, 3, 4), num_exits=3, temperatures=(0.5, 1.5, 2.0))
+        for kind in GATES
+    ),
     threshold_policy(3, 0.8).replaced(
         referral=Referral(
             unsure=Unsure(threshold=0.5), unlike=Unlike(thresholds=(-2.0, -1.5, -2.0), share=0.1)

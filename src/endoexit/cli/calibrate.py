@@ -87,8 +87,13 @@ def calibrate(
         ),
     ] = None,
     rule: Annotated[
-        Literal["max_probability", "entropy", "margin", "patience", "fixed"],
-        typer.Option(help="Rule that decides whether an image exits."),
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Rule that decides whether an image exits: a confidence (max_probability, "
+            "entropy, margin), a gate that is fitted on calibrate (linear_gate, jei_dnn, eenet), "
+            "patience or fixed.",
+        ),
     ] = "max_probability",
     thresholds: Annotated[
         Literal["per-exit", "shared", "geometric"] | None,
@@ -138,13 +143,13 @@ def calibrate(
         unit=unit,
         max_referral=max_referral,
     )
-    rules = RuleOptions(
-        rule=rule,
-        thresholds=thresholds,
-        candidates=candidates,
-        temperature_scaling=temperature,
-        refer_unlike=refer_unlike,
-    )
+    rules = RuleOptions.model_validate({
+        "rule": rule,
+        "thresholds": thresholds,
+        "candidates": candidates,
+        "temperature_scaling": temperature,
+        "refer_unlike": refer_unlike,
+    })  # fmt: skip
 
     from endoexit.workflow.calibrate import calibrate as calibrate_run
 

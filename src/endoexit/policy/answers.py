@@ -100,14 +100,19 @@ def confidence_bin(confidence: float, edges: tuple[float, ...]) -> int:
     return bisect.bisect_right(edges, round(confidence, _DIGITS))
 
 
-def answers_of(policy: "ExitPolicy", data: LogitSet) -> Answers:
+def answers_of(
+    policy: "ExitPolicy", data: LogitSet, exits: NDArray[np.int64] | None = None
+) -> Answers:
     """Return what a policy answers on a cohort, if no deadline decides.
 
     Args:
         policy: Policy for as many exits as the logits have.
         data: Logits of the cohort.
+        exits: Exit (N,) of each image, where the policy was fitted to these and new ones are
+            expected to exit elsewhere; None for what `ExitPolicy.assign` gives.
     """
-    exits = policy.assign(data.logits)
+    if exits is None:
+        exits = policy.assign(data.logits)
     confidences = np.empty(data.num_images)
     for number in range(1, data.num_exits + 1):
         here = exits == number

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from endoexit.errors import PolicyError
 from endoexit.policy.document import Costs, FrontPoint, Promise
 from endoexit.policy.goals import (
@@ -30,6 +33,8 @@ class Chosen:
         promises: Guarantees that hold.
         note: What a reader must know.
         trials: Test sequence on certify.
+        crossed: Exit (N,) of each image of calibrate by a rule that was fitted without it; None
+            where the rule was not fitted. See `Candidate.crossed`.
     """
 
     rule: Rule
@@ -39,6 +44,7 @@ class Chosen:
     promises: tuple[Promise, ...] = ()
     note: str | None = None
     trials: tuple[Trial, ...] = ()
+    crossed: NDArray[np.int64] | None = None
 
 
 def limit_in(goal: CostLimit | Budget, costs: Costs) -> float:

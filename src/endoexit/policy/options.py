@@ -1,11 +1,11 @@
 """Which policies are tried: the options of a search."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from endoexit.documents import Asked, unless_none
-from endoexit.errors import UsageError
+from endoexit.errors import UsageError, unknown_name
 from endoexit.policy.confidence import CONFIDENCES
 from endoexit.policy.rules.base import RuleKind
 
@@ -16,7 +16,7 @@ class RuleOptions(Asked):
     """Which policies are tried.
 
     Attributes:
-        rule: Kind of decision.
+        rule: Kind of decision: a confidence, a learned gate, or another; see `rules.catalog`.
         thresholds: Family of thresholds, for the confidence rules: every combination of
             candidates for each exit ("per-exit"), one threshold for all exits ("shared"), or
             those of MSDNet's geometric exit distributions ("geometric"). None takes "per-exit",
@@ -39,13 +39,21 @@ class RuleOptions(Asked):
     temperature_scaling: bool = True
     refer_unlike: float | None = unless_none
 
+    @field_validator("rule", mode="before")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        """Refuse a misspelt rule with the nearest name."""
+        if isinstance(value, str) and value not in get_args(RuleKind):
+            raise unknown_name("rule", value, get_args(RuleKind))
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         chosen = self.thresholds is not None or self.candidates is not None
         if self.rule not in CONFIDENCES and chosen:
             raise UsageError(
-                f"the rule {self.rule} has no thresholds: omit the options for thresholds and "
-                f"candidates, or take one of {', '.join(CONFIDENCES)}."
+                f"the rule {self.rule} has no thresholds to choose from: omit the options for "
+                f"thresholds and candidates, or take one of {', '.join(CONFIDENCES)}."
             )
         if self.thresholds == "geometric" and self.candidates is not None:
             raise UsageError("geometric thresholds follow from the shares: omit candidates.")

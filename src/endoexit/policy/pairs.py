@@ -1,7 +1,7 @@
 """Pairs of a rule and a threshold of referral: what they do on calibrate, and their order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -71,6 +71,7 @@ class Pair:
 
     Attributes:
         rule: Rule of the early exits.
+        exits: Exit (N,) of each image of calibrate; see `Candidate.exits`.
         threshold: Sureness at the final exit under which images are referred; None for none.
         cost: Mean cost of an image.
         referred: Share of the images that are referred.
@@ -79,6 +80,7 @@ class Pair:
     """
 
     rule: Rule
+    exits: NDArray[np.int64] = field(compare=False, repr=False)
     threshold: float | None
     cost: float
     referred: float
@@ -113,8 +115,7 @@ def pairs_of(
     unsure = np.array([here.sure < (threshold or 0.0) for threshold in thresholds])  # (T, N)
     least: NDArray[np.float64] = np.zeros((len(known), len(thresholds)))
     pairs: list[Pair] = []
-    for rule in _rules(here, known, thresholds, most, options):
-        exits = here.exits(rule)
+    for rule, exits in _rules(here, known, thresholds, most, options).items():
         answered = ((exits < here.first) & ~((exits == final) & unsure)).astype(np.float64)
         images = counted @ answered.T  # (R, T)
         losses = [table.losses[exits - 1, np.arange(len(exits))] for table in known]
@@ -127,7 +128,7 @@ def pairs_of(
         referred = 1.0 - answered.mean(axis=1)
         cost = float(costs[exits - 1].mean())
         pairs += [
-            Pair(rule, threshold, cost, share, score, all_pass)
+            Pair(rule, exits, threshold, cost, share, score, all_pass)
             for threshold, share, score, all_pass in zip(
                 thresholds,
                 referred.tolist(),
@@ -160,22 +161,24 @@ def _rules(
     thresholds: Sequence[float | None],
     share: float,
     options: RuleOptions,
-) -> list[Rule]:
+) -> dict[Rule, NDArray[np.int64]]:
     """Return the rules that are tried: the final exit, and fronts at three shares of referral.
+
+    With each is the exit (N,) of every image of calibrate; see `Candidate.exits`.
 
     An image that is referred at the final exit loses nothing there. So which rules are on the
     front depends on how many are referred.
     """
-    kind, rows = RULES[options.rule], [FixedRule(exit=here.table.data.num_exits)]
-    rules: dict[Rule, None] = dict.fromkeys(rows)
+    kind, final = RULES[options.rule], FixedRule(exit=here.table.data.num_exits)
+    rules: dict[Rule, NDArray[np.int64]] = {final: here.exits(final)}
     within = [each for each in thresholds if each and (here.sure < each).mean() <= share]
     for threshold in dict.fromkeys([None, *within[len(within) // 2 :: max(1, len(within) // 2)]]):
         values, score = risk_score(known)
         if threshold is not None:
             values[:, -1, here.sure < threshold] = 0.0
         for candidate in kind.front(here.table, options, values, score):
-            rules[candidate.rule] = None
-    return list(rules)
+            rules[candidate.rule] = np.minimum(candidate.exits(here.table), here.first)
+    return rules
 
 
 def _evidence(

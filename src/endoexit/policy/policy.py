@@ -108,13 +108,43 @@ class ExitPolicy(Record):
             or all(promise.method == "by construction" for promise in self.promises)
         )
 
-    def leaves(self, exit_number: int, logits: ArrayLike, previous: ArrayLike) -> NDArray[np.bool_]:
+    def gate(
+        self, exit_number: int, logits: ArrayLike, previous: ArrayLike, gates: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """Return the value (B,) of the gate of exit k, for `leaves` here and at later exits.
+
+        None at the final exit, and for a rule without gates; see `Rule.gate`.
+
+        Args:
+            exit_number: Number of the exit k, 1 to M.
+            logits: Logits (B, C) of exit k, of the images that have not exited yet.
+            previous: Labels (B, k − 1), class indices, that the earlier exits gave them.
+            gates: Values (B, k − 1) of the gates of the earlier exits.
+
+        Raises:
+            PolicyError: Logits that do not fit the gate, an exit that does not exist.
+        """
+        scores = self._checked(exit_number, logits)
+        if exit_number == self.num_exits:
+            return None
+        temperature = self.temperatures[exit_number - 1]
+        return self.rule.gate(exit_number, scores, np.asarray(previous), gates, temperature)
+
+    def leaves(
+        self,
+        exit_number: int,
+        logits: ArrayLike,
+        previous: ArrayLike,
+        gates: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.bool_]:
         """Tell which images exit at an exit.
 
         Args:
             exit_number: Number of the exit k, 1 to M.
             logits: Logits (B, C) of exit k, of the images that have not exited yet.
             previous: Labels (B, k − 1), class indices, that the earlier exits gave them.
+            gates: Values (B, k) of the gates of exits 1 to k, from `gate`; not needed for a rule
+                without gates.
 
         Returns:
             Shape (B,); all True at exit M.
@@ -133,7 +163,7 @@ class ExitPolicy(Record):
         if exit_number == self.num_exits:
             return np.ones(len(scores), dtype=np.bool_)
         temperature = self.temperatures[exit_number - 1]
-        leaving = self.rule.decide(exit_number, scores, earlier, temperature)
+        leaving = self.rule.decide(exit_number, scores, earlier, temperature, gates)
         if self.referral is not None:  # an image that is referred as unlike costs no later stage
             leaving = leaving | self.referral.unlike_at(exit_number, scores)
         return leaving

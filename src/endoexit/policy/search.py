@@ -65,6 +65,7 @@ class PolicyResult:
     Attributes:
         policy: Policy with its goal, costs, front and promises; what `policy.json` holds.
         expected: Figures of the policy on calibrate; optimistic, because it was chosen there.
+            Those of a gate are of fits that did not see the image.
         calibration: Figures of each exit before and after temperature scaling.
         trials: Test sequence on certify, for a guarantee.
         answered: What its referral does on calibrate; None for a policy without.
@@ -133,9 +134,9 @@ def find_policy(
         costs=costs,
         front=chosen.front,
     )
+    exits = _expected_exits(policy, chosen, calibrate)
     if policy.deadline_ms is None:
-        policy = policy.replaced(calibrated=answers_of(policy, calibrate))
-    exits = policy.assign(calibrate.logits)
+        policy = policy.replaced(calibrated=answers_of(policy, calibrate, exits))
     answered = None
     if policy.referral is not None:
         answered = coverage(calibrate, exits, policy.referred(calibrate.logits, exits))
@@ -146,6 +147,15 @@ def find_policy(
         calibration=describe_calibration(calibrate, temperatures, _ranked_by(options)),
         trials=chosen.trials,
     )
+
+
+def _expected_exits(policy: ExitPolicy, chosen: Chosen, calibrate: LogitSet) -> NDArray[np.int64]:
+    """Return the exit (N,) of each image of calibrate, as it is expected of new images."""
+    if chosen.crossed is None:
+        return policy.assign(calibrate.logits)
+    if policy.referral is None:
+        return chosen.crossed
+    return np.minimum(chosen.crossed, policy.referral.first_unlike(calibrate.logits))
 
 
 def _ranked_by(options: RuleOptions) -> ConfidenceName:
@@ -205,8 +215,8 @@ def _cheapest_or_best(
 ) -> Chosen:
     candidates = RULES[options.rule].front(table, options, *_accuracy(table))
     front = _points(candidates, table)
-    index = choose(goal, front, costs, table.data.final_accuracy)
-    return Chosen(candidates[index].rule, front, note=UNPROVEN)
+    chosen = candidates[choose(goal, front, costs, table.data.final_accuracy)]
+    return Chosen(chosen.rule, front, note=UNPROVEN, crossed=chosen.crossed)
 
 
 def _guaranteed(
@@ -265,7 +275,9 @@ def _guaranteed(
     elif counted.groups is None:
         note = _dependence(certify)
     promises = tuple(promise.replaced(unit_reason=counted.reason) for promise in promises)
-    return Chosen(rule, front, promises=promises, note=note, trials=certified.trials)
+    crossed = next((each.crossed for each in candidates if each.rule is rule), None)
+    return Chosen(rule, front, promises=promises, note=note, trials=certified.trials,
+                  crossed=crossed)  # fmt: skip
 
 
 def _group_value(
@@ -278,7 +290,7 @@ def _group_value(
     if table.data.groups is None:
         return "one image"  # without groups there is nothing to compare
     units = UnitLosses(known, group_numbers(table.data))
-    exits = [candidate.rule.exits(table) for candidate in reversed(candidates)]
+    exits = [candidate.exits(table) for candidate in reversed(candidates)]
     keeping = [taken for taken in exits if units.of(taken).mean() <= known.risk.tolerance]
     return better_value(units.share_between(keeping or exits[:1]), delta)
 
@@ -311,7 +323,7 @@ def _points(
     tested = p_values or [None] * len(candidates)
     points = []
     for candidate, p_value in zip(candidates, tested, strict=True):
-        expected = table.outcome(candidate.rule.exits(table))
+        expected = table.outcome(candidate.exits(table))
         points.append(
             FrontPoint(
                 rule=candidate.rule,

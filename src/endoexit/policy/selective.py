@@ -107,6 +107,7 @@ def answered_guarantee(
         promises=promises,
         note=EVERY_IMAGE_AT_THE_FINAL_EXIT if final else None,
         trials=tuple(trials),
+        crossed=pair.exits,
     )
 
 
@@ -144,7 +145,7 @@ def _refusal(
 
 
 def _point(pair: Pair, here: Cohort, p_value: float | None) -> FrontPoint:
-    exits = here.exits(pair.rule)
+    exits = pair.exits
     answered = here.answered(exits, pair.threshold)
     data = here.table.data
     right = data.correct[exits - 1, np.arange(data.num_images)]

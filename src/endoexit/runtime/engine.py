@@ -68,6 +68,8 @@ class Batch(Generic[Ticket]):
         state: State of the backend.
         labels: Labels (n, M) of the exits; only the first `passed` columns are filled.
         stage_ms: Milliseconds (n, M) of the stages; only the first `passed` columns are filled.
+        gates: Values (n, M) of the gates of the policy; only the first `passed` columns are
+            filled, and none where it has no gates.
         passed: Number of stages that these images went through.
     """
 
@@ -75,6 +77,7 @@ class Batch(Generic[Ticket]):
     state: Any
     labels: Rows
     stage_ms: npt.NDArray[np.float64]
+    gates: npt.NDArray[np.float64]
     passed: int = 0
 
     def __len__(self) -> int:
@@ -187,7 +190,8 @@ class Engine:
         """
         state = self.backend.start(self.preprocessing.normalise(images))
         columns = (len(images), self.backend.num_stages)
-        return Batch(list(tickets), state, np.empty(columns, np.int64), np.empty(columns))
+        labels = np.empty(columns, np.int64)
+        return Batch(list(tickets), state, labels, np.empty(columns), np.empty(columns))
 
     def step(self, batch: Batch[Ticket]) -> StageResult[Ticket]:
         """Run the next stage on a batch, in place, and ask the policy which images exit.
@@ -197,7 +201,11 @@ class Engine:
         """
         before = batch.passed
         state, logits, spent = self._timed_run(before + 1, batch.state, len(batch))
-        exiting = self.policy.leaves(before + 1, logits, batch.labels[:, :before])
+        previous, gates = batch.labels[:, :before], batch.gates[:, :before]
+        value = self.policy.gate(before + 1, logits, previous, gates)
+        if value is not None:
+            batch.gates[:, before] = value
+        exiting = self.policy.leaves(before + 1, logits, previous, batch.gates[:, : before + 1])
         batch.state = state
         batch.labels[:, before] = logits.argmax(axis=1)
         batch.stage_ms[:, before] = spent / len(batch)
@@ -254,6 +262,7 @@ class Engine:
             state=self.backend.gather(batch.state, rows),
             labels=batch.labels[rows],
             stage_ms=batch.stage_ms[rows],
+            gates=batch.gates[rows],
             passed=batch.passed,
         )
 
@@ -266,6 +275,7 @@ class Engine:
             state=self.backend.concatenate([batch.state for batch in batches]),
             labels=np.concatenate([batch.labels for batch in batches]),
             stage_ms=np.concatenate([batch.stage_ms for batch in batches]),
+            gates=np.concatenate([batch.gates for batch in batches]),
             passed=batches[0].passed,
         )
 

@@ -12,6 +12,7 @@ from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.rules.patience import PatienceRule
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.table import ExitTable
+from learned_gates import KINDS, drawn_gates
 
 COSTS = (0.3, 0.6, 0.8, 1.0)
 FAMILIES = [
@@ -21,6 +22,7 @@ FAMILIES = [
     RuleOptions(rule="max_probability", thresholds="geometric"),
     RuleOptions(rule="patience"),
     RuleOptions(rule="fixed"),
+    *(RuleOptions(rule=kind) for kind in KINDS),
 ]
 threshold = st.none() | st.floats(0, 1)
 rules = st.one_of(
@@ -45,7 +47,7 @@ def front(data, options, temperatures=(1.0,) * 4):
 
 @given(
     hnp.arrays(np.float32, (4, 7, 3), elements=st.floats(-9, 9, width=32)),
-    st.lists(rules, min_size=1, max_size=3),
+    st.lists(rules | drawn_gates(4, 3), min_size=1, max_size=3),
     st.tuples(*[st.floats(0.1, 5)] * 4),
 )
 def test_every_rule_decides_image_by_image_as_its_table_does(logits, several, temperatures):
@@ -57,8 +59,13 @@ def test_every_rule_decides_image_by_image_as_its_table_does(logits, several, te
         assert np.array_equal(exits, policy.assign(logits))
         for image, last in enumerate(exits):
             alone = slice(image, image + 1)
+            gates = np.empty((1, 4))
             for k in range(1, last + 1):
-                exiting = policy.leaves(k, logits[k - 1, alone], labels[: k - 1, alone].T)
+                scores, previous = logits[k - 1, alone], labels[: k - 1, alone].T
+                value = policy.gate(k, scores, previous, gates[:, : k - 1])
+                if value is not None:
+                    gates[:, k - 1] = value
+                exiting = policy.leaves(k, scores, previous, gates[:, :k])
                 assert exiting.tolist() == [k == last]
 
 
@@ -82,7 +89,10 @@ def test_front_of_every_family(golden, options):
         assert candidates[0].cost == pytest.approx(0.3)
     for candidate in candidates:
         assert candidate.rule.kind == options.rule
-        expected = table.outcome(candidate.rule.assign(data.logits, temperatures))
+        expected = table.outcome(candidate.exits(table))
+        if candidate.crossed is None:
+            exits = candidate.rule.assign(data.logits, temperatures)
+            assert np.array_equal(candidate.exits(table), exits)
         assert (expected.cost, expected.accuracy) == pytest.approx(
             (candidate.cost, candidate.score)
         )

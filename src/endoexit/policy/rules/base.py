@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -16,7 +16,16 @@ from endoexit.policy.table import ExitTable
 if TYPE_CHECKING:
     from endoexit.policy.options import RuleOptions
 
-RuleKind = Literal["max_probability", "entropy", "margin", "patience", "fixed"]
+RuleKind = Literal[
+    "max_probability",
+    "entropy",
+    "margin",
+    "patience",
+    "fixed",
+    "linear_gate",
+    "jei_dnn",
+    "eenet",
+]
 
 
 class Rule(Worded, ABC):
@@ -42,6 +51,7 @@ class Rule(Worded, ABC):
         logits: NDArray[Any],
         previous: NDArray[Any],
         temperature: float,
+        gates: NDArray[np.float64] | None = None,
     ) -> NDArray[np.bool_]:
         """Tell which images exit at an early exit.
 
@@ -50,7 +60,31 @@ class Rule(Worded, ABC):
             logits: Logits (B, C) of exit k, of the images that have not exited yet.
             previous: Labels (B, k − 1) that the earlier exits gave them.
             temperature: Softmax temperature of exit k.
+            gates: Values (B, k) of the gates of exits 1 to k; see `gate`. A rule without gates
+                does not look at them.
         """
+
+    def gate(
+        self,
+        exit_number: int,
+        logits: NDArray[Any],
+        previous: NDArray[Any],
+        gates: NDArray[np.float64],
+        temperature: float,
+    ) -> NDArray[np.float64] | None:
+        """Return the value (B,) of the gate of an early exit; None for a rule without gates.
+
+        The decisions at this exit and at later ones need it, so whoever runs the stages keeps it
+        for each image.
+
+        Args:
+            exit_number: The exit k, 1 to M − 1.
+            logits: Logits (B, C) of exit k, of the images that have not exited yet.
+            previous: Labels (B, k − 1) that the earlier exits gave them.
+            gates: Values (B, k − 1) of the gates of the earlier exits.
+            temperature: Softmax temperature of exit k.
+        """
+        return None
 
     @abstractmethod
     def condition(self, exit_number: int) -> bool | str:
@@ -71,9 +105,15 @@ class Rule(Worded, ABC):
         labels = logits.argmax(axis=2)
         exits = np.full(logits.shape[1], len(logits), dtype=np.int64)
         inside = np.arange(logits.shape[1])
+        gates = np.empty((logits.shape[1], len(logits)))
         for number, temperature in enumerate(temperatures[:-1], start=1):
-            previous = labels[: number - 1, inside].T
-            exiting = self.decide(number, logits[number - 1, inside], previous, temperature)
+            previous, scores = labels[: number - 1, inside].T, logits[number - 1, inside]
+            earlier = gates[inside, : number - 1]
+            value = self.gate(number, scores, previous, earlier, temperature)
+            if value is not None:
+                gates[inside, number - 1] = value
+            now = gates[inside, :number]
+            exiting = self.decide(number, scores, previous, temperature, now)
             exits[inside[exiting]] = number
             inside = inside[~exiting]
         return exits
@@ -140,8 +180,16 @@ class Candidate:
         rule: Rule with its numbers.
         cost: Mean cost of an image on calibrate.
         score: What is to be kept high, on calibrate.
+        crossed: Exit (N,) of each image of calibrate by a rule that was fitted in the same way
+            without it: the cost and the score are those of these exits. None for a rule whose
+            numbers are tried, not fitted.
     """
 
     rule: Rule
     cost: float
     score: float
+    crossed: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+
+    def exits(self, table: ExitTable) -> NDArray[np.int64]:
+        """Return the exit (N,) of each image of calibrate, where known by a rule without it."""
+        return self.rule.exits(table) if self.crossed is None else self.crossed

@@ -5,7 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from endoexit.policy.rules.base import Rule, RuleKind
+from endoexit.policy.rules.eenet import EenetRule
 from endoexit.policy.rules.fixed import FixedRule
+from endoexit.policy.rules.jei_dnn import JeiDnnRule
+from endoexit.policy.rules.linear_gate import LinearGateRule
 from endoexit.policy.rules.patience import PatienceRule
 from endoexit.policy.rules.threshold import ThresholdRule
 
@@ -15,6 +18,12 @@ RULES: dict[RuleKind, type[Rule]] = {
     "margin": ThresholdRule,
     "patience": PatienceRule,
     "fixed": FixedRule,
+    "linear_gate": LinearGateRule,
+    "jei_dnn": JeiDnnRule,
+    "eenet": EenetRule,
 }
 
-StoredRule = Annotated[ThresholdRule | PatienceRule | FixedRule, Field(discriminator="kind")]
+StoredRule = Annotated[
+    ThresholdRule | PatienceRule | FixedRule | LinearGateRule | JeiDnnRule | EenetRule,
+    Field(discriminator="kind"),
+]

@@ -29,7 +29,12 @@ class FixedRule(Rule):
         return [f"exit must be 1 to {num_exits}, got {self.exit}"]
 
     def decide(
-        self, exit_number: int, logits: NDArray[Any], previous: NDArray[Any], temperature: float
+        self,
+        exit_number: int,
+        logits: NDArray[Any],
+        previous: NDArray[Any],
+        temperature: float,
+        gates: NDArray[np.float64] | None = None,
     ) -> NDArray[np.bool_]:
         """Tell which images exit at an early exit; see `Rule.decide`."""
         return np.full(len(logits), exit_number == self.exit, dtype=np.bool_)

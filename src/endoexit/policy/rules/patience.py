@@ -29,7 +29,12 @@ class PatienceRule(Rule):
         return [f"patience must be 2 to {num_exits}, got {self.patience}"]
 
     def decide(
-        self, exit_number: int, logits: NDArray[Any], previous: NDArray[Any], temperature: float
+        self,
+        exit_number: int,
+        logits: NDArray[Any],
+        previous: NDArray[Any],
+        temperature: float,
+        gates: NDArray[np.float64] | None = None,
     ) -> NDArray[np.bool_]:
         """Tell which images exit at an early exit; see `Rule.decide`."""
         before = self.patience - 1

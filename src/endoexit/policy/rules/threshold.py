@@ -45,7 +45,12 @@ class ThresholdRule(Rule):
         ]
 
     def decide(
-        self, exit_number: int, logits: NDArray[Any], previous: NDArray[Any], temperature: float
+        self,
+        exit_number: int,
+        logits: NDArray[Any],
+        previous: NDArray[Any],
+        temperature: float,
+        gates: NDArray[np.float64] | None = None,
     ) -> NDArray[np.bool_]:
         """Tell which images exit at an early exit; see `Rule.decide`."""
         threshold = self.thresholds[exit_number - 1]
@@ -125,8 +130,8 @@ class ThresholdRule(Rule):
         kind = start.rule.kind
         rows = list(zip(table.confidences(kind), start.rule.thresholds, strict=True))
         shares = np.arange(1, steps + 1) / (steps + 1)
-        raised = [tuple(_raised(*row, float(share)) for row in rows) for share in shares]
-        return [cls(kind=kind, thresholds=rung) for rung in raised if rung.count(None) < len(rung)]
+        rungs = [tuple(raised(*row, float(share)) for row in rows) for share in shares]
+        return [cls(kind=kind, thresholds=rung) for rung in rungs if rung.count(None) < len(rung)]
 
 
 def _confidence_of(options: "RuleOptions") -> ConfidenceName:
@@ -144,7 +149,8 @@ def reached(values: NDArray[np.float64], thresholds: tuple[float | None, ...]) -
     return masks
 
 
-def _raised(values: NDArray[np.float64], threshold: float | None, share: float) -> float | None:
+def raised(values: NDArray[np.float64], threshold: float | None, share: float) -> float | None:
+    """Return the threshold that a share of the values (N,) reaches which reach the given one."""
     if threshold is None:
         return None
     reaching = np.sort(values[values >= threshold])[::-1]

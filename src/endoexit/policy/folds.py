@@ -1,0 +1,61 @@
+"""Parts of a cohort for cross-fitting: what is fitted on some is looked at on the others."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoexit.errors import PolicyError
+from endoexit.policy.logits import LogitSet
+
+FOLDS = 5
+LEAST_IMAGES = 50  # ten in each part: with fewer, a part says nothing about a fit
+_SEED = 0
+
+
+def require_enough_to_fit(data: LogitSet) -> None:
+    """Refuse a cohort that is too small to fit a gate on some images and to judge it on others.
+
+    Raises:
+        PolicyError: Too few images, or too few groups; the message has both numbers.
+    """
+    groups = data.num_images if data.groups is None else len(np.unique(data.groups))
+    if data.num_images >= LEAST_IMAGES and groups >= FOLDS:
+        return
+    present = f"{data.num_images} images"
+    least = f"{LEAST_IMAGES} images"
+    if data.groups is not None:
+        present, least = f"{present} in {groups} groups", f"{least} in {FOLDS} groups"
+    raise PolicyError(
+        f"{data.name} has {present}, too few to fit a gate: it takes at least {least}. Give it "
+        "more images, or take a rule of thresholds, such as max_probability."
+    )
+
+
+def fold_numbers(data: LogitSet) -> NDArray[np.int64]:
+    """Return the part (N,), 0 to `FOLDS` − 1, of each image; a group is in one part.
+
+    The groups are shuffled with a fixed seed and dealt out, each to the part that has the
+    fewest images.
+    """
+    groups = np.arange(data.num_images) if data.groups is None else data.groups
+    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    part_of = np.empty(len(sizes), dtype=np.int64)
+    filled = np.zeros(FOLDS, dtype=np.int64)
+    for group in np.random.default_rng(_SEED).permutation(len(sizes)):
+        part_of[group] = filled.argmin()
+        filled[part_of[group]] += sizes[group]
+    return np.asarray(part_of[place])
+
+
+def splits(data: LogitSet) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Yield masks (N,): the images to fit on, and those to look at; each is looked at once."""
+    numbers = fold_numbers(data)
+    for fold in range(FOLDS):
+        yield numbers != fold, numbers == fold
+
+
+def subset(data: LogitSet, mask: NDArray[np.bool_]) -> LogitSet:
+    """Return the images of a cohort that a mask (N,) marks."""
+    groups = None if data.groups is None else data.groups[mask]
+    return LogitSet(data.name, data.logits[:, mask], data.labels[mask], groups)
