@@ -1,0 +1,172 @@
+"""Learned gates next to thresholds: what each costs on test images, and how accurate it is.
+
+    python benchmarks/gates.py
+
+reads tests/golden/colonoscopy{,_lite0}_logits.npz (prototype networks with four exits) and makes a
+third set on which confidence lies: exit 1 is surest where it is wrong. Val + cal are halved by
+groups, twelve times: one half calibrates, the other certifies, and test is looked at. Ten minutes
+on one core. Writes benchmarks/results/gates.json and the table of docs/choosing-a-policy.md;
+`--table-only` makes the table again from the JSON.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from endoexit.files import read_json, write_json
+from endoexit.machine import describe_machine, library_versions
+from endoexit.policy.document import Costs
+from endoexit.policy.folds import subset
+from endoexit.policy.goal_options import make_goal
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.rules.base import RuleKind
+from endoexit.policy.search import find_policy
+from endoexit.policy.table import outcome
+from golden_cascade import subject
+from golden_policies import Dataset
+from tables import RESULTS, ROOT, markdown_table, replace_between
+
+sys.path.append(str(ROOT / "tests"))
+from learned_gates import lying
+
+RESULT = RESULTS / "gates.json"
+PAGE = ROOT / "docs" / "choosing-a-policy.md"
+SPLITS = 12
+KINDS: tuple[RuleKind, ...] = ("max_probability", "linear_gate", "jei_dnn", "eenet")
+GOALS = {
+    "drop": {"max_accuracy_drop": 0.01},
+    "guarantee": {"guarantee": ["accuracy_loss<=0.05"]},
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images for a comparison.
+
+    Attributes:
+        name: Name of the set, for the table.
+        costs: Cost of each exit.
+        draw: Function of a seed that returns calibrate, certify and test.
+    """
+
+    name: str
+    costs: Costs
+    draw: Callable[[int], tuple[LogitSet, ...]]
+
+
+def halved(fitting: LogitSet, test: LogitSet) -> Callable[[int], tuple[LogitSet, ...]]:
+    """Return the function that halves a set by its groups."""
+
+    def draw(seed: int) -> tuple[LogitSet, ...]:
+        groups = np.random.default_rng(seed).permutation(np.unique(fitting.groups))
+        inside = np.isin(fitting.groups, groups[: len(groups) // 2])
+        return subset(fitting, inside), subset(fitting, ~inside), test
+
+    return draw
+
+
+def sources() -> list[Source]:
+    hifuse, lite = Dataset("colonoscopy"), subject(("lite0",))
+    shares = tuple(cost / lite.macs[-1] for cost in lite.macs)
+    made = Costs(values=(0.3, 0.6, 1.0), unit="relative", source="made")
+    return [
+        Source("colonoscopy, HiFuse", hifuse.costs, halved(hifuse.fitting, hifuse.test)),
+        Source(
+            "colonoscopy, EfficientNet-Lite0",
+            Costs(values=shares, unit="relative", source="multiply-adds of the prototype"),
+            halved(lite.fitting, lite.test),
+        ),
+        Source(
+            "made: exit 1 is surest where it is wrong",
+            made,
+            lambda seed: tuple(
+                lying(images, 3 * seed + place) for place, images in enumerate((225, 225, 2000))
+            ),
+        ),
+    ]
+
+
+def seen(source: Source, kind: RuleKind, goal: str, seed: int) -> dict[str, float]:
+    """Return what a policy that was found on one split does on test."""
+    calibrate, certify, test = source.draw(seed)
+    result = find_policy(
+        make_goal(**GOALS[goal]),
+        calibrate=calibrate,
+        certify=certify if goal == "guarantee" else None,
+        costs=source.costs,
+        classes=tuple("abcde"[: test.num_classes]),
+        options=RuleOptions(rule=kind),
+    )
+    shown = outcome(test, result.policy.assign(test.logits), source.costs.values)
+    return {
+        "cost": shown.cost,
+        "minus_final": shown.accuracy - test.final_accuracy,
+        "expected_cost": result.expected.cost,
+        "proven": float(not result.policy.fell_back),
+    }
+
+
+def measure() -> dict:
+    rows = []
+    for source in sources():
+        for kind in KINDS:
+            for goal in GOALS:
+                splits = [seen(source, kind, goal, seed) for seed in range(SPLITS)]
+                rows.append({"set": source.name, "rule": kind, "goal": goal, "splits": splits})
+            print(source.name, kind, flush=True)
+    return {
+        "command": "python benchmarks/gates.py",
+        "machine": describe_machine(),
+        "versions": library_versions(),
+        "goals": GOALS,
+        "rows": rows,
+    }
+
+
+def cells(rows: list[dict], name: str, kind: str, goal: str) -> tuple[str, ...]:
+    """Return the mean cost, how it differs from thresholds split by split, and the points."""
+
+    def values(rule: str, key: str) -> np.ndarray:
+        row = next(
+            row for row in rows if (row["set"], row["rule"], row["goal"]) == (name, rule, goal)
+        )
+        return 100 * np.array([split[key] for split in row["splits"]])
+
+    cost, points = values(kind, "cost"), values(kind, "minus_final")
+    away = cost - values(KINDS[0], "cost")
+    error = away.std(ddof=1) / np.sqrt(len(away))
+    differs = "" if kind == KINDS[0] else f"{away.mean():+.1f} ± {error:.1f}"
+    return f"{cost.mean():.1f} %", differs, f"{points.mean():+.1f}"
+
+
+def table(result: dict) -> str:
+    header = ("images", "rule", "cost, 1 point given up", "against thresholds",
+              "points against final exit", "cost, guarantee", "against thresholds",
+              "points against final exit")  # fmt: skip
+    rows = result["rows"]
+    names = dict.fromkeys(row["set"] for row in rows)
+    return markdown_table(
+        header,
+        [
+            (name, f"`{kind}`", *(cell for goal in GOALS for cell in cells(rows, name, kind, goal)))
+            for name in names
+            for kind in KINDS
+        ],
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--table-only", action="store_true", help="use the JSON that is there")
+    if not parser.parse_args().table_only:
+        write_json(RESULT, measure())
+    replace_between(PAGE, "gates", table(read_json(RESULT)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
