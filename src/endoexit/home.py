@@ -1,4 +1,4 @@
-"""The home folder, or a temporary one where a process has none."""
+"""The home folder, or a temporary one where a process has none; the folder of caches."""
 
 import os
 import stat
@@ -13,6 +13,15 @@ def home_for_caches() -> Path:
     """
     home = usable_home()
     return temporary_home() if home is None else home
+
+
+def cache_directory() -> Path:
+    """Return the default cache folder: `ENDOEXIT_CACHE`, else `~/.cache/endoexit`.
+
+    Without a home folder it is in the temporary folder.
+    """
+    named = os.environ.get("ENDOEXIT_CACHE")
+    return Path(named) if named else home_for_caches() / ".cache" / "endoexit"
 
 
 def usable_home() -> Path | None:
@@ -38,12 +47,13 @@ def temporary_home() -> Path:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        if not _is_private(folder):  # someone else made it: what is in it cannot be trusted
+        if not is_private(folder):  # someone else made it: what is in it cannot be trusted
             return Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
     return folder
 
 
-def _is_private(folder: Path) -> bool:
+def is_private(folder: Path) -> bool:
+    """Return whether a folder is this user's, and no other user can write to it."""
     facts = folder.lstat()
     mine = not hasattr(os, "getuid") or facts.st_uid == os.getuid()
     return stat.S_ISDIR(facts.st_mode) and mine and not facts.st_mode & 0o022

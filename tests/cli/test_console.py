@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 
 from endoexit.cli.console import CacheOption, Output, progress
-from endoexit.images.cache import cache_directory
+from endoexit.home import cache_directory
 
 
 class Terminal(io.StringIO):

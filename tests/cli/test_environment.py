@@ -77,7 +77,7 @@ NOTE = (
     "note: there is no home folder to write to, so caches are in {}. Name another "
     "folder in HOME or ENDOEXIT_CACHE.\n"
 )
-CACHE = "from endoexit.images.cache import cache_directory; print(cache_directory())"
+CACHE = "from endoexit.home import cache_directory; print(cache_directory())"
 
 
 def test_without_a_home_caches_are_in_a_temporary_folder(tiny_run, tmp_path):

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from endoexit.errors import DataError, EndoexitError
-from endoexit.images.cache import CachedImages, cache_directory
+from endoexit.home import cache_directory
+from endoexit.images.cache import CachedImages
 from endoexit.images.cache import cache_images as cache_refs
 from endoexit.images.decode import read_bytes
 from endoexit.images.preprocessing import Preprocessing

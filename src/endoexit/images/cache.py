@@ -1,6 +1,5 @@
 """Decoded images on disk, memory-mapped: epochs and later runs never decode a file again."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from endoexit.errors import DataError, ImageError
 from endoexit.files import sha256_bytes
-from endoexit.home import home_for_caches
+from endoexit.home import cache_directory
 from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef, name_of
@@ -41,15 +40,6 @@ class CachedImages:
         mask = np.ones(len(self), dtype=bool)
         mask[list(self.errors)] = False
         return mask
-
-
-def cache_directory() -> Path:
-    """Return the default cache folder: `ENDOEXIT_CACHE`, else `~/.cache/endoexit`.
-
-    Without a home folder it is in the temporary folder.
-    """
-    named = os.environ.get("ENDOEXIT_CACHE")
-    return Path(named) if named else home_for_caches() / ".cache" / "endoexit"
 
 
 def cache_images(

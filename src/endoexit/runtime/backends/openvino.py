@@ -1,5 +1,8 @@
 """Exported stages in OpenVINO."""
 
+import contextlib
+import io
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +14,9 @@ from openvino.properties import hint
 
 from endoexit.artifacts.source import StageFiles
 from endoexit.errors import RunError
+from endoexit.files import sha256_bytes
 from endoexit.precision import FloatFormat, Precision
+from endoexit.runtime.backends.compiled import CompiledStages, kept_compiled
 from endoexit.runtime.backends.exported import Array, ExportedStages
 
 State = tuple[Array, ...]
@@ -86,7 +91,8 @@ class OpenVinoBackend(ExportedStages[Array]):
     States stay in OpenVINO's own precision, in arrays that the next stage reads in place: between
     two stages nothing is copied or converted. A stage is compiled when it is first used: for the
     batch size that is expected, at first one image, and for any other. Where the shape is known,
-    it is faster; each compiled form holds its own copy of the weights.
+    it is faster; each compiled form holds its own copy of the weights. What was compiled for a
+    bundle is kept on disk for the next process; see `CompiledStages`.
     """
 
     library = f"OpenVINO {ov.get_version()}"
@@ -102,6 +108,8 @@ class OpenVinoBackend(ExportedStages[Array]):
             properties.inference_num_threads: self.threads,
             properties.num_streams: 1,
         }
+        # Only what is sealed is kept: anything else is compiled for a moment.
+        self._kept = kept_compiled() if files.hashes else CompiledStages(None)
         self._expected = 1
         self._requests: dict[tuple[int, int | None], _Request] = {}
         self._ready: set[tuple[int, int]] = set()
@@ -152,13 +160,36 @@ class OpenVinoBackend(ExportedStages[Array]):
 
     def _compile(self, number: int, images: int | None) -> ov.CompiledModel:
         graph, weights = self._files.read(number)
+        key = self._key(number, images, graph, weights)
+        if (kept := self._kept.read(key)) is not None:
+            with contextlib.suppress(RuntimeError):  # of a library that was built differently
+                return self._core.import_model(io.BytesIO(kept), "CPU", self._settings)
         try:
             model = self._core.read_model(graph, weights)
             self._check_outputs(model, number)
             model = self._prepared(model, number, images)
-            return self._core.compile_model(model, "CPU", self._settings)
+            compiled = self._core.compile_model(model, "CPU", self._settings)
         except RuntimeError as error:
             raise self._unreadable(number) from error
+        self._kept.write(key, compiled.export_model().getvalue())
+        return compiled
+
+    def _key(self, number: int, images: int | None, *contents: bytes) -> str:
+        """Return what a compiled stage depends on, as one hash: files, settings, machine."""
+        facts = (
+            *(sha256_bytes(content) for content in contents),
+            self._files.state.shapes[number - 1],
+            self._files.classes,
+            number == 1,
+            images,
+            self._floats,
+            self.threads,
+            ov.get_version(),
+            self._core.get_property("CPU", properties.device.full_name),
+            sorted(self._core.get_property("CPU", properties.device.capabilities)),
+            os.environ.get("ONEDNN_MAX_CPU_ISA"),
+        )
+        return sha256_bytes(repr(facts).encode())
 
     def _check_outputs(self, model: ov.Model, number: int) -> None:
         """Refuse a stage that gives other tensors than the arrays that are made for them."""
