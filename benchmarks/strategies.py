@@ -39,7 +39,7 @@ BASE = "joint"
 _FINE_TUNE = ("--recipe", "fine-tune")
 TEACHER = (
     "--model", "efficientnet_lite2", "--weights", "pip:lite2", *_FINE_TUNE,
-    "--set", "image.size=192", "--set", "image.canvas=288",
+    "--exits", "none", "--set", "image.size=192", "--set", "image.canvas=288",
 )  # fmt: skip
 NETWORKS: dict[str, tuple[str, ...]] = {
     "lite0": (
@@ -56,6 +56,7 @@ STRATEGIES: dict[str, str] = {
     "equilibrium": "{name: equilibrium}",
     "two-stage": "{name: two-stage}",
     "eenet": "{name: eenet}",
+    "adversarial": "{name: adversarial, steps: 3}",
 }
 
 

@@ -8,9 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from endoexit.training.strategies.base import Shown
+
 GOLDEN: dict[str, Any] = json.loads(
     (Path(__file__).parent / "golden" / "strategies.json").read_text()
 )
+
+
+def shown(images: Tensor, target: Tensor | None = None, mean: float = 0, std: float = 1) -> Shown:
+    """Return what a network is shown, with one mean and deviation for all channels."""
+    channels = torch.ones(1, 3, 1, 1, dtype=images.dtype)
+    labels = torch.zeros(len(images), dtype=torch.long) if target is None else target
+    return Shown(images, labels, mean * channels, std * channels)
 
 
 def golden_logits(name: str) -> tuple[list[Tensor], Tensor]:

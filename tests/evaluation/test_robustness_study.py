@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
-from endoexit.evaluation.attacks import EPSILON, STEPS
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.latency import keeping_threads
 from endoexit.evaluation.robustness import ATTACKS, FILE, Robustness, robustness_tables
 from endoexit.evaluation.robustness_study import measure_robustness
+from endoexit.models.attacks import EPSILON, STEPS
 from endoexit.policy import deadline_policy
 from endoexit.policy.document import Promise
 from endoexit.policy.referral import Referral, Unlike, energy

@@ -33,7 +33,7 @@ class ChangedRow(Record):
 
     Attributes:
         change: Name of a corruption or an attack, see `endoexit.evaluation.corruptions` and
-            `endoexit.evaluation.attacks`; "unchanged" for none.
+            `endoexit.models.attacks`; "unchanged" for none.
         strength: 1 to 5; 0 for unchanged images, 1 for attacks.
         accuracy: Share of right answers under the policy, of the images that it answers.
         referred: Share of the images that the policy refers to a human.

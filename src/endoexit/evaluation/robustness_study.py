@@ -10,12 +10,12 @@ from torch import Tensor
 
 from endoexit.errors import RunError, UsageError
 from endoexit.evaluation.adaptive import promises_shown
-from endoexit.evaluation.attacks import attack, average, max_average, random_starts, single
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 from endoexit.evaluation.robustness import ATTACKS, FILE, UNCHANGED, ChangedRow, Robustness
 from endoexit.machine import library_versions
+from endoexit.models.attacks import attack, average, max_average, random_starts, single
 from endoexit.policy import ExitPolicy
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.referral import ANSWERED

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as lightning
 import torch
@@ -19,6 +19,7 @@ from endoexit.training.augment import Augment, mixup
 from endoexit.training.loading import Batch
 from endoexit.training.rates import frozen_norms, parameter_groups
 from endoexit.training.recipe import OptimizerSettings, Recipe
+from endoexit.training.strategies.base import Shown
 from endoexit.training.teacher import Teacher
 
 
@@ -140,7 +141,8 @@ class ExitTraining(lightning.LightningModule):
         known = None
         if self.teacher is not None:
             known = self.teacher.answers(for_teacher[0])
-        loss: Tensor = self.loss(self.loss.answers(self.model, images), target, known)
+        shown = Shown(images, target, cast(Tensor, self.mean), cast(Tensor, self.std))
+        loss: Tensor = self.loss(self.loss.answers(self.model, shown), target, known)
         if not torch.isfinite(loss):
             raise self._diverged(f"the loss became {loss.item()}", batch_idx)
         self.train_loss.update(loss.detach())

@@ -62,7 +62,7 @@ def evaluate(
         against: Run of the same network without early exits, for comparison.
         corruptions: Whether the images are also evaluated with blur, glare and other changes, see
             `endoexit.evaluation.corruptions`. Written to `robustness.json`.
-        attacks: Whether the images are also attacked, see `endoexit.evaluation.attacks`. Written to
+        attacks: Whether the images are also attacked, see `endoexit.models.attacks`. Written to
             the same file.
         foreign: Folders of images that the network cannot know, to see which are referred.
         manifest: Manifest to take the images from. By default the run's.

@@ -12,7 +12,7 @@ from endoexit.models.published import load_published, published_names
 from endoexit.models.staged import Stage, StagedClassifier
 from endoexit.training.strategies.equilibrium import EquilibriumSettings
 from endoexit.training.strategies.joint import JointSettings
-from golden_losses import GOLDEN
+from golden_losses import GOLDEN, shown
 from golden_networks import fill, weights
 
 
@@ -36,7 +36,7 @@ def test_on_a_chain_gradients_are_those_of_the_published_code(kind):
     model = StagedClassifier(stages, 1, 1).double()
     settings = JointSettings() if kind == "plain" else EquilibriumSettings()
     image = torch.full((1, 1, 1, 1), golden["x0"], dtype=torch.float64)
-    total = sum(z.sum() for z in settings.build(4, 0.0).answers(model, image))
+    total = sum(z.sum() for z in settings.build(4, 0.0).answers(model, shown(image)))
     total.backward()
     expected = golden[kind]
     assert total.item() == pytest.approx(expected["total"])
@@ -57,7 +57,7 @@ def test_on_msdnet_gradients_are_those_of_the_published_code():
     model.double().train()
     strategy = EquilibriumSettings().build(3, 0.0)
     images = torch.from_numpy(fill.image(5, 4, 32)).double()
-    loss = strategy(strategy.answers(model, images), torch.tensor(golden["labels"]))
+    loss = strategy(strategy.answers(model, shown(images)), torch.tensor(golden["labels"]))
     loss.backward()
     assert loss.item() == pytest.approx(golden["loss"], rel=1e-6)
     gradients = {names[key]: p.grad for key, p in model.named_parameters()}
@@ -81,7 +81,7 @@ def test_answers_heads_and_the_last_stage_are_those_of_the_joint_sum(name, setti
     gradients = []
     for each in (JointSettings(), EquilibriumSettings()):
         strategy = each.build(exits, 0.1)
-        answers = strategy.answers(model, images)
+        answers = strategy.answers(model, shown(images))
         gradients.append((answers, *backward(model, strategy(answers, labels))))
     (plain, heads, trunks), (fair, same, others) = gradients
     for a, b in zip(plain, fair, strict=True):

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,23 @@ from endoexit.documents import Record
 from endoexit.errors import UsageError
 from endoexit.models.staged import StagedClassifier
 from endoexit.training.strategies.weights import ExitWeights, weights_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a network is shown in one step.
+
+    Attributes:
+        images: Normalised images (B, 3, S, S).
+        target: Class indices (B,), or probabilities (B, classes).
+        mean: Mean of the normalisation, (1, 3, 1, 1).
+        std: Standard deviation of the normalisation, (1, 3, 1, 1).
+    """
+
+    images: Tensor
+    target: Tensor
+    mean: Tensor
+    std: Tensor
 
 
 class StrategySettings(Record):
@@ -96,9 +114,9 @@ class Strategy(nn.Module):
         del model
         return []
 
-    def answers(self, model: StagedClassifier, images: Tensor) -> list[Tensor]:
+    def answers(self, model: StagedClassifier, shown: Shown) -> list[Tensor]:
         """Return the logits that the loss takes, each (batch, classes): those of all exits."""
-        logits: list[Tensor] = model(images)
+        logits: list[Tensor] = model(shown.images)
         return logits
 
     def forward(

@@ -4,6 +4,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from endoexit.training.strategies.adversarial import AdversarialSettings
 from endoexit.training.strategies.base import StrategySettings
 from endoexit.training.strategies.distil import DistilSettings
 from endoexit.training.strategies.eenet import EENetSettings
@@ -21,6 +22,7 @@ _Any = (
     | EquilibriumSettings
     | TwoStageSettings
     | EENetSettings
+    | AdversarialSettings
 )
 
 AnyStrategy = Annotated[_Any, Field(discriminator="name")]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from endoexit.models.staged import Stage, StagedClassifier, State
-from endoexit.training.strategies.base import Strategy, StrategySettings
+from endoexit.training.strategies.base import Shown, Strategy, StrategySettings
 from endoexit.training.strategies.weights import ExitWeights
 
 
@@ -36,9 +36,9 @@ class EquilibriumSettings(StrategySettings):
 class Equilibrium(Strategy):
     """See `EquilibriumSettings`."""
 
-    def answers(self, model: StagedClassifier, images: Tensor) -> list[Tensor]:
+    def answers(self, model: StagedClassifier, shown: Shown) -> list[Tensor]:
         """Return the logits of all exits, each (batch, classes), on the rescaling graph."""
-        state: State = (images,)
+        state: State = (shown.images,)
         logits = []
         exits = model.num_stages
         for number, stage in enumerate(model.stages, start=1):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from endoexit.errors import UsageError
 from endoexit.models.staged import Stage, StagedClassifier, State
-from endoexit.training.strategies.base import Strategy, StrategySettings
+from endoexit.training.strategies.base import Shown, Strategy, StrategySettings
 
 
 class TwoStageSettings(StrategySettings):
@@ -82,9 +82,9 @@ class TwoStage(Strategy):
             return [*(stage.trunk for stage in stages), stages[-1].head]
         return [stage.head for stage in stages[:-1]]
 
-    def answers(self, model: StagedClassifier, images: Tensor) -> list[Tensor]:
+    def answers(self, model: StagedClassifier, shown: Shown) -> list[Tensor]:
         """Return the logits of the exits that learn: the final one, or all the others."""
-        state: State = (images,)
+        state: State = (shown.images,)
         logits = []
         last = model.num_stages
         for number, stage in enumerate(model.stages, start=1):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from endoexit.evaluation.attacks import attack, average, max_average, random_starts, single
+from endoexit.models.attacks import attack, average, max_average, random_starts, single
 from golden.fill import fill
 
 GOLDEN = Path(__file__).parents[1] / "golden"

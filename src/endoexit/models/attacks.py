@@ -82,7 +82,7 @@ def max_average(
         step: Change of a step.
         steps: Number of steps.
     """
-    best, largest = images, torch.full((len(images),), -torch.inf)
+    best, largest = images, torch.full((len(images),), -torch.inf, device=images.device)
     for number, start in enumerate(starts, start=1):
         attacked = attack(network, images, labels, single(number), start=start, epsilon=epsilon,
                           step=step, steps=steps)  # fmt: skip
