@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo serve test test-timm test-without-bf16 soak lint format docs real clean
+.PHONY: help setup demo serve ray-demo test test-timm test-without-bf16 soak lint format docs real clean
 
 help:
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
 	@echo "make serve   set up, then serve the demo's model on this machine, with a page"
+	@echo "make ray-demo    set up, then run a job on a cluster of two nodes and kill one"
 	@echo "make test    set up, then run the tests"
 	@echo "make test-timm    set up, then the tests of networks of timm"
 	@echo "make test-without-bf16    the tests of precision, as on a processor without bf16"
@@ -33,6 +34,9 @@ demo: $(READY)
 # The bundle answers; the run says what each exit looked at.
 serve: demo/bundle
 	$(BIN)/endoexit serve demo/bundle --attention demo/run
+
+ray-demo: demo/bundle
+	$(BIN)/python benchmarks/ray_demo.py demo/bundle
 
 demo/bundle: $(READY)
 	test -f demo/run/policy.json || $(BIN)/endoexit demo --out demo

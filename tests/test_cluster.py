@@ -93,13 +93,24 @@ def test_a_port_where_something_else_answers(monkeypatch):
 def test_work_that_never_ends_is_left_alone():
     going_on = threading.Event()
     with pytest.raises(TimeoutError):
-        cluster._within(0.01, going_on.wait)
+        cluster._within(0.01, going_on.wait, going_on)
     going_on.set()
 
 
+def test_what_work_started_lives_until_it_is_used_no_more():
+    """The system kills a process that asks for it when the thread that started it ends."""
+    used, threads = threading.Event(), []
+    cluster._within(60, lambda: threads.append(threading.current_thread()), used)
+    assert threads[0].is_alive()
+    used.set()
+    threads[0].join(60)
+    assert not threads[0].is_alive()
+
+
 def test_errors_of_work_arrive():
+    used = threading.Event()
     with pytest.raises(AssertionError, match="of Ray"):
-        cluster._within(60, lambda: (_ for _ in ()).throw(AssertionError("of Ray")))
+        cluster._within(60, lambda: (_ for _ in ()).throw(AssertionError("of Ray")), used)
 
 
 def test_the_command_says_which_options_do_not_go_together(tmp_path):

@@ -40,7 +40,7 @@ WITH_TORCH = (
     "workflow.export",
 )
 TORCH = {"torch", "lightning", "kornia", "torchmetrics", "safetensors.torch", "thop"}
-RAY = {"endoexit.cluster", "endoexit.archiving.actors"}
+RAY = {"endoexit.cluster", "endoexit.archiving.actors", "endoexit.serve.replicas"}
 UNPICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 POLICY_LIBRARIES = {"numpy", "scipy", "pydantic"}
 

@@ -122,8 +122,8 @@ def test_the_first_screen_says_what_it_is_why_and_how_to_start():
 def test_make_targets_exist(page):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     used = {words[1] for words in shell_commands(PAGES[page]) if words[0] == "make"}
-    used |= set(re.findall(r"`make ([a-z]+)", PAGES[page]))
-    assert used <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    used |= set(re.findall(r"`make ([a-z0-9-]+)", PAGES[page]))
+    assert used <= set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -37,11 +37,13 @@ def connected(address: str) -> Iterator[Any]:
     """
     ray = require_ray()
     check_address(address)
+    used = threading.Event()
     try:
-        _connect(ray, address)
+        _connect(ray, address, used)
         yield ray
     finally:
         ray.shutdown()
+        used.set()
 
 
 def require_ray() -> Any:
@@ -95,12 +97,12 @@ def room_for(ray: Any, threads: int) -> int:
     return room
 
 
-def _connect(ray: Any, address: str) -> None:
+def _connect(ray: Any, address: str, used: threading.Event) -> None:
     if address not in {LOCAL, AUTO}:
         _require_answer(address)
     for left in reversed(range(_STARTS)):
         try:
-            _within(_CONNECT_S, lambda: ray.init(address=address, **_options(address)))
+            _within(_CONNECT_S, lambda: ray.init(address=address, **_options(address)), used)
         except Exception as error:  # Ray raises many kinds, down to AssertionError
             ray.shutdown()
             if address != LOCAL or not left:
@@ -111,9 +113,7 @@ def _connect(ray: Any, address: str) -> None:
 
 def _options(address: str) -> dict[str, Any]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == LOCAL:
-        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    return options
+    return options | ({"include_dashboard": False} if address == LOCAL else {})
 
 
 def _require_answer(address: str) -> None:
@@ -134,8 +134,13 @@ def _require_answer(address: str) -> None:
             raise EndoexitError(_why(address, "what answers there is no Ray")) from error
 
 
-def _within(seconds: float, work: Callable[[], object]) -> None:
+def _within(seconds: float, work: Callable[[], object], used: threading.Event) -> None:
     """Do work in a thread, because Ray cannot be interrupted; raise what it raises.
+
+    Args:
+        seconds: Time that it may take.
+        work: Function without arguments.
+        used: Event at which the thread ends: the system kills what Ray started with it.
 
     Raises:
         TimeoutError: It takes longer. Its thread is left alone.
@@ -145,9 +150,11 @@ def _within(seconds: float, work: Callable[[], object]) -> None:
     def run() -> None:
         try:
             work()
-            ended.set_result(None)
         except BaseException as error:
             ended.set_exception(error)
+            return
+        ended.set_result(None)
+        used.wait()
 
     threading.Thread(target=run, name="connect", daemon=True).start()
     ended.result(seconds)

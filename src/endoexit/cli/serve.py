@@ -81,6 +81,18 @@ def serve(
         Path | None,
         typer.Option(help="Run of the same weights, for what an exit looked at."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Serve on a cluster of Ray: HOST:PORT of its head, auto (that of this machine) or "
+            "local (start one).",
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(min=1, help="Replicas on the cluster.  [default: one on each node]"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer images over HTTP; images of all requests share batches, and each exits early.
@@ -91,6 +103,9 @@ def serve(
     tokens. With `--json`, the document is printed when the service listens, and has its address.
     SIGTERM or Ctrl-C ends it when all accepted requests are answered. Research use only;
     not a medical device.
+
+    With --ray, nodes of a cluster answer, each with a replica of the service. All of them need the
+    model under the same path.
     """
     missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
@@ -119,7 +134,15 @@ def serve(
         output.document({"url": url, "source": str(source)})
         sys.stdout.flush()
 
-    run_service(source, lambda: read_settings(config, options), tell)
+    if ray is None:
+        if replicas is not None:
+            raise UsageError("replicas are services on a cluster: give --ray with --replicas.")
+        run_service(source, lambda: read_settings(config, options), tell)
+        return
+    from endoexit.serve.replicas import serve_on_cluster
+
+    settings = read_settings(config, options)
+    serve_on_cluster(source, settings, tell, address=ray, replicas=replicas)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def serve(source: Path, read: Callable[[], Settings], tell: Callable[[str], None
     Raises:
         EndoexitError: It cannot be served, the port is in use, or the engine ended by an error.
     """
-    _log_to_stderr()
+    log_to_stderr()
     settings = read()
     if settings.tls_cert is not None and settings.tls_key is not None:
         check_tls(settings.tls_cert, settings.tls_key)
@@ -161,19 +161,25 @@ def serve(source: Path, read: Callable[[], Settings], tell: Callable[[str], None
         asyncio.run(_serve(source, settings, read, listener))
 
 
+def application(service: Service, reloads: Reloads) -> App:
+    """Return the whole application of a service, as any server runs it."""
+    app: App = Frame(make_app(service, reloads), service, new_identifier)
+    if service.settings.cors:
+        app = CORSMiddleware(
+            app,
+            allow_origins=service.settings.cors,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+        )
+    return app
+
+
 async def _serve(
     source: Path, settings: Settings, read: Callable[[], Settings], listener: socket.socket
 ) -> None:
     service = Service(source, settings)
     reloads = Reloads(service, read)
-    app: App = Frame(make_app(service, reloads), service, new_identifier)
-    if settings.cors:
-        app = CORSMiddleware(
-            app,
-            allow_origins=settings.cors,
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type"],
-        )
+    app = application(service, reloads)
     limits = settings.limits
     descriptors = more_descriptors()
     backlog = backlog_for(descriptors, limits.connections)
@@ -226,7 +232,8 @@ async def _end_with(service: Service, server: Server) -> None:
     server.should_exit = True
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Send the log of a service to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for name, level in (("endoexit.serve", logging.INFO), ("uvicorn", logging.ERROR)):
