@@ -38,6 +38,7 @@ PAGE = ROOT / "docs" / "choosing-a-policy.md"
 SPLITS = 12
 KINDS: tuple[RuleKind, ...] = ("max_probability", "linear_gate", "jei_dnn", "eenet")
 GOALS = {
+    "cost": {"mean_exit_cost": 0.5},
     "drop": {"max_accuracy_drop": 0.01},
     "guarantee": {"guarantee": ["accuracy_loss<=0.05"]},
 }
@@ -127,26 +128,33 @@ def measure() -> dict:
     }
 
 
-def cells(rows: list[dict], name: str, kind: str, goal: str) -> tuple[str, ...]:
-    """Return the mean cost, how it differs from thresholds split by split, and the points."""
+def values(rows: list[dict], name: str, kind: str, goal: str, key: str) -> np.ndarray:
+    """Return a figure of every split, in per cent."""
+    row = next(row for row in rows if (row["set"], row["rule"], row["goal"]) == (name, kind, goal))
+    return 100 * np.array([split[key] for split in row["splits"]])
 
-    def values(rule: str, key: str) -> np.ndarray:
-        row = next(
-            row for row in rows if (row["set"], row["rule"], row["goal"]) == (name, rule, goal)
-        )
-        return 100 * np.array([split[key] for split in row["splits"]])
 
-    cost, points = values(kind, "cost"), values(kind, "minus_final")
-    away = cost - values(KINDS[0], "cost")
-    error = away.std(ddof=1) / np.sqrt(len(away))
-    differs = "" if kind == KINDS[0] else f"{away.mean():+.1f} ± {error:.1f}"
-    return f"{cost.mean():.1f} %", differs, f"{points.mean():+.1f}"
+def compared(here: np.ndarray, plain: np.ndarray) -> str:
+    """Return how figures differ from those of thresholds, split by split; nothing for those."""
+    away = here - plain
+    if not away.any():
+        return ""
+    return f" ({away.mean():+.1f} ± {away.std(ddof=1) / np.sqrt(len(away)):.1f})"
+
+
+def cells(rows: list[dict], name: str, kind: str, goal: str) -> tuple[str, str]:
+    """Return the mean cost and the points against the final exit, next to those of thresholds."""
+    words = []
+    for key, sign in (("cost", ".1f"), ("minus_final", "+.1f")):
+        here = values(rows, name, kind, goal, key)
+        differs = compared(here, values(rows, name, KINDS[0], goal, key))
+        words.append(f"{here.mean():{sign}}{differs}")
+    return words[0], words[1]
 
 
 def table(result: dict) -> str:
-    header = ("images", "rule", "cost, 1 point given up", "against thresholds",
-              "points against final exit", "cost, guarantee", "against thresholds",
-              "points against final exit")  # fmt: skip
+    header = ("images", "rule", "half the cost: cost, %", "points", "1 point given up: cost, %",
+              "points", "guarantee: cost, %", "points")  # fmt: skip
     rows = result["rows"]
     names = dict.fromkeys(row["set"] for row in rows)
     return markdown_table(

@@ -54,6 +54,9 @@ PLAIN = (
     ("mean cost <= 0.6, margin", RuleOptions(rule="margin"), {"mean_exit_cost": 0.6}),
     ("mean cost <= 0.6, geometric shares", RuleOptions(thresholds="geometric"),
      {"mean_exit_cost": 0.6}),
+    ("mean cost <= 0.6, linear gate", RuleOptions(rule="linear_gate"), {"mean_exit_cost": 0.6}),
+    ("mean cost <= 0.6, JEI-DNN", RuleOptions(rule="jei_dnn"), {"mean_exit_cost": 0.6}),
+    ("mean cost <= 0.6, EENet", RuleOptions(rule="eenet"), {"mean_exit_cost": 0.6}),
     ("mean cost <= 0.8, patience", RuleOptions(rule="patience"), {"mean_exit_cost": 0.8}),
     ("mean cost <= 0.6, fixed exit", RuleOptions(rule="fixed"), {"mean_exit_cost": 0.6}),
 )  # fmt: skip

@@ -18,8 +18,11 @@ from typer.testing import CliRunner
 from endoexit import open as open_source
 from endoexit.cli.main import app
 from endoexit.errors import DataError, UsageError
-from endoexit.policy import fixed_exit
+from endoexit.policy import ExitPolicy, fixed_exit
+from endoexit.policy.logits import LogitSet
 from endoexit.policy.referral import Referral, Unlike
+from endoexit.policy.table import ExitTable
+from learned_gates import GATES, gate
 from tiny import CLASSES, PREPROCESSING, save_photos, tiny_model, tiny_photos, tiny_run
 from tiny_project import endoexit, endoexit_process, interruptible
 
@@ -301,3 +304,21 @@ def test_a_policy_may_refer_images_to_a_human(tmp_path, photos):
     assert f"referred to a human {document['images']} ({document['images']} unlike)" in said
     (answer,) = open_source(run).predict([np.zeros((50, 60, 3), np.uint8)])
     assert (answer.label, answer.referred, answer.exit) == (None, "unlike", 1)
+
+
+@pytest.mark.parametrize("kind", GATES)
+def test_learned_gates_decide_in_runs_as_on_whole_logits(tmp_path, kind):
+    run = tiny_run(tmp_path / "run").path
+    photos = tiny_photos(12)
+    with torch.no_grad():
+        whole = tiny_model()(torch.from_numpy(PREPROCESSING.normalise(photos)))
+    logits, rule = torch.stack(tuple(whole)).numpy(), gate(kind, 4, 3)
+    table = ExitTable(LogitSet("test", logits, np.zeros(12, int)), (1.0,) * 4, (1.0, 2.0, 3.0, 4.0))
+    halves = tuple(np.median(rule.strengths(table), axis=1).tolist())
+    policy = ExitPolicy(rule=rule.replaced(thresholds=halves), num_exits=4, temperatures=(1.0,) * 4)
+    policy.write(run / "policy.json")
+    answers = open_source(run).predict(list(photos))
+    assert [answer.exit for answer in answers] == policy.assign(logits).tolist()
+    assert len({answer.exit for answer in answers}) > 1
+    (cut,) = open_source(run, deadline_ms=0.001).predict([photos[0]])
+    assert cut.exit == 1  # the clock decides as well

@@ -17,6 +17,7 @@ from endoexit.policy.first_format import current_form
 from endoexit.policy.referral import Reason, Referral, reason_of
 from endoexit.policy.rules.catalog import StoredRule
 from endoexit.policy.rules.fixed import FixedRule
+from endoexit.policy.rules.gate import GateRule
 
 Temperature = Annotated[float, Field(gt=0.0, strict=True)]
 
@@ -93,6 +94,8 @@ class ExitPolicy(Record):
             faults.append(f"{len(self.costs.values)} costs for {self.num_exits} exits")
         if self.referral is not None:
             faults += self.referral.faults(self.num_exits)
+        if self.provenance is not None and isinstance(self.rule, GateRule):
+            faults += self.rule.faults_of_classes(len(self.provenance.classes))
         if self.calibrated is not None and len(self.calibrated.exits) != self.num_exits:
             faults.append(f"answers of {len(self.calibrated.exits)} exits for {self.num_exits}")
         if faults:

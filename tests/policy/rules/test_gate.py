@@ -3,14 +3,12 @@ import pytest
 
 from endoexit.errors import PolicyError
 from endoexit.policy import ExitPolicy
-from endoexit.policy.document import Costs
+from endoexit.policy.document import Costs, Provenance
 from endoexit.policy.goal_options import make_goal
-from endoexit.policy.guarantee import risk_score
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
-from endoexit.policy.risks import loss_table, parse_risk
 from endoexit.policy.rules.catalog import RULES
-from endoexit.policy.rules.gate import merits_of
+from endoexit.policy.rules.gate import OPEN, exits_by
 from endoexit.policy.search import find_policy
 from endoexit.policy.table import ExitTable
 from learned_gates import GATES, KINDS, gate, lying
@@ -150,22 +148,6 @@ def test_the_front_shows_what_is_expected_of_new_images(make_data):
     assert sum(policy.calibrated.exits) == 150
 
 
-def test_merits_are_right_answers_or_weighted_losses(make_data):
-    data = make_data(3, images=90)
-    right = data.correct.astype(np.float32)[None]
-    assert np.array_equal(merits_of(right, lambda totals: totals[0] / 90), right[0])
-    known = [loss_table(parse_risk(text), data, CLASSES) for text in ("disagreement<=0.1",)]
-    assert np.array_equal(merits_of(*risk_score(known)), -known[0].losses)
-    both = [
-        loss_table(parse_risk(text), data, CLASSES)
-        for text in ("disagreement<=0.02", "accuracy_loss<=0.3")
-    ]
-    merits = merits_of(*risk_score(both))
-    # One disagreement weighs as much as its error allows: √(0.02 · 0.98) against √(0.3 · 0.7).
-    share = np.sqrt(0.02 * 0.98 / (0.3 * 0.7))
-    assert merits == pytest.approx(-both[0].losses - share * both[1].losses, abs=0.12)
-
-
 @pytest.mark.parametrize("kind", GATES)
 def test_faults_name_what_does_not_fit(kind):
     rule = gate(kind, 2, 3)
@@ -178,6 +160,9 @@ def test_faults_name_what_does_not_fit(kind):
     assert fault.startswith("2 weights at exit 1, but the rule")
     with pytest.raises(PolicyError, match=r"does not fit: 1 rows of weights.* 3\. Make it again"):
         ExitPolicy(rule=rule, num_exits=4, temperatures=(1,) * 4)
+    served = Provenance(weights_sha256="", preprocessing="", precision="f32", classes=("a", "b"))
+    with pytest.raises(PolicyError, match=r"gates for 3 classes, but the network has 2\. Make it"):
+        ExitPolicy(rule=rule, num_exits=2, temperatures=(1, 1), provenance=served)
 
 
 @pytest.mark.parametrize(
@@ -213,3 +198,19 @@ def test_gates_of_other_classes_or_without_their_values_are_refused():
 def test_a_small_cohort_is_refused(kind, make_data):
     with pytest.raises(PolicyError, match=r"calibrate has 30 images, too few to fit a gate"):
         policy_for(kind, make_data(3, images=30), mean_exit_cost=0.6)
+
+
+def test_exits_follow_from_strengths_and_thresholds():
+    strengths = np.array([[0.1, 0.5, 0.9, -2e9], [0.9, 0.1, 0.9, 0.0]])
+    assert exits_by(strengths, (0.5, 0.5)).tolist() == [2, 1, 1, 3]
+    assert exits_by(strengths, (None, 0.0)).tolist() == [2, 2, 2, 2]
+    assert exits_by(strengths, (OPEN, None)).tolist() == [1, 1, 1, 1]
+
+
+def test_rules_without_a_fit_are_the_final_exit_and_the_first(make_data):
+    for kind in GATES:
+        shut, opened = kind.plain(3, 3)
+        table = ExitTable(make_data(3), (1.0,) * 3, COSTS.values)
+        assert (shut.exits(table) == 3).all()
+        assert (opened.exits(table) == 1).all()
+        assert [shut.condition(1), opened.condition(1)] == [False, True]

@@ -1,7 +1,7 @@
 """What the learned gates share: weights that are checked, thresholds, fits that are crossed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -11,8 +11,9 @@ from pydantic import Field
 from endoexit.errors import PolicyError
 from endoexit.policy.folds import require_enough_to_fit, splits, subset
 from endoexit.policy.rules.base import Candidate, Rule
+from endoexit.policy.rules.judging import best, judged, merits_of
 from endoexit.policy.rules.threshold import raised
-from endoexit.policy.screening import Scores, pareto_front
+from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # Bounds of what is read: far above any network, far below what fills a memory.
 MAX_EXITS, MAX_CLASSES, MAX_WEIGHTS = 1_000, 100_000, 200_000
+
+# A threshold that every image reaches.
+OPEN = -1e9
 
 Number = Annotated[float, Field(strict=True)]
 Weights = Annotated[tuple[Number, ...], Field(max_length=MAX_WEIGHTS)]
@@ -92,6 +96,12 @@ class GateRule(Rule, ABC):
                 )
         return faults
 
+    def faults_of_classes(self, num_classes: int) -> list[str]:
+        """Return why the rule does not fit a network with so many classes; empty if it does."""
+        if num_classes == self.num_classes:
+            return []
+        return [f"gates for {self.num_classes} classes, but the network has {num_classes}"]
+
     def gate(
         self,
         exit_number: int,
@@ -131,15 +141,14 @@ class GateRule(Rule, ABC):
                 f"the rule {self.kind} needs the values of its gates at exit {exit_number} as "
                 f"({len(logits)}, {exit_number}), got {shape}: take them from `ExitPolicy.gate`."
             )
-        threshold = self.thresholds[exit_number - 1]
-        if threshold is None:
-            return np.zeros(len(logits), dtype=np.bool_)
-        return np.asarray(self.strength(gates) >= threshold)
+        return reaching(self.strength(gates), self.thresholds[exit_number - 1])
 
     def condition(self, exit_number: int) -> bool | str:
         """Return when an image exits at an early exit; see `Rule.condition`."""
         threshold = self.thresholds[exit_number - 1]
-        return threshold is not None and f"{self.strength_words()} >= {threshold:.4f}"
+        if threshold is None:
+            return False
+        return threshold == OPEN or f"{self.strength_words()} >= {threshold:.4f}"
 
     def strengths(self, table: ExitTable) -> Values:
         """Return what is compared with the thresholds (M − 1, N) for all images of a cohort."""
@@ -155,13 +164,7 @@ class GateRule(Rule, ABC):
 
     def exits(self, table: ExitTable) -> NDArray[np.int64]:
         """Return the exit (N,), 1 to M, of each image of a cohort, as `assign` does."""
-        exits = np.full(table.data.num_images, table.data.num_exits, dtype=np.int64)
-        strengths = self.strengths(table)
-        for row in reversed(range(table.data.num_exits - 1)):
-            threshold = self.thresholds[row]
-            if threshold is not None:
-                exits[strengths[row] >= threshold] = row + 1
-        return exits
+        return exits_by(self.strengths(table), self.thresholds)
 
     @classmethod
     def plain(cls, num_exits: int, num_classes: int) -> tuple[Self, Self]:
@@ -173,7 +176,7 @@ class GateRule(Rule, ABC):
             "weights": rows,
             "thresholds": (None,) * (num_exits - 1),
         })  # fmt: skip
-        return shut, shut.replaced(thresholds=(0.0,) * (num_exits - 1))
+        return shut, shut.replaced(thresholds=(OPEN,) * (num_exits - 1))
 
     @classmethod
     def tried(cls, table: ExitTable, options: "RuleOptions") -> list[Self]:
@@ -205,13 +208,37 @@ class GateRule(Rule, ABC):
         merits = merits_of(values, score)
         plain = cls.plain(table.data.num_exits, table.data.num_classes)
         rules = [*plain, *cls.fitted(table, merits)]
-        exits = [*(rule.exits(table) for rule in plain), *crossed_exits(cls, table, merits)]
-        costs, images = np.asarray(table.costs), np.arange(table.data.num_images)
-        means = np.array([costs[taken - 1].mean() for taken in exits])
-        totals = [values[:, taken - 1, images].sum(axis=1, dtype=np.float64) for taken in exits]
-        scores = score(np.array(totals).T)
-        kept = pareto_front(means, scores)
-        return [Candidate(rules[i], float(means[i]), float(scores[i]), exits[i]) for i in kept]
+        exits = [*(rule.exits(table) for rule in plain), *cls._crossed_exits(table, merits)]
+        return best(
+            judged(rule, taken, table, values, score)
+            for rule, taken in zip(rules, exits, strict=True)
+        )
+
+    @classmethod
+    def _crossed_exits(cls, table: ExitTable, merits: Values) -> list[NDArray[np.int64]]:
+        """Return for each setting the exit (N,) of each image by a rule fitted without it."""
+        exits: list[NDArray[np.int64]] = []
+        for looking, outside, rules in cls.crossed_fits(table, merits):
+            exits = exits or [np.empty(table.data.num_images, dtype=np.int64) for _ in rules]
+            for taken, rule in zip(exits, rules, strict=True):
+                taken[looking] = rule.exits(outside)
+        return exits
+
+    @classmethod
+    def crossed_fits(
+        cls, table: ExitTable, merits: Values
+    ) -> Iterator[tuple[NDArray[np.bool_], ExitTable, list[Self]]]:
+        """Yield a fifth of the images, as mask and table, with the rules fitted on the others.
+
+        The temperatures of the table are kept: one number an exit, fitted on the whole cohort, as
+        they are for every rule.
+        """
+        for fitting, looking in splits(table.data):
+            inside, outside = (
+                ExitTable(subset(table.data, mask), table.temperatures, table.costs)
+                for mask in (fitting, looking)
+            )
+            yield looking, outside, cls.fitted(inside, merits[:, fitting])
 
     @classmethod
     def ladder(
@@ -232,41 +259,16 @@ class GateRule(Rule, ABC):
         ]
 
 
-def crossed_exits(
-    kind: type[GateRule], table: ExitTable, merits: Values
-) -> Sequence[NDArray[np.int64]]:
-    """Return for each setting the exit (N,) of each image by a rule that was fitted without it.
+def reaching(strengths: Values, threshold: float | None) -> NDArray[np.bool_]:
+    """Return which strengths (N,) reach a threshold: none reach None, all reach `OPEN`."""
+    if threshold is None or threshold == OPEN:
+        return np.full(len(strengths), threshold is not None)
+    return np.asarray(strengths >= threshold)
 
-    The temperatures of the table are kept: one number an exit, fitted on the whole cohort, as
-    they are for every rule.
-    """
-    exits: list[NDArray[np.int64]] = []
-    for fitting, looking in splits(table.data):
-        inside, outside = (
-            ExitTable(subset(table.data, mask), table.temperatures, table.costs)
-            for mask in (fitting, looking)
-        )
-        rules = kind.fitted(inside, merits[:, fitting])
-        if not exits:
-            exits = [np.empty(table.data.num_images, dtype=np.int64) for _ in rules]
-        for taken, rule in zip(exits, rules, strict=True):
-            taken[looking] = rule.exits(outside)
+
+def exits_by(strengths: Values, thresholds: Sequence[float | None]) -> NDArray[np.int64]:
+    """Return the exit (N,), 1 to M, of each image, from its strengths (M − 1, N)."""
+    exits = np.full(strengths.shape[1], len(strengths) + 1, dtype=np.int64)
+    for row in reversed(range(len(strengths))):
+        exits[reaching(strengths[row], thresholds[row])] = row + 1
     return exits
-
-
-def merits_of(values: NDArray[np.float32], score: Scores) -> Values:
-    """Return what image n is worth (M, N) when it exits at exit k, for what is to be kept high.
-
-    The totals are weighted by what the score gains when every image adds one to a total, so that
-    a tight risk weighs more than a loose one. The largest weight is 1 or −1: with the accuracy,
-    an image is worth 1 where the answer is right.
-
-    Args:
-        values: Whole numbers (R, M, N): what image n adds to total r when it exits at exit k.
-        score: Function of totals (R, ...) that returns what to keep high (...).
-    """
-    kinds, _, images = values.shape
-    at_end = values[:, -1].sum(axis=1, dtype=np.float64)
-    more = at_end[:, None] + images * np.eye(kinds)
-    gains = score(more) - score(at_end)
-    return np.asarray(np.tensordot(gains / np.abs(gains).max(), values.astype(np.float64), axes=1))
