@@ -4,7 +4,7 @@
 
 reads tests/golden/colonoscopy{,_lite0}_logits.npz (prototype networks with four exits) and makes a
 third set on which confidence lies: exit 1 is surest where it is wrong. Val + cal are halved by
-groups, twelve times: one half calibrates, the other certifies, and test is looked at. Ten minutes
+groups, eight times: one half calibrates, the other certifies, and test is looked at. Ten minutes
 on one core. Writes benchmarks/results/gates.json and the table of docs/choosing-a-policy.md;
 `--table-only` makes the table again from the JSON.
 """
@@ -35,7 +35,7 @@ from learned_gates import lying
 
 RESULT = RESULTS / "gates.json"
 PAGE = ROOT / "docs" / "choosing-a-policy.md"
-SPLITS = 12
+SPLITS = 8
 KINDS: tuple[RuleKind, ...] = ("max_probability", "linear_gate", "jei_dnn", "eenet")
 GOALS = {
     "cost": {"mean_exit_cost": 0.5},

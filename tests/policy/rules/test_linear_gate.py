@@ -1,8 +1,6 @@
 import numpy as np
-import pytest
 
 from endoexit.policy.features import linear_features
-from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.linear_gate import LinearGateRule, fit_backwards
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.table import ExitTable
@@ -55,21 +53,6 @@ def test_rules_of_rising_price_cost_less_and_less(golden):
     rules = LinearGateRule.fitted(table, data.correct.astype(float))
     spent = [table.outcome(rule.exits(table)).cost for rule in rules]
     assert spent[0] > spent[-1]
-
-
-@pytest.mark.parametrize("exits", [2, 12])
-def test_thresholds_are_tried_on_values_of_gates_that_did_not_see_the_image(make_data, exits):
-    data = make_data(exits, images=120)
-    table = ExitTable(data, (1.0,) * exits, tuple(np.linspace(0.2, 1.0, exits)))
-    right = data.correct.astype(np.float32)[None]
-    candidates = LinearGateRule.front(
-        table, RuleOptions(rule="linear_gate"), right, lambda totals: totals[0] / 120
-    )
-    thresholds = {candidate.rule.thresholds for candidate in candidates}
-    assert len(thresholds) > 3 if exits == 2 else len(thresholds) >= 1
-    for candidate in candidates:
-        seen = table.outcome(candidate.crossed)
-        assert (seen.cost, seen.accuracy) == pytest.approx((candidate.cost, candidate.score))
 
 
 def test_words():

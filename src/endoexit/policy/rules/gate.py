@@ -1,7 +1,7 @@
 """What the learned gates share: weights that are checked, thresholds, fits that are crossed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from endoexit.errors import PolicyError
 from endoexit.policy.folds import require_enough_to_fit, splits, subset
 from endoexit.policy.rules.base import Candidate, Rule
 from endoexit.policy.rules.judging import best, judged, merits_of
+from endoexit.policy.rules.strengths import OPEN, exits_by, reaching, screened_thresholds
 from endoexit.policy.rules.threshold import raised
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 # Bounds of what is read: far above any network, far below what fills a memory.
 MAX_EXITS, MAX_CLASSES, MAX_WEIGHTS = 1_000, 100_000, 200_000
-
-# A threshold that every image reaches.
-OPEN = -1e9
 
 Number = Annotated[float, Field(strict=True)]
 Weights = Annotated[tuple[Number, ...], Field(max_length=MAX_WEIGHTS)]
@@ -200,29 +198,40 @@ class GateRule(Rule, ABC):
     ) -> list[Candidate]:
         """Fit rules and return those that no cheaper one beats; see `Rule.front`.
 
-        Costs and scores are out of sample: each image is judged by a rule that was fitted in the
+        Costs and scores are out of sample: each image is judged by weights that were fitted in the
         same way on four fifths of the cohort, without it and its group. The rules that are
-        returned are fitted on all images.
+        returned are fitted on all images. For each setting there are the thresholds of the method,
+        fitted with the weights, and those that are best on the crossed strengths, chosen as for a
+        confidence.
         """
         require_enough_to_fit(table.data)
         merits = merits_of(values, score)
-        plain = cls.plain(table.data.num_exits, table.data.num_classes)
-        rules = [*plain, *cls.fitted(table, merits)]
-        exits = [*(rule.exits(table) for rule in plain), *cls._crossed_exits(table, merits)]
-        return best(
-            judged(rule, taken, table, values, score)
-            for rule, taken in zip(rules, exits, strict=True)
-        )
+        candidates = []
+        for rule in cls.plain(table.data.num_exits, table.data.num_classes):
+            candidates.append(judged(rule, rule.exits(table), table, values, score))
+        crossed = zip(cls.fitted(table, merits), *cls._crossed(table, merits), strict=True)
+        for rule, exits, strengths in crossed:
+            candidates.append(judged(rule, exits, table, values, score))
+            for thresholds in screened_thresholds(strengths, table, values, score):
+                tried, taken = rule.replaced(thresholds=thresholds), exits_by(strengths, thresholds)
+                candidates.append(judged(tried, taken, table, values, score))
+        return best(candidates)
 
     @classmethod
-    def _crossed_exits(cls, table: ExitTable, merits: Values) -> list[NDArray[np.int64]]:
-        """Return for each setting the exit (N,) of each image by a rule fitted without it."""
-        exits: list[NDArray[np.int64]] = []
+    def _crossed(cls, table: ExitTable, merits: Values) -> tuple[NDArray[np.int64], Values]:
+        """Return exits (S, N) and strengths (S, M − 1, N) of all images and settings.
+
+        Those of an image are by rules that were fitted without it.
+        """
+        data, exits, strengths = table.data, np.empty((0, 0), np.int64), np.empty((0, 0, 0))
         for looking, outside, rules in cls.crossed_fits(table, merits):
-            exits = exits or [np.empty(table.data.num_images, dtype=np.int64) for _ in rules]
-            for taken, rule in zip(exits, rules, strict=True):
-                taken[looking] = rule.exits(outside)
-        return exits
+            if not len(exits):
+                exits = np.empty((len(rules), data.num_images), dtype=np.int64)
+                strengths = np.empty((len(rules), data.num_exits - 1, data.num_images))
+            for row, rule in enumerate(rules):
+                exits[row, looking] = rule.exits(outside)
+                strengths[row][:, looking] = rule.strengths(outside)
+        return exits, strengths
 
     @classmethod
     def crossed_fits(
@@ -257,18 +266,3 @@ class GateRule(Rule, ABC):
         return [
             start.rule.replaced(thresholds=rung) for rung in rungs if rung.count(None) < len(rung)
         ]
-
-
-def reaching(strengths: Values, threshold: float | None) -> NDArray[np.bool_]:
-    """Return which strengths (N,) reach a threshold: none reach None, all reach `OPEN`."""
-    if threshold is None or threshold == OPEN:
-        return np.full(len(strengths), threshold is not None)
-    return np.asarray(strengths >= threshold)
-
-
-def exits_by(strengths: Values, thresholds: Sequence[float | None]) -> NDArray[np.int64]:
-    """Return the exit (N,), 1 to M, of each image, from its strengths (M − 1, N)."""
-    exits = np.full(strengths.shape[1], len(strengths) + 1, dtype=np.int64)
-    for row in reversed(range(len(strengths))):
-        exits[reaching(strengths[row], thresholds[row])] = row + 1
-    return exits

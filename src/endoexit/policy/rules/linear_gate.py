@@ -5,30 +5,19 @@ a weighted binary classification: exit if continuing would cost more than it win
 the difference.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.policy.features import linear_features, weigh
-from endoexit.policy.folds import require_enough_to_fit
 from endoexit.policy.logistic import fit_logistic
-from endoexit.policy.rules.base import Candidate
-from endoexit.policy.rules.gate import OPEN, GateRule, Values, exits_by, reaching
-from endoexit.policy.rules.judging import best, judged, merits_of
-from endoexit.policy.screening import Scores, screen
+from endoexit.policy.rules.gate import GateRule, Values
 from endoexit.policy.table import ExitTable
-
-if TYPE_CHECKING:
-    from endoexit.policy.options import RuleOptions
 
 # What the whole network costs, in answers: one answer is worth 33, 10 or 3 passes through it.
 PRICES = (0.03, 0.1, 0.3)
 RIDGE = 1.0
-# Thresholds of the gates are tried as those of confidences are, but in fewer combinations for
-# each price; with so many exits that three would not fit, the gates keep the threshold 0.
-_MOST_CANDIDATES, _COMBINATIONS, _LEAST_CANDIDATES = 40, 20_000, 3
 
 
 class LinearGateRule(GateRule):
@@ -87,66 +76,6 @@ class LinearGateRule(GateRule):
                 )
             )
         return rules
-
-    @classmethod
-    def front(
-        cls,
-        table: ExitTable,
-        options: "RuleOptions",
-        values: NDArray[np.float32],
-        score: Scores,
-    ) -> list[Candidate]:
-        """Fit gates, try thresholds, and return what no cheaper one beats; see `GateRule.front`.
-
-        For each price the values of the gates are out of sample. On them every combination of
-        thresholds is tried, as it is for a confidence.
-        """
-        require_enough_to_fit(table.data)
-        merits = merits_of(values, score)
-        candidates = []
-        for rule in cls.plain(table.data.num_exits, table.data.num_classes):
-            candidates.append(judged(rule, rule.exits(table), table, values, score))
-        gates = zip(cls.fitted(table, merits), cls._crossed_values(table, merits), strict=True)
-        for rule, crossed in gates:
-            for thresholds in _screened(crossed, table, values, score):
-                exits = exits_by(crossed, thresholds)
-                tried = rule.replaced(thresholds=thresholds)
-                candidates.append(judged(tried, exits, table, values, score))
-        return best(candidates)
-
-    @classmethod
-    def _crossed_values(cls, table: ExitTable, merits: Values) -> list[Values]:
-        """Return for each price the values (M − 1, N) of gates that did not see the image."""
-        shape = table.data.num_exits - 1, table.data.num_images
-        values = [np.empty(shape) for _ in PRICES]
-        for looking, outside, rules in cls.crossed_fits(table, merits):
-            for crossed, rule in zip(values, rules, strict=True):
-                crossed[:, looking] = rule.strengths(outside)
-        return values
-
-
-def _screened(
-    crossed: Values, table: ExitTable, values: NDArray[np.float32], score: Scores
-) -> Iterator[tuple[float | None, ...]]:
-    """Yield the thresholds of the front of all combinations, for values (M − 1, N) of gates."""
-    lists = [_candidates(row, len(crossed)) for row in crossed]
-    masks = [
-        np.stack([reaching(row, threshold) for threshold in thresholds])
-        for row, thresholds in zip(crossed, lists, strict=True)
-    ]
-    screened = screen(masks, values, np.asarray(table.costs), score)
-    for choice in screened.choices:
-        yield tuple(lists[exit_][place] for exit_, place in enumerate(choice))
-
-
-def _candidates(values: Values, early: int) -> tuple[float | None, ...]:
-    """Return the thresholds that are tried at one of the early exits, from shut to open."""
-    count = min(_MOST_CANDIDATES, int(_COMBINATIONS ** (1.0 / early) + 1e-9))
-    if count < _LEAST_CANDIDATES:
-        return (0.0,)
-    levels = np.arange(1, count - 1) / (count - 1)
-    inner = np.unique(np.quantile(values, levels, method="higher"))[::-1]
-    return (None, *inner.tolist(), OPEN)
 
 
 def fit_backwards(features: list[Values], losses: Values, ridge: float) -> list[Values]:
