@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from endoexit.images.dicom.header import MAX_FRAMES
 from endoexit.serve.problems import Problem
 from endoexit.serve.settings import Limits, Settings, is_loopback
 from endoexit.serve.tokens import Scope, Tokens
@@ -79,6 +80,20 @@ def deadline_of(query: dict[str, str], limits: Limits, shortest: float | None) -
         if not limits.min_deadline_ms <= ms <= limits.max_deadline_ms:
             raise Problem("deadline.invalid", limit=("max_deadline_ms", limits.max_deadline_ms))
     return (ms if shortest is None else min(ms, shortest)) / 1000
+
+
+def frame_of(query: dict[str, str]) -> int | None:
+    """Return the frame that a request asks for; None if it names none.
+
+    Raises:
+        Problem: The frame is no whole number, or outside of the limits.
+    """
+    asked = query.get("frame")
+    if asked is None:
+        return None
+    if not (asked.isascii() and asked.isdigit()) or int(asked[:9]) >= MAX_FRAMES:
+        raise Problem("frame.invalid", limit=("frame", MAX_FRAMES - 1))
+    return int(asked)
 
 
 def length_of(headers: Headers) -> int | None:

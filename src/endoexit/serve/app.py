@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from endoexit import __version__
 from endoexit.serve import openapi
-from endoexit.serve.access import client_of, deadline_of, length_of, query_of
+from endoexit.serve.access import client_of, deadline_of, frame_of, length_of, query_of
 from endoexit.serve.answers import Answered, ExitAnswer, NotAnswered, Predicted, Referred, Result
 from endoexit.serve.bodies import GoneError, images_of, media_type, read_body, until_gone
 from endoexit.serve.gate import Slot
@@ -102,7 +102,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         The body is one image, or several as the parts of a form. With `Accept:
         application/x-ndjson` each answer is a line, sent as soon as its image exits.
         """
-        deadline, client = await _checked(service, request)
+        deadline, client, frame = await _checked(service, request)
         model, _ = service.accepting()
         kind, options = media_type(request.headers.get("content-type"))
         seconds = deadline - asyncio.get_running_loop().time()
@@ -122,7 +122,9 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         request.state.audit |= {"images": len(contents), "weights": model.identity["weights"]}
         as_lines = NDJSON in request.headers.get("accept", "")
         every = as_lines and query_of(request, openapi.QUERY).get("exits") == "all"
-        events = service.answers(model, contents, slot, deadline, every_exit=every, trace=trace)
+        events = service.answers(
+            model, contents, slot, deadline, frame=frame, every_exit=every, trace=trace
+        )
 
         async def close() -> None:
             await events.aclose()
@@ -140,8 +142,8 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         return _one_or_many(results, model, identifier)
 
 
-async def _checked(service: Service, request: Request) -> tuple[float, str]:
-    """Return the deadline of a request and its client."""
+async def _checked(service: Service, request: Request) -> tuple[float, str, int | None]:
+    """Return the deadline of a request, its client, and the frame that it names."""
     client = client_of(request, service.tokens, "predict")
     name = (
         client if service.tokens is not None else None
@@ -152,7 +154,7 @@ async def _checked(service: Service, request: Request) -> tuple[float, str]:
         raise Problem("query.unknown")
     model, _ = service.accepting()
     seconds = deadline_of(query, service.settings.limits, model.deadline_ms)
-    return request.state.begin + seconds, client
+    return request.state.begin + seconds, client, frame_of(query)
 
 
 async def _admitted(service: Service, request: Request, client: str, seconds: float) -> Slot:

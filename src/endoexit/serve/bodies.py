@@ -17,7 +17,7 @@ _KINDS = """
     jpeg jpg pjpeg png apng x-png tiff bmp x-ms-bmp x-bmp webp gif jp2 jpx jpm j2k x-jp2
     x-portable-pixmap x-portable-graymap x-portable-bitmap x-portable-anymap
 """
-IMAGES = frozenset(f"image/{kind}" for kind in _KINDS.split())
+IMAGES = frozenset({*(f"image/{kind}" for kind in _KINDS.split()), "application/dicom"})
 
 
 class GoneError(Exception):

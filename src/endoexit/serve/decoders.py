@@ -28,6 +28,7 @@ _LIMITS = {"image_pixels", "min_side", "max_side", "decode_s", "decode_bytes"}
 class _Job:
     content: bytes
     preprocessing: Preprocessing
+    frame: int | None
     done: asyncio.Future[tuple[Square, float]]
 
 
@@ -67,13 +68,20 @@ class Decoders:
         for number in list(self._processes):
             await self._end(number)
 
-    async def decode(self, content: bytes, preprocessing: Preprocessing) -> tuple[Square, float]:
+    async def decode(
+        self, content: bytes, preprocessing: Preprocessing, frame: int | None = None
+    ) -> tuple[Square, float]:
         """Return the network's square of an image, and the seconds that decoding took.
+
+        Args:
+            content: Content of the file.
+            preprocessing: Preprocessing of the network.
+            frame: Frame of a DICOM object that holds several; None to refuse these.
 
         Raises:
             Problem: The image is refused, or took too much time or memory.
         """
-        job = _Job(content, preprocessing, asyncio.get_running_loop().create_future())
+        job = _Job(content, preprocessing, frame, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
         return await job.done
 
@@ -105,7 +113,11 @@ class Decoders:
         assert process.stdin is not None  # noqa: S101  both are pipes
         assert process.stdout is not None  # noqa: S101
         fields = job.preprocessing.model_dump(mode="json")
-        head = {"preprocessing": fields, **self.limits.model_dump(include=_LIMITS)}
+        head = {
+            "preprocessing": fields,
+            "frame": job.frame,
+            **self.limits.model_dump(include=_LIMITS),
+        }
         process.stdin.write(frame(head, job.content))
         await process.stdin.drain()
         length = int.from_bytes(await process.stdout.readexactly(4), "big")

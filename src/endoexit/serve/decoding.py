@@ -20,6 +20,8 @@ import tifffile
 from PIL import Image
 
 from endoexit.errors import ImageError
+from endoexit.images.dicom.read import size_of
+from endoexit.images.dicom.recognise import HEAD_BYTES, is_dicom
 from endoexit.images.formats import FORMATS, format_of
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.sheet import read_preprocessing
@@ -68,11 +70,12 @@ def main() -> None:
 
 
 def decode(content: bytes, head: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
-    """Return the network's square, uint8 (S, S, 3), of the only image of a file.
+    """Return the network's square, uint8 (S, S, 3), of the only image of a file, or of one frame.
 
     Args:
         content: Bytes of the file.
-        head: Fields of the preprocessing, and the limits `image_pixels`, `min_side`, `max_side`.
+        head: Fields of the preprocessing, `frame` of a DICOM object that holds several, and the
+            limits `image_pixels`, `min_side`, `max_side`.
 
     Raises:
         RefusedError: It is not one image, not whole, or beyond a limit.
@@ -80,7 +83,7 @@ def decode(content: bytes, head: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
     _check_header(content, head)
     preprocessing = Preprocessing.model_validate(read_preprocessing(head["preprocessing"]))
     try:
-        return preprocessing.load(content)
+        return preprocessing.load(content, frame=head.get("frame") or 0)
     except ImageError as error:
         code = _KINDS.get(error.kind, "image.too_small")
         if "too large" in error.fault:
@@ -93,30 +96,39 @@ def decode(content: bytes, head: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
 def _check_header(content: bytes, head: Mapping[str, Any]) -> None:
     if not content:
         raise RefusedError("image.empty")
-    if format_of(content) is None:
+    dicom = is_dicom(content[:HEAD_BYTES])
+    if not dicom and format_of(content) is None:
         raise RefusedError("image.unknown")
     try:
-        width, height, several = _size(content)
-    except Exception:
+        width, height, frames = size_of(content) if dicom else _size(content)
+    except Exception:  # the decoder says what is wrong
         return
     if width * height > head["image_pixels"] or max(width, height) > head["max_side"]:
         raise RefusedError("image.too_large")
     if min(width, height) < head["min_side"]:
         raise RefusedError("image.too_small")
-    if several:
+    _check_frames(frames, head.get("frame"), dicom=dicom)
+
+
+def _check_frames(frames: int, frame: int | None, *, dicom: bool) -> None:
+    if frame is not None and frame >= frames:
+        raise RefusedError("image.no_frame")
+    if frames > 1 and not dicom:
         raise RefusedError("image.animated")
+    if frames > 1 and frame is None:
+        raise RefusedError("image.frames")
 
 
-def _size(content: bytes) -> tuple[int, int, bool]:
-    """Return width and height by the header, and whether the file holds several images."""
+def _size(content: bytes) -> tuple[int, int, int]:
+    """Return width and height by the header, and the number of images in the file."""
     if format_of(content) == "TIFF":
         with tifffile.TiffFile(io.BytesIO(content)) as tiff:
             page = tiff.pages.first
-            return page.imagewidth, page.imagelength, len(tiff.pages) > 1
+            return page.imagewidth, page.imagelength, len(tiff.pages)
     Image.MAX_IMAGE_PIXELS = None  # the limit is checked here
     with Image.open(io.BytesIO(content), formats=_BY_PILLOW) as image:
-        several = image.format not in _OF_SEVERAL_PICTURES and getattr(image, "is_animated", False)
-        return image.width, image.height, bool(several)
+        alone = image.format in _OF_SEVERAL_PICTURES
+        return image.width, image.height, 1 if alone else getattr(image, "n_frames", 1)
 
 
 def _limit(memory: int, seconds: float) -> None:

@@ -4,12 +4,13 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from endoexit.images.dicom.header import MAX_FRAMES as MOST_FRAMES
 from endoexit.serve.answers import Predicted, ProblemDocument
 from endoexit.serve.bodies import FORM, IMAGES
 from endoexit.serve.problems import FAULTS, TYPE
 from endoexit.serve.settings import Limits
 
-QUERY = ("deadline_ms", "exits")
+QUERY = ("deadline_ms", "exits", "frame")
 _PROBLEM = ProblemDocument.model_json_schema()
 _JSON = {"application/json": {"schema": {"type": "object"}}}
 
@@ -102,6 +103,13 @@ def predict(limits: Limits) -> dict[str, Any]:
                 "required": False,
                 "schema": {"type": "string", "enum": ["all"]},
                 "description": "With lines of JSON: also what each exit says on the way.",
+            },
+            {
+                "name": "frame",
+                "in": "query",
+                "required": False,
+                "schema": {"type": "integer", "minimum": 0, "maximum": MOST_FRAMES - 1},
+                "description": "Frame of DICOM objects that hold several, from 0.",
             },
         ],
     }

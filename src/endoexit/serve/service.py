@@ -48,6 +48,7 @@ class _Image:
     index: int
     content: bytes
     deadline: float
+    frame: int | None
     on_exit: Callable[[Prediction], None] | None
     trace: RequestTrace | None
 
@@ -175,6 +176,7 @@ class Service:
         slot: Slot,
         deadline: float,
         *,
+        frame: int | None = None,
         every_exit: bool = False,
         trace: RequestTrace | None = None,
     ) -> AsyncGenerator[Result | ExitAnswer, None]:
@@ -188,6 +190,7 @@ class Service:
             contents: Bytes of the images.
             slot: Place of the request.
             deadline: Time of the event loop at which all must be answered.
+            frame: Frame of files that hold several; None to refuse these.
             every_exit: Whether to yield what each exit says, too.
             trace: Trace of the request.
         """
@@ -199,7 +202,7 @@ class Service:
             return lambda seen: events.put_nowait(exit_answer(model, index, seen))
 
         async def one(index: int, content: bytes) -> None:
-            image = _Image(model, index, content, deadline, on_exit(index), trace)
+            image = _Image(model, index, content, deadline, frame, on_exit(index), trace)
             try:
                 if index:
                     await _until(deadline, self.gate.more(slot))
@@ -246,7 +249,7 @@ class Service:
     async def _answer(self, image: "_Image") -> Answered | Referred:
         loop, worker = asyncio.get_running_loop(), self.worker
         assert worker is not None  # noqa: S101  there is a model
-        decoding = self.decoders.decode(image.content, image.model.preprocessing)
+        decoding = self.decoders.decode(image.content, image.model.preprocessing, image.frame)
         square, decode_s = await _until(image.deadline, decoding)
         begin = loop.time()
         journey = Journey(image.on_exit)

@@ -60,6 +60,16 @@ def count_frames(data: bytes) -> int:
     return max(1, frames_of(read_data_set(data, ALLOWED)))
 
 
+def size_of(data: bytes) -> tuple[int, int, int]:
+    """Return width and height of a frame in pixels, and the number of frames, by the header.
+
+    Raises:
+        ImageError: The header is damaged, out of bounds or of a kind that is not supported.
+    """
+    header = Header.of(read_data_set(data, ALLOWED))
+    return header.columns, header.rows, header.frames
+
+
 def _sop_class(data_set: DataSet) -> str:
     return data_set.values.get(SOP_CLASS, b"").rstrip(b"\0 ").decode("ascii", "replace")
 

@@ -257,7 +257,7 @@ function heat(level) {
 
 async function showMaps(row, look) {
   look.disabled = true;
-  const response = await fetch("/v1/attention", { method: "POST", body: row.file, headers: headers({ "content-type": row.file.type || "image/tiff" }) });
+  const response = await fetch("/v1/attention", { method: "POST", body: row.file, headers: headers({ "content-type": row.file.type || (/\.dcm$/i.test(row.file.name) ? "application/dicom" : "image/tiff") }) });
   const answer = await response.json().catch(() => null);
   const list = row.card.querySelector(".maps");
   list.hidden = false;
