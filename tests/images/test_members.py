@@ -217,3 +217,34 @@ def test_a_tar_with_a_comment_of_zeros_is_whole(tmp_path):
     path = tmp_path / "a.tar"
     path.write_bytes(stream.getvalue() + bytes(10_000))
     assert list(faults(path)) == ["a.png"]
+
+
+def parsed(kind: type[tarfile.TarInfo], header: bytes) -> object:
+    try:
+        info = kind.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        return type(error)
+    return info.name, info.size, info.type
+
+
+@pytest.mark.parametrize("layout", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_header_is_parsed_as_tarfile_parses_it(layout):
+    names = ("a.png", "é/b.png", "x" * 100, "y" * 60 + "/" + "z" * 60)
+    dice, plain, refused = random.Random(0), 0, 0
+    for name in names:
+        info = tarfile.TarInfo(name)
+        info.size, info.uname, info.mtime = 8**10 + 7, "someone", 1_700_000_000
+        blocks = info.tobuf(layout)
+        for start in range(0, len(blocks), tarfile.BLOCKSIZE):
+            header = blocks[start : start + tarfile.BLOCKSIZE]
+            for _ in range(300):
+                changed = bytearray(header)
+                for _ in range(dice.randint(0, 2)):
+                    changed[dice.randrange(512)] = dice.choice(b"\0 0127/9\x80a")
+                if dice.random() < 0.8:
+                    changed[148:156] = b"%06o\0 " % (sum(changed) - sum(changed[148:156]) + 256)
+                expected = parsed(tarfile.TarInfo, bytes(changed))
+                assert parsed(members._Header, bytes(changed)) == expected
+                plain += members._PLAIN.fullmatch(changed) is not None
+                refused += expected is tarfile.InvalidHeaderError
+    assert min(plain, refused) > 50  # both ways were taken

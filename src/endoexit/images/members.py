@@ -3,14 +3,15 @@
 import contextlib
 import io
 import os
+import re
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+from typing import IO, Self
 
 from endoexit.errors import DataError, ImageError
 from endoexit.files import refuse_lfs_pointer
@@ -27,6 +28,17 @@ _ARCHIVES = (".tar", ".zip", *_COMPRESSED)
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NUMBER = rb"[0-7]{6}[0-7 \0][ \0]"
+_PLAIN = re.compile(
+    rb"([^\0]+)\0*"  # name: what the rest leaves of 512 bytes, which are 100
+    rb"(?:%(number)s){3}"  # mode, user, group
+    rb"([0-7]{11})[ \0][0-7]{11}[ \0]"  # size, time
+    rb"([0-7]{6})[ \0]{2}"  # checksum
+    rb"0.{172}"  # a regular file; link, kind of tar, names of user and group
+    rb"(?:%(number)s|\0{8}){2}"  # device
+    rb"\0{167}" % {b"number": _NUMBER},  # no folder that is written apart from the name
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +164,32 @@ class _Headers(io.BufferedReader):
         return super().read(size)
 
 
+class _Header(tarfile.TarInfo):
+    """A header of a tar. `tarfile` parses it, unless it is one of the plain ones, which most are.
+
+    A plain one has the checks that `tarfile` makes, in a third of the time.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        plain = _PLAIN.fullmatch(buf)
+        if plain is None or int(plain[3], 8) != _checksum(buf):
+            return super().frombuf(buf, encoding, errors)
+        header = cls(plain[1].decode(encoding, errors))
+        header.size = int(plain[2], 8)
+        return header
+
+
+def _checksum(header: bytes | bytearray) -> int:
+    """Return the checksum of a header, in which its own eight bytes count as spaces."""
+    return sum(header) - sum(header[148:156]) + 8 * ord(" ")
+
+
 def _in_tar(path: Path) -> Iterator[Member]:
-    with _Headers(io.FileIO(path)) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+    with (
+        _Headers(io.FileIO(path)) as stream,
+        tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header) as tar,
+    ):
         while (info := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             if not info.isdir():
@@ -205,8 +241,8 @@ def _fault_in_zip(entry: zipfile.ZipInfo) -> str | None:
 
 
 def _fault(name: str, packed: int, size: int) -> str | None:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
+    name = name.replace("\\", "/")  # no Path: making one takes longer than all other checks
+    if name.startswith("/") or ".." in name.split("/"):
         return "has a name that leads out of its archive: make the archive with plain names."
     if size > MAX_BYTES:
         return f"is larger than {MAX_BYTES // 2**20} MiB: convert it to a smaller image."

@@ -117,13 +117,14 @@ class Inputs:
                 yield from self._file(path)
 
     def _named_file(self, text: str) -> Iterator[ImageRef]:
-        path, frame = split_name(text)
-        if self._is_archive(Path(text)):
-            yield ImageRef(Path(text))
-        elif path == text or os.path.lexists(text):
-            yield from self._frames.of(Path(text))
+        path = Path(text)
+        before, frame = split_name(text)
+        if self._is_archive(path):
+            yield ImageRef(path)
+        elif before == text or os.path.lexists(text):
+            yield from self._frames.of(path)
         else:
-            yield ImageRef(Path(path), frame)
+            yield ImageRef(Path(before), frame)
 
     def _file(self, path: Path) -> Iterator[ImageRef]:
         if self._is_archive(path):
