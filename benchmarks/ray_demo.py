@@ -32,6 +32,8 @@ def archive(*arguments: object) -> list[str]:
 
 def start_cluster(folder: Path) -> tuple[Any, Any]:
     """Start a cluster with a head and a second node, one CPU each; return it and that node."""
+    os.environ["RAY_TMPDIR"] = str(folder)
+    (folder / "ray").mkdir(exist_ok=True)  # Ray takes for granted that it is there
     require_ray()
     from ray.cluster_utils import Cluster  # noqa: PLC0415
 

@@ -27,7 +27,12 @@ class RayCluster:
         # Names of sockets are short, so no folder of pytest.
         self._folder = Path(tempfile.mkdtemp(prefix="ray-"))
         (self._folder / "home").mkdir()
-        self.env = os.environ | {"HOME": str(self._folder / "home"), "OMP_NUM_THREADS": "1"}
+        (self._folder / "ray").mkdir()  # Ray takes for granted that it is there
+        self.env = os.environ | {
+            "HOME": str(self._folder / "home"),
+            "RAY_TMPDIR": str(self._folder),
+            "OMP_NUM_THREADS": "1",
+        }
         for left in reversed(range(STARTS)):
             log = self._folder / "log.txt"
             with log.open("w") as stream:
