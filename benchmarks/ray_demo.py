@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from archive import rows, write_images
+from archive_material import rows, write_images
 from endoexit.archiving.plan import JobFolder
 from endoexit.archiving.reading import faults_of
 from endoexit.cluster import require_ray

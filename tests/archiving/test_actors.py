@@ -2,8 +2,11 @@
 
 import os
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 
 from archive_jobs import InThisProcess, answers, material, plan, png
@@ -112,6 +115,35 @@ def test_what_a_node_cannot_do_is_one_error(ray_cluster, tmp_path):
     assert refused.returncode == 2
     assert "has CPUs for 2 actors of 1 thread, not for 3: lower --actors" in refused.stderr
     assert endoexit_process(*on(ray_cluster, folder, 1), env=ray_cluster.env).returncode == 0
+
+
+def left_over(home):
+    """Return the names of the processes that were started with this home."""
+    names = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HOME") == home:
+                names.append(process.name())
+        except psutil.Error:  # it has ended, or is of another user
+            continue
+    return names
+
+
+def test_a_cluster_that_the_command_starts_ends_with_it(rows, new_job):
+    folder = new_job()
+    # Names of sockets are short, so no folder of pytest.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as home:
+        env = os.environ | {"HOME": home, "RAY_TMPDIR": home, "OMP_NUM_THREADS": "1"}
+        line = ("archive", "run", folder.path, "--ray", "local", "--actors", 1, "--threads", 1)
+        done = endoexit_process(*line, env=env)
+        assert done.returncode == 0, done.stderr
+        assert list(Path(home).glob("ray/session_*")), "Ray was not used"
+        end = time.monotonic() + 60
+        while left_over(home) and time.monotonic() < end:
+            time.sleep(0.2)
+        assert left_over(home) == []
+    assert answers(folder) == rows
+    assert faults_of(folder) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM is a Unix signal")
