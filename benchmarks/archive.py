@@ -6,9 +6,8 @@
 Renders images of the phantom, repeats them under different names as files and as members of a tar,
 and measures, each in a new process from start to end:
 
-- `rate`: `endoexit predict` on the files and a job on the tar, in turn: images a second, medians;
-  overhead a row; the memory of a worker and of the driver, highest and growth in the last
-  quarter
+- `rate`: `endoexit predict` on the files and a job on the tar, alternately: images a second,
+  medians; overhead a row; memory of a worker and of the driver, highest and growth at the end
 - `plan`: `endoexit archive plan` of that many members of a tar, files in folders, and listed paths
   (the same files, named again and again): time, highest memory
 - `kills`: jobs whose driver or worker is killed (SIGKILL) at random moments, and begun again each
@@ -44,7 +43,7 @@ TARGETS = {"rate": 0.9, "worker_mb": 600.0, "plan_seconds": 60.0}
 
 
 def measure_rate(bundle: Path, folder: Path, given: Any) -> dict[str, Any]:
-    """Measure `predict` on files and a job on a tar of the same images, in turn."""
+    """Measure `predict` on files and a job on a tar of the same images, alternately."""
     (folder / "rate").mkdir()
     files, archive = write_images(folder / "rate", given.images, given.side)
     seconds: dict[str, list[float]] = {"predict": [], "run": []}
