@@ -133,12 +133,13 @@ def plan_lines(plan: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def kill_lines(kills: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the row of the table about kills."""
-    struck, images = kills["struck"], kills["sizes"]["kill_images"]
+    """Return the row of the table about kills: of all jobs that were begun."""
+    struck, jobs = kills["struck"], counted(kills["jobs"], "job")
+    rows = " and ".join(f"{count:,}" for count in sorted(set(kills["rows"])))
     return [
-        (f"rows after {counted(struck['driver'], 'kill')} of the driver and {struck['worker']} of "
-         f"a worker, of {images:,} images",
-         f"{kills['rows'][-1]:,}, {'the same' if kills['same_rows'] else 'OTHERS'}", "the same"),
+        (f"rows of each of {jobs} of {kills['sizes']['kill_images']:,} images, after "
+         f"{counted(struck['driver'], 'kill')} of the driver and {struck['worker']} of a worker",
+         f"{rows}, {'the same' if kills['same_rows'] else 'OTHERS'}", "the same"),
     ]  # fmt: skip
 
 
