@@ -24,7 +24,7 @@ def test_the_bodies_are_those_that_are_read():
 
 def test_deadlines_have_the_bounds_of_the_service():
     arguments = predict(Limits(min_deadline_ms=20, deadline_ms=30, max_deadline_ms=40))
-    (deadline, _) = arguments["openapi_extra"]["parameters"]
+    (deadline, *_) = arguments["openapi_extra"]["parameters"]
     schema = deadline["schema"]
     assert (schema["minimum"], schema["default"], schema["maximum"]) == (20, 30, 40)
 

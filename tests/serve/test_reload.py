@@ -21,7 +21,7 @@ async def running(source, config):
     """Yield a service without its socket, and what reloads it."""
 
     def read():
-        return read_settings(config, {"threads": 1, "decoders": 1})
+        return read_settings(config, {"threads": 1, "decoders": 1, "batch_size": 16})
 
     service = Service(source, read())
     await service.start()

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from endoexit.policy.confidence import softmax
 
@@ -17,7 +16,10 @@ Rows = NDArray[np.float64]
 
 def entropy_of(probabilities: Rows) -> Rows:
     """Return the entropy (B,) in nats of probabilities (B, C)."""
-    return np.asarray(-np.add.reduce(xlogy(probabilities, probabilities), axis=-1))
+    # Not by SciPy: predictions start faster without it.
+    logs = np.zeros_like(probabilities)
+    np.log(probabilities, out=logs, where=probabilities > 0)
+    return np.asarray(-np.add.reduce(probabilities * logs, axis=-1))
 
 
 def margin_of(probabilities: Rows) -> Rows:

@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 # The bias may be large without harm: an exit that few images may use needs it.
 _BIAS_SHARE = 0.01
@@ -27,6 +25,10 @@ def fit_logistic(
         weights: Weight (N,) of each image, 0 or more; if all are 0, β is 0.
         ridge: Strength of the penalty, more than 0.
     """
+    # Slow to import, and predicting fits nothing.
+    from scipy.optimize import minimize  # noqa: PLC0415
+    from scipy.special import expit  # noqa: PLC0415
+
     total, width = weights.sum(), features.shape[1]
     if total == 0.0:
         return np.zeros(width)

@@ -281,9 +281,10 @@ def test_another_precision_has_no_policy(bundles):
 @pytest.mark.parametrize(("backend", "name"), [("openvino", "1.xml"), ("onnx", "1.onnx")])
 def test_a_stage_that_cannot_be_read_says_so(bundles, tmp_path, backend, name):
     bundle = bundles.make(backend, "f32")
-    broken = type(bundle)(tmp_path, bundle.config)
+    broken = type(bundle)(tmp_path, bundle.config.replaced(files={}))
     (tmp_path / "stages").mkdir()
-    (tmp_path / "stages" / name).write_bytes(b"<net></net>")
+    for file in bundle.stage_files().of(1):
+        (tmp_path / "stages" / file.name).write_bytes(b"<net></net>")
     stages = open_session(broken, threads=1).backend
     side = bundle.config.preprocessing.size
     with pytest.raises(RunError, match=rf"cannot load .*{name}.*Export the run again"):

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from endoexit.policy.budget import thresholds_for_shares
 from endoexit.policy.features import eenet_features, weigh
 from endoexit.policy.rules.gate import GateRule, Values
-from endoexit.policy.rules.scheduling import schedules
 from endoexit.policy.table import ExitTable
 
 BUDGETS = 16  # from the cost of exit 1 to that of the whole network
@@ -55,6 +54,9 @@ class EenetRule(GateRule):
         The thresholds send the shares of the schedule to the exits. Whatever the goal counts, the
         fit is to the labels.
         """
+        # It imports SciPy, which is slow, and predicting fits nothing.
+        from endoexit.policy.rules.scheduling import schedules  # noqa: PLC0415
+
         first, whole = table.costs[0], table.costs[-1]
         inner = np.arange(1, BUDGETS + 1) / (BUDGETS + 1)
         budgets = (first + (whole - first) * inner).tolist()

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from endoexit.policy.confidence import log_softmax
 from endoexit.policy.features import jei_features, weigh
@@ -48,7 +47,7 @@ class JeiDnnRule(GateRule):
     ) -> Values:
         """Return g_k (B,) of an early exit."""
         weights = np.asarray(self.weights[exit_number - 1])
-        return np.asarray(expit(weigh(jei_features(logits, temperature), weights)))
+        return np.exp(-np.logaddexp(0.0, -weigh(jei_features(logits, temperature), weights)))
 
     def strength(self, gates: Values) -> Values:
         """Return the chance (B,) to exit here of an image that came so far."""

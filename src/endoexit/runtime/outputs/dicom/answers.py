@@ -5,7 +5,6 @@ from typing import Literal, Self
 
 from endoexit import __version__
 from endoexit.files import sha256_file
-from endoexit.policy.promises import promise_words
 from endoexit.runtime.outputs.dicom.source import Reference
 from endoexit.runtime.outputs.tables import Row
 from endoexit.runtime.session import Session
@@ -91,6 +90,9 @@ class ModelFacts:
     def of(cls, session: Session) -> Self:
         """Return the facts of a run or a bundle at work."""
         decider = session.decider
+        # It imports SciPy, which is slow, and most predictions write no DICOM.
+        from endoexit.policy.promises import promise_words  # noqa: PLC0415
+
         return cls(
             name=session.source.config.model,
             version=__version__,
