@@ -132,7 +132,7 @@ def targets_of(scores: Values) -> Values:
 def assignment_loss(
     outputs: Values, targets: Values, costs: Values, budget: float
 ) -> tuple[float, Values]:
-    """Return closeness · mean t ln(t / P) + |mean cost − budget| / budget, and its slope (N, M).
+    """Return closeness · mean t ln(t / P) + abs(mean cost − budget) / budget, and its slope (N, M).
 
     Args:
         outputs: Outputs (N, M) of the assignment; P is their softmax.
