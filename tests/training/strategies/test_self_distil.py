@@ -54,3 +54,9 @@ def test_the_temperature_grows_only_when_the_teacher_is_sure_and_training():
     alike = SelfDistilSettings().build(2, 0.0).train()
     alike([three, three], target)
     assert alike.temperature.item() == 1.0
+
+
+def test_a_network_without_early_exits_learns_from_the_labels():
+    logits, labels = golden_logits("phuong_lampert")
+    alone = SelfDistilSettings().build(1, 0.1)(logits[-1:], labels)
+    assert torch.equal(alone, JointSettings().build(1, 0.1)(logits[-1:], labels))

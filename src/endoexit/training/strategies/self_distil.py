@@ -18,7 +18,7 @@ class SelfDistilSettings(StrategySettings):
     """(1 − α) Σ_k w_k CE_k + α T² Σ_{k<M} w_k H(softmax(z_M / T), softmax(z_k / T)).
 
     Phuong & Lampert, ICCV 2019. The final exit is the teacher and gets no gradient from the second
-    sum. H is a cross entropy.
+    sum. H is a cross entropy. A network without early exits has nobody to teach: its loss is CE.
 
     Attributes:
         alpha: Share α of the distillation; 0 for the joint sum.
@@ -29,7 +29,6 @@ class SelfDistilSettings(StrategySettings):
     """
 
     name: Literal["self-distil"] = "self-distil"
-    fewest_exits = 2
     alpha: float = Field(0.5, ge=0, lt=1)
     temperature: float | None = Field(None, gt=0)
     weights: ExitWeights = "equal"
@@ -61,6 +60,8 @@ class SelfDistillation(Strategy):
     def _loss(self, logits: list[Tensor], target: Tensor, teacher: Tensor | None) -> Tensor:
         del teacher
         hard = self._joint(logits, target)
+        if len(logits) == 1:
+            return hard
         return (1 - self.alpha) * hard + self.alpha * self._distillation(logits)
 
     def _distillation(self, logits: list[Tensor]) -> Tensor:
