@@ -18,7 +18,7 @@ class SelfDistilSettings(StrategySettings):
     """(1 − α) Σ_k w_k CE_k + α T² Σ_{k<M} w_k H(softmax(z_M / T), softmax(z_k / T)).
 
     Phuong & Lampert, ICCV 2019. The final exit is the teacher and gets no gradient from the second
-    sum. H is a cross entropy. A network without early exits has nobody to teach: its loss is CE.
+    sum. H is a cross entropy. A network without early exits has nothing to teach: its loss is CE.
 
     Attributes:
         alpha: Share α of the distillation; 0 for the joint sum.
