@@ -11,12 +11,13 @@ LONGEST_S = 1.0
 class Refusals:
     """Spreads refusals over time.
 
-    A refusal takes about as much of the event loop as an answer does. Clients that ask again as
-    soon as they are refused would leave no time for the images inside. So a refusal waits for its
+    A refusal takes its time of the event loop, too. Clients that ask again as soon as they are
+    refused would leave none for the images inside. So a refusal waits for its
     turn, and its client with it. A refusal on its own never waits.
 
     Args:
-        per_second: Number of refusals in a second, until they wait `longest_s`.
+        per_second: Number of refusals in a second, until they wait `longest_s`. In a larger crowd
+            each waits so long, and more end in a second.
         longest_s: Seconds that a refusal waits at most.
         clock: Function that returns the seconds since any moment.
     """

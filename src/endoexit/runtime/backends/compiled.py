@@ -39,9 +39,10 @@ class CompiledStages:
             if not is_private(self._folder):
                 return None
             content = file.read_bytes()
-            os.utime(file)
         except OSError:
             return None
+        with contextlib.suppress(OSError):  # of a folder that can only be read
+            os.utime(file)
         digest, compiled = content[:_DIGEST], content[_DIGEST:]
         return compiled if hashlib.sha256(compiled).digest() == digest else None
 
