@@ -64,6 +64,12 @@ def _below_largest(logits: ArrayLike, temperature: float) -> NDArray[np.float64]
     return scaled
 
 
+def margin_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the largest less the second largest (...) of probabilities (..., C)."""
+    ordered = np.partition(probabilities, -2, axis=-1)
+    return np.asarray(ordered[..., -1] - ordered[..., -2])
+
+
 def confidence(
     logits: ArrayLike, rule: ConfidenceName, temperature: float = 1.0
 ) -> NDArray[np.float64]:
@@ -96,7 +102,5 @@ def confidence(
         logs = log_softmax(logits, temperature)
         values = 1.0 + (np.exp(logs) * logs).sum(axis=-1) / np.log(logs.shape[-1])
     else:
-        probabilities = softmax(logits, temperature)
-        second, first = np.moveaxis(np.partition(probabilities, -2, axis=-1)[..., -2:], -1, 0)
-        values = first - second
+        values = margin_of(softmax(logits, temperature))
     return np.asarray(np.clip(values, 0.0, 1.0))

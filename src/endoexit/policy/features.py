@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.policy.confidence import softmax
+from endoexit.policy.confidence import margin_of, softmax
 
 Rows = NDArray[np.float64]
 
@@ -20,12 +20,6 @@ def entropy_of(probabilities: Rows) -> Rows:
     logs = np.zeros_like(probabilities)
     np.log(probabilities, out=logs, where=probabilities > 0)
     return np.asarray(-np.add.reduce(probabilities * logs, axis=-1))
-
-
-def margin_of(probabilities: Rows) -> Rows:
-    """Return the largest less the second largest (B,) of probabilities (B, C)."""
-    ordered = np.partition(probabilities, -2, axis=-1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2])
 
 
 def agreement(logits: NDArray[Any], previous: NDArray[Any]) -> Rows:
