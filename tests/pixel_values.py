@@ -8,7 +8,9 @@ from endoexit.images.decode import read_image
 HEIGHT, WIDTH = 19, 21
 
 
-GENERATOR = np.random.default_rng(0)
+def generator() -> np.random.Generator:
+    """A new generator for each test: its values must not depend on which tests ran before."""
+    return np.random.default_rng(0)
 
 
 def eight(values: np.ndarray, largest: int) -> np.ndarray:
@@ -16,7 +18,7 @@ def eight(values: np.ndarray, largest: int) -> np.ndarray:
 
 
 def values_of(bits: int, samples: int) -> np.ndarray:
-    values = GENERATOR.integers(0, 2**bits, (HEIGHT, WIDTH, samples))
+    values = generator().integers(0, 2**bits, (HEIGHT, WIDTH, samples))
     values[0, :2] = (np.zeros(samples), np.full(samples, 2**bits - 1))
     return values
 

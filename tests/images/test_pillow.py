@@ -10,7 +10,7 @@ import pytest
 
 from endoexit.errors import ImageError
 from endoexit.images.decode import read_image
-from pixel_values import GENERATOR, HEIGHT, WIDTH, assert_rgb, eight, smooth, values_of
+from pixel_values import HEIGHT, WIDTH, assert_rgb, eight, generator, smooth, values_of
 
 # BMP
 
@@ -65,7 +65,7 @@ def test_bmp_of_32_bits(alpha: str, size: int) -> None:
 
 @pytest.mark.parametrize("masks", [(0x7C00, 0x3E0, 0x1F), (0xF800, 0x7E0, 0x1F)])
 def test_bmp_of_16_bits(masks: tuple[int, int, int]) -> None:
-    values = GENERATOR.integers(0, 2**15, (HEIGHT, WIDTH)).astype("<u2")
+    values = generator().integers(0, 2**15, (HEIGHT, WIDTH)).astype("<u2")
     values[0, :2] = 0, 0x7FFF if masks[0] == 0x7C00 else 0xFFFF
     planes = [eight((values & mask) // (mask & -mask), mask // (mask & -mask)) for mask in masks]
     expected = np.stack(planes, axis=-1)
@@ -78,7 +78,7 @@ def test_bmp_of_16_bits(masks: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize("bits", [1, 4, 8])
 def test_bmp_with_a_palette(bits: int) -> None:
     values = values_of(bits, 1)
-    palette = GENERATOR.integers(0, 256, (2**bits, 4)).astype(np.uint8)
+    palette = generator().integers(0, 256, (2**bits, 4)).astype(np.uint8)
     spread = (values >> np.arange(bits - 1, -1, -1) & 1).reshape(HEIGHT, -1)
     data = bmp(bottom_up(np.packbits(spread, axis=1)), bits, palette=palette.tobytes())
     assert_rgb(data, palette[values[..., 0], 2::-1])
@@ -86,7 +86,7 @@ def test_bmp_with_a_palette(bits: int) -> None:
 
 def test_bmp_of_runs() -> None:
     """Run lengths of 8 bits: a run, then pixels as they are, in each row."""
-    width, palette = 12, GENERATOR.integers(0, 256, (256, 4)).astype(np.uint8)
+    width, palette = 12, generator().integers(0, 256, (256, 4)).astype(np.uint8)
     rows = [[number] * 6 + [9, 8, 7, 6, 5, 4] for number in range(10)]
     body = b"".join(bytes([6, row[0], 0, 6, *row[6:], 0, 0]) for row in rows[::-1]) + b"\0\1"
     data = bmp(body, 8, 1, palette=palette.tobytes(), width=width, height=10)
@@ -135,7 +135,7 @@ def test_gif_agrees_with_another_decoder() -> None:
 )
 def test_ppm_of_every_range(largest: int, kind: str) -> None:
     samples = 3 if kind in {"P3", "P6"} else 1
-    values = GENERATOR.integers(0, largest + 1, (HEIGHT, WIDTH, samples))
+    values = generator().integers(0, largest + 1, (HEIGHT, WIDTH, samples))
     values[0, :2] = (np.zeros(samples), np.full(samples, largest))
     if kind in {"P5", "P6"}:
         body = values.astype(">u2" if largest > 255 else np.uint8).tobytes()
@@ -147,7 +147,7 @@ def test_ppm_of_every_range(largest: int, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["P1", "P4"])
 def test_bilevel_ppm(kind: str) -> None:
-    values = GENERATOR.integers(0, 2, (HEIGHT, WIDTH))
+    values = generator().integers(0, 2, (HEIGHT, WIDTH))
     packed = np.packbits(values, axis=1).tobytes()
     body = packed if kind == "P4" else " ".join(map(str, values.ravel())).encode()
     assert_rgb(f"{kind}\n{WIDTH} {HEIGHT}\n".encode() + body, 255 - 255 * values[..., None])

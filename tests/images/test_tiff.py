@@ -15,16 +15,15 @@ from PIL import Image
 from endoexit.errors import ImageError
 from endoexit.images.decode import read_image
 from image_bytes import read_in_a_process
+from pixel_values import generator
 
 HEIGHT, WIDTH = 20, 37  # odd, so that packed rows end inside a byte
 TILE = (16, 16)
 
-GENERATOR = np.random.default_rng(0)
-
 
 def values_of(bits: int, samples: int) -> np.ndarray:
     """Return values of `bits` bits, (height, width, samples), black and white among them."""
-    values = GENERATOR.integers(0, 2**bits, (HEIGHT, WIDTH, samples))
+    values = generator().integers(0, 2**bits, (HEIGHT, WIDTH, samples))
     values[0, :2] = (np.zeros(samples), np.full(samples, 2**bits - 1))
     return values
 
@@ -137,7 +136,7 @@ def test_cmyk(bits: int, planar: int) -> None:
 @pytest.mark.parametrize("eight_bit_entries", [False, True])
 def test_palette(bits: int, eight_bit_entries: bool) -> None:
     values = values_of(bits, 1)
-    entries = GENERATOR.integers(0, 256 if eight_bit_entries else 65536, (3, 2**bits))
+    entries = generator().integers(0, 256 if eight_bit_entries else 65536, (3, 2**bits))
     entries[0, 0] = 255 if eight_bit_entries else 65535
     data = write(values, bits, 3, tags={320: tuple(entries.ravel().tolist())})
     colours = entries if eight_bit_entries else eight(entries, 16)
@@ -258,7 +257,7 @@ def test_bits_in_reverse_order() -> None:
 
 @pytest.mark.parametrize("compression", ["raw", "group3", "group4", "tiff_ccitt", "packbits"])
 def test_bilevel_of_fax_machines(compression: str) -> None:
-    values = GENERATOR.random((HEIGHT, WIDTH)) > 0.5
+    values = generator().random((HEIGHT, WIDTH)) > 0.5
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "TIFF", compression=compression)
     assert_rgb(stream.getvalue(), values * 255)
@@ -278,7 +277,7 @@ def test_what_libtiff_writes_is_read_as_libtiff_reads_it(mode: str, compression:
 
 
 def test_jpeg_strips_that_are_cut_are_refused() -> None:
-    noise = GENERATOR.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    noise = generator().integers(0, 256, (256, 256, 3), dtype=np.uint8)
     data = bytearray(by_tifffile(noise, compression="jpeg", photometric="ycbcr"))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tiff:
         start, count = tiff.pages.first.dataoffsets[0], tiff.pages.first.databytecounts[0]
@@ -356,7 +355,7 @@ def test_a_strip_that_unpacks_to_more_than_the_image_takes_no_memory(
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "jpeg"])
 def test_cut_files_are_refused(share: float, compression: str | None) -> None:
-    values = GENERATOR.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    values = generator().integers(0, 256, (64, 64, 3), dtype=np.uint8)
     photometric = "ycbcr" if compression == "jpeg" else "rgb"
     data = by_tifffile(values, compression=compression, photometric=photometric)
     with pytest.raises(ImageError):
