@@ -14,28 +14,29 @@ def peer(monkeypatch):
     return importlib.import_module("peer")
 
 
-def result(goodput=160.0, p50=8.0, saving=1.6):
-    services = {"endoexit serve": (goodput, p50), "LitServe, workers: 1": (100.0, 12.0),
-                "LitServe, workers: 2": (90.0, 10.0)}  # fmt: skip
+def result(goodput=160.0, p50=8.0, whole=105.0):
+    services = {
+        "endoexit serve": (goodput, p50), "endoexit serve, whole network": (whole, 11.0),
+        "LitServe, workers: 1": (100.0, 12.0), "LitServe, workers: 2": (90.0, 10.0),
+    }  # fmt: skip
     steps = [
         {"round": number, "factor": factor, "service": name, "goodput": good, "p50_ms": p50}
         for number in range(3)
         for factor in (0.5, 1.0, 2.0)
         for name, (good, p50) in services.items()
     ]
-    return {"capacity": dict.fromkeys(services, 100.0), "rate": 100.0, "saving": saving,
-            "steps": steps}  # fmt: skip
+    return {"capacity": dict.fromkeys(services, 100.0), "rate": 100.0, "steps": steps}
 
 
-def test_ahead_by_the_saving(peer):
+def test_ahead_by_what_the_exits_save(peer):
     assert peer.missed(result()) == []
-    # More than what arrives cannot be answered.
-    assert peer.missed(result(goodput=195.0, saving=4.0)) == []
+    assert peer.savings(result()) == {"by_exits": 160 / 105, "over_peer": 1.6}
 
 
 def test_not_ahead(peer):
-    assert peer.missed(result(goodput=140.0)) == [
-        "goodput at twice the capacity, by the saving of the exits"
+    # Whole, it is slower than the other server: the exits make up for it.
+    assert peer.missed(result(goodput=140.0, whole=80.0)) == [
+        "goodput at twice the capacity, by what the exits save of a request"
     ]
     assert peer.missed(result(p50=11.0)) == ["median latency at half the capacity"]
 

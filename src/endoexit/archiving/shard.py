@@ -13,7 +13,7 @@ from endoexit.errors import ImageError, RunError
 from endoexit.runtime.predictor import predict_loaded
 from endoexit.runtime.session import Session, open_session
 
-BATCH_SIZE = 32
+BATCH_SIZE = 16  # half of the default of `predict`: a worker stays well under 600 MB
 
 
 class ShardWork:
