@@ -13,6 +13,7 @@ from asking import ask_once, images, request_of, running, saturate
 from under_load import PATIENCE_S, PATIENT, until
 
 Found = dict[str, Any]
+LONGEST_REST_S = 0.25  # a hundred clients then hang up about as often as a service answers
 
 
 async def hang_up(
@@ -40,6 +41,7 @@ async def hang_up(
                     await asyncio.wait_for(reader.read(200), moments.random() * 0.05)
                 writer.transport.abort()
                 gone += 1
+                await asyncio.sleep(moments.random() * LONGEST_REST_S)
 
         leaving = [asyncio.create_task(leave(seed)) for seed in range(connections)]
         _, kept = await saturate(port, requests, connections, seconds)
