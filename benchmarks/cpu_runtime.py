@@ -2,6 +2,7 @@
 
     python benchmarks/cpu_runtime.py networks --only ee_hifuse_nano [--rounds 11]
     python benchmarks/cpu_runtime.py profile --only ee_hifuse_small [--variants openvino-f32]
+    python benchmarks/cpu_runtime.py road [--only efficientnet_lite0]
     python benchmarks/cpu_runtime.py trained RUN
     python benchmarks/cpu_runtime.py preprocessing
     python benchmarks/cpu_runtime.py start
@@ -15,6 +16,8 @@ compared take turns in one process, and ratios are taken round by round.
 - networks: time of one image, 224×224, random weights: every exit in OpenVINO (f32, bf16, int8)
   and ONNX Runtime, compared with the same networks in one piece and in eager PyTorch.
 - profile: what the time of each of their stages goes into, by OpenVINO's own counters.
+- road: every step between the file of one image and its answer, at 128×128; the cut network
+  against one piece of the same files.
 - trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
   accuracy on calibrate: accuracy on test, mean time of an image, images a second.
 - preprocessing: from a JPEG of 1280×1024 pixels to the network's input, on one core.
@@ -36,6 +39,7 @@ from runtime_files import measure_preprocessing, measure_start
 from runtime_networks import NETWORKS, VARIANTS, measure_network
 from runtime_pages import write_pages
 from runtime_profile import profile_network
+from runtime_road import ROADS, measure_road
 from runtime_trained import measure_trained
 from tables import RESULTS, ROOT
 
@@ -100,6 +104,21 @@ def profile(arguments: argparse.Namespace, work: Path) -> None:
             put(("profiles", name, variant), measured, arguments.threads)
 
 
+def road(arguments: argparse.Namespace, work: Path) -> None:
+    """Time every step between a file and its answer, for networks with random weights."""
+    for name in arguments.only:
+        for variant in arguments.variants:
+            measured = measure_road(
+                name,
+                work / "road" / name,
+                variant=variant,
+                threads=arguments.threads,
+                rounds=arguments.rounds,
+                track=progress,
+            )
+            put(("roads", name, variant), measured, arguments.threads)
+
+
 def trained(arguments: argparse.Namespace, work: Path) -> None:
     """Measure a trained run."""
     measured = measure_trained(
@@ -149,6 +168,12 @@ def parse() -> argparse.Namespace:
     command = part(profile, 21)
     command.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     command.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
+    command = part(road, 101)
+    command.add_argument("--only", nargs="+", choices=ROADS, default=list(ROADS))
+    command.add_argument(
+        "--variants", nargs="+", choices=VARIANTS,
+        default=["openvino-f32", "openvino-int8", "onnx-f32"],
+    )  # fmt: skip
     command = part(trained, 30)
     command.add_argument("run", type=Path, help="folder of a trained run with its manifest")
     command.add_argument("--max-accuracy-drop", type=float, default=0.01)

@@ -34,7 +34,7 @@ Reader = Callable[[bytes], Square]
 def measure_preprocessing(folder: Path, rounds: int, track: Track) -> dict[str, Any]:
     """Time reading JPEGs in several ways, and hold the pixels against full decoding."""
     preprocessing = Preprocessing(size=SIZE)
-    jpegs = _jpegs(folder)
+    jpegs = large_jpegs(folder)
     readers = _readers(preprocessing)
 
     def reading(read: Reader) -> Work:
@@ -75,7 +75,7 @@ def measure_preprocessing(folder: Path, rounds: int, track: Track) -> dict[str, 
     }
 
 
-def _jpegs(folder: Path) -> list[bytes]:
+def large_jpegs(folder: Path) -> list[bytes]:
     """Return one image of each class as a camera's JPEG."""
     render_phantom(folder / "large", 1, HIGH)
     contents = []

@@ -23,7 +23,7 @@ from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.models import NetworkSpec, create_model
+from endoexit.models import NetworkSpec
 from endoexit.phantom.render import CLASSES, render_phantom
 from endoexit.policy import threshold_policy
 from endoexit.precision import Precision
@@ -88,16 +88,21 @@ def targets(network: str, variants: Sequence[str]) -> list[Target]:
     ]
 
 
-def random_run(name: str, folder: Path) -> Run:
+def random_run(
+    name: str, folder: Path, size: int = SIZE, settings: Mapping[str, Any] | None = None
+) -> Run:
     """Return a run of a network with random weights."""
     torch.manual_seed(0)
-    config = RunConfig(model=name, classes=CLASSES, preprocessing=Preprocessing(size=SIZE))
-    return write_run(folder, config, create_model(name, len(CLASSES)))
+    overrides = dict(settings or {})
+    config = RunConfig(
+        model=name, overrides=overrides, classes=CLASSES, preprocessing=Preprocessing(size=size)
+    )
+    return write_run(folder, config, NetworkSpec(name, len(CLASSES), size, overrides).build())
 
 
-def phantom_images(folder: Path) -> Manifest:
+def phantom_images(folder: Path, size: int = SIZE) -> Manifest:
     """Return a manifest of rendered images, all of the role train."""
-    render_phantom(folder / "phantom", PER_CLASS, SIZE)
+    render_phantom(folder / "phantom", PER_CLASS, size)
     rows = [
         ManifestRow(path.relative_to(folder).as_posix(), path.parent.name, path.stem, "train")
         for path in sorted((folder / "phantom").rglob("*.jpg"))
@@ -114,10 +119,18 @@ def export_once(run: Run, out: Path, backend: str, precision: str, **settings: A
 
 
 def open_variants(
-    name: str, folder: Path, variants: Sequence[str], threads: int, track: Track
+    name: str,
+    folder: Path,
+    variants: Sequence[str],
+    threads: int,
+    track: Track,
+    *,
+    size: int = SIZE,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Session]:
     """Export what is not there yet; return the variants that this processor computes."""
-    run, manifest = random_run(name, folder / "run"), phantom_images(folder)
+    run = random_run(name, folder / "run", size, settings)
+    manifest = phantom_images(folder, size)
     floats = "bf16" if has_bf16("openvino") else "f32"
     opened = {}
     for variant in variants:

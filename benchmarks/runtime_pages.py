@@ -9,6 +9,7 @@ from endoexit.evaluation.figures import significant
 from endoexit.files import write_text
 from runtime_networks import OVERHEAD_MS, verdict
 from runtime_obstacles import obstacles
+from runtime_road_pages import road
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "cpu-runtime.md"
@@ -102,6 +103,8 @@ def _page(results: dict[str, Any]) -> Iterator[str]:
     yield from obstacles(results)
     for name, network in results.get("networks", {}).items():
         yield from _network(name, network, results.get("profiles", {}).get(name, {}))
+    if "roads" in results:
+        yield from road(results["roads"])
     if "trained" in results:
         yield from _trained(results["trained"])
     if "preprocessing" in results:

@@ -101,6 +101,9 @@ def test_a_prepared_stage_of_onnx_is_loaded(bundles, images):
     state = stages.start(bundles.run.config.preprocessing.normalise(images[:1]))
     stages.prepare(1, state)
     assert set(stages._sessions) == {1}
+    # The threads of one stage do not keep the cores from those of the next.
+    settings = stages._sessions[1].get_session_options()
+    assert settings.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
 @pytest.mark.precision

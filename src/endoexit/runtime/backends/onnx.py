@@ -53,6 +53,9 @@ class OnnxBackend(ExportedStages[ort.OrtValue]):
             options.intra_op_num_threads = self.threads
             options.inter_op_num_threads = 1
             options.log_severity_level = 3
+            # Each stage has its threads. Those that still wait actively when the next
+            # stage runs would take the cores from its threads.
+            options.add_session_config_entry("session.force_spinning_stop", "1")
             (content,) = self._files.read(number)
             try:
                 session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
