@@ -36,7 +36,7 @@ def one_piece(backend: OpenVinoBackend, files: StageFiles, *, early_exits: bool)
     whole = ov.Model(answers, entering, "one piece")
     sides = [side.get_length() for side in list(whole.inputs[0].partial_shape)[1:]]
     whole.reshape({0: [1, *sides]})
-    request = core.compile_model(whole, "CPU", backend._settings).create_infer_request()
+    request = core.compile_model(whole, "CPU", backend.settings()).create_infer_request()
 
     def answer(state: Any) -> Any:
         request.set_input_tensor(0, ov.Tensor(state[0], shared_memory=True))

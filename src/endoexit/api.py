@@ -129,7 +129,8 @@ def open_predictor(
         threshold: Images exit at the first exit whose largest probability reaches it. By default
             the policy in the folder decides. Without one, the last exit answers.
         deadline_ms: Milliseconds in which each image is answered, once it is decoded.
-        threads: Number of threads of the network. By default all cores that this process may use.
+        threads: Number of threads of the network. By default what is fastest here for a
+            bundle, and all cores that this process may use for a run.
         precision: "f32" or "bf16". By default a run computes in f32, a bundle in its precision.
 
     Returns:

@@ -59,6 +59,14 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+@functools.cache
+def processor_name(root: Path = Path("/")) -> str:
+    """Return the model of the processor, as the system has it at once; see `describe_machine`."""
+    lines = (line.partition(":") for line in _lines(root / "proc/cpuinfo"))
+    names = (value.strip() for name, _, value in lines if name.strip() == "model name")
+    return next(names, platform.processor() or platform.machine())
+
+
 def machine_words(machine: dict[str, Any]) -> str:
     """Return a machine, as `describe_machine` has it, in words."""
     parts = [str(machine.get("processor", "unknown"))]

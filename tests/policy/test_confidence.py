@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy import CONFIDENCES, confidence, softmax
+from endoexit.policy.confidence import CLOSE, confidence_of_one
 
 THREE = np.log([[0.7, 0.2, 0.1], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5 - 1e-9, 1e-9]])
 finite = hnp.arrays(
@@ -56,3 +57,26 @@ def test_refusals():
         confidence([[1.0]], "margin")
     with pytest.raises(PolicyError, match="NaN or infinity"):
         confidence([[np.nan, 1.0]], "entropy")
+
+
+@pytest.mark.parametrize("rule", CONFIDENCES)
+@given(logits=finite, temperature=st.floats(0.01, 100.0))
+def test_one_image_without_arrays_is_close_to_its_row(rule, logits, temperature):
+    exact = confidence(logits, rule, temperature)
+    for row, value in zip(logits.tolist(), exact.tolist(), strict=True):
+        alone = confidence_of_one(row, rule, temperature)
+        assert alone is not None
+        assert abs(alone - value) <= CLOSE / 1000
+        assert 0.0 <= alone <= 1.0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rule", CONFIDENCES)
+def test_one_image_with_logits_that_are_not_finite_is_left_to_the_arrays(rule, value):
+    assert confidence_of_one([0.0, value, 1.0], rule, 1.0) is None
+    assert confidence_of_one([value, 0.0, 1.0], rule, 1.0) is None
+
+
+def test_one_image_with_many_classes_is_left_to_the_arrays():
+    assert confidence_of_one([0.0] * 64, "margin", 1.0) == 0.0
+    assert confidence_of_one([0.0] * 65, "margin", 1.0) is None

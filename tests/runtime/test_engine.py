@@ -1,5 +1,7 @@
 import cProfile
 import pstats
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,11 +13,13 @@ from table_backend import POLICIES, PREPROCESSING, TableBackend, numbered, same,
 from endoexit.errors import DataError, PolicyError, UsageError
 from endoexit.policy import (
     ExitPolicy,
+    confidence,
     deadline_policy,
     fixed_exit,
     threshold_policy,
 )
 from endoexit.policy.rules.threshold import ThresholdRule
+from endoexit.runtime import clock as clock_module
 from endoexit.runtime import engine as engine_module
 from endoexit.runtime.engine import Engine
 
@@ -118,6 +122,7 @@ def clock(monkeypatch):
     """A clock that only stages move."""
     fake = SimpleNamespace(ms=0.0, perf_counter=lambda: fake.ms / 1000)
     monkeypatch.setattr(engine_module, "time", fake)
+    monkeypatch.setattr(clock_module, "time", fake)
     return fake
 
 
@@ -254,7 +259,51 @@ def test_policy_gathering_and_bookkeeping_take_few_calls():
     engine.predict(image)
     with cProfile.Profile() as profile:
         engine.predict(image)
-    assert pstats.Stats(profile).total_calls < 300
+    assert pstats.Stats(profile).total_calls < 200
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_alone_with_values_that_are_not_finite_is_refused(number, value):
+    logits = np.zeros((3, 1, 3))
+    logits[number, 0, 1] = value
+    engine = Engine(TableBackend(logits), threshold_policy(3, 0.9), PREPROCESSING)
+    with pytest.raises(PolicyError, match="NaN or infinity"):
+        engine.predict(numbered([0]))
+
+
+def test_an_image_alone_whose_confidence_is_the_threshold_exits_as_in_a_batch():
+    logits = np.random.default_rng(0).normal(size=(2, 40, 5)).astype(np.float32)
+    for image in range(40):
+        (value,) = confidence(logits[0, image][None], "max_probability", 1.0)
+        engine = Engine(TableBackend(logits), threshold_policy(2, float(value)), PREPROCESSING)
+        assert engine.predict(numbered([image]))[0].exit == 1
+
+
+class SlowTable(TableBackend):
+    """Lets other threads work in the middle of every stage."""
+
+    def run(self, number, state):
+        after, logits = super().run(number, state)
+        time.sleep(0.001)
+        return after, logits
+
+
+def test_engines_on_one_backend_answer_two_threads_as_they_answer_one():
+    logits = np.random.default_rng(0).normal(size=(3, 40, 4)).astype(np.float32)
+    backend = SlowTable(logits)
+    # With a threshold that none reaches, and one image or two at a time.
+    engines = [Engine(backend, threshold_policy(3, 1.0), PREPROCESSING) for _ in range(2)]
+    parts = [[[image] for image in range(0, 20)], [[i, i + 1] for i in range(20, 40, 2)]]
+
+    def answers(engine, part):
+        return [answer for images in part for answer in engine.predict(numbered(images))]
+
+    alone = [answers(engine, part) for engine, part in zip(engines, parts, strict=True)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(answers, engines, parts))
+    for ours, theirs in zip(together, alone, strict=True):
+        same(ours, theirs)
 
 
 def test_a_step_that_raises_leaves_the_batch_as_it_was():

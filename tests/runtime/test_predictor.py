@@ -161,3 +161,20 @@ def test_memory_does_not_grow_with_the_number_of_paths(table_files):
 def test_the_batch_size_is_checked():
     with pytest.raises(UsageError, match="at least 1, got 0"):
         list(predict_refs(table_engine(1), [Path("x.png")], batch_size=0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_stream_of_images_of_mixed_sizes_answers_each_as_it_answers_it_alone(
+    engine, tmp_path, batch_size
+):
+    random = np.random.default_rng(0)
+    paths = []
+    for number, (height, width) in enumerate([(40, 90), (64, 64), (300, 200), (33, 500), (97, 41)]):
+        paths.append(tmp_path / f"{number}.{('png', 'jpg')[number % 2]}")
+        Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8)).save(paths[-1])
+    rows = list(predict_refs(engine, paths, batch_size=batch_size))
+    assert [row.image.path for row in rows] == paths
+    for row, path in zip(rows, paths, strict=True):
+        (alone,) = engine.predict(engine.preprocessing.load(path)[None])
+        assert (row.prediction.label, row.prediction.exit) == (alone.label, alone.exit)
+        np.testing.assert_allclose(row.prediction.probabilities, alone.probabilities, atol=1e-5)

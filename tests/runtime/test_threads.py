@@ -4,7 +4,7 @@ import pytest
 
 from endoexit.errors import UsageError
 from endoexit.machine import usable_cores
-from endoexit.runtime.threads import check_threads
+from endoexit.runtime.threads import asked_threads, check_threads
 
 
 def test_the_environment_gives_the_default(monkeypatch):
@@ -21,3 +21,13 @@ def test_the_environment_gives_the_default(monkeypatch):
 def test_no_thread_is_refused():
     with pytest.raises(UsageError, match="at least 1, got 0"):
         check_threads(0)
+
+
+def test_nothing_is_asked_for(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert asked_threads(None) is None
+    assert asked_threads(2) == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert asked_threads(None) == 7
+    with pytest.raises(UsageError, match="at least 1, got -1"):
+        asked_threads(-1)

@@ -110,7 +110,12 @@ class Bundle:
         hashes = {Path(name).name: digest for name, digest in config.files.items()
                   if Path(name).parent == Path(STAGES)}  # fmt: skip
         return StageFiles(
-            self.path / STAGES, config.backend, config.state, len(config.classes), hashes
+            self.path / STAGES,
+            config.backend,
+            config.state,
+            len(config.classes),
+            hashes,
+            config.preprocessing.size,
         )
 
     def load_model(self) -> "StagedClassifier":

@@ -98,6 +98,7 @@ class StageFiles:
         state: What each stage hands on.
         classes: Number of classes C.
         hashes: SHA-256 of files by name; what it does not name is not checked.
+        size: Side of the images in pixels; None where it is not known.
     """
 
     folder: Path
@@ -105,6 +106,7 @@ class StageFiles:
     state: StateSpec
     classes: int
     hashes: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
 
     @property
     def num_stages(self) -> int:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.machine import describe_machine, library_versions, share_at_work
 from endoexit.runtime.session import Session
+from endoexit.runtime.threads import check_threads
 
 PRODUCT = "matrix product"
 INCLUDES = (
@@ -87,6 +88,8 @@ def bench(subject: Session, options: BenchOptions) -> Benchmark:
         raise UsageError(f"ratios need at least 2 rounds to spread, got {options.rounds}.")
     at_work = share_at_work()  # before this process works itself
     with keeping_threads(), tempfile.TemporaryDirectory() as folder:
+        # All contenders have the same: not what is fastest for the one that is measured.
+        subject = replace(subject, threads=check_threads(subject.threads))
         threads = subject.engine.backend.threads
         names = choose_peers(options.against, subject.precision.backend)
         # Both start processes: done before this one has threads at work and much memory.

@@ -13,7 +13,7 @@ from endoexit.evaluation.turns import take_turns
 from endoexit.policy import fixed_exit
 from endoexit.progress import Track
 from endoexit.runtime.backends.base import Backend
-from endoexit.runtime.engine import Batch, Engine, Images, Ticket
+from endoexit.runtime.engine import Engine, Images
 from endoexit.runtime.stream import predict_stream
 
 POLICY, FINAL = "policy", "final exit"
@@ -61,12 +61,11 @@ class MeteredEngine(Engine):
         """Milliseconds in the stages, and in normalising images on their way in."""
         return self._clocked.spent_ms + self._entering_ms
 
-    def enter(self, images: Images, tickets: Sequence[Ticket]) -> Batch[Ticket]:
-        """Return images as a batch before stage 1."""
+    def _first_state(self, images: Images) -> Any:
         begin = time.perf_counter()
-        batch = super().enter(images, tickets)
+        state = super()._first_state(images)
         self._entering_ms += (time.perf_counter() - begin) * 1000
-        return batch
+        return state
 
 
 class Pass:

@@ -67,7 +67,7 @@ def predict(
         typer.Option(help="Answer each batch in this time, with the last exit that finished."),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
+        int | None, typer.Option(min=1, help="Threads of the network; else measured.")
     ] = None,
     precision: PrecisionOption = None,
     null: NullOption = False,

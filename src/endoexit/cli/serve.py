@@ -32,7 +32,7 @@ def serve(
     ] = None,
     threshold: ThresholdOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
+        int | None, typer.Option(min=1, help="Threads of the network; else measured.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images of a full batch.  [default: 32]")

@@ -34,7 +34,7 @@ def video(
     threshold: ThresholdOption = None,
     precision: PrecisionOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
+        int | None, typer.Option(min=1, help="Threads of the network; else measured.")
     ] = None,
     live: Annotated[
         bool,

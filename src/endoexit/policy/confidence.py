@@ -1,6 +1,7 @@
 """Confidences: one number in [0, 1] from the softmax of one exit."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal, TypeGuard, get_args
 
 import numpy as np
@@ -10,6 +11,8 @@ from endoexit.errors import PolicyError, unknown_name
 
 ConfidenceName = Literal["max_probability", "entropy", "margin"]
 CONFIDENCES: tuple[ConfidenceName, ...] = get_args(ConfidenceName)
+FEW_CLASSES = 64  # as many as `confidence_of_one` computes sooner than `confidence`
+CLOSE = 1e-9  # far more than the two differ, by the order in which they add
 CONFIDENCE_WORDS: dict[ConfidenceName, str] = {
     "max_probability": "largest probability",
     "entropy": "1 - normalised entropy",
@@ -104,3 +107,37 @@ def confidence(
     else:
         values = margin_of(softmax(logits, temperature))
     return np.asarray(np.clip(values, 0.0, 1.0))
+
+
+def confidence_of_one(
+    logits: Sequence[float], rule: ConfidenceName, temperature: float
+) -> float | None:
+    """Return the confidence of one image to within `CLOSE` of what `confidence` returns.
+
+    It makes no arrays: between two stages of a network, whose weights push all else out of the
+    processor's caches, that takes a fraction of the time.
+
+    Args:
+        logits: (C,), at least two.
+        rule: One of `CONFIDENCES`.
+        temperature: T > 0.
+
+    Returns:
+        The confidence; None for many classes, and for logits that are not finite.
+    """
+    if len(logits) > FEW_CLASSES:
+        return None
+    scaled = [value / temperature for value in logits]
+    if not math.isfinite(sum(scaled)):
+        return None
+    top = max(scaled)
+    powers = [math.exp(value - top) for value in scaled]
+    total = sum(powers)
+    if rule == "max_probability":
+        return 1.0 / total
+    if rule == "entropy":
+        mean = sum(power * (value - top) for power, value in zip(powers, scaled, strict=True))
+        value = 1.0 + (mean / total - math.log(total)) / math.log(len(powers))
+    else:
+        value = (1.0 - sorted(powers)[-2]) / total
+    return min(max(value, 0.0), 1.0)

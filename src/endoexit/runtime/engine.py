@@ -3,11 +3,13 @@
 It knows no framework: a backend runs the stages, and torch is not imported here.
 """
 
+import threading
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +17,19 @@ import numpy.typing as npt
 from endoexit.errors import PolicyError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
+from endoexit.policy.alone import decides_alone, leaves_alone
 from endoexit.policy.referral import Reason
 from endoexit.runtime.backends.base import Backend, Rows
+from endoexit.runtime.clock import Clock, since
 from endoexit.runtime.forecast import StageTimes
 
 Images = npt.NDArray[np.uint8]
 Ticket = TypeVar("Ticket", bound=Hashable)
 
 WARM_UP_RUNS = 3
+
+# One for each backend: what its stages write is overwritten by the next image.
+_LOCKS: WeakKeyDictionary[Backend, threading.RLock] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,10 @@ class StageResult(Generic[Ticket]):
 class Engine:
     """Sends images through the stages of a network until the policy lets them exit.
 
+    Threads may call `predict` of engines on one backend at the same time: one waits for the
+    other, as stages hand their states on in the same memory. All other methods, and `Pools`, are
+    for one thread.
+
     Args:
         backend: Backend that runs the stages.
         policy: Policy that decides which images exit at each stage.
@@ -140,6 +151,7 @@ class Engine:
         limits = [limit for limit in (deadline_ms, policy.deadline_ms) if limit is not None]
         self.deadline_ms = min(limits, default=None)
         self._times = StageTimes()
+        self._at_work = _LOCKS.setdefault(backend, threading.RLock())
 
     def predict(self, images: Images) -> list[Prediction]:
         """Return the answers for one batch, in its order.
@@ -153,9 +165,15 @@ class Engine:
         """
         if len(images) == 0:
             return []
+        with self._at_work:
+            return self._predict(images)
+
+    def _predict(self, images: Images) -> list[Prediction]:
+        if len(images) == 1 and self.deadline_ms is None and decides_alone(self.policy):
+            return [self._predict_alone(images)]
         if self.deadline_ms is not None and self._times.forecast(1, 1) is None:
             self.warm_up(len(images))  # forecasts need earlier runs; the clock has not started
-        clock = _Clock(self.deadline_ms)
+        clock = Clock(self.deadline_ms)
         answers: dict[int, Prediction] = {}
         batch: Batch[int] | None = self.enter(images, range(len(images)))
         while batch is not None:
@@ -170,6 +188,24 @@ class Engine:
         if clock.is_over():  # the caller gets all answers now, including the early ones
             return [replace(answer, deadline_missed=True) for answer in ordered]
         return ordered
+
+    def _predict_alone(self, images: Images) -> Prediction:
+        """Return the answer for one image, (1, S, S, 3), which is that of `step` and `answers`.
+
+        A batch of one would spend as long on its arrays as on a small stage, and the threads of
+        the next stage would fall asleep meanwhile.
+        """
+        state, labels, spent_ms = self._first_state(images), list[int](), list[float]()
+        for number in range(1, self.backend.num_stages + 1):
+            state, logits, spent = self._timed_run(number, state, 1)
+            spent_ms.append(spent)
+            row = logits[0].tolist()
+            exits = leaves_alone(self.policy, number, logits, row, labels)
+            labels.append(row.index(max(row)))
+            if exits:
+                break
+        probabilities = self.policy.probabilities(number, logits)[0]
+        return Prediction(labels[-1], probabilities, number, tuple(spent_ms))
 
     def warm_up(self, batch_size: int = 1) -> None:
         """Run every stage a few times on black images, so that times are known and stable."""
@@ -188,7 +224,7 @@ class Engine:
             images: Array uint8 (n, S, S, 3).
             tickets: Names (n) by which the caller knows the images, each different.
         """
-        state = self.backend.start(self.preprocessing.normalise(images))
+        state = self._first_state(images)
         columns = (len(images), self.backend.num_stages)
         labels = np.empty(columns, np.int64)
         return Batch(list(tickets), state, labels, np.empty(columns), np.empty(columns))
@@ -279,6 +315,9 @@ class Engine:
             passed=batches[0].passed,
         )
 
+    def _first_state(self, images: Images) -> Any:
+        return self.backend.start(self.preprocessing.normalise(images))
+
     def _timed_run(
         self, number: int, state: Any, images: int
     ) -> tuple[Any, npt.NDArray[np.float32], float]:
@@ -286,30 +325,12 @@ class Engine:
         self.backend.prepare(number, state)
         begin = time.perf_counter()
         after, logits = self.backend.run(number, state)
-        spent = _since(begin)
+        spent = since(begin)
         self._times.record(number, images, spent)
         return after, logits, spent
 
-    def _in_time(self, clock: "_Clock", number: int, images: int) -> bool:
+    def _in_time(self, clock: Clock, number: int, images: int) -> bool:
         if clock.limit_ms is None:
             return True
         forecast = self._times.forecast(number, images)
         return forecast is None or clock.spent() + forecast <= clock.limit_ms
-
-
-class _Clock:
-    """Time since a call of `predict` began, and the time that the call may take."""
-
-    def __init__(self, limit_ms: float | None) -> None:
-        self.limit_ms = limit_ms
-        self._begin = time.perf_counter()
-
-    def spent(self) -> float:
-        return _since(self._begin)
-
-    def is_over(self) -> bool:
-        return self.limit_ms is not None and self.spent() > self.limit_ms
-
-
-def _since(begin: float) -> float:
-    return (time.perf_counter() - begin) * 1000

@@ -86,7 +86,9 @@ def predict_loaded(
         except ImageError as error:
             return image, error
 
-    make = Stream if engine.deadline_ms is None else BatchByBatch
+    # A batch of one image never waits for another, so it needs no pools.
+    alone = batch_size == 1 or engine.deadline_ms is not None
+    make = BatchByBatch if alone else Stream
     answering: Stream | BatchByBatch = make(engine, batch_size)
     rows: _Rows[Image] = _Rows()
     with Prefetch(images, loaded_or_error, READERS, ahead=2 * batch_size + READERS) as reading:

@@ -40,7 +40,7 @@ class Session:
         precision: Precision of its answers.
         threshold: Threshold that replaces its policy; None for none.
         deadline_ms: Deadline of an answer, see `Engine`.
-        threads: Number of threads of a stage; None for all cores that this process may use.
+        threads: Number of threads of a stage; None for the default of the backend.
         other_manifest: Manifest that replaces that of the source; None for none.
         cache: Folder of decoded images; None for the user's.
         results: Folder for results, such as logits and evaluations.
@@ -232,7 +232,7 @@ def open_session(
         threshold: Images exit at the first exit whose largest probability reaches it. By default
             the policy in the folder decides; without one, every image goes to the last exit.
         deadline_ms: Deadline of an answer, see `Engine`.
-        threads: Number of threads of a stage, by default all cores that this process may use.
+        threads: Number of threads of a stage, by default that of the backend.
         manifest: Manifest that replaces that of the source.
         cache: Folder of decoded images, by default the user's.
         out: Folder for results, by default that of `Source.results`.

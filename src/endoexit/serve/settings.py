@@ -94,7 +94,7 @@ class Settings(Asked):
         batch_size: Number of images of a full batch.
         max_wait_ms: Milliseconds that an image waits for others while there is other work.
         decoders: Number of processes that decode images.
-        threads: Number of threads of the network; None for all cores.
+        threads: Number of threads of the network; None for what is fastest for a bundle here.
         threshold: Confidence at which images exit, in place of the policy of the source.
         drain_s: Seconds in which accepted requests are answered after SIGTERM.
         drain_delay_s: Seconds after SIGTERM in which requests are still accepted.

@@ -57,7 +57,8 @@ def video(
         threshold: Images exit at the first exit whose largest probability reaches it. By default
             the policy in the folder decides. Without one, the last exit answers.
         precision: "f32" or "bf16". By default a run computes in f32, a bundle in its precision.
-        threads: Number of threads of the network. By default all cores that this process may use.
+        threads: Number of threads of the network. By default what is fastest here for a
+            bundle, and all cores that this process may use for a run.
         live: Whether frames come by the clock, as from a camera. Those that cannot be answered in
             time are dropped and counted.
         temporal: File of temporal rules, JSON. By default evidence over frames and blind frames.

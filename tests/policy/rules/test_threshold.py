@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endoexit.errors import PolicyError
+from endoexit.policy.confidence import CONFIDENCES, confidence
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.threshold import ThresholdRule, reached
 from endoexit.policy.table import ExitTable
@@ -77,3 +78,19 @@ def test_refusals():
     (fault,) = ThresholdRule(kind="entropy", thresholds=(0.5,)).faults(3)
     assert fault == "1 thresholds, but the rule entropy with 3 exits takes 2"
     assert ThresholdRule(kind="entropy", thresholds=(0.5,)).faults(2) == []
+
+
+@pytest.mark.parametrize("kind", CONFIDENCES)
+@given(data=st.data())
+def test_one_image_is_decided_as_in_an_array_or_left_to_it(kind, data):
+    row = data.draw(st.lists(st.floats(-9, 9, width=32), min_size=2, max_size=6))
+    logits = np.array([row], np.float32)
+    value = float(confidence(logits, kind, 1.3)[0])
+    threshold = data.draw(st.sampled_from([value, min(1.0, value + 1e-6), max(0.0, value - 1e-6)]))
+    rule = ThresholdRule(kind=kind, thresholds=(threshold, None))
+    decided = rule.decide(1, logits, np.empty((1, 0)), 1.3)[0]
+    assert rule.decide_one(1, row, 1.3) in (decided, None)
+    if threshold == value:  # the threshold is often the confidence of an image
+        assert decided
+        assert rule.decide_one(1, row, 1.3) is None
+    assert rule.decide_one(2, row, 1.3) is False

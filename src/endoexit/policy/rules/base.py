@@ -64,6 +64,21 @@ class Rule(Worded, ABC):
                 does not look at them.
         """
 
+    def decide_one(
+        self, exit_number: int, logits: Sequence[float], temperature: float
+    ) -> bool | None:
+        """Tell whether one image exits at an early exit, where that is certain without arrays.
+
+        Args:
+            exit_number: The exit k, 1 to M − 1.
+            logits: Logits (C,) of exit k.
+            temperature: Softmax temperature of exit k.
+
+        Returns:
+            What `decide` answers; None where `decide` must be asked.
+        """
+        return None
+
     def gate(
         self,
         exit_number: int,

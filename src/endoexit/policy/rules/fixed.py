@@ -1,5 +1,6 @@
 """The rule that sends every image to the same exit."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -38,6 +39,12 @@ class FixedRule(Rule):
     ) -> NDArray[np.bool_]:
         """Tell which images exit at an early exit; see `Rule.decide`."""
         return np.full(len(logits), exit_number == self.exit, dtype=np.bool_)
+
+    def decide_one(
+        self, exit_number: int, logits: Sequence[float], temperature: float
+    ) -> bool | None:
+        """Tell whether one image exits at an early exit; see `Rule.decide_one`."""
+        return exit_number == self.exit
 
     def condition(self, exit_number: int) -> bool | str:
         """Return when an image exits at an early exit; see `Rule.condition`."""

@@ -1,5 +1,6 @@
 """The rules that compare a confidence with a threshold for each exit."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -7,7 +8,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from endoexit.policy.budget import RATIOS, geometric_shares, thresholds_for_shares
-from endoexit.policy.confidence import CONFIDENCE_WORDS, ConfidenceName, confidence, is_confidence
+from endoexit.policy.confidence import (
+    CLOSE,
+    CONFIDENCE_WORDS,
+    ConfidenceName,
+    confidence,
+    confidence_of_one,
+    is_confidence,
+)
 from endoexit.policy.rules.base import Candidate, Rule
 from endoexit.policy.screening import (
     DEFAULT_CANDIDATES,
@@ -57,6 +65,18 @@ class ThresholdRule(Rule):
         if threshold is None:
             return np.zeros(len(logits), dtype=np.bool_)
         return np.asarray(confidence(logits, self.kind, temperature) >= threshold)
+
+    def decide_one(
+        self, exit_number: int, logits: Sequence[float], temperature: float
+    ) -> bool | None:
+        """Tell whether one image exits at an early exit; see `Rule.decide_one`."""
+        threshold = self.thresholds[exit_number - 1]
+        if threshold is None:
+            return False
+        value = confidence_of_one(logits, self.kind, temperature)
+        if value is None or abs(value - threshold) <= CLOSE:  # thresholds are values of images
+            return None
+        return value > threshold
 
     def condition(self, exit_number: int) -> bool | str:
         """Return when an image exits at an early exit; see `Rule.condition`."""

@@ -27,7 +27,7 @@ def open_backend(
     Args:
         source: Run or bundle with weights.
         precision: One that `computed_in` returned.
-        threads: Number of threads of a stage, by default all cores that this process may use.
+        threads: Number of threads of a stage, by default that of the backend.
         load_model: Function that returns the network in PyTorch, by default that of the source.
 
     Raises:

@@ -9,9 +9,12 @@ import numpy.typing as npt
 
 from endoexit.artifacts.source import StageFiles
 from endoexit.errors import RunError
+from endoexit.machine import usable_cores
 from endoexit.precision import Precision
 from endoexit.runtime.backends.base import Rows
-from endoexit.runtime.threads import check_threads
+from endoexit.runtime.backends.compiled import CompiledStages, kept_compiled
+from endoexit.runtime.backends.fastest import fastest_threads
+from endoexit.runtime.threads import asked_threads
 
 Array = npt.NDArray[Any]
 Tensor = TypeVar("Tensor")
@@ -23,7 +26,8 @@ class ExportedStages(ABC, Generic[Tensor]):
     Args:
         files: Stages, exported for this backend.
         precision: Precision that the stages compute in.
-        threads: Number of threads of a stage, by default all cores that this process may use.
+        threads: Number of threads of a stage, by default OMP_NUM_THREADS, or else what is fastest
+            here for the expected batch size; see `fastest_threads`.
 
     Attributes:
         library: Name and version of the library, for messages.
@@ -35,10 +39,51 @@ class ExportedStages(ABC, Generic[Tensor]):
     library: ClassVar[str]
 
     def __init__(self, files: StageFiles, precision: Precision, threads: int | None = None) -> None:
-        self.threads = check_threads(threads)
         self.precision = precision
         self.num_stages = files.num_stages
         self._files = files
+        self._asked = asked_threads(threads)
+        self._fastest: dict[int, int] = {}
+        self._expected = 1
+        # Only what is sealed is kept: anything else is compiled for a moment.
+        self._kept = kept_compiled() if files.hashes else CompiledStages(None)
+
+    @property
+    def threads(self) -> int:
+        """Number of threads that a stage runs on."""
+        if self._asked is not None:
+            return self._asked
+        size, images = self._files.size, self._expected
+        if size is None or not self._files.hashes:
+            return usable_cores()
+        if images not in self._fastest:
+            self._fastest[images] = fastest_threads(
+                lambda threads: type(self)(self._files, self.precision, threads),
+                (images, 3, size, size),
+                (self.library, str(self.precision), sorted(self._files.hashes.items())),
+                self._kept,
+            )
+        return self._fastest[images]
+
+    def expect(self, images: int) -> None:
+        """Prepare for batches of so many images, when the stages are first used."""
+        if images != self._expected:
+            self._expected = images
+            self._forget()
+
+    @abstractmethod
+    def prepare(self, number: int, state: tuple[Tensor, ...]) -> None:
+        """Load and compile a stage for a state of this form; see `Backend`."""
+
+    @abstractmethod
+    def run(
+        self, number: int, state: tuple[Tensor, ...]
+    ) -> tuple[tuple[Tensor, ...], npt.NDArray[np.float32]]:
+        """Run stage `number`; return its state and its exit's logits (B, C)."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Drop what was loaded or compiled for the batch size before."""
 
     @abstractmethod
     def _tensor(self, array: Array) -> Tensor:

@@ -21,8 +21,9 @@ class OnnxBackend(ExportedStages[ort.OrtValue]):
         super().__init__(files, precision, threads)
         self._sessions: dict[int, ort.InferenceSession] = {}
 
-    def expect(self, images: int) -> None:
-        """Do nothing: every batch size runs alike."""
+    def _forget(self) -> None:
+        if self._asked is None:  # another number of threads may be faster
+            self._sessions.clear()
 
     def prepare(self, number: int, state: State) -> None:  # noqa: ARG002
         """Load a stage, which serves every batch size."""

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ from endoexit.artifacts.source import StageFiles
 from endoexit.errors import RunError
 from endoexit.files import sha256_bytes
 from endoexit.precision import FloatFormat, Precision
-from endoexit.runtime.backends.compiled import CompiledStages, kept_compiled
 from endoexit.runtime.backends.exported import Array, ExportedStages
 
 State = tuple[Array, ...]
@@ -105,20 +105,12 @@ class OpenVinoBackend(ExportedStages[Array]):
             hint.inference_precision: _TYPES[precision.floats],
             hint.performance_mode: hint.PerformanceMode.LATENCY,
             hint.enable_cpu_pinning: False,
-            properties.inference_num_threads: self.threads,
             properties.num_streams: 1,
         }
-        # Only what is sealed is kept: anything else is compiled for a moment.
-        self._kept = kept_compiled() if files.hashes else CompiledStages(None)
-        self._expected = 1
         self._requests: dict[tuple[int, int | None], _Request] = {}
         self._ready: set[tuple[int, int]] = set()
 
-    def expect(self, images: int) -> None:
-        """Compile the stages for batches of so many images, when they are first used."""
-        if images == self._expected:
-            return
-        self._expected = images
+    def _forget(self) -> None:
         self._ready.clear()
         for key in [key for key in self._requests if key[1] is not None]:
             del self._requests[key]  # it holds weights
@@ -161,18 +153,23 @@ class OpenVinoBackend(ExportedStages[Array]):
     def _compile(self, number: int, images: int | None) -> ov.CompiledModel:
         graph, weights = self._files.read(number)
         key = self._key(number, images, graph, weights)
+        settings = self.settings()
         if (kept := self._kept.read(key)) is not None:
             with contextlib.suppress(RuntimeError):  # of a library that was built differently
-                return self._core.import_model(io.BytesIO(kept), "CPU", self._settings)
+                return self._core.import_model(io.BytesIO(kept), "CPU", settings)
         try:
             model = self._core.read_model(graph, weights)
             self._check_outputs(model, number)
             model = self._prepared(model, number, images)
-            compiled = self._core.compile_model(model, "CPU", self._settings)
+            compiled = self._core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise self._unreadable(number) from error
         self._kept.write(key, compiled.export_model().getvalue())
         return compiled
+
+    def settings(self) -> dict[Any, Any]:
+        """Return the settings of OpenVINO that stages are compiled with."""
+        return {**self._settings, properties.inference_num_threads: self.threads}
 
     def _key(self, number: int, images: int | None, *contents: bytes) -> str:
         """Return what a compiled stage depends on, as one hash: files, settings, machine."""
