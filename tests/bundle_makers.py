@@ -13,7 +13,7 @@ import pytest
 from endoexit.artifacts.bundle import Bundle
 from endoexit.artifacts.run import Run
 from endoexit.evaluation.fitting import calibrate_run
-from endoexit.exporting import quantise, stages
+from endoexit.exporting import stage_files
 from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.policy.goal_options import make_goal
 from endoexit.precision import BackendName, NumberFormat
@@ -56,12 +56,15 @@ class BundleMaker:
     def _make(self, backend: BackendName, precision: NumberFormat) -> Bundle:
         if precision == "bf16":
             require_bf16(backend)
-        options = ExportOptions(backend, precision, accept_drop=True, command="endoexit export …")
+        options = ExportOptions(
+            backend,
+            precision,
+            accept_drop=True,
+            range_images=FEW if precision == "int8" else None,  # each costs a pass over all stages
+            command="endoexit export …",
+        )
         out = self._folder / f"{backend}-{precision}"
-        with (
-            mock.patch.object(quantise, "IMAGES", FEW),  # each costs a pass over all stages
-            self.graphs_once(),
-        ):
+        with self.graphs_once():
             return export_run(open_session(self.run), out, options).bundle
 
     @contextlib.contextmanager
@@ -72,8 +75,8 @@ class BundleMaker:
         """
         with contextlib.ExitStack() as stack:
             for name in ("write_openvino", "write_onnx"):
-                write = _once(getattr(stages, name), self._folder / name)
-                stack.enter_context(mock.patch.object(stages, name, write))
+                write = _once(getattr(stage_files, name), self._folder / name)
+                stack.enter_context(mock.patch.object(stage_files, name, write))
             yield
 
 

@@ -176,7 +176,7 @@ class Sandbox:
             mock.patch.dict(os.environ, COLUMNS=COLUMNS),
             mock.patch.object(os, "sched_getaffinity", create=True, return_value={0}),
             mock.patch.object(os, "getloadavg", create=True, return_value=(0.0, 0.0, 0.0)),
-            mock.patch("endoexit.exporting.quantise.IMAGES", FEW),
+            mock.patch("endoexit.exporting.export.IMAGES", FEW),
             mock.patch("endoexit.workflow.evaluate.Options", partial(Options, rounds=ROUNDS)),
             contextlib.redirect_stdout(answer if command.file else printed),
             contextlib.redirect_stderr(printed),

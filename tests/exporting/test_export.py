@@ -125,6 +125,44 @@ def test_a_loss_of_more_than_a_point_must_be_accepted(run, tmp_path, monkeypatch
     assert second.accuracy < second.accuracy_before - 0.01
 
 
+def test_a_bound_that_no_mixture_of_int8_and_floating_point_keeps(run, tmp_path, monkeypatch):
+    real = Session.logits
+
+    def worse(session, role):
+        logits = real(session, role)
+        if session.source is not run:
+            logits.logits[1] = -logits.logits[1]  # exit 2 answers something else
+        return logits
+
+    monkeypatch.setattr(Session, "logits", worse)
+    options = ExportOptions("openvino", "int8", max_drop=0.1, range_images=4)
+    with pytest.raises(ModelError, match=r"at int8 at best, exit 2 is right on .*--max-drop"):
+        export_run(open_session(run), tmp_path / "bundle", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing is left behind"
+
+
+def test_the_document_says_what_int8_loses(bundles, tmp_path):
+    run = bundles.run
+    options = ExportOptions("openvino", "int8", max_drop=0.5, range_images=4)
+    with bundles.graphs_once():
+        bundle = export_run(open_session(run), tmp_path / "bundle", options).bundle
+    manifest = read_manifest(run.path / MANIFEST, classes=run.classes)
+    for source, name in ((run, "accuracy_before"), (bundle, "accuracy")):
+        session = open_session(source, manifest=manifest, out=tmp_path / name)
+        logits = session.logits("calibrate")
+        right = (logits.logits.argmax(axis=2) == logits.labels).mean(axis=1)
+        assert [getattr(exit_, name) for exit_ in bundle.config.exits] == pytest.approx(right)
+    drops = [exit_.accuracy_before - exit_.accuracy for exit_ in bundle.config.exits]
+    assert max(drops) <= 0.5
+    assert open_bundle(bundle.path).config.float_layers == bundle.config.float_layers
+
+
+def test_images_for_ranges_are_for_int8(run, tmp_path):
+    options = ExportOptions("torch", "f32", range_images=4)
+    with pytest.raises(UsageError, match=r"--range-images is for int8.*--precision int8"):
+        export_run(open_session(run), tmp_path / "bundle", options)
+
+
 def test_imported_weights_are_exported_without_policy_and_accuracy(tmp_path):
     run = lenet_run(tmp_path / "run")
     exported = export_run(open_session(run), tmp_path / "bundle", ExportOptions("openvino", "f32"))

@@ -2,9 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from endoexit.exporting import quantise
-from endoexit.exporting.quantise import States
+from endoexit.exporting.graphs import stage_graphs
+from endoexit.exporting.quantise import Int8, Reference, States, quantise_stages
+from endoexit.exporting.stage_files import OnnxStages, OpenVinoStages
+from endoexit.models import create_model
+from endoexit.progress import silent
+from tiny import CLASSES
+
+BOUND = 0.05  # three of sixty images; bf16 alone changes the answer to one
 
 pytestmark = [pytest.mark.slow, pytest.mark.precision, pytest.mark.xdist_group("bundles")]
 
@@ -24,7 +33,7 @@ def test_each_stage_is_fed_what_the_stages_before_it_make_of_one_image():
     images = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
 
     def halved(state):
-        return [state[0] / 2, state[0].sum(axis=(1, 2))]
+        return [state[0] / 2, state[0].sum(axis=(1, 2)), np.zeros((1, 3))]  # logits last
 
     feeds = States(images, [halved], ["map", "vector"])
     assert len(feeds) == 2
@@ -35,13 +44,75 @@ def test_each_stage_is_fed_what_the_stages_before_it_make_of_one_image():
     assert len(list(feeds)) == 2  # NNCF passes over them several times
 
 
-def test_the_images_of_train_are_chosen_by_their_seed(bundles, monkeypatch):
+def test_the_images_of_train_are_chosen_by_their_seed(bundles):
     run = bundles.run
-    monkeypatch.setattr(quantise, "IMAGES", 5)
     chosen = [
-        quantise.calibration_images(run.manifest(), run.config.preprocessing, None, seed=seed)
+        quantise.calibration_images(run.manifest(), run.config.preprocessing, None, 5, seed)
         for seed in (0, 0, 1)
     ]
     assert chosen[0].shape == (5, 3, 64, 64)
     assert np.array_equal(chosen[0], chosen[1])
     assert not np.array_equal(chosen[0], chosen[2])
+
+
+@pytest.fixture(scope="module")
+def spoilt():
+    """A B-LeNet with a convolution that int8 ruins, images that it tells apart, its answers.
+
+    One channel that the convolution reads is some hundred times as large as the others, so that
+    one range for all of them leaves the others nothing. Floating point does not mind.
+    """
+    generator = np.random.default_rng(0)
+    patches = 2 * generator.normal(size=(60, 3, 4, 4)).repeat(7, axis=2).repeat(7, axis=3)
+    images = (patches + generator.normal(size=(60, 3, 28, 28)) / 2).astype(np.float32)
+    torch.manual_seed(0)
+    model = create_model("b_lenet", len(CLASSES)).eval()
+    layers = model.stages[1].trunk[0].layers
+    before, ruined = layers[2], layers[5]
+    with torch.no_grad():
+        before.weight[0] = 0
+        before.weight[0, 0, 2, 2] = 15
+        before.bias[0] = 300
+        ruined.weight[:, 0] /= 300
+        for number, stage in enumerate(model.stages):
+            last = [layer for layer in stage.head.modules() if isinstance(layer, nn.Linear)][-1]
+            last.bias -= model(torch.from_numpy(images))[number].mean(dim=0)  # no class in front
+        logits = np.stack([each.numpy() for each in model(torch.from_numpy(images))])
+    return model, images, logits
+
+
+def exported(model, folder, files):
+    """Write the stages of a B-LeNet and return their files."""
+    folder.mkdir()
+    stages = files(folder)
+    for graph in stage_graphs(model, 28):
+        stages.write(graph)
+    return stages
+
+
+def accuracies(stages, images, labels):
+    """Return the share of images that each exit of stages in files is right on."""
+    right = []
+    for image, label in zip(images, labels, strict=True):
+        state, answers = [np.ascontiguousarray(image[None].transpose(0, 2, 3, 1))], []
+        for number in range(1, len(stages.inputs) + 1):
+            *state, logits = stages.run(number, exact=False)(state)
+            answers.append(logits.argmax() == label)
+        right.append(answers)
+    return np.mean(right, axis=0)
+
+
+@pytest.mark.parametrize("files", [OpenVinoStages, OnnxStages])
+def test_a_layer_that_int8_ruins_is_left_in_floating_point(spoilt, tmp_path, files):
+    model, images, logits = spoilt
+    labels = logits[1].argmax(axis=1)
+    before = (logits.argmax(axis=2) == labels).mean(axis=1)
+    plain = exported(model, tmp_path / "plain", files)
+    assert quantise_stages(plain, Int8(images), silent) == ()
+    assert accuracies(plain, images, labels)[1] < before[1] - 0.2, "the fault must show"
+    kept = exported(model, tmp_path / "kept", files)
+    left = quantise_stages(kept, Int8(images, Reference(images, logits, labels, BOUND)), silent)
+    assert (before - accuracies(kept, images, labels)).max() <= BOUND + 1e-9
+    assert "2.trunk.0.layers.5" in left
+    assert "2.trunk.0.layers.2" not in left
+    assert not any(name.startswith("1.") for name in left), "what does not suffer stays in int8"

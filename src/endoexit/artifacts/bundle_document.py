@@ -41,6 +41,8 @@ class BundleConfig(SourceConfig):
         exits: Cost and accuracy of each exit, in order.
         state: What each stage hands on. Format 1 kept the shapes only, as `state_shapes`.
         computes: Precisions that the bundle can compute in, the default first.
+        float_layers: Layers with weights that int8 left in floating point, such as
+            "1.trunk.0.conv", with the number of the stage in front.
         policies: File of the exit policy for each precision, such as "openvino-bf16".
         files: SHA-256 of every other file, by its name relative to the folder.
         run_weights_sha256: SHA-256 of the run's weights file.
@@ -53,6 +55,7 @@ class BundleConfig(SourceConfig):
     exits: Annotated[tuple[ExitFacts, ...], Field(min_length=1)]
     state: StateSpec
     computes: Annotated[tuple[PrecisionText, ...], Field(min_length=1)]
+    float_layers: tuple[str, ...] = ()
     policies: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     run_weights_sha256: str

@@ -39,8 +39,24 @@ def export(
     ] = "f32",
     accept_drop: Annotated[
         bool,
-        typer.Option("--accept-drop", help="Export even if an exit loses more than one point."),
+        typer.Option("--accept-drop", help="Export even if an exit loses more than --max-drop."),
     ] = False,
+    max_drop: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Largest drop of an exit's accuracy on calibrate; int8 leaves layers in floating "
+            "point until it is kept.",
+        ),
+    ] = 0.01,
+    range_images: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images of the train role that int8 takes its ranges from.  [default: 256]",
+        ),
+    ] = None,
     manifest: ManifestOption = None,
     threads: Annotated[
         int | None,
@@ -57,7 +73,8 @@ def export(
 
     Logits change with the backend and the precision, so the accuracy of every exit is measured
     again on calibrate. The run's policy is found again for the same goal, and a guarantee is
-    proven again on certify. int8 takes its ranges from images of the train role.
+    proven again on certify. int8 takes its ranges from images of the train role, and leaves layers
+    in floating point where an exit would lose more than --max-drop.
 
     Example: `endoexit export runs/nano --precision bf16 --out bundles/nano-bf16`
     """
@@ -72,6 +89,8 @@ def export(
         backend=backend,
         precision=precision,
         accept_drop=accept_drop,
+        max_drop=max_drop,
+        range_images=range_images,
         manifest=manifest,
         threads=threads,
         cache=cache,
@@ -84,11 +103,12 @@ def export(
 
 def _print(output: Output, exported: "Exported") -> None:
     from endoexit.cli.tables import paragraph, with_notes
-    from endoexit.exporting.bundle_card import exit_table
+    from endoexit.exporting.bundle_card import exit_table, float_layer_lines
     from endoexit.policy.promises import promise_words
 
     bundle = exported.bundle
     output.say(*with_notes(exit_table(bundle.config)))
+    output.say(*float_layer_lines(bundle.config))
     for name, policy in exported.policies.items():
         output.say(paragraph(f"Policy for {name}: {policy.goal}."))
         for promise in policy.promises:

@@ -35,6 +35,7 @@ def write_bundle_card(
         f"- Input: RGB images; after preprocessing, {config.preprocessing.words}.",
         f"- Classes ({len(config.classes)}): {', '.join(config.classes)}",
         f"- Computes in: {', '.join(map(str, config.computes))}",
+        *float_layer_lines(config),
         f"- Made by: `{config.command}`",
         f"- Weights of the run: SHA-256 `{config.run_weights_sha256}`",
         "",
@@ -83,6 +84,14 @@ def exit_table(config: BundleConfig) -> Table:
             "what the export changed, not what new images will show.",
         ),
     )
+
+
+def float_layer_lines(config: BundleConfig) -> list[str]:
+    """Return which layers of an int8 bundle compute in floating point, as one line or none."""
+    if config.precision != "int8":
+        return []
+    layers = ", ".join(f"`{name}`" for name in config.float_layers) or "none"
+    return [f"- Layers left in floating point: {layers}"]
 
 
 def _change(facts: ExitFacts) -> float | None:

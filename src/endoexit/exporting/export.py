@@ -10,10 +10,11 @@ from endoexit.artifacts.bundle import Bundle, hashed, write_bundle
 from endoexit.artifacts.bundle_document import BundleConfig, ExitFacts
 from endoexit.artifacts.source import POLICY, STAGES
 from endoexit.data.manifest import Manifest
-from endoexit.errors import ModelError, UsageError, counted
+from endoexit.errors import ModelError, RunError, UsageError, counted
 from endoexit.evaluation.fitting import require_unseen
 from endoexit.exporting.bundle_card import write_bundle_card
 from endoexit.exporting.policies import RunPolicy, read_run_policy
+from endoexit.exporting.quantise import IMAGES, Int8, Reference, calibration_images
 from endoexit.exporting.requirements import computed_precisions, require_export
 from endoexit.exporting.stages import write_stages
 from endoexit.files import replacing_folder, require_new_folder
@@ -33,13 +34,19 @@ class ExportOptions:
     Attributes:
         backend: Library that will run the stages.
         precision: Number format of their products.
-        accept_drop: Whether an exit may lose more than one point of accuracy.
+        accept_drop: Whether an exit may lose more accuracy than `max_drop`.
+        max_drop: Largest drop of the accuracy of an exit on calibrate; layers of int8 are left in
+            floating point until it is kept.
+        range_images: Largest number of images of the train role that int8 takes its ranges from;
+            None for `IMAGES`.
         command: Command line, for the record.
     """
 
     backend: BackendName = "openvino"
     precision: NumberFormat = "f32"
     accept_drop: bool = False
+    max_drop: float = LARGEST_DROP
+    range_images: int | None = None
     command: str = ""
 
 
@@ -72,14 +79,20 @@ def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
 
     Raises:
         UsageError: A precision that the backend or this processor does not have, something that
-            is not installed, a folder with content, or threads where no times are measured.
+            is not installed, a folder with content, threads where no times are measured, or a
+            number of images for a precision that needs none.
         EndoexitError: The folder cannot be written.
-        ModelError: An exit loses more than one point of accuracy.
+        ModelError: An exit loses more accuracy than `max_drop`.
         RunError, DataError: the run has no weights, or images that are needed are missing.
         PolicyError: No policy meets the goal at this precision, or the run's was found on the
             images of another manifest.
     """
     require_export(options.backend, options.precision)
+    if options.range_images is not None and options.precision != "int8":
+        raise UsageError(
+            f"--range-images is for int8, which takes its ranges from images: leave it out for "
+            f"{options.precision}, or take --precision int8."
+        )
     require_new_folder(out)
     run = session.source
     listed = session.other_manifest is not None or run.config.manifest_sha256 is not None
@@ -106,19 +119,16 @@ class _Work:
     manifest: Manifest | None
 
     def export(self, policy: RunPolicy | None) -> Exported:
-        state = write_stages(
-            self.session,
-            self.folder / STAGES,
-            self.options.backend,
-            int8=self.options.precision == "int8",
-            manifest=self.manifest,
-        )
+        if self._has_calibrate:
+            require_unseen(self.session.source, self.session.manifest.cohort("calibrate"))
+        int8 = self._int8() if self.options.precision == "int8" else None
+        stages = self.folder / STAGES
+        state, left = write_stages(self.session, stages, self.options.backend, int8)
         # The document is written last; until then the bundle is in memory only.
-        bundle = Bundle(self.folder, hashed(self.folder, self._config(state)))
+        bundle = Bundle(self.folder, hashed(self.folder, self._config(state, left)))
         sessions = {precision: self._opened(bundle, precision) for precision in bundle.computes}
         exits, without = bundle.config.exits, ""
-        if self.manifest is not None and self.manifest.has("calibrate"):
-            require_unseen(self.session.source, self.manifest.cohort("calibrate"))
+        if self._has_calibrate:
             exits = self._measured(exits, sessions[bundle.computes[0]])
         else:
             without = (
@@ -137,6 +147,28 @@ class _Work:
         write_bundle_card(self.folder, config, policies, self.session.source.path)
         return Exported(write_bundle(self.folder, config), policies, without.strip())
 
+    @property
+    def _has_calibrate(self) -> bool:
+        return self.manifest is not None and self.manifest.has("calibrate")
+
+    def _int8(self) -> Int8:
+        """Return how stages are quantised: on images of train, held against those of calibrate."""
+        session, manifest = self.session, self.manifest
+        if manifest is None:
+            raise RunError(
+                f"int8 needs images of the role train, but {session.source.path} has no list of "
+                "images: name one with --manifest."
+            )
+        count = self.options.range_images or IMAGES
+        images = calibration_images(manifest, session.preprocessing, session.cache, count)
+        if self.options.accept_drop or not self._has_calibrate:
+            return Int8(images)
+        kept = session.preprocessing.normalise(
+            np.asarray(session.images(manifest.cohort("calibrate")))
+        )
+        before = session.logits("calibrate")
+        return Int8(images, Reference(kept, before.logits, before.labels, self.options.max_drop))
+
     def _opened(self, bundle: Bundle, precision: Precision) -> Session:
         """Return the bundle at work at one of its precisions."""
         return replace(
@@ -147,7 +179,7 @@ class _Work:
             results=self.scratch,
         )
 
-    def _config(self, state: StateSpec) -> BundleConfig:
+    def _config(self, state: StateSpec, left: tuple[str, ...]) -> BundleConfig:
         source = self.session.source
         config, cost = source.config, source.complexity
         return BundleConfig(
@@ -165,6 +197,7 @@ class _Work:
                 for macs, parameters in zip(cost.macs, cost.parameters, strict=True)
             ),
             state=state,
+            float_layers=left,
             computes=computed_precisions(self.options.backend, self.options.precision),
             run_weights_sha256=source.weights_sha256,
             manifest_sha256=config.manifest_sha256,
@@ -183,12 +216,14 @@ class _Work:
         ]
         drops = [was - now for was, now in pairs]
         worst = int(np.argmax(drops))
-        if drops[worst] > LARGEST_DROP + 1e-9 and not self.options.accept_drop:
+        if drops[worst] > self.options.max_drop + 1e-9 and not self.options.accept_drop:
+            best = " at best" if self.options.precision == "int8" else ""
             raise ModelError(
-                f"at {self.options.precision}, exit {worst + 1} is right on {pairs[worst][1]:.1%} "
-                f"of {counted(len(before.labels), 'calibrate image')} instead of "
-                f"{pairs[worst][0]:.1%}: export all the same with --accept-drop, or take another "
-                "--precision."
+                f"at {self.options.precision}{best}, exit {worst + 1} is right on "
+                f"{pairs[worst][1]:.1%} of {counted(len(before.labels), 'calibrate image')} "
+                f"instead of {pairs[worst][0]:.1%}, a drop of more than "
+                f"{self.options.max_drop:g}: allow more with --max-drop, export all the same with "
+                "--accept-drop, or take another --precision."
             )
         return tuple(
             facts.replaced(accuracy_before=was, accuracy=now)

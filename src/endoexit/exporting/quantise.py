@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +12,71 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.data.manifest import Manifest
+from endoexit.exporting.stage_files import ExportedStages, Stage
 from endoexit.images.cache import cache_images
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.progress import Track
 
 IMAGES = 256
+RANKING_IMAGES = 100
+# One wrong answer more is a larger step for up to 100,000 images; see `Drop.measure`.
+_STEP = 1e-5
 
 Feeds = dict[str, NDArray[np.float32]]
-Stage = Callable[[list[NDArray[np.float32]]], list[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the run answers on the images of calibrate, which int8 must keep.
+
+    Attributes:
+        images: Normalised images (N, 3, S, S).
+        logits: Logits of the run, (M, N, C).
+        labels: Class indices, (N,).
+        bound: Largest drop of the accuracy of an exit, a share of the images.
+    """
+
+    images: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    bound: float
+
+
+@dataclass(frozen=True)
+class Int8:
+    """How stages are quantised.
+
+    Attributes:
+        images: Normalised images (N, 3, S, S) of the train role, which give the ranges.
+        reference: What must be kept, at the price of layers in floating point; None for all
+            layers in int8, whatever is lost.
+    """
+
+    images: NDArray[np.float32]
+    reference: Reference | None = None
 
 
 def calibration_images(
-    manifest: Manifest, preprocessing: Preprocessing, cache: Path | None, seed: int = 0
+    manifest: Manifest,
+    preprocessing: Preprocessing,
+    cache: Path | None,
+    count: int = IMAGES,
+    seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Return normalised images (N, 3, S, S) of the train role, N at most `IMAGES`.
+    """Return normalised images (N, 3, S, S) of the train role, N at most `count`.
 
     Args:
         manifest: Manifest with images of the role train.
         preprocessing: Preprocessing of the network.
         cache: Folder of decoded images; by default the user's.
+        count: Largest number of images.
         seed: Random seed of the choice.
 
     Raises:
         DataError: No image has the role, or images cannot be read.
     """
     images = manifest.cohort("train").images
-    chosen = np.random.default_rng(seed).permutation(len(images))[:IMAGES]
+    chosen = np.random.default_rng(seed).permutation(len(images))[:count]
     cached = cache_images([images[row] for row in sorted(chosen)], preprocessing, cache)
     return preprocessing.normalise(np.asarray(cached.images))
 
@@ -52,7 +93,9 @@ class States:
         names: Names of the inputs of the stage.
     """
 
-    def __init__(self, images: NDArray[np.float32], before: list[Stage], names: list[str]) -> None:
+    def __init__(
+        self, images: NDArray[np.float32], before: list[Stage], names: tuple[str, ...]
+    ) -> None:
         self._images, self._before, self._names = images, before, names
 
     def __len__(self) -> int:
@@ -60,31 +103,147 @@ class States:
 
     def __iter__(self) -> Iterator[Feeds]:
         for image in self._images:
-            state = [np.ascontiguousarray(image[None].transpose(0, 2, 3, 1))]
-            for stage in self._before:
-                state = stage(state)
+            state = _state(image, self._before)
             yield dict(zip(self._names, state, strict=True))
 
 
-def quantise(model: Any, states: States) -> Any:
+def _state(image: NDArray[np.float32], before: list[Stage]) -> list[NDArray[np.float32]]:
+    """Return what the stages before hand on for one image (3, S, S)."""
+    state = [np.ascontiguousarray(image[None].transpose(0, 2, 3, 1))]
+    for stage in before:
+        *state, _logits = stage(state)
+    return state
+
+
+class Drop:
+    """How much of the run's accuracy is lost with a quantised stage among the others.
+
+    An image passes the quantised stages before it, the stage, and the others in f32: so the drop
+    of its exit is what the bundle will have, and later exits show what its state has lost.
+
+    Args:
+        number: Number of the stage, from 1.
+        reference: What must be kept.
+        before: Quantised stages before it, at work.
+        after: Stages after it in f32, at work.
+        at_work: Function from a model that NNCF has prepared to a stage.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        reference: Reference,
+        before: list[Stage],
+        after: list[Stage],
+        at_work: Callable[[Any], Stage],
+    ) -> None:
+        self._first, self._reference = number - 1, reference
+        self._before, self._after, self._at_work = before, after, at_work
+
+    def measure(self, prepared: Any, rows: Any) -> tuple[float, list[float]]:
+        """Return a figure of some images, higher for better, and one for each image.
+
+        The figure is 1 less what the largest drop exceeds the bound by. Less than one wrong answer
+        more would cost, the error of the logits also counts: it ranks layers with equal drops.
+
+        Args:
+            prepared: Model of the stage that NNCF has prepared.
+            rows: Numbers of the images.
+        """
+        chosen = list(rows)
+        stages = [self._at_work(prepared), *self._after]
+        answers = np.stack([self._logits(row, stages) for row in chosen], axis=1)
+        expected = self._reference.logits[self._first :, chosen]
+        labels = self._reference.labels[chosen]
+        right, was = (
+            (logits.argmax(axis=2) == labels).mean(axis=1) for logits in (answers, expected)
+        )
+        excess = max(0.0, float((was - right).max()) - self._reference.bound - 1e-9)
+        errors = ((answers - expected) ** 2).mean(axis=(0, 2)) / (expected**2).mean()
+        marks = np.minimum(errors, 1.0) * _STEP
+        return 1 - excess - float(marks.mean()), [-float(mark) for mark in marks]
+
+    def _logits(self, row: int, stages: list[Stage]) -> NDArray[np.float32]:
+        """Return the logits (exits, C) of one image at this exit and the later ones."""
+        state, logits = _state(self._reference.images[row], self._before), []
+        for stage in stages:
+            *state, answer = stage(state)
+            logits.append(answer[0])
+        return np.stack(logits)
+
+
+def quantise_stages(files: ExportedStages, int8: Int8, track: Track) -> tuple[str, ...]:
+    """Quantise stages in their files; return the layers left in floating point.
+
+    Args:
+        files: Stages in f32.
+        int8: How they are quantised.
+        track: Display of progress.
+
+    Returns:
+        Names such as "1.trunk.0.conv", with the number of the stage in front.
+    """
+    last = len(files.inputs)
+    exact = [files.run(number, exact=True) for number in range(1, last + 1)]
+    quantised: list[Stage] = []
+    left: list[str] = []
+    with track("quantising stages", last) as bar:
+        for number, names in enumerate(files.inputs, start=1):
+            states = States(int8.images, exact[: number - 1], names)
+            drop = None
+            if int8.reference is not None:
+                drop = Drop(number, int8.reference, quantised, exact[number:], files.at_work)
+            files.replace(number, quantise(files.read(number), states, drop, int8.reference))
+            quantised.append(files.run(number, exact=False))
+            left += [f"{number}.{name}" for name in files.float_layers(number)]
+            bar.advance()
+    return tuple(left)
+
+
+def quantise(
+    model: Any, states: States, drop: Drop | None = None, reference: Reference | None = None
+) -> Any:
     """Return an OpenVINO or ONNX model of one stage with int8 products.
 
     Weights are quantised per channel and activations per tensor, with the ranges that the states
-    show; what suffers most (softmax, normalisations) stays in floating point.
+    show, and biases are corrected for what the rounding shifts. What suffers most (softmax,
+    normalisations) stays in floating point.
 
     Args:
         model: An `openvino.Model`, or an `onnx.ModelProto`.
         states: States that it is fed.
+        drop: Measure of what is lost; layers are put back to floating point until it is within the
+            bound. None for none.
+        reference: Images that it is measured on.
     """
     import nncf  # noqa: PLC0415  (an extra, slow to import)
 
+    ranges = nncf.Dataset(states)
+    settings: dict[str, Any] = {
+        "preset": nncf.QuantizationPreset.MIXED,
+        "model_type": nncf.ModelType.TRANSFORMER,
+        "subset_size": len(states),
+    }
     with _quiet():
-        return nncf.quantize(
+        if drop is None or reference is None:
+            return nncf.quantize(model, ranges, **settings)
+        # SmoothQuant shares a scale between a layer's input and its weights. NNCF puts back the
+        # weights of a layer that it leaves in floating point, and forgets the scale.
+        unshared = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
+        return nncf.quantize_with_accuracy_control(
             model,
-            nncf.Dataset(states),
-            preset=nncf.QuantizationPreset.MIXED,
-            model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=len(states),
+            ranges,
+            nncf.Dataset(range(len(reference.labels))),
+            drop.measure,
+            max_drop=_STEP,
+            drop_type=nncf.DropType.ABSOLUTE,
+            advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
+                smooth_quant_alphas=unshared
+            ),
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                ranking_subset_size=RANKING_IMAGES, num_ranking_workers=1
+            ),
+            **settings,
         )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from endoexit.artifacts.run import open_run
-from endoexit.exporting.export import Exported, ExportOptions, export_run
+from endoexit.exporting.export import LARGEST_DROP, Exported, ExportOptions, export_run
 from endoexit.files import optional_path
 from endoexit.precision import BackendName, NumberFormat
 from endoexit.progress import Track, silent
@@ -17,6 +17,8 @@ def export(
     backend: BackendName = "openvino",
     precision: NumberFormat = "f32",
     accept_drop: bool = False,
+    max_drop: float = LARGEST_DROP,
+    range_images: int | None = None,
     manifest: str | Path | None = None,
     threads: int | None = None,
     cache: str | Path | None = None,
@@ -34,8 +36,10 @@ def export(
         out: Folder of the bundle; new or empty.
         backend: Library that will run the stages: "openvino", "onnx" or "torch".
         precision: Number format of the stages: "f32", "bf16" or "int8". int8 takes its ranges from
-            images of the train role.
-        accept_drop: Whether an exit may lose more than one point of accuracy.
+            images of the train role, and leaves layers in floating point until `max_drop` is kept.
+        accept_drop: Whether an exit may lose more accuracy than `max_drop`.
+        max_drop: Largest drop of the accuracy of an exit on calibrate.
+        range_images: Largest number of images that int8 takes its ranges from. By default 256.
         manifest: Manifest to take the images from. By default the run's.
         threads: Number of threads while times are measured; only for a policy about milliseconds.
         cache: Folder of decoded images. By default the user's cache.
@@ -48,7 +52,7 @@ def export(
     Raises:
         UsageError: A precision that the backend or this processor does not have, something that
             is not installed, or a folder with content.
-        ModelError: An exit loses more than one point of accuracy.
+        ModelError: An exit loses more accuracy than `max_drop`.
         RunError, DataError: The run has no weights, or images that are needed are missing.
         PolicyError: No policy meets the goal at this precision.
         WriteError: The folder cannot be written.
@@ -60,4 +64,5 @@ def export(
         cache=optional_path(cache),
         track=track,
     )
-    return export_run(session, Path(out), ExportOptions(backend, precision, accept_drop, command))
+    options = ExportOptions(backend, precision, accept_drop, max_drop, range_images, command)
+    return export_run(session, Path(out), options)
