@@ -1,5 +1,7 @@
 """Which stage runs next: nothing lost, nothing twice, deadlines kept, nothing starves."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,8 +30,11 @@ class TimedBackend(TableBackend):
     def clock(self):
         return self.now
 
+    def elapse(self, seconds):
+        self.now += seconds
+
     def run(self, number, state):
-        self.now += STAGE_S[number - 1]
+        self.elapse(STAGE_S[number - 1])
         if self.guilty & set(state.tolist()):
             self.calls.append((number, []))
             raise RuntimeError("poison")
@@ -47,7 +52,7 @@ def logits_that_exit_at(exits):
 def make(exits, batch_size=4, capacity=64, guilty=(), **options):
     backend = TimedBackend(logits_that_exit_at(exits), guilty)
     engine = Engine(backend, threshold_policy(EXITS, 0.9), PREPROCESSING)
-    scheduler = Scheduler(engine, batch_size, capacity, clock=backend.clock, **options)
+    scheduler = Scheduler([engine], batch_size, capacity, clock=backend.clock, **options)
     return backend, scheduler
 
 
@@ -68,7 +73,7 @@ def run_all(scheduler):
 
 
 class SchedulerMachine(RuleBasedStateMachine):
-    """Adds, cancels, waits and steps in any order; a model knows what must come out."""
+    """Adds, cancels, waits, begins and finishes in any order; a model knows what must come out."""
 
     @initialize(
         seed=st.integers(0, 2**16),
@@ -76,8 +81,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         batch_size=st.integers(1, 5),
         extra=st.integers(0, 12),
         guilty=st.sets(st.integers(0, IMAGES - 1), max_size=4),
+        streams=st.integers(1, 3),
     )
-    def start(self, seed, policy, batch_size, extra, guilty):
+    def start(self, *, seed, policy, batch_size, extra, guilty, streams):
         logits = np.random.default_rng(seed).normal(size=(EXITS, IMAGES, 4)) * 2
         self.backend = TimedBackend(logits.astype(np.float32))
         engine = Engine(self.backend, policy, PREPROCESSING)
@@ -85,9 +91,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.backend.calls.clear()
         self.backend.guilty = guilty
         self.capacity, self.batch_size = batch_size + extra, batch_size
+        engines = [engine]
+        for _ in range(streams - 1):  # with buffers of its own, but the same clock and calls
+            other = copy.copy(self.backend)
+            other._buffers = {}
+            other.elapse = self.backend.elapse
+            engines.append(Engine(other, policy, PREPROCESSING))
         self.scheduler = Scheduler(
-            engine, batch_size, self.capacity, max_wait_s=0.005, clock=self.backend.clock
+            engines, batch_size, self.capacity, max_wait_s=0.005, clock=self.backend.clock
         )
+        self.jobs = []
         self.inside, self.ended, self.passed = {}, {}, {}
         self.next = 0
 
@@ -113,17 +126,28 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.backend.now += seconds
 
     @rule()
-    def step(self):
-        before, calls = self.backend.now, len(self.backend.calls)
-        outcomes = self.scheduler.step()
-        ran = self.backend.calls[calls:]
-        assert len({number for number, _ in ran}) <= 1  # one stage
-        assert all(len(images) <= self.batch_size for _, images in ran)
-        for outcome in outcomes:
+    def begin(self):
+        before = self.backend.now
+        for outcome in self.scheduler.out_of_time():
             self.check(outcome, before)
-        if self.inside or ends(outcomes):
-            return
-        assert outcomes == []
+        could = self.scheduler.can_begin
+        job = self.scheduler.begin()
+        assert (job is not None) == could
+        if job is not None:
+            self.jobs.append((job, self.backend.now))
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def finish(self, data):
+        number = data.draw(st.integers(0, len(self.jobs) - 1))
+        job, before = self.jobs.pop(number)
+        calls = len(self.backend.calls)
+        job.run()
+        ran = self.backend.calls[calls:]
+        assert len({number for number, _ in ran}) == 1  # one stage
+        assert all(len(images) <= self.batch_size for _, images in ran)
+        for outcome in self.scheduler.finish(job):
+            self.check(outcome, before)
 
     def check(self, outcome, before):
         image = outcome.ticket
@@ -151,14 +175,19 @@ class SchedulerMachine(RuleBasedStateMachine):
     def what_came_in_is_inside_or_has_ended(self):
         if not hasattr(self, "scheduler"):
             return
-        assert len(self.scheduler) == len(self.inside) == sum(self.scheduler.counts)
+        assert len(self.scheduler) == len(self.inside) >= sum(self.scheduler.counts)
         assert len(self.inside) + len(self.ended) == self.next
 
     def teardown(self):
         if not hasattr(self, "scheduler"):
             return
-        while len(self.scheduler):
-            self.step()
+        while len(self.scheduler) or self.jobs:
+            self.begin()
+            if self.jobs:
+                job, before = self.jobs.pop(0)
+                job.run()
+                for outcome in self.scheduler.finish(job):
+                    self.check(outcome, before)
         assert set(self.ended) == set(range(self.next))
         for stage in range(1, EXITS + 1):  # each stage at most once an image
             visits = self.backend.visits(stage)
@@ -295,6 +324,55 @@ def test_nothing_starves_below_full_batches_without_end(batch_size, seed):
         ended += ends(scheduler.step())
 
 
+def make_two(exits, **options):
+    """Return a scheduler of two engines."""
+    backend = TimedBackend(logits_that_exit_at(exits))
+    engines = [
+        Engine(each, threshold_policy(EXITS, 0.9), PREPROCESSING)
+        for each in (backend, TimedBackend(backend.logits))
+    ]
+    return Scheduler(engines, 4, 64, clock=backend.clock, **options)
+
+
+def test_as_many_batches_run_as_there_are_engines():
+    scheduler = make_two([3, 3, 3])
+    add(scheduler, 0)
+    first = scheduler.begin()
+    add(scheduler, 1)
+    second = scheduler.begin()
+    add(scheduler, 2)
+    assert first.engine is not second.engine
+    assert not scheduler.can_begin
+    assert scheduler.begin() is None
+    assert len(scheduler) == 3
+    second.run()
+    assert [outcome.ticket for outcome in scheduler.finish(second)] == [1]
+    assert scheduler.begin().engine is second.engine
+
+
+def test_an_image_that_is_cancelled_while_it_runs_is_not_answered():
+    scheduler = make_two([3, 3])
+    add(scheduler, 0, 1)
+    job = scheduler.begin()
+    with pytest.raises(ValueError, match="use another one"):
+        add(scheduler, 0)
+    assert scheduler.cancel(0)
+    job.run()
+    (passed,) = scheduler.finish(job)
+    assert (passed.ticket, passed.kind) == (1, "passed")
+    assert ends(run_all(scheduler)) == [(1, "answered")]
+
+
+def test_stop_while_a_batch_runs():
+    scheduler = make_two([3])
+    add(scheduler, 0)
+    job = scheduler.begin()
+    assert ends(scheduler.stop()) == [(0, "failed")]
+    job.run()
+    assert scheduler.finish(job) == []
+    assert len(scheduler) == 0
+
+
 def test_stop_answers_with_what_is_known():
     _, scheduler = make([3, 3])
     add(scheduler, 0)
@@ -317,4 +395,4 @@ def test_an_engine_with_a_deadline_is_refused():
     backend = TimedBackend(logits_that_exit_at([1]))
     engine = Engine(backend, fixed_exit(EXITS, 1), PREPROCESSING, deadline_ms=5)
     with pytest.raises(UsageError, match="leave the deadline out"):
-        Scheduler(engine, 4, 8)
+        Scheduler([engine], 4, 8)

@@ -62,7 +62,7 @@ async def running(logits, stage_s=0.0, **limits):
     source = SimpleNamespace(classes=tuple("abcd"), weights_sha256="0" * 64)
     session = Session(source, backend.precision, results=Path("none"))
     scheduler = Scheduler(
-        engine, 4, options.limits.images_inside, observe=service.metrics.observe_stage
+        [engine], 4, options.limits.images_inside, observe=service.metrics.observe_stage
     )
     service.worker = Worker(scheduler, service.die)
     service.use(Model("table", session, engine, scheduler, None))

@@ -32,7 +32,8 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("host: 0.0.0.0", "--token-file, listen on 127.0.0.1, or add --insecure"),
         ("tls_cert: a.pem", "TLS needs both"),
         ("cors: ['*']", "never \\*"),
-        ("limits: {images_inside: 4}", "less than a batch of 32"),
+        ("threads: 2\nstreams: 3", "streams is 3, more than the 2 threads"),
+        ("limits: {images_inside: 4}", "less than a batch of 16"),
         ("limits: {deadline_ms: 5}", "outside of min_deadline_ms 10"),
         ("limits: {bytes_in_flight: 5}", "less than body_bytes"),
         ("limits: {decode_s: 0}", "decode_s"),
@@ -43,6 +44,14 @@ def test_a_fault_names_its_remedy(tmp_path, text, message):
     config.write_text(text)
     with pytest.raises(UsageError, match=message):
         read_settings(config, {})
+
+
+@pytest.mark.parametrize(
+    ("threads", "streams", "shares"),
+    [(1, None, (1, 1)), (2, None, (2, 1)), (9, None, (4, 2)), (8, 1, (1, 8)), (7, 3, (3, 2))],
+)
+def test_streams_share_the_threads(threads, streams, shares):
+    assert Settings(threads=threads, streams=streams).shares() == shares
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -34,8 +34,16 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the network; else measured.")
     ] = None,
+    streams: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Batches that run at the same time and share the threads.  [default: one a "
+            "thread, at most 4]",
+        ),
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images of a full batch.  [default: 32]")
+        int | None, typer.Option(min=1, help="Images of a full batch.  [default: 16]")
     ] = None,
     max_wait_ms: Annotated[
         float | None,
@@ -117,11 +125,11 @@ def serve(
 
     given: dict[str, Any] = {
         "host": host, "port": port, "threshold": threshold, "threads": threads,
-        "batch_size": batch_size, "max_wait_ms": max_wait_ms, "drain_s": drain_s,
-        "drain_delay_s": drain_delay_s, "token_file": token_file, "insecure": insecure or None,
-        "hosts": tuple(allow_host) if allow_host else None, "tls_cert": tls_cert,
-        "tls_key": tls_key, "cors": tuple(cors) if cors else None, "models": models,
-        "attention": attention, "audit_log": audit_log, "otlp": otlp,
+        "streams": streams, "batch_size": batch_size, "max_wait_ms": max_wait_ms,
+        "drain_s": drain_s, "drain_delay_s": drain_delay_s, "token_file": token_file,
+        "insecure": insecure or None, "hosts": tuple(allow_host) if allow_host else None,
+        "tls_cert": tls_cert, "tls_key": tls_key, "cors": tuple(cors) if cors else None,
+        "models": models, "attention": attention, "audit_log": audit_log, "otlp": otlp,
     }  # fmt: skip
     limits = {"images_inside": images_inside, "deadline_ms": deadline_ms}
     options = _given(given) | {"limits": _given(limits)}

@@ -86,6 +86,14 @@ class Session:
             RunError: There are no weights, or they cannot be read.
             UsageError: The number of threads is less than 1.
         """
+        return self.another_backend()
+
+    def another_backend(self) -> Backend:
+        """Return a new backend, so that two threads may run stages at the same time.
+
+        Raises:
+            RunError, UsageError: See `backend`.
+        """
         return open_backend(self.source, self.precision, self.threads, lambda: self.network)
 
     @cached_property

@@ -19,12 +19,13 @@ class NoMemoryError(EndoexitError):
     """A model that does not fit next to the one that answers."""
 
 
-def memory_needed(path: Path, batch_size: int) -> int:
+def memory_needed(path: Path, batch_size: int, streams: int = 1) -> int:
     """Return the bytes that opening and warming a model takes at most, by estimate.
 
     Args:
         path: Run or bundle.
         batch_size: Number of images of a full batch.
+        streams: Number of batches that run at the same time.
 
     Raises:
         RunError: It is neither, or damaged.
@@ -33,17 +34,17 @@ def memory_needed(path: Path, batch_size: int) -> int:
     files = [path / WEIGHTS] if source.kind == "run" else (path / STAGES).iterdir()
     weights = sum(file.stat().st_size for file in files)
     image = source.config.preprocessing.size**2 * 3 * 4
-    return _COPIES * weights + _MAPS * image * batch_size
+    return streams * (_COPIES * weights + _MAPS * image * batch_size)
 
 
-def check_memory(path: Path, batch_size: int) -> None:
+def check_memory(path: Path, batch_size: int, streams: int = 1) -> None:
     """Refuse a model for which there is no memory next to the one that answers.
 
     Raises:
         NoMemoryError: It needs more than the system and the control groups leave.
         RunError: It is no model, or damaged.
     """
-    needed, free = memory_needed(path, batch_size), free_memory()
+    needed, free = memory_needed(path, batch_size, streams), free_memory()
     if needed > free:
         raise NoMemoryError(
             f"{path} needs about {-(-needed // _MIB)} MiB next to the model that answers, and "

@@ -104,7 +104,8 @@ def open_model(path: Path, settings: Settings, observe: Callable[[int, int, floa
         PolicyError: It has no policy, one for other weights, or its answer is not finite.
         UsageError: It cannot compute here.
     """
-    session = open_session(path, threshold=settings.threshold, threads=settings.threads)
+    streams, threads = settings.shares()
+    session = open_session(path, threshold=settings.threshold, threads=threads)
     engine = session.engine
     if session.decider.origin == "none" and engine.backend.num_stages > 1:
         raise PolicyError(
@@ -112,19 +113,22 @@ def open_model(path: Path, settings: Settings, observe: Callable[[int, int, floa
             "or add --threshold 0.9."
         )
     deadline_ms = engine.deadline_ms
-    if deadline_ms is not None:
-        policy = engine.policy.replaced(deadline_ms=None)
-        engine = Engine(engine.backend, policy, engine.preprocessing)
+    policy = engine.policy.replaced(deadline_ms=None)
+    backends = [engine.backend]
+    while len(backends) < streams:
+        backends.append(session.another_backend())
+    engines = [Engine(backend, policy, engine.preprocessing) for backend in backends]
     scheduler: Scheduler[Journey] = Scheduler(
-        engine,
+        engines,
         settings.batch_size,
         sys.maxsize,  # the gate holds the limit, which may change while images are inside
         max_wait_s=settings.max_wait_ms / 1000,
         observe=observe,
     )
     scheduler.warm_up()
-    _ask(engine)
-    return Model(path.resolve().name, session, engine, scheduler, deadline_ms)
+    for each in engines:
+        _ask(each)
+    return Model(path.resolve().name, session, engines[0], scheduler, deadline_ms)
 
 
 def _ask(engine: Engine) -> None:

@@ -108,5 +108,5 @@ class Reloads:
 
     def _opened(self, path: Path) -> Model:
         settings = self._service.settings
-        check_memory(path, settings.batch_size)
+        check_memory(path, settings.batch_size, settings.shares()[0])
         return open_model(path, settings, self._service.metrics.observe_stage)

@@ -1,18 +1,17 @@
 """Which stage runs next, when images of many requests wait at all stages, with deadlines."""
 
 import time
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
-from typing import Generic, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal
 
 import numpy as np
 
 from endoexit.errors import EndoexitError
-from endoexit.runtime.engine import Batch, Engine, Images, Prediction, StageResult, Ticket
+from endoexit.runtime.engine import Engine, Images, Prediction, StageResult, Ticket
 from endoexit.runtime.forecast import StageTimes
 from endoexit.runtime.pools import Pools
-
-AnyTicket = TypeVar("AnyTicket", bound=Hashable)
+from endoexit.serve.job import Job, Ran
 
 WARM_UP_RUNS = 3
 # A stage is tried again so many seconds after its last run, whatever its forecast: forecasts
@@ -57,9 +56,10 @@ class _Inside:
 
 
 class Scheduler(Generic[Ticket]):
-    """Runs the images of many requests through one engine, a batch of one stage at a time.
+    """Decides which stage runs next on which images of many requests.
 
-    What runs next:
+    `begin` takes a batch out as a job for an engine that is free, any thread runs the job, and
+    `finish` says what became of its images. `step` does all three. What runs next:
 
     1. The stage of the image that must start now, by its deadline and the forecast of a full
        batch. Such images are the first of their batch.
@@ -69,10 +69,11 @@ class Scheduler(Generic[Ticket]):
     4. Else the first stage for which an image waits. A lone image therefore never waits.
 
     An image whose next stage cannot end before its deadline gets the answer of its last exit.
-    A batch that raises is run again image by image. One thread at a time may use a scheduler.
+    One thread at a time may use a scheduler.
 
     Args:
-        engine: Engine without a deadline.
+        engines: Engines without a deadline, of the same network and policy: as many batches may
+            run at the same time.
         batch_size: Number of images of a full batch.
         capacity: Number of images that may be inside at the same time.
         max_wait_s: Seconds that an image waits for others while there is other work.
@@ -85,7 +86,7 @@ class Scheduler(Generic[Ticket]):
 
     def __init__(
         self,
-        engine: Engine,
+        engines: Sequence[Engine],
         batch_size: int,
         capacity: int,
         *,
@@ -93,21 +94,31 @@ class Scheduler(Generic[Ticket]):
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[int, int, float], None] | None = None,
     ) -> None:
-        self._engine = engine
-        self._pools: Pools[Ticket] = Pools(engine, batch_size, capacity)
-        self._stages = engine.backend.num_stages
+        self._engines = tuple(engines)
+        self._free = list(self._engines)
+        self._engine = engines[0]
+        for other in engines[1:]:
+            other.backend.expect(batch_size)
+        self._pools: Pools[Ticket] = Pools(self._engine, batch_size, capacity)
+        self._stages = self._engine.backend.num_stages
         self._batch_size = batch_size
         self._max_wait_s = max_wait_s
         self._clock = clock
         self._observe = observe
-        self._inside: dict[Ticket, _Inside] = {}
+        self._waiting: dict[Ticket, _Inside] = {}
+        self._running: dict[Ticket, _Inside] = {}
         self._times = StageTimes()
         self._last_run = [float("-inf")] * self._stages
         self._full_in_a_row = 0
 
     def __len__(self) -> int:
-        """Return the number of images inside."""
-        return len(self._pools)
+        """Return the number of images inside: those that wait, and those that run."""
+        return len(self._waiting) + len(self._running)
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether an image waits and an engine is free."""
+        return bool(self._waiting and self._free)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -123,12 +134,15 @@ class Scheduler(Generic[Ticket]):
     def warm_up(self) -> None:
         """Run every stage on black images, alone and as a full batch, so that times are known."""
         side = self._engine.preprocessing.size
-        for images in sorted({1, self._batch_size}):
-            black = np.zeros((images, side, side, 3), dtype=np.uint8)
-            for _ in range(WARM_UP_RUNS):
-                batch = self._engine.enter(black, range(images))
-                for _ in self._numbers:
-                    self._timed(batch)
+        for engine in self._engines:
+            for images in sorted({1, self._batch_size}):
+                black = np.zeros((images, side, side, 3), dtype=np.uint8)
+                for _ in range(WARM_UP_RUNS):
+                    batch = engine.enter(black, range(images))
+                    for stage in self._numbers:
+                        begin = self._clock()
+                        engine.step(batch)
+                        self._note(stage, images, begin, self._clock())
 
     def add(self, ticket: Ticket, image: Images, deadline: float = float("inf")) -> None:
         """Take in an image, uint8 (S, S, 3).
@@ -142,24 +156,58 @@ class Scheduler(Generic[Ticket]):
             DataError: The image has another shape or type.
             ValueError: The scheduler is full, or the ticket is inside already.
         """
+        if ticket in self._running:
+            raise ValueError(f"an image with the ticket {ticket!r} is inside: use another one.")
         self._pools.add(ticket, image)
-        self._inside[ticket] = _Inside(deadline, self._clock())
+        self._waiting[ticket] = _Inside(deadline, self._clock())
 
     def cancel(self, ticket: Ticket) -> bool:
         """Take an image out, before its next stage; return whether it was inside."""
-        self._inside.pop(ticket, None)
-        return self._pools.remove(ticket)
+        self._pools.remove(ticket)
+        was_running = self._running.pop(ticket, None) is not None
+        return self._waiting.pop(ticket, None) is not None or was_running
 
     def step(self) -> list[Outcome[Ticket]]:
         """Let go of the images that are out of time, and run one batch of one stage."""
-        outcomes = self._out_of_time()
-        stage = self._choose()
+        outcomes = self.out_of_time()
+        job = self.begin()
+        if job is None:
+            return outcomes
+        job.run()
+        return outcomes + self.finish(job)
+
+    def out_of_time(self) -> list[Outcome[Ticket]]:
+        """Let go of the images that wait for a stage that cannot end before their deadline."""
+        now = self._clock()
+        needs = [0.0] * self._stages  # of stage 1 no time: an image needs an answer at least
+        for stage in self._numbers[1:]:
+            if now - self._last_run[stage - 1] < RETRY_S:
+                needs[stage - 1] = self._forecast_s(stage, 1)
+        late = [
+            ticket
+            for ticket, image in self._waiting.items()
+            if now + needs[self._pools.stage_of(ticket) - 1] >= image.deadline
+        ]
+        return [self._let_go(ticket) for ticket in late]
+
+    def begin(self) -> Job[Ticket] | None:
+        """Take out the batch that runs next; None if no image waits, or no engine is free."""
+        stage = self._choose() if self._free else None
         batch = None if stage is None else self._pools.take(stage)
-        return outcomes if batch is None else outcomes + self._run(batch)
+        if batch is None:
+            return None
+        for ticket in batch.tickets:
+            self._running[ticket] = self._waiting.pop(ticket)
+        return Job(self._free.pop(), batch, self._clock)
+
+    def finish(self, job: Job[Ticket]) -> list[Outcome[Ticket]]:
+        """Return what became of the images of a job that has run; the others wait again."""
+        self._free.append(job.engine)
+        return [outcome for ran in job.ran for outcome in self._outcomes(ran)]
 
     def stop(self) -> list[Outcome[Ticket]]:
         """Let go of all images: with the answer of their last exit, or as failed."""
-        return [self._let_go(ticket) for ticket in list(self._inside)]
+        return [self._let_go(ticket) for ticket in [*self._waiting, *self._running]]
 
     @property
     def _numbers(self) -> range:
@@ -168,21 +216,8 @@ class Scheduler(Generic[Ticket]):
     def _forecast_s(self, stage: int, images: int) -> float:
         return (self._times.forecast(stage, images) or 0.0) / 1000
 
-    def _out_of_time(self) -> list[Outcome[Ticket]]:
-        now = self._clock()
-        needs = [0.0] * self._stages  # of stage 1 no time: an image needs an answer at least
-        for stage in self._numbers[1:]:
-            if now - self._last_run[stage - 1] < RETRY_S:
-                needs[stage - 1] = self._forecast_s(stage, 1)
-        late = [
-            ticket
-            for ticket, image in self._inside.items()
-            if now + needs[self._pools.stage_of(ticket) - 1] >= image.deadline
-        ]
-        return [self._let_go(ticket) for ticket in late]
-
     def _let_go(self, ticket: Ticket) -> Outcome[Ticket]:
-        image = self._inside.pop(ticket)
+        image = (self._waiting if ticket in self._waiting else self._running).pop(ticket)
         self._pools.remove(ticket)
         if image.last is not None:
             return Outcome(ticket, "cut", image.last)
@@ -191,14 +226,14 @@ class Scheduler(Generic[Ticket]):
         )
 
     def _choose(self) -> int | None:
-        if not self._inside:
+        if not self._waiting:
             return None
         now = self._clock()
         urgent = self._urgent(now)
         if urgent is not None:
             return urgent
-        oldest = min(self._inside, key=lambda ticket: self._inside[ticket].since)
-        overdue = now - self._inside[oldest].since >= self._max_wait_s
+        oldest = min(self._waiting, key=lambda ticket: self._waiting[ticket].since)
+        overdue = now - self._waiting[oldest].since >= self._max_wait_s
         full = self._pools.deepest_full()
         if full is not None:
             self._full_in_a_row += 1
@@ -210,7 +245,7 @@ class Scheduler(Generic[Ticket]):
         if overdue:
             return max(
                 self._pools.stage_of(ticket)
-                for ticket, image in self._inside.items()
+                for ticket, image in self._waiting.items()
                 if now - image.since >= self._max_wait_s
             )
         return next(stage for stage, count in enumerate(self.counts, start=1) if count)
@@ -220,7 +255,7 @@ class Scheduler(Generic[Ticket]):
         needs = [self._forecast_s(stage, self._batch_size) for stage in self._numbers]
         latest = {  # moment at which the next stage of an image must start
             ticket: image.deadline - needs[self._pools.stage_of(ticket) - 1]
-            for ticket, image in self._inside.items()
+            for ticket, image in self._waiting.items()
         }
         first = min(latest, key=latest.__getitem__)
         # Whatever runs instead takes as long as the longest stage: after it, it would be too late.
@@ -233,38 +268,37 @@ class Scheduler(Generic[Ticket]):
             self._pools.promote(waiting[: self._batch_size])
         return stage
 
-    def _run(self, batch: Batch[Ticket]) -> list[Outcome[Ticket]]:
-        try:
-            # A copy: the arrays are the same, but `batch` keeps its state for a second run.
-            result = self._timed(replace(batch))
-            answers = self._engine.answers(result, np.ones_like(result.exiting))
-        except Exception as error:  # of any kind: the guilty image is found, the others continue
-            if len(batch) == 1:
-                (ticket,) = batch.tickets
-                del self._inside[ticket]
-                return [Outcome(ticket, "failed", error=error)]
-            alone = (self._engine.take(batch, np.array([row])) for row in range(len(batch)))
-            return [outcome for single in alone for outcome in self._run(single)]
+    def _outcomes(self, ran: Ran[Ticket]) -> list[Outcome[Ticket]]:
+        """Return what became of the images that ran together and are still inside."""
+        if ran.result is None:
+            gone = self._running.pop(ran.tickets[0], None) is None
+            return [] if gone else [Outcome(ran.tickets[0], "failed", error=ran.error)]
+        self._note(ran.result.batch.passed, len(ran.tickets), ran.begin, ran.end)
+        result = self._still_inside(ran.result)
         self._pools.put(result)
         now = self._clock()
         outcomes: list[Outcome[Ticket]] = []
-        for (ticket, prediction), exits in zip(answers.items(), result.exiting, strict=True):
+        for ticket, exits in zip(result.batch.tickets, result.exiting, strict=True):
+            image, prediction = self._running.pop(ticket), ran.answers[ticket]
             if exits:
-                del self._inside[ticket]
                 outcomes.append(Outcome(ticket, "answered", prediction))
             else:
-                image = self._inside[ticket]
                 image.since, image.last = now, prediction
+                self._waiting[ticket] = image
                 outcomes.append(Outcome(ticket, "passed", prediction))
         return outcomes
 
-    def _timed(self, batch: Batch[AnyTicket]) -> StageResult[AnyTicket]:
-        """Run the next stage on a batch, and note how long it took."""
-        stage, begin = batch.passed + 1, self._clock()
-        result = self._engine.step(batch)
-        end = self._clock()
-        self._times.record(stage, len(batch), (end - begin) * 1000)
+    def _still_inside(self, result: StageResult[Ticket]) -> StageResult[Ticket]:
+        """Return a result without the images that were cancelled while it was computed."""
+        rows = np.flatnonzero([ticket in self._running for ticket in result.batch.tickets])
+        if len(rows) == len(result.batch):
+            return result
+        batch, exiting = self._engine.take(result.batch, rows), result.exiting[rows]
+        return StageResult(batch, result.logits[rows], exiting, int((~exiting).sum()))
+
+    def _note(self, stage: int, images: int, begin: float, end: float) -> None:
+        """Note how long a stage took."""
+        self._times.record(stage, images, (end - begin) * 1000)
         self._last_run[stage - 1] = end
         if self._observe is not None:
-            self._observe(stage, len(batch), end - begin)
-        return result
+            self._observe(stage, images, end - begin)

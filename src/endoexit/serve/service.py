@@ -107,7 +107,7 @@ class Service:
         model, _ = await asyncio.gather(opening, self.decoders.start())
         if self.settings.attention is not None:
             self.attention = await asyncio.to_thread(open_attention, self.settings.attention, model)
-        self.worker = Worker(model.scheduler, self.die)
+        self.worker = Worker(model.scheduler, self.die, self.settings.shares()[0])
         self.metrics.heartbeat.set_function(lambda: self.worker.since_turn_s if self.worker else 0)
         self.gate.rate.first = model.scheduler.images_per_second
         self.use(model)

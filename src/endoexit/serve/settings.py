@@ -10,12 +10,15 @@ from pydantic import Field, model_validator
 
 from endoexit.documents import Asked
 from endoexit.errors import UsageError, unknown_name
+from endoexit.runtime.threads import check_threads
 
 MIB = 2**20
 
 _Count = Annotated[int, Field(ge=1)]
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _Milliseconds = Annotated[float, Field(gt=0, le=600_000)]
+
+_MOST_STREAMS = 4  # each has the network in memory
 
 
 class Limits(Asked):
@@ -94,7 +97,10 @@ class Settings(Asked):
         batch_size: Number of images of a full batch.
         max_wait_ms: Milliseconds that an image waits for others while there is other work.
         decoders: Number of processes that decode images.
-        threads: Number of threads of the network; None for what is fastest for a bundle here.
+        threads: Number of threads of the network; None for all cores, or for what is fastest for a
+            bundle here if there is one stream.
+        streams: Number of batches that run at the same time, each with its share of the threads;
+            None for one on each thread, and at most 4.
         threshold: Confidence at which images exit, in place of the policy of the source.
         drain_s: Seconds in which accepted requests are answered after SIGTERM.
         drain_delay_s: Seconds after SIGTERM in which requests are still accepted.
@@ -115,10 +121,11 @@ class Settings(Asked):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     cors: tuple[str, ...] = ()
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     max_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
     decoders: Annotated[int, Field(ge=1, le=64)] = 2
     threads: _Count | None = None
+    streams: Annotated[int, Field(ge=1, le=64)] | None = None
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     drain_delay_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
@@ -141,6 +148,11 @@ class Settings(Asked):
             raise UsageError("TLS needs both --tls-cert and --tls-key.")
         if "*" in self.cors:
             raise UsageError("--cors takes origins such as https://clinic.example, never *.")
+        if self.streams is not None and self.streams > check_threads(self.threads):
+            raise UsageError(
+                f"streams is {self.streams}, more than the {check_threads(self.threads)} threads "
+                "that they share: lower --streams, or raise --threads."
+            )
         if self.limits.images_inside < self.batch_size:
             raise UsageError(
                 f"images_inside is {self.limits.images_inside}, less than a batch of "
@@ -152,6 +164,14 @@ class Settings(Asked):
     def is_local(self) -> bool:
         """Whether only this machine reaches the service."""
         return is_loopback(self.host)
+
+    def shares(self) -> tuple[int, int | None]:
+        """Return the number of streams, and the number of threads of each, as `threads` has it."""
+        if self.streams == 1:
+            return 1, self.threads
+        threads = check_threads(self.threads)
+        streams = self.streams or min(threads, _MOST_STREAMS)
+        return streams, max(1, threads // streams)
 
     def differing(self, other: "Settings") -> list[str]:
         """Return the names of the settings, without limits, whose values differ."""

@@ -1,4 +1,4 @@
-"""The one thread that runs the engine, and how images get to it and answers back."""
+"""The thread that decides what runs next, the threads that run it, and the way of the images."""
 
 import asyncio
 import queue
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from endoexit.runtime.engine import Images, Prediction
+from endoexit.serve.job import Job
 from endoexit.serve.scheduler import Outcome, Scheduler
 
 _IDLE_S = 0.5  # the thread turns at least so often, which shows that it lives
@@ -45,15 +46,19 @@ class Journey:
 
 
 class Worker:
-    """Runs schedulers in a thread. All its methods are for the event loop.
+    """Runs schedulers in a thread, and their jobs in others. All methods are for the event loop.
 
     Args:
         scheduler: Scheduler of the images that come.
         on_death: Function that the event loop calls if the thread ends by an error.
+        streams: Number of jobs that run at the same time.
     """
 
     def __init__(
-        self, scheduler: Scheduler[Journey], on_death: Callable[[BaseException], None]
+        self,
+        scheduler: Scheduler[Journey],
+        on_death: Callable[[BaseException], None],
+        streams: int = 1,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -61,15 +66,22 @@ class Worker:
         self._on_death = on_death
         self._stopping = False
         self._turned = time.monotonic()
+        self._jobs: dict[Job[Journey], float] = {}  # those that run, and since when
+        self._starts: queue.SimpleQueue[tuple[Scheduler[Journey], Job[Journey]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._streams = streams
         # Shared with the thread: only whole tuples are put here.
         self.counts: tuple[int, ...] = ()
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._thread.start()
+        for number in range(streams):  # daemons: a stage that hangs must not keep the process
+            threading.Thread(target=self._run, name=f"stage-{number}", daemon=True).start()
 
     @property
     def since_turn_s(self) -> float:
-        """Seconds since the thread last turned: large if a stage hangs."""
-        return time.monotonic() - self._turned
+        """Seconds since the thread last turned, or the oldest job began: large if one hangs."""
+        return time.monotonic() - min([self._turned, *list(self._jobs.values())])
 
     def add(self, scheduler: Scheduler[Journey], ticket: Journey, image: Images, at: float) -> None:
         """Hand an image over, with the time at which it must be answered."""
@@ -91,6 +103,8 @@ class Worker:
         """End the thread."""
         self._commands.put(self._stop)
         await asyncio.to_thread(self._thread.join, 5)
+        for _ in range(self._streams):
+            self._starts.put(None)
 
     def _main(self) -> None:
         try:
@@ -98,7 +112,9 @@ class Worker:
                 self._turned = time.monotonic()
                 self._take_commands()
                 for scheduler in list(self._schedulers):
-                    self._tell(scheduler.step())
+                    self._tell(scheduler.out_of_time())
+                    while (job := scheduler.begin()) is not None:
+                        self._start(scheduler, job)
                 *before, newest = self._schedulers
                 self._schedulers = [*(scheduler for scheduler in before if len(scheduler)), newest]
                 self.counts = newest.counts
@@ -106,14 +122,37 @@ class Worker:
             self._loop.call_soon_threadsafe(self._on_death, error)
 
     def _take_commands(self) -> None:
-        idle = not any(map(len, self._schedulers))
+        waits = not any(scheduler.can_begin for scheduler in self._schedulers)
         try:
-            command = self._commands.get(timeout=_IDLE_S) if idle else self._commands.get_nowait()
+            command = self._commands.get(timeout=_IDLE_S) if waits else self._commands.get_nowait()
             while True:
                 command()
                 command = self._commands.get_nowait()
         except queue.Empty:
             pass
+
+    def _start(self, scheduler: Scheduler[Journey], job: Job[Journey]) -> None:
+        self._jobs[job] = time.monotonic()
+        self._starts.put((scheduler, job))
+
+    def _run(self) -> None:
+        """Run one job after the other; the end of each is a command."""
+        while (start := self._starts.get()) is not None:
+            scheduler, job = start
+            error = None
+            try:
+                job.run()
+            except BaseException as raised:  # a bug: raised again in the thread that decides
+                error = raised
+            self._commands.put(partial(self._finish, scheduler, job, error))
+
+    def _finish(
+        self, scheduler: Scheduler[Journey], job: Job[Journey], error: BaseException | None
+    ) -> None:
+        del self._jobs[job]
+        if error is not None:
+            raise error
+        self._tell(scheduler.finish(job))
 
     def _add(
         self, scheduler: Scheduler[Journey], ticket: Journey, image: Images, at: float
