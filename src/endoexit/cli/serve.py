@@ -32,7 +32,7 @@ def serve(
     ] = None,
     threshold: ThresholdOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network; else measured.")
+        int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
     ] = None,
     streams: Annotated[
         int | None,
