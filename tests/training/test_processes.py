@@ -102,3 +102,28 @@ def test_the_threads_of_each_process(monkeypatch):
     assert threads_of_each(7, 2) == 7
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert threads_of_each(None, 2) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("strategy.name=two-stage",),
+        ("strategy={name: adversarial, steps: 1}",),
+        ("strategy.name=collaboration", "model.collaborate=true"),
+    ],
+)
+def test_two_processes_train_by_every_kind_of_strategy(tiny_manifest, tmp_path, changes):
+    """Parts that rest in some epochs, several passes a step, layers that are not kept."""
+    recipe, run = tiny_project.write_recipe(tiny_manifest.parent), tmp_path / "run"
+    sets = [word for change in changes for word in ("--set", change)]
+    done = endoexit_process(
+        "train", tiny_manifest, "--recipe", recipe, "--out", run, "--accelerator", "cpu",
+        "--devices", 2, "--threads", 1, *sets,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    trained = open_run(run)
+    assert trained.is_complete
+    with (run / "metrics.csv").open() as stream:
+        assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2"]
+    trained.load_model()

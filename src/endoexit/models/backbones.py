@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from endoexit.errors import UsageError, unknown_name
 from endoexit.models import timm_networks, user_networks
+from endoexit.models.collaboration import collaborating
 from endoexit.models.cut import uncut, with_exits
 from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
 from endoexit.models.exit_heads import head_settings
@@ -36,6 +37,8 @@ class BackboneConfig:
         head_settings: Settings of the exit head.
         dropout: Dropout before the last layer of the network and of heads that have one.
         code_sha256: SHA-256 of the file of a user's network; None where it is not known yet.
+        collaborate: Whether each exit reads the answer of the one before; see
+            `endoexit.models.collaboration`.
     """
 
     network: str
@@ -44,6 +47,7 @@ class BackboneConfig:
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     dropout: float = 0.2
     code_sha256: str | None = None
+    collaborate: bool = False
 
     def __post_init__(self) -> None:
         exits: Any = self.exits
@@ -54,6 +58,8 @@ class BackboneConfig:
             if name not in (known := head_settings(self.head)):
                 raise unknown_name(f"setting of the head {self.head}", name, known)
         head_settings(self.head)
+        if not isinstance(self.collaborate, bool):
+            raise UsageError(f"collaborate must be true or false, got {self.collaborate!r}.")
         if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float):
             raise UsageError(f"dropout must be a number, got {self.dropout!r}.")
         if not 0 <= self.dropout < 1:
@@ -222,4 +228,4 @@ def _cut(
         for layer in stage.head.modules():  # type: ignore[union-attr]
             if isinstance(layer, nn.Dropout):
                 layer.p = config.dropout
-    return network
+    return collaborating(network) if config.collaborate else network

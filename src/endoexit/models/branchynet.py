@@ -26,11 +26,14 @@ class BranchyNetConfig:
         trunk: `lenet`, `alexnet` or `resnet`.
         depth: Blocks of each of the three groups of `resnet` (110 layers: 18).
         side: Side in pixels of the images, which the linear layers fix.
+        collaborate: Whether each exit reads the answer of the one before; see
+            `endoexit.models.collaboration`.
     """
 
     trunk: Literal["lenet", "alexnet", "resnet"] = "alexnet"
     depth: int = 18
     side: int = 32
+    collaborate: bool = False
 
     def __post_init__(self) -> None:
         fits = self.trunk in _BUILDERS
@@ -38,6 +41,7 @@ class BranchyNetConfig:
         self._require(type(self.depth) is int and self.depth >= 1, "depth", "at least 1")
         side = 28 if self.trunk == "lenet" else 32
         self._require(self.side == side, "side", str(side))
+        self._require(isinstance(self.collaborate, bool), "collaborate", "true or false")
 
     def _require(self, holds: bool, name: str, what: str) -> None:
         if not holds:

@@ -9,6 +9,7 @@ from typing import Any
 
 from endoexit.errors import UsageError, unknown_name
 from endoexit.models import backbones, bag_of_features, branchynet, cascade, rdi
+from endoexit.models.collaboration import collaborating
 from endoexit.models.hifuse import network as hifuse
 from endoexit.models.msdnet.config import MSDNetConfig, msdnet_configs
 from endoexit.models.msdnet.network import MSDNet
@@ -45,7 +46,12 @@ class Family:
 
 def _of_any_size(network: Callable[[Any, int], StagedClassifier]) -> Callable[..., Any]:
     """Return a builder for networks whose layers do not depend on the size of the images."""
-    return lambda settings, classes, _: network(settings, classes)
+
+    def build(settings: Any, classes: int, _: int) -> StagedClassifier:
+        model = network(settings, classes)
+        return collaborating(model) if getattr(settings, "collaborate", False) else model
+
+    return build
 
 
 def _own_side(settings: Any) -> int:

@@ -36,17 +36,22 @@ class RDIConfig:
         trunk: `resnet` or `mobilenetv2`.
         depth: Basic blocks of each of the three groups of `resnet`, at least 4.
         side: Side in pixels of the images that the network is meant for.
+        collaborate: Whether each exit reads the answer of the one before; see
+            `endoexit.models.collaboration`.
     """
 
     trunk: Literal["resnet", "mobilenetv2"] = "resnet"
     depth: int = 6
     side: int = 32
+    collaborate: bool = False
 
     def __post_init__(self) -> None:
         if self.trunk not in ("resnet", "mobilenetv2"):
             raise UsageError(f"RDI-Net: trunk must be resnet or mobilenetv2, got {self.trunk!r}.")
         if type(self.depth) is not int or self.depth < 4:
             raise UsageError(f"RDI-Net: depth must be at least 4, got {self.depth!r}.")
+        if not isinstance(self.collaborate, bool):
+            raise UsageError("RDI-Net: collaborate must be true or false.")
 
     def replaced(self, changes: dict[str, Any]) -> "RDIConfig":
         """Return a copy with some settings changed; a misspelt one raises UsageError."""

@@ -99,7 +99,8 @@ class NetworkSpec:
 
         Of a cascade it is the last member.
         """
+        settings = {name: v for name, v in self.settings.items() if name != "collaborate"}
         twin = FAMILIES[self.family].twin
         if twin is not None:
-            return replace(self, settings=self.settings | dict(twin)).build()
-        return self.build().whole()
+            return replace(self, settings=settings | dict(twin)).build()
+        return replace(self, settings=settings).build().whole()

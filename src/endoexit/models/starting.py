@@ -12,6 +12,7 @@ from endoexit.files import sha256_file
 from endoexit.models import timm_networks
 from endoexit.models.backbones import BackboneConfig, build_from
 from endoexit.models.catalog import model_config
+from endoexit.models.collaboration import collaborates
 from endoexit.models.origin import Origin
 from endoexit.models.pretrained import (
     PACKAGED,
@@ -136,6 +137,11 @@ def _load_staged(model: StagedClassifier, tensors: Mapping[str, Tensor]) -> Load
     """Load the weights of a run, or published ones."""
     if _is_staged(tensors):
         return load_backbone(model, tensors, optional=_last_layers(model))
+    if collaborates(model):
+        raise ModelError(
+            "published weights are of networks whose exits answer alone: leave out "
+            "model.collaborate, or start from fresh weights."
+        )
     report = load_published(model, tensors)
     return Loaded(report.loaded, report.left_out, report.not_in_published)
 

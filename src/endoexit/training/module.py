@@ -20,6 +20,7 @@ from endoexit.training.loading import Batch
 from endoexit.training.rates import frozen_norms, parameter_groups
 from endoexit.training.recipe import OptimizerSettings, Recipe
 from endoexit.training.strategies.base import Shown
+from endoexit.training.strategies.distil import Distillation
 from endoexit.training.teacher import Teacher
 
 
@@ -59,7 +60,10 @@ class ExitTraining(lightning.LightningModule):
         self.recipe = recipe
         self.seed = seed
         self.loss = recipe.make_strategy(model.num_stages)
+        self.loss.attach(model)
         self.teacher = teacher
+        if teacher is not None and isinstance(self.loss, Distillation):
+            self.loss.follow(model, preprocessing.size, teacher.model, teacher.size)
         taught = set() if teacher is None else {teacher.size}
         self.augment = Augment(recipe.augment, recipe.image.sides | taught)
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1), False)
@@ -138,10 +142,13 @@ class ExitTraining(lightning.LightningModule):
             images, target, *for_teacher = mixup(
                 self.recipe.augment.mixup, images, soft, *for_teacher
             )
-        known = None
-        if self.teacher is not None:
+        known: Tensor | None = None
+        maps: tuple[Tensor, ...] = ()
+        if self.teacher is not None and self.loss.needs_maps:
+            known, maps = self.teacher.maps(for_teacher[0])
+        elif self.teacher is not None:
             known = self.teacher.answers(for_teacher[0])
-        shown = Shown(images, target, cast(Tensor, self.mean), cast(Tensor, self.std))
+        shown = Shown(images, target, cast(Tensor, self.mean), cast(Tensor, self.std), maps)
         loss: Tensor = self.loss(self.loss.answers(self.model, shown), target, known)
         if not torch.isfinite(loss):
             raise self._diverged(f"the loss became {loss.item()}", batch_idx)
@@ -198,7 +205,8 @@ class ExitTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW with warm-up and cosine in each part, stepped after each batch."""
         settings, epochs = self.recipe.optimizer, self.recipe.epochs
-        optimizer = torch.optim.AdamW(parameter_groups(self.model, settings), lr=settings.lr)
+        groups = parameter_groups(self.model, settings, self.loss.parameters())
+        optimizer = torch.optim.AdamW(groups, lr=settings.lr)
         total = int(self.trainer.estimated_stepping_batches)
         # Steps at which the parts of the training end.
         ends = [round(total * end / epochs) for end in accumulate(self.loss.parts(epochs))]

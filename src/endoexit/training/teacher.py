@@ -15,6 +15,7 @@ from endoexit.models import StagedClassifier
 from endoexit.progress import Track, silent
 from endoexit.training.recipe import Recipe
 from endoexit.training.strategies.distil import DistilSettings
+from endoexit.training.strategies.hints import seen_by_exits
 
 
 class Teacher:
@@ -49,12 +50,25 @@ class Teacher:
         Args:
             images: Images in [0, 1], (B, 3, size, size).
         """
+        logits: list[Tensor] = self.model(self._normalised(images))
+        return logits[-1]
+
+    @torch.no_grad()
+    def maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the logits of its final exit, (B, classes), and the map that each exit reads.
+
+        Args:
+            images: Images in [0, 1], (B, 3, size, size).
+        """
+        logits, maps = seen_by_exits(self.model, self._normalised(images))
+        return logits[-1], tuple(maps)
+
+    def _normalised(self, images: Tensor) -> Tensor:
         if self._mean.device != images.device:
             self.model.to(images.device)
             self._mean, self._std = self._mean.to(images.device), self._std.to(images.device)
         images = (images - self._mean) / self._std
-        logits: list[Tensor] = self.model(images.contiguous(memory_format=torch.channels_last))
-        return logits[-1]
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def teacher_path(recipe: Recipe) -> Path | None:

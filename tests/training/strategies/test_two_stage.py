@@ -25,14 +25,6 @@ def begun(epoch, epochs=4, **settings):
     return strategy
 
 
-@pytest.mark.parametrize(
-    ("share", "epochs", "parts"),
-    [(0.5, 4, (2, 2)), (0.01, 10, (1, 9)), (0.99, 10, (9, 1)), (0.3, 10, (3, 7)), (0.5, 2, (1, 1))],
-)
-def test_each_part_has_an_epoch(share, epochs, parts):
-    assert TwoStageSettings(trunk_share=share).build(3, 0.0).parts(epochs) == parts
-
-
 def test_the_parts_are_joint_sums_of_the_exits_that_learn():
     logits, labels = golden_logits("phuong_lampert")
     joint_of_one, joint_of_two = (JointSettings().build(count, 0.1) for count in (1, 2))

@@ -43,6 +43,8 @@ class HiFuseConfig:
         exit_blocks: CBAM blocks of each exit head.
         exit_reduction: Reduction of their channel attention.
         drop_path: Stochastic depth of the deepest block; grows from 0 with depth.
+        collaborate: Whether each exit reads the answer of the one before; see
+            `endoexit.models.collaboration`.
     """
 
     width: int = 96
@@ -54,6 +56,7 @@ class HiFuseConfig:
     exit_blocks: int = 3
     exit_reduction: int = 16
     drop_path: float = 0.0
+    collaborate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "window", "exit_blocks", "exit_reduction"):
@@ -63,7 +66,8 @@ class HiFuseConfig:
             numbers = isinstance(value, list | tuple) and all(type(n) is int for n in value)
             self._require(numbers, name, "a list of whole numbers")
             object.__setattr__(self, name, tuple(value))
-        self._require(isinstance(self.depthwise, bool), "depthwise", "true or false")
+        for name in ("depthwise", "collaborate"):
+            self._require(isinstance(getattr(self, name), bool), name, "true or false")
         self._require(isinstance(self.drop_path, int | float), "drop_path", "a number")
         for name in ("width", "window", "exit_reduction"):
             self._require(getattr(self, name) >= 1, name, "at least 1")

@@ -35,6 +35,8 @@ class MSDNetConfig:
         bias: Whether convolutions have biases.
         lazy: Whether a stage computes only what its exit needs, and leaves the rest to the next.
         side: Side in pixels of the images that the configuration is meant for.
+        collaborate: Whether each exit reads the answer of the one before; see
+            `endoexit.models.collaboration`.
     """
 
     blocks: int = 5
@@ -52,6 +54,7 @@ class MSDNetConfig:
     bias: bool = False
     lazy: bool = False
     side: int = 224
+    collaborate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("factors", "bottleneck"):
@@ -66,6 +69,7 @@ class MSDNetConfig:
         ):
             self._require(getattr(self, name) in values, name, " or ".join(values))
         self._require(len(self.factors) >= 1, "factors", "a number for each scale")
+        self._require(isinstance(self.collaborate, bool), "collaborate", "true or false")
         same = len(self.bottleneck) == len(self.factors)
         self._require(same, "bottleneck", f"{len(self.factors)} numbers, one for each scale")
         if self.scales > 1:

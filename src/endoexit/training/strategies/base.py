@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from endoexit.documents import Record
 from endoexit.errors import UsageError
+from endoexit.models.collaboration import collaborates
 from endoexit.models.staged import StagedClassifier
 from endoexit.training.strategies.weights import ExitWeights, weights_of
 
@@ -24,12 +25,14 @@ class Shown:
         target: Class indices (B,), or probabilities (B, classes).
         mean: Mean of the normalisation, (1, 3, 1, 1).
         std: Standard deviation of the normalisation, (1, 3, 1, 1).
+        taught: Map that each exit of the teacher reads, for a strategy that `needs_maps`.
     """
 
     images: Tensor
     target: Tensor
     mean: Tensor
     std: Tensor
+    taught: tuple[Tensor, ...] = ()
 
 
 class StrategySettings(Record):
@@ -95,6 +98,18 @@ class Strategy(nn.Module):
         self.register_buffer("weights", torch.tensor(weights_of(weights, num_exits)))
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
+    @property
+    def needs_maps(self) -> bool:
+        """Whether the strategy looks at the maps of a teacher, not at its answers alone."""
+        return False
+
+    def attach(self, model: StagedClassifier) -> None:
+        """Make what the strategy has for this network, such as layers that are not kept.
+
+        Raises:
+            UsageError: The network lacks what the strategy needs.
+        """
+
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Take the weights of an epoch, counted from 1."""
         now = weights_of(self.scheme, len(self.weights), epoch, epochs)
@@ -152,6 +167,20 @@ class Strategy(nn.Module):
             for z in logits
         ]
         return torch.stack(terms)
+
+
+def answering_alone(name: str, model: StagedClassifier) -> None:
+    """Raise UsageError if the exits of a network read each other's answers.
+
+    Args:
+        name: Name of the strategy that cannot train them.
+        model: The network.
+    """
+    if collaborates(model):
+        raise UsageError(
+            f"the strategy {name} needs exits that answer alone: leave out model.collaborate, or "
+            "train with --set strategy.name=collaboration."
+        )
 
 
 def widened(logits: Tensor) -> Tensor:

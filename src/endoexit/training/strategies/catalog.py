@@ -6,6 +6,7 @@ from pydantic import Field
 
 from endoexit.training.strategies.adversarial import AdversarialSettings
 from endoexit.training.strategies.base import StrategySettings
+from endoexit.training.strategies.collaboration import CollaborationSettings
 from endoexit.training.strategies.distil import DistilSettings
 from endoexit.training.strategies.eenet import EENetSettings
 from endoexit.training.strategies.equilibrium import EquilibriumSettings
@@ -23,6 +24,7 @@ _Any = (
     | TwoStageSettings
     | EENetSettings
     | AdversarialSettings
+    | CollaborationSettings
 )
 
 AnyStrategy = Annotated[_Any, Field(discriminator="name")]

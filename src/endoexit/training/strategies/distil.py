@@ -7,7 +7,14 @@ from pydantic import Field
 from torch import Tensor
 
 from endoexit.errors import UsageError
-from endoexit.training.strategies.base import Strategy, StrategySettings, softened_entropy
+from endoexit.models.staged import StagedClassifier
+from endoexit.training.strategies.base import (
+    Shown,
+    Strategy,
+    StrategySettings,
+    softened_entropy,
+)
+from endoexit.training.strategies.hints import Hints, seen_by_exits
 from endoexit.training.strategies.weights import ExitWeights
 
 NAME: Literal["distil"] = "distil"
@@ -26,6 +33,8 @@ class DistilSettings(StrategySettings):
         temperature: Temperature T.
         exits: Numbers of the exits that the teacher teaches, from 1; null for all.
         weights: Weights of the exits w_k; see `WeightedSettings`.
+        hints: Factor β of the sum of hints that is added, which lets the maps of the exits follow
+            the teacher's; see `Hints`. 0 for none.
     """
 
     name: Literal["distil"] = NAME
@@ -34,6 +43,7 @@ class DistilSettings(StrategySettings):
     temperature: float = Field(2.0, gt=0)
     exits: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     weights: ExitWeights = "equal"
+    hints: float = Field(0.0, ge=0)
 
     def check(self, num_exits: int) -> None:
         """Raise UsageError if the teacher is to teach an exit that the network lacks."""
@@ -66,14 +76,38 @@ class Distillation(Strategy):
         taught = settings.exits or range(1, num_exits + 1)
         shares = [settings.alpha if k in taught else 0.0 for k in range(1, num_exits + 1)]
         self.register_buffer("shares", torch.tensor(shares), persistent=False)
+        self.factor = settings.hints
+        self.hints: Hints | None = None
 
     shares: Tensor
+
+    @property
+    def needs_maps(self) -> bool:
+        """Whether there are hints."""
+        return self.factor > 0
+
+    def follow(
+        self, model: StagedClassifier, size: int, teacher: StagedClassifier, teacher_size: int
+    ) -> None:
+        """Make the regressions of the hints, if there are any; see `Hints`."""
+        if self.needs_maps:
+            self.hints = Hints(model, size, teacher, teacher_size)
+
+    def answers(self, model: StagedClassifier, shown: Shown) -> list[Tensor]:
+        """Return the logits of all exits, each (batch, classes), then the hints, if any."""
+        if self.hints is None:
+            return super().answers(model, shown)
+        logits, maps = seen_by_exits(model, shown.images)
+        return [*logits, *self.hints(maps, shown.taught)]
 
     def _loss(self, logits: list[Tensor], target: Tensor, teacher: Tensor | None) -> Tensor:
         if teacher is None:
             raise UsageError("the strategy distil needs the answers of a teacher: name its run.")
         t = self.temperature
+        hints = logits[len(self.weights) :]
+        logits = logits[: len(self.weights)]
         hard = self._entropies(logits, target)
         soft = torch.stack([softened_entropy(teacher, z, t) for z in logits])
         shares, weights = self.shares.to(hard.dtype), self.weights.to(hard.dtype)
-        return ((1 - shares) * hard + shares * t**2 * soft) @ weights
+        loss = ((1 - shares) * hard + shares * t**2 * soft) @ weights
+        return loss + self.factor * torch.stack(hints).sum() if hints else loss

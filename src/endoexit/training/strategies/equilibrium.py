@@ -1,13 +1,18 @@
 """Gradient equilibrium: each stage learns from the mean of what the exits behind it ask for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
 from endoexit.models.staged import Stage, StagedClassifier, State
-from endoexit.training.strategies.base import Shown, Strategy, StrategySettings
+from endoexit.training.strategies.base import (
+    Shown,
+    Strategy,
+    StrategySettings,
+    answering_alone,
+)
 from endoexit.training.strategies.weights import ExitWeights
 
 
@@ -36,21 +41,38 @@ class EquilibriumSettings(StrategySettings):
 class Equilibrium(Strategy):
     """See `EquilibriumSettings`."""
 
+    def attach(self, model: StagedClassifier) -> None:
+        """Raise UsageError if exits read each other's answers, which bypass the maps."""
+        answering_alone("equilibrium", model)
+
     def answers(self, model: StagedClassifier, shown: Shown) -> list[Tensor]:
         """Return the logits of all exits, each (batch, classes), on the rescaling graph."""
-        state: State = (shown.images,)
-        logits = []
-        exits = model.num_stages
-        for number, stage in enumerate(model.stages, start=1):
-            state, head, seen = cast(Stage, stage).opened(state)
-            behind = exits - number
-            if behind:
-                # Early exits read the last tensor of the state.
-                fork = rescaled(seen[-1], 1 / (behind + 1))
-                seen = (*seen[:-1], fork)
-                state = (*state[:-1], rescaled(fork, behind))
-            logits.append(head(seen))
-        return logits
+        return in_equilibrium([cast(Stage, stage).opened for stage in model.stages], shown.images)
+
+
+def in_equilibrium(
+    steps: Sequence[Callable[[State], tuple[State, Callable[[State], Tensor], State]]],
+    images: Tensor,
+) -> list[Tensor]:
+    """Return the logits of all exits, each (batch, classes), on the rescaling graph.
+
+    Args:
+        steps: Functions, one a stage, from a state to the state after it, the exit's head and
+            what that reads.
+        images: Normalised images (B, 3, S, S).
+    """
+    state: State = (images,)
+    logits = []
+    for number, step in enumerate(steps, start=1):
+        state, head, seen = step(state)
+        behind = len(steps) - number
+        if behind:
+            # Early exits read the last tensor of the state.
+            fork = rescaled(seen[-1], 1 / (behind + 1))
+            seen = (*seen[:-1], fork)
+            state = (*state[:-1], rescaled(fork, behind))
+        logits.append(head(seen))
+    return logits
 
 
 class _Rescaled(torch.autograd.Function):
