@@ -4,10 +4,11 @@
     python benchmarks/strategies.py --networks lite0 --seeds 0 --strategies joint distil
     python benchmarks/strategies.py --table-only               the page from the last results
 
-What is finished is not done again; an interrupted training continues where it stopped. For each run
-it finds the cheapest policies that give up half a point and one point of accuracy on calibrate, and
-evaluates them on test. Results go to benchmarks/results/strategies.json, tables into
-docs/strategies.md. `--manifest` and `--set` make the same of other images and settings.
+What is finished is not done again; an interrupted training continues where it stopped. Results of
+earlier calls are kept, so the tables can be filled over several sittings. For each run it finds the
+cheapest policies that give up half a point and one point of accuracy on calibrate, and evaluates
+them on test. Results go to benchmarks/results/strategies.json, tables into docs/strategies.md.
+`--manifest` and `--set` make the same of other images and settings.
 """
 
 import argparse
@@ -57,14 +58,16 @@ STRATEGIES: dict[str, str] = {
     "two-stage": "{name: two-stage}",
     "eenet": "{name: eenet}",
     "adversarial": "{name: adversarial, steps: 3}",
+    "collaboration": "{name: collaboration}",
 }
+NEEDS = {"collaboration": ("--set", "model.collaborate=true")}
 
 
-def carry_out(arguments: argparse.Namespace, manifest: Path) -> dict[str, Any]:
-    """Train what is not trained yet, and return what each run showed."""
+def carry_out(arguments: argparse.Namespace, manifest: Path) -> None:
+    """Train what is not trained yet, and add what each run showed to the results."""
     changes = [word for change in arguments.change for word in ("--set", change)]
     threads = ("--threads", arguments.threads)
-    rows = []
+    rows = read_json(arguments.result)["rows"] if arguments.result.is_file() else []
     teacher = arguments.runs / "teacher-seed0"
     if "distil" in arguments.strategies:
         train(manifest, [*TEACHER, *changes], 0, teacher, *threads)
@@ -75,10 +78,23 @@ def carry_out(arguments: argparse.Namespace, manifest: Path) -> dict[str, Any]:
                 if "%s" in settings:
                     settings %= teacher
                 run = arguments.runs / f"{network}-{name}-seed{seed}"
-                what = [*NETWORKS[network], *changes, "--set", f"strategy={settings}"]
+                what = [*NETWORKS[network], *changes, *NEEDS.get(name, ()),
+                        "--set", f"strategy={settings}"]  # fmt: skip
                 train(manifest, what, seed, run, *threads)
-                rows.append({"network": network, "strategy": name, "seed": seed, **measure(run)})
-    return {"rows": rows, "machine": describe_machine(), "versions": library_versions()}
+                row = {"network": network, "strategy": name, "seed": seed, **measure(run)}
+                rows = with_row(rows, row)
+                write_json(arguments.result, {"rows": rows, "machine": describe_machine(),
+                                              "versions": library_versions()})  # fmt: skip
+
+
+def with_row(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows with one more, in place of an earlier one of the same run."""
+
+    def place(each: dict[str, Any]) -> tuple[int, int, int]:
+        return (list(NETWORKS).index(each["network"]), list(STRATEGIES).index(each["strategy"]),
+                each["seed"])  # fmt: skip
+
+    return sorted([*(each for each in rows if place(each) != place(row)), row], key=place)
 
 
 def measure(run: Path) -> dict[str, Any]:
@@ -97,14 +113,19 @@ def measure(run: Path) -> dict[str, Any]:
                 "gap": gap - (exits[-1].scores.accuracy.value or 0.0),
             }
         )
-    with (run / "metrics.csv").open(encoding="utf-8", newline="") as stream:
-        seconds = sum(float(row["seconds"]) for row in csv.DictReader(stream))
     return {
         "accuracy": [row.scores.accuracy.value for row in exits],
         "policies": policies,
-        "seconds": seconds,
+        "cpu_seconds": cpu_seconds(run / "metrics.csv"),
         "command": without_places(open_run(run).config.command),
     }
+
+
+def cpu_seconds(metrics: Path) -> float | None:
+    """Return the processor time of a training; None where not every epoch has it."""
+    with metrics.open(encoding="utf-8", newline="") as stream:
+        epochs = [row.get("cpu_seconds") for row in csv.DictReader(stream)]
+    return None if None in epochs else sum(map(float, filter(None, epochs)))
 
 
 def tables(result: dict[str, Any]) -> str:
@@ -126,7 +147,8 @@ def tables(result: dict[str, Any]) -> str:
     legend = (
         "Accuracy on test in percent, cost as a share of all multiply-adds: mean over the seeds, "
         "and from the smallest to the largest. The policies may give up half a point and one point "
-        "of the final exit's accuracy on calibrate. Training time is relative to `joint`. The "
+        "of the final exit's accuracy on calibrate. Training time is processor time relative to "
+        "`joint`, with the same seeds. The "
         "teacher of `distil` is one run of EfficientNet-Lite2 on images of 192 pixels. "
         "Made by `python benchmarks/strategies.py`."
     )
@@ -141,8 +163,12 @@ def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[st
         mean_and_range([100 * row["policies"][i]["cost"] for row in rows])
         for i in range(len(DROPS))
     ]
-    base = {row["seed"]: row["seconds"] for row in of.get(BASE, [])}
-    times = [row["seconds"] / base[row["seed"]] for row in rows if row["seed"] in base]
+    base = {row["seed"]: row["cpu_seconds"] for row in of.get(BASE, []) if row["cpu_seconds"]}
+    times = [
+        row["cpu_seconds"] / base[row["seed"]]
+        for row in rows
+        if row["cpu_seconds"] and row["seed"] in base
+    ]
     return [*line, f"{statistics.fmean(times):.2f}" if times else "–"]
 
 
@@ -190,7 +216,7 @@ def main() -> None:
         if manifest is None:
             manifest = arguments.runs / "colonoscopy.csv"
             make_manifest("colonoscopy", manifest, certify=False)
-        write_json(arguments.result, carry_out(arguments, manifest))
+        carry_out(arguments, manifest)
     text = tables(read_json(arguments.result))
     if arguments.result == RESULT:
         replace_between(PAGE, "strategies", text)

@@ -21,7 +21,7 @@ def script(monkeypatch):
 def row(strategy, seed, accuracy, seconds=10.0):
     policies = [{"drop": 0.005, "cost": 0.5, "gap": 0.0}, {"drop": 0.01, "cost": 0.4, "gap": 0.0}]
     return {"network": "nano", "strategy": strategy, "seed": seed, "accuracy": accuracy,
-            "policies": policies, "seconds": seconds}  # fmt: skip
+            "policies": policies, "cpu_seconds": seconds}  # fmt: skip
 
 
 def test_it_trains_every_strategy_by_settings_that_a_recipe_takes(script):
@@ -45,6 +45,29 @@ def test_a_table_has_means_spreads_and_the_time_beside_the_joint_sum(script):
     assert [cell.strip() for cell in line.split("|")[2:-1]] == [
         "60.5 (60.0–61.0)", "85.0 (80.0–90.0)", "50.0 (50.0–50.0)", "40.0 (40.0–40.0)", "2.00",
     ]  # fmt: skip
+
+
+def test_results_of_earlier_calls_are_kept_and_replaced_run_by_run(script):
+    rows = []
+    for strategy, seed, accuracy in (("eenet", 1, [0.1]), ("joint", 0, [0.2]), ("eenet", 1, [0.3]),
+                                     ("eenet", 0, [0.4])):  # fmt: skip
+        rows = script.with_row(rows, row(strategy, seed, accuracy))
+    assert [(each["strategy"], each["seed"], each["accuracy"]) for each in rows] == [
+        ("joint", 0, [0.2]), ("eenet", 0, [0.4]), ("eenet", 1, [0.3]),
+    ]  # fmt: skip
+
+
+def test_the_processor_time_is_that_of_all_epochs_or_none(script, tmp_path):
+    metrics = tmp_path / "metrics.csv"
+    metrics.write_text("epoch,seconds,cpu_seconds\n1,9,3.5\n2,9,4\n", encoding="utf-8")
+    assert script.cpu_seconds(metrics) == 7.5
+    metrics.write_text("epoch,seconds\n1,9\n", encoding="utf-8")
+    assert script.cpu_seconds(metrics) is None
+    rows = [row("joint", 0, [0.5, 0.8], None), row("eenet", 0, [0.6, 0.9])]
+    line = next(
+        text for text in script.tables({"rows": rows}).splitlines() if text.startswith("| `eenet`")
+    )
+    assert line.split("|")[-2].strip() == "–"
 
 
 def test_without_the_joint_sum_nothing_is_compared(script):

@@ -1,9 +1,12 @@
 """What a run keeps: metrics of every epoch, and the epoch whose weights were best."""
 
 import csv
+import time
+from types import SimpleNamespace
 
 import pytest
 
+from endoexit.training import callbacks
 from endoexit.training.callbacks import METRICS, KeepRun, _write_metrics
 
 
@@ -14,6 +17,23 @@ def test_the_metrics_of_a_run_have_one_row_an_epoch(tiny_run):
     assert list(rows[0])[:3] == ["epoch", "train/loss", "learning_rate"]
     assert {f"val/accuracy_exit_{k}" for k in range(1, 5)} <= set(rows[0])
     assert all(float(row["train/loss"]) > 0 for row in rows)
+    assert list(rows[0])[-2:] == ["seconds", "cpu_seconds"]
+
+
+def test_the_processor_time_of_an_epoch_does_not_count_waiting(tmp_path, monkeypatch):
+    keep, kept = KeepRun(tmp_path, has_val=True), []
+    loss = SimpleNamespace(compute=lambda: 1.0, reset=lambda: None)
+    module = SimpleNamespace(train_loss=loss, log=lambda *_: None)
+    rate = SimpleNamespace(param_groups=[{"lr": 0.1}])
+    trainer = SimpleNamespace(current_epoch=0, optimizers=[rate], is_global_zero=True, max_epochs=1)
+    monkeypatch.setattr(callbacks, "_write_metrics", lambda _, rows: kept.extend(rows))
+    keep.on_train_epoch_start(trainer, module)
+    wall, cpu = time.perf_counter(), time.process_time()
+    monkeypatch.setattr(time, "perf_counter", lambda: wall + 100)  # another process has the cores
+    monkeypatch.setattr(time, "process_time", lambda: cpu + 20)
+    keep._record(trainer, module, {})
+    assert kept[0]["seconds"] >= 100
+    assert 20 <= kept[0]["cpu_seconds"] < 21
 
 
 def test_a_column_that_early_epochs_lack_is_left_out(tmp_path):

@@ -37,6 +37,7 @@ class KeepRun(Callback):
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.best_epoch = 0
         self._started = time.perf_counter()
+        self._started_cpu = time.process_time()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of this."""
@@ -49,9 +50,10 @@ class KeepRun(Callback):
         self.best_epoch = state_dict["best_epoch"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clocks."""
         del trainer, pl_module
         self._started = time.perf_counter()
+        self._started_cpu = time.process_time()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch; keep the weights if they are the best so far."""
@@ -95,6 +97,8 @@ class KeepRun(Callback):
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             **summary,
             "seconds": round(seconds, 2),
+            # Of all threads of this process: other processes on the machine do not add to it.
+            "cpu_seconds": round(time.process_time() - self._started_cpu, 2),
         }
         self.history = [*self.history, row]
         if not trainer.is_global_zero:
