@@ -1,5 +1,6 @@
 """The policy of a run is found again for its bundle, on the same images, or it is refused."""
 
+import numpy as np
 import pytest
 
 from bundle_makers import GOAL
@@ -46,6 +47,29 @@ def test_referral_is_found_again_and_the_bundle_refers_as_its_policy_says(run, b
     reasons = (None, "unsure", "unlike")
     assert [answer.referred for answer in answers] == [reasons[code] for code in codes]
     assert "referred to a human as unlike" in (tmp_path / "bundle" / "model_card.md").read_text()
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_a_bundle_refers_by_the_same_features_as_its_run(run, tmp_path, backend):
+    asked = CalibrationOptions(RuleOptions(refer_unlike=0.4, unlike_by="mahalanobis"))
+    calibrate_run(open_session(run), make_goal(mean_exit_cost=0.6), asked)
+    export_run(open_session(run), tmp_path / "bundle", ExportOptions(backend, "f32"))
+    bundle = open_session(tmp_path / "bundle", manifest=run.manifest(), threads=1)
+    images = bundle.images(bundle.manifest.cohort("train"))
+    ours, theirs = open_session(run).features(images), bundle.features(images)
+    assert ours.shape == (len(images), 32)  # of the 16 channels that exit 1 reads
+    np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-4)
+    policy = bundle.decider.policy
+    assert policy.referral.unlike.kind == "mahalanobis"
+    logits = bundle.logits("train")
+    exits = policy.assign(logits.logits, logits.features)
+    codes = policy.referred(logits.logits, exits, logits.features)
+    reasons = (None, "unsure", "unlike")
+    answers = bundle.engine.predict(images)
+    assert [answer.referred for answer in answers] == [reasons[code] for code in codes]
+    assert [answer.exit for answer in answers] == exits.tolist()
+    one_by_one = [bundle.engine.predict(image[None])[0].referred for image in images[:4]]
+    assert one_by_one == [answer.referred for answer in answers[:4]]
 
 
 def test_a_policy_found_on_other_images_is_not_found_again_on_these(run, tmp_path):

@@ -25,7 +25,7 @@ ONLY_COMMAND = {
     "split": {"threshold"},
     "train": {"resume", "devices", "strategy", "change"},
     "calibrate": set(inspect.signature(endoexit.make_goal).parameters)
-    | {"rule", "thresholds", "candidates", "temperature", "refer_unlike"},
+    | {"rule", "thresholds", "candidates", "temperature", "refer_unlike", "unlike_by"},
 }
 ONLY_FUNCTION = {
     "train": {"changes"},

@@ -33,7 +33,7 @@ class _Clocked:
         self.threads = backend.threads
         self.expect, self.prepare = backend.expect, backend.prepare
         self.start, self.gather = backend.start, backend.gather
-        self.concatenate = backend.concatenate
+        self.concatenate, self.features = backend.concatenate, backend.features
         self.spent_ms = 0.0
 
     def run(self, number: int, state: Any) -> tuple[Any, npt.NDArray[np.float32]]:

@@ -86,6 +86,13 @@ def calibrate(
             "calibrate.  [default: none]"
         ),
     ] = None,
+    unlike_by: Annotated[
+        Literal["energy", "mahalanobis"] | None,
+        typer.Option(
+            help="Measure of looking unlike: the energy of the answers, or the distance of the "
+            "features at exit 1, which needs the train images.  [default: energy]"
+        ),
+    ] = None,
     rule: Annotated[
         str,
         typer.Option(
@@ -149,6 +156,7 @@ def calibrate(
         "candidates": candidates,
         "temperature_scaling": temperature,
         "refer_unlike": refer_unlike,
+        "unlike_by": unlike_by,
     })  # fmt: skip
 
     from endoexit.workflow.calibrate import calibrate as calibrate_run

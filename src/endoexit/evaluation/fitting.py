@@ -12,11 +12,14 @@ from endoexit.artifacts.source import POLICY, Source
 from endoexit.data.manifest import Cohort
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.unlike import fit_distance
 from endoexit.files import sha256_file
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy
+from endoexit.policy.distance import Distance
 from endoexit.policy.document import Costs
 from endoexit.policy.goals import Goal, Guarantee
+from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.search import DEFAULT_RULE, PolicyResult, find_policy
 from endoexit.runtime.deciding import served_provenance
@@ -101,6 +104,9 @@ def find_run_policy(
     for role in roles:
         require_unseen(source, manifest.cohort(role))
     sets = [session.logits(role).as_set() for role in roles]
+    distance = None
+    if options.rules.unlike_by == "mahalanobis" and options.rules.refer_unlike is not None:
+        distance = _distance(session, sets[0], options.rules.refer_unlike)
     result = find_policy(
         goal,
         calibrate=sets[0],
@@ -108,9 +114,18 @@ def find_run_policy(
         costs=costs,
         classes=source.classes,
         options=options.rules,
+        distance=distance,
     )
     served = served_provenance(source, session.precision, manifest.sha256)
     return replace(result, policy=result.policy.replaced(provenance=served))
+
+
+def _distance(session: Session, calibrate: LogitSet, share: float) -> Distance:
+    """Return the distance of features: fitted on train, its threshold on calibrate."""
+    cohort = session.manifest.cohort("train")
+    train = session.features(session.images(cohort))
+    assert calibrate.features is not None  # noqa: S101  (a session computes them)
+    return fit_distance(train, cohort.labels, calibrate.features(), share)
 
 
 def exit_costs(session: Session, unit: CostUnit) -> Costs:

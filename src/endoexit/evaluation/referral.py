@@ -44,7 +44,7 @@ def referrals(
     policy, data = decision.policy, logits.as_set()
     if policy.referral is None:
         return None
-    codes = policy.referred(logits.logits, decision.exits)
+    codes = policy.referred(logits.logits, decision.exits, logits.features)
     rows = [_row("all images", decision, data, codes, np.ones(data.num_images, dtype=np.bool_))]
     rows[0] = rows[0].replaced(**_with_groups(decision, data, codes, logits, bootstrap))
     for index, name in enumerate(logits.classes):
@@ -121,9 +121,13 @@ def foreign_images(
     Raises:
         DataError: The folder has no image that can be read.
     """
-    logits, failed = _logits_of(session, folder)
-    exits = policy.assign(logits)
-    codes = policy.referred(logits, exits)
+    logits, images, failed = _logits_of(session, folder)
+
+    def features() -> NDArray[np.float32]:
+        return session.features(images)
+
+    exits = policy.assign(logits, features)
+    codes = policy.referred(logits, exits, features)
     labels = np.repeat([0, 1], [good.logits.shape[1], logits.shape[1]])
     pairs = zip(good.logits, logits, strict=True)
     shares = np.bincount(exits - 1, minlength=policy.num_exits) / len(exits)
@@ -144,11 +148,14 @@ def foreign_images(
     )
 
 
-def _logits_of(session: Session, folder: Path) -> tuple[NDArray[np.float32], int]:
-    """Return the logits (M, N, C) of the images of a folder, and how many cannot be read."""
+def _logits_of(
+    session: Session, folder: Path
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], int]:
+    """Return the logits (M, N, C) of the images of a folder, these, and how many are unreadable."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder of foreign images: name one.")
     answer, parts, failed = all_exits(session.backend), [], 0
+    images: list[NDArray[np.uint8]] = []
     waiting: list[NDArray[np.uint8]] = []
 
     def batches() -> Iterator[NDArray[np.uint8]]:
@@ -167,7 +174,8 @@ def _logits_of(session: Session, folder: Path) -> tuple[NDArray[np.float32], int
     with session.track(f"foreign images of {folder.name}", None) as bar:
         for batch in batches():
             parts.append(answer(session.preprocessing.normalise(batch)))
+            images.append(batch)
             bar.advance(len(batch))
     if not parts:
         raise DataError(f"{folder} has no image that can be read: name another folder.")
-    return np.concatenate(parts, axis=1), failed
+    return np.concatenate(parts, axis=1), np.concatenate(images), failed

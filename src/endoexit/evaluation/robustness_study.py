@@ -1,6 +1,7 @@
 """A run on changed images: answered at every strength of every change."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,15 @@ from endoexit.evaluation.robustness import ATTACKS, FILE, UNCHANGED, ChangedRow,
 from endoexit.machine import library_versions
 from endoexit.models.attacks import attack, average, max_average, random_starts, single
 from endoexit.policy import ExitPolicy
+from endoexit.policy.distance import Features
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.referral import ANSWERED
+from endoexit.runtime.exits import features_at_first_exit
 from endoexit.runtime.logits import RoleLogits
 from endoexit.runtime.session import BATCH_SIZE, Session
 
-Answered = tuple[str, int, NDArray[np.float32]]
-"""Name of a change, its strength, logits (M, N, C)."""
+Answered = tuple[str, int, NDArray[np.float32], Features | None]
+"""Name of a change, its strength, logits (M, N, C), features (N, D) at exit 1 if needed."""
 
 
 def measure_robustness(
@@ -60,11 +63,12 @@ def measure_robustness(
             f"the policy of {session.source.path} is a deadline, so the clock decides where "
             "images exit: give a threshold, or calibrate for another goal."
         )
-    answered = [(UNCHANGED, 0, clean.logits)]
+    needs_features = decider.policy.needs_features
+    answered: list[Answered] = [(UNCHANGED, 0, clean.logits, clean.features)]
     if corruptions:
-        answered += _corrupted(session, role, seed)
+        answered += _corrupted(session, role, seed, needs_features)
     if attacks:
-        answered += _attacked(session, clean, seed)
+        answered += _attacked(session, clean, seed, needs_features)
     robustness = Robustness(
         role=role,
         images=len(clean.labels),
@@ -94,21 +98,30 @@ def _with_earlier(robustness: Robustness, file: Path) -> Robustness:
     return robustness.replaced(rows=robustness.rows + kept)
 
 
-def _corrupted(session: Session, role: str, seed: int) -> Iterator[Answered]:
+def _corrupted(session: Session, role: str, seed: int, needs_features: bool) -> Iterator[Answered]:
     images = session.images(session.manifest.cohort(role))
     with session.track("changed images", len(CORRUPTIONS) * len(STRENGTHS) * len(images)) as bar:
         for change in CORRUPTIONS:
             for strength in STRENGTHS:
-                parts = []
+                parts, features = [], []
                 for start in range(0, len(images), BATCH_SIZE):
                     batch = images[start : start + BATCH_SIZE]
                     changed = corrupt(batch, change, strength, first=start, seed=seed)
                     parts.append(session.answers(changed))
+                    if needs_features:
+                        features.append(session.features(changed))
                     bar.advance(len(batch))
-                yield change, strength, np.concatenate(parts, axis=1)
+                yield change, strength, np.concatenate(parts, axis=1), _known(features)
 
 
-def _attacked(session: Session, clean: RoleLogits, seed: int) -> Iterator[Answered]:
+def _known(features: list[NDArray[np.float32]]) -> Features | None:
+    """Return the features of several batches; None where none were computed."""
+    return partial(np.concatenate, features) if features else None
+
+
+def _attacked(
+    session: Session, clean: RoleLogits, seed: int, needs_features: bool
+) -> Iterator[Answered]:
     """Yield the logits of attacked images; gradients are of the network in PyTorch, in f32."""
     images = session.images(session.manifest.cohort(clean.role))
     mean, std = (
@@ -123,6 +136,7 @@ def _attacked(session: Session, clean: RoleLogits, seed: int) -> Iterator[Answer
         return answers
 
     answers: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ATTACKS}
+    features: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ATTACKS}
     with session.track("attacked images", len(images)) as bar:
         for start in range(0, len(images), BATCH_SIZE):
             batch = torch.tensor(images[start : start + BATCH_SIZE]).permute(0, 3, 1, 2) / 255
@@ -136,20 +150,23 @@ def _attacked(session: Session, clean: RoleLogits, seed: int) -> Iterator[Answer
             for name, values in attacked.items():
                 with torch.no_grad():
                     answers[name].append(torch.stack(list(network(values))).numpy())
+                if needs_features:
+                    seen = ((values - mean) / std).contiguous().numpy()
+                    features[name].append(features_at_first_exit(session.backend)(seen))
             bar.advance(len(batch))
     for name, parts in answers.items():
-        yield name, 1, np.concatenate(parts, axis=1)
+        yield name, 1, np.concatenate(parts, axis=1), _known(features[name])
 
 
 def _row(
     session: Session, policy: ExitPolicy, clean: RoleLogits, answered: Answered, seed: int
 ) -> ChangedRow:
-    change, strength, logits = answered
-    data = LogitSet(clean.role, logits, clean.labels, clean.groups)
+    change, strength, logits, features = answered
+    data = LogitSet(clean.role, logits, clean.labels, clean.groups, features)
     bootstrap = GroupBootstrap(clean.groups, RESAMPLES, seed)
-    exits, macs = policy.assign(logits), np.asarray(session.source.complexity.macs, float)
+    exits, macs = policy.assign(logits, features), np.asarray(session.source.complexity.macs, float)
     right = data.correct[exits - 1, np.arange(data.num_images)]
-    said = policy.referred(logits, exits) == ANSWERED
+    said = policy.referred(logits, exits, features) == ANSWERED
     of_said = GroupBootstrap(clean.groups[said], RESAMPLES, seed)
     numbers = np.arange(1, len(logits) + 1)
     return ChangedRow(

@@ -165,7 +165,7 @@ def _decide(
         return None
     policy = decider.policy
     if policy.deadline_ms is None:
-        return Decision(policy, decider.rule, policy.assign(logits.logits))
+        return Decision(policy, decider.rule, policy.assign(logits.logits, logits.features))
     if not options.timing:
         raise UsageError(
             f"the policy of {path} is a deadline, so the clock decides where images exit: leave "

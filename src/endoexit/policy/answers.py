@@ -112,7 +112,7 @@ def answers_of(
             expected to exit elsewhere; None for what `ExitPolicy.assign` gives.
     """
     if exits is None:
-        exits = policy.assign(data.logits)
+        exits = policy.assign(data.logits, data.features)
     confidences = np.empty(data.num_images)
     for number in range(1, data.num_exits + 1):
         here = exits == number

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError
+from endoexit.policy.distance import features_of
 from endoexit.policy.logits import LogitSet
 
 FOLDS = 5
@@ -58,4 +59,5 @@ def splits(data: LogitSet) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_
 def subset(data: LogitSet, mask: NDArray[np.bool_]) -> LogitSet:
     """Return the images of a cohort that a mask (N,) marks."""
     groups = None if data.groups is None else data.groups[mask]
-    return LogitSet(data.name, data.logits[:, mask], data.labels[mask], groups)
+    features = features_of(data.features, mask)
+    return LogitSet(data.name, data.logits[:, mask], data.labels[mask], groups, features)

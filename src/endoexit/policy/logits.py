@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError
 from endoexit.naming import naming
+from endoexit.policy.distance import Features
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,7 @@ class LogitSet:
         logits: (M, N, C) finite.
         labels: (N,) class indices.
         groups: (N,) group of each image (patient, video, near-copies), if known.
+        features: Features (N, D) at exit 1, if they can be had.
 
     Raises:
         PolicyError: Shapes that do not fit, no image, labels out of range, logits not finite.
@@ -29,6 +31,7 @@ class LogitSet:
     logits: NDArray[Any]
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None = None
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         shape = self.logits.shape

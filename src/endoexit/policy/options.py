@@ -27,6 +27,8 @@ class RuleOptions(Asked):
             otherwise T = 1.
         refer_unlike: Largest share of the calibrate images that may be referred to a human because
             they look unlike the others; None for no such referral.
+        unlike_by: Measure by which they look unlike: "energy", or "mahalanobis" for the distance
+            of the features at exit 1; None takes the energy.
 
     Raises:
         UsageError: Thresholds or candidates that the rule does not use, an unknown name, a share
@@ -38,6 +40,7 @@ class RuleOptions(Asked):
     candidates: int | None = None
     temperature_scaling: bool = True
     refer_unlike: float | None = unless_none
+    unlike_by: Literal["energy", "mahalanobis"] | None = unless_none
 
     @field_validator("rule", mode="before")
     @classmethod
@@ -57,6 +60,11 @@ class RuleOptions(Asked):
             )
         if self.thresholds == "geometric" and self.candidates is not None:
             raise UsageError("geometric thresholds follow from the shares: omit candidates.")
+        if self.unlike_by is not None and self.refer_unlike is None:
+            raise UsageError(
+                "a measure of unlike images needs the share of good ones that it may refer: add "
+                "--refer-unlike, such as 0.05."
+            )
         if self.refer_unlike == 1.0:
             raise UsageError(
                 "to refer a share of up to 1 as unlike would refer every image: allow less, such "

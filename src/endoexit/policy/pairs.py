@@ -11,7 +11,7 @@ from scipy.special import bdtr, xlogy
 from endoexit.policy.goals import Guarantee
 from endoexit.policy.guarantee import LADDER_STEPS, risk_score
 from endoexit.policy.options import RuleOptions
-from endoexit.policy.referral import Referral, Unlike, sureness
+from endoexit.policy.referral import AnyUnlike, Referral, sureness
 from endoexit.policy.risks import LossTable
 from endoexit.policy.rules.base import Rule
 from endoexit.policy.rules.catalog import RULES
@@ -38,19 +38,19 @@ class Cohort:
     """
 
     table: ExitTable
-    unlike: Unlike | None
+    unlike: AnyUnlike | None
     sure: NDArray[np.float64]
     first: NDArray[np.int64]
 
     @classmethod
-    def of(cls, table: ExitTable, unlike: Unlike | None) -> Self:
+    def of(cls, table: ExitTable, unlike: AnyUnlike | None) -> Self:
         """Return a cohort with the sureness and the energies of its images."""
         data = table.data
         sure = sureness(data.logits[-1], data.predictions[:-1].T, table.temperatures[-1])
         if unlike is None:
             first = np.full(len(sure), table.data.num_exits + 1, dtype=np.int64)
         else:
-            first = Referral(unlike=unlike).first_unlike(table.data.logits)
+            first = Referral(unlike=unlike).first_unlike(data.logits, data.features)
         return cls(table, unlike, sure, first)
 
     def exits(self, rule: Rule) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from endoexit.errors import PolicyError, UsageError
 from endoexit.files import refuse_lfs_pointer, write_text
 from endoexit.policy.answers import Answers
 from endoexit.policy.confidence import softmax
+from endoexit.policy.distance import Features, features_of
 from endoexit.policy.document import Costs, FrontPoint, Promise, Provenance, Request
 from endoexit.policy.first_format import current_form
 from endoexit.policy.referral import Reason, Referral, reason_of
@@ -137,6 +138,7 @@ class ExitPolicy(Record):
         logits: ArrayLike,
         previous: ArrayLike,
         gates: NDArray[np.float64] | None = None,
+        features: Features | None = None,
     ) -> NDArray[np.bool_]:
         """Tell which images exit at an exit.
 
@@ -146,6 +148,7 @@ class ExitPolicy(Record):
             previous: Labels (B, k − 1), class indices, that the earlier exits gave them.
             gates: Values (B, k) of the gates of exits 1 to k, from `gate`; not needed for a rule
                 without gates.
+            features: Features of the images at exit 1, for a policy that `needs_features`.
 
         Returns:
             Shape (B,); all True at exit M.
@@ -166,11 +169,20 @@ class ExitPolicy(Record):
         temperature = self.temperatures[exit_number - 1]
         leaving = self.rule.decide(exit_number, scores, earlier, temperature, gates)
         if self.referral is not None:  # an image that is referred as unlike costs no later stage
-            leaving = leaving | self.referral.unlike_at(exit_number, scores)
+            leaving = leaving | self.referral.unlike_at(exit_number, scores, features)
         return leaving
 
+    @property
+    def needs_features(self) -> bool:
+        """Whether images are referred by their features at exit 1."""
+        return self.referral is not None and self.referral.needs_features
+
     def reasons(
-        self, exit_number: int, logits: ArrayLike, previous: ArrayLike
+        self,
+        exit_number: int,
+        logits: ArrayLike,
+        previous: ArrayLike,
+        features: Features | None = None,
     ) -> tuple[Reason | None, ...]:
         """Return for images (B,) that exit at exit k why each is referred; None for an answer.
 
@@ -178,6 +190,7 @@ class ExitPolicy(Record):
             exit_number: Number of the exit k, 1 to M.
             logits: Logits (B, C) of exit k.
             previous: Labels (B, k − 1) that the earlier exits gave them.
+            features: Features of the images at exit 1, for a policy that `needs_features`.
 
         Raises:
             PolicyError: An exit that does not exist, logits that are not (B, C) or not finite.
@@ -185,15 +198,18 @@ class ExitPolicy(Record):
         scores = self._checked(exit_number, logits)
         if self.referral is None:
             return (None,) * len(scores)
-        codes = self.referral.codes(exit_number, scores, previous, self.temperatures)
+        codes = self.referral.codes(exit_number, scores, previous, self.temperatures, features)
         return tuple(reason_of(code) for code in codes.tolist())
 
-    def referred(self, logits: ArrayLike, exits: NDArray[np.int64]) -> NDArray[np.int8]:
+    def referred(
+        self, logits: ArrayLike, exits: NDArray[np.int64], features: Features | None = None
+    ) -> NDArray[np.int8]:
         """Return for each image (N,) of a cohort whether it is answered; see `Referral.codes`.
 
         Args:
             logits: Logits (M, N, C) of all exits.
             exits: Exit (N,) of each image, as `assign` returns them.
+            features: Features (N, D) at exit 1, for a policy that `needs_features`.
         """
         codes = np.zeros(len(exits), dtype=np.int8)
         if self.referral is not None:
@@ -202,15 +218,17 @@ class ExitPolicy(Record):
             for number in np.unique(exits).tolist():
                 at = exits == number
                 codes[at] = self.referral.codes(
-                    number, scores[number - 1, at], labels[: number - 1, at].T, self.temperatures
-                )
+                    number, scores[number - 1, at], labels[: number - 1, at].T, self.temperatures,
+                    features_of(features, at),
+                )  # fmt: skip
         return codes
 
-    def assign(self, logits: ArrayLike) -> NDArray[np.int64]:
+    def assign(self, logits: ArrayLike, features: Features | None = None) -> NDArray[np.int64]:
         """Return the exit, 1 to M, at which each image exits.
 
         Args:
             logits: Logits (M, N, C), all exits of all images.
+            features: Features (N, D) at exit 1, for a policy that `needs_features`.
 
         Raises:
             PolicyError: Shapes that do not fit, logits not finite.
@@ -224,7 +242,7 @@ class ExitPolicy(Record):
         exits = self.rule.assign(scores, self.temperatures)
         if self.referral is None:
             return exits
-        return np.minimum(exits, self.referral.first_unlike(scores))
+        return np.minimum(exits, self.referral.first_unlike(scores, features))
 
     def conditions(self) -> tuple[str, ...]:
         """Return for each exit (M,) in words when an image exits there."""

@@ -97,8 +97,8 @@ def check_promises(
         PolicyError: A promise counts groups, and the cohort has none.
         UsageError: A class of a promise does not exist.
     """
-    exits = policy.assign(data.logits)
-    answered = policy.referred(data.logits, exits) == ANSWERED
+    exits = policy.assign(data.logits, data.features)
+    answered = policy.referred(data.logits, exits, data.features) == ANSWERED
     return tuple(_check(promise, data, classes, exits, answered) for promise in policy.promises)
 
 

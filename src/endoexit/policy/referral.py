@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from endoexit.documents import Record
 from endoexit.errors import PolicyError
 from endoexit.policy.confidence import confidence
+from endoexit.policy.distance import Distance, Features
 
 Reason = Literal["unsure", "unlike"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -53,20 +54,43 @@ class Unlike(Record):
     thresholds: tuple[float, ...]
     share: Annotated[float, Field(gt=0.0, lt=1.0)]
 
+    def faults(self, num_exits: int) -> list[str]:
+        """Return why it does not fit a network with so many exits; empty if it does."""
+        if len(self.thresholds) == num_exits:
+            return []
+        return [f"{len(self.thresholds)} energies for {num_exits} exits"]
+
+    @property
+    def words(self) -> str:
+        """When images are referred, in words."""
+        limits = ", ".join(f"{threshold:.4g}" for threshold in self.thresholds)
+        return f"unlike: energy > {limits} at exits 1 to {len(self.thresholds)}"
+
+    def far(
+        self, exit_number: int, logits: ArrayLike, features: Features | None
+    ) -> NDArray[np.bool_]:
+        """Tell which images (B,) are unlike, asked at exit k."""
+        del features
+        return np.asarray(energy(logits) > self.thresholds[exit_number - 1])
+
+
+AnyUnlike = Annotated[Unlike | Distance, Field(discriminator="kind")]
+"""When an image does not look like those that the network knows; `kind` says by what."""
+
 
 class Referral(Record):
     """When an image is referred to a human instead of answered.
 
     Attributes:
         unsure: Images whose confidence at the final exit is too low; None for none.
-        unlike: Images that do not look like the calibrate images; None for none.
+        unlike: Images that do not look like those that the network knows; None for none.
 
     Raises:
         PolicyError: Neither is there.
     """
 
     unsure: Unsure | None = None
-    unlike: Unlike | None = None
+    unlike: AnyUnlike | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -76,9 +100,12 @@ class Referral(Record):
 
     def faults(self, num_exits: int) -> list[str]:
         """Return why the referral does not fit a network with so many exits; empty if it does."""
-        if self.unlike is None or len(self.unlike.thresholds) == num_exits:
-            return []
-        return [f"{len(self.unlike.thresholds)} energies for {num_exits} exits"]
+        return [] if self.unlike is None else self.unlike.faults(num_exits)
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether images are referred by their features, not by logits alone."""
+        return isinstance(self.unlike, Distance)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -90,15 +117,16 @@ class Referral(Record):
                 f"exits that agree < {self.unsure.threshold:.4g}"
             )
         if self.unlike is not None:
-            limits = ", ".join(f"{threshold:.4g}" for threshold in self.unlike.thresholds)
-            words.append(f"unlike: energy > {limits} at exits 1 to {len(self.unlike.thresholds)}")
+            words.append(self.unlike.words)
         return tuple(words)
 
-    def unlike_at(self, exit_number: int, logits: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which images (B,) are unlike by the logits (B, C) of exit k."""
+    def unlike_at(
+        self, exit_number: int, logits: ArrayLike, features: Features | None = None
+    ) -> NDArray[np.bool_]:
+        """Tell which images (B,) are unlike by the logits (B, C) of exit k, or their features."""
         if self.unlike is None:
             return np.zeros(len(np.asarray(logits)), dtype=np.bool_)
-        return np.asarray(energy(logits) > self.unlike.thresholds[exit_number - 1])
+        return self.unlike.far(exit_number, logits, features)
 
     def codes(
         self,
@@ -106,6 +134,7 @@ class Referral(Record):
         logits: ArrayLike,
         previous: ArrayLike,
         temperatures: Sequence[float],
+        features: Features | None = None,
     ) -> NDArray[np.int8]:
         """Return for images (B,) that exit at exit k whether they are answered, or why not.
 
@@ -114,6 +143,7 @@ class Referral(Record):
             logits: Logits (B, C) of exit k.
             previous: Labels (B, k − 1) of the exits before.
             temperatures: Softmax temperature (M,) of each exit.
+            features: Features of the images at exit 1, for a referral by them.
 
         Returns:
             `ANSWERED`, `UNSURE` or `UNLIKE` for each image; `UNLIKE` goes first.
@@ -122,19 +152,22 @@ class Referral(Record):
         if self.unsure is not None and exit_number == len(temperatures):
             sure = sureness(logits, previous, temperatures[-1])
             codes[sure < self.unsure.threshold] = UNSURE
-        codes[self.unlike_at(exit_number, logits)] = UNLIKE
+        codes[self.unlike_at(exit_number, logits, features)] = UNLIKE
         return codes
 
-    def first_unlike(self, logits: NDArray[Any]) -> NDArray[np.int64]:
+    def first_unlike(
+        self, logits: NDArray[Any], features: Features | None = None
+    ) -> NDArray[np.int64]:
         """Return the first exit (N,) that finds an image unlike, M + 1 where none does.
 
         Args:
             logits: Logits (M, N, C) of all exits.
+            features: Features (N, D) at exit 1, for a referral by them.
         """
         first = np.full(logits.shape[1], len(logits) + 1, dtype=np.int64)
         if self.unlike is not None:
             for number in range(len(logits), 0, -1):
-                first[self.unlike_at(number, logits[number - 1])] = number
+                first[self.unlike_at(number, logits[number - 1], features)] = number
         return first
 
 

@@ -11,6 +11,7 @@ from endoexit.policy.answers import answers_of
 from endoexit.policy.choice import Chosen, choose, limit_in
 from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, is_confidence
 from endoexit.policy.coverage import Coverage, coverage
+from endoexit.policy.distance import Distance
 from endoexit.policy.document import Costs, FrontPoint, Request
 from endoexit.policy.goals import (
     AccuracyDrop,
@@ -34,7 +35,7 @@ from endoexit.policy.guarantee import (
 from endoexit.policy.logits import LogitSet, require_disjoint
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy
-from endoexit.policy.referral import Referral, Unlike, fit_unlike
+from endoexit.policy.referral import AnyUnlike, Referral, fit_unlike
 from endoexit.policy.risks import LossTable, loss_table
 from endoexit.policy.rules.base import Candidate
 from endoexit.policy.rules.catalog import RULES
@@ -86,6 +87,7 @@ def find_policy(
     classes: tuple[str, ...],
     certify: LogitSet | None = None,
     options: RuleOptions = DEFAULT_RULE,
+    distance: Distance | None = None,
 ) -> PolicyResult:
     """Find the policy for a goal.
 
@@ -100,6 +102,7 @@ def find_policy(
         classes: Names in the order of the logits.
         certify: Logits of the certify role; for a guarantee.
         options: Which policies are tried.
+        distance: Fitted distance of features, if options ask to refer unlike images by it.
 
     Raises:
         PolicyError: Data, costs and goal do not fit each other; no policy meets the goal; certify
@@ -110,8 +113,8 @@ def find_policy(
     scaling = options.temperature_scaling
     temperatures = fit_temperatures(calibrate) if scaling else (1.0,) * calibrate.num_exits
     table = ExitTable(calibrate, temperatures, costs.values)
-    unlike = None
-    if options.refer_unlike is not None:
+    unlike: AnyUnlike | None = distance
+    if options.refer_unlike is not None and distance is None:
         unlike = fit_unlike(calibrate.logits, options.refer_unlike)
     if isinstance(goal, Guarantee):
         chosen = _guaranteed(goal, table, certify, classes, options, unlike=unlike)
@@ -139,7 +142,8 @@ def find_policy(
         policy = policy.replaced(calibrated=answers_of(policy, calibrate, exits))
     answered = None
     if policy.referral is not None:
-        answered = coverage(calibrate, exits, policy.referred(calibrate.logits, exits))
+        codes = policy.referred(calibrate.logits, exits, calibrate.features)
+        answered = coverage(calibrate, exits, codes)
     return PolicyResult(
         policy=policy,
         expected=table.outcome(exits),
@@ -152,10 +156,11 @@ def find_policy(
 def _expected_exits(policy: ExitPolicy, chosen: Chosen, calibrate: LogitSet) -> NDArray[np.int64]:
     """Return the exit (N,) of each image of calibrate, as it is expected of new images."""
     if chosen.crossed is None:
-        return policy.assign(calibrate.logits)
+        return policy.assign(calibrate.logits, calibrate.features)
     if policy.referral is None:
         return chosen.crossed
-    return np.minimum(chosen.crossed, policy.referral.first_unlike(calibrate.logits))
+    first = policy.referral.first_unlike(calibrate.logits, calibrate.features)
+    return np.minimum(chosen.crossed, first)
 
 
 def _ranked_by(options: RuleOptions) -> ConfidenceName:
@@ -180,7 +185,8 @@ def _require_fit(calibrate: LogitSet, costs: Costs, classes: tuple[str, ...]) ->
 
 
 def _anytime(goal: Anytime, table: ExitTable, options: RuleOptions) -> Chosen:
-    if options.replaced(temperature_scaling=True, refer_unlike=None) != DEFAULT_RULE:
+    asked = options.replaced(temperature_scaling=True, refer_unlike=None, unlike_by=None)
+    if asked != DEFAULT_RULE:
         raise UsageError("with a deadline the clock decides: omit rule and thresholds.")
     return Chosen(FixedRule(exit=table.data.num_exits), deadline_ms=goal.deadline_ms)
 
@@ -226,7 +232,7 @@ def _guaranteed(
     classes: tuple[str, ...],
     options: RuleOptions,
     *,
-    unlike: Unlike | None,
+    unlike: AnyUnlike | None,
 ) -> Chosen:
     if certify is None:
         raise PolicyError(

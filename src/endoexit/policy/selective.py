@@ -28,7 +28,7 @@ from endoexit.policy.guarantee import Trial, measure_risk, not_promised, promise
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.pairs import Cohort, Pair, in_order, pairs_of
-from endoexit.policy.referral import Referral, Unlike, Unsure
+from endoexit.policy.referral import AnyUnlike, Referral, Unsure
 from endoexit.policy.risks import loss_table
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.table import ExitTable, outcome
@@ -46,7 +46,7 @@ def answered_guarantee(
     classes: tuple[str, ...],
     options: RuleOptions,
     *,
-    unlike: Unlike | None,
+    unlike: AnyUnlike | None,
 ) -> Chosen:
     """Return the policy that refers fewest images with every risk proven among the answered.
 
@@ -111,7 +111,7 @@ def answered_guarantee(
     )
 
 
-def _referral(threshold: float | None, unlike: Unlike | None) -> Referral | None:
+def _referral(threshold: float | None, unlike: AnyUnlike | None) -> Referral | None:
     unsure = None if threshold is None else Unsure(threshold=threshold)
     return None if unsure is None and unlike is None else Referral(unsure=unsure, unlike=unlike)
 

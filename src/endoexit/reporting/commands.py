@@ -144,7 +144,7 @@ def _rules(rules: RuleOptions) -> list[str]:
     plain = RuleOptions()
     chosen = {
         name: getattr(rules, name)
-        for name in ("rule", "thresholds", "candidates", "refer_unlike")
+        for name in ("rule", "thresholds", "candidates", "refer_unlike", "unlike_by")
         if getattr(rules, name) != getattr(plain, name)
     }
     return [*_options(chosen), *([] if rules.temperature_scaling else ["--no-temperature"])]

@@ -12,6 +12,7 @@ from endoexit.evaluation.figures import probability
 from endoexit.files import replacing, write_text
 from endoexit.images.reference import ImageRef
 from endoexit.policy import ExitPolicy
+from endoexit.policy.distance import Features
 from endoexit.policy.referral import Reason, reason_of
 from endoexit.reporting.cards import Card, Cards, GalleryImage, exit_probabilities
 from endoexit.reporting.material import Absent
@@ -109,9 +110,10 @@ def _entries(
     if not readable:
         return []
     policy = session.engine.policy
-    logits = all_exits(session.backend)(session.preprocessing.normalise(np.stack(seen)))
+    batch = np.stack(seen)
+    logits = all_exits(session.backend)(session.preprocessing.normalise(batch))
     predicted = logits.argmax(axis=2)
-    ends = _ends(policy, logits)
+    ends = _ends(policy, logits, lambda: session.features(batch))
     probabilities = exit_probabilities(policy, logits)
     return [
         GalleryImage(
@@ -129,14 +131,14 @@ def _entries(
 
 
 def _ends(
-    policy: ExitPolicy, logits: NDArray[np.float32]
+    policy: ExitPolicy, logits: NDArray[np.float32], features: Features
 ) -> list[tuple[int | None, Reason | None]]:
     """Return the exit of each image and why it is referred there.
 
     Under a deadline the clock decides the exit, but exit 1 always runs: what it refers is known.
     """
-    exits = policy.assign(logits)
-    reasons = [reason_of(code) for code in policy.referred(logits, exits).tolist()]
+    exits = policy.assign(logits, features)
+    reasons = [reason_of(code) for code in policy.referred(logits, exits, features).tolist()]
     ends = zip(exits.tolist(), reasons, strict=True)
     if policy.deadline_ms is None:
         return list(ends)

@@ -165,6 +165,11 @@ class Material:
             return Absent(
                 "Which of these images are referred to a human is not known. " + self.logits.reason
             )
+        if adaptive.policy.needs_features:
+            return Absent(
+                "Which of these images are referred to a human is not known here: the policy looks "
+                "at features, which an evaluation does not keep. `endoexit predict` tells it."
+            )
         codes = adaptive.policy.referred(self.logits, np.array(adaptive.exits))
         return tuple(reason_of(code) for code in codes.tolist())
 

@@ -18,6 +18,7 @@ from endoexit.errors import PolicyError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
 from endoexit.policy.alone import decides_alone, leaves_alone
+from endoexit.policy.distance import Features
 from endoexit.policy.referral import Reason
 from endoexit.runtime.backends.base import Backend, Rows
 from endoexit.runtime.clock import Clock, since
@@ -100,12 +101,14 @@ class StageResult(Generic[Ticket]):
         logits: Logits (n, C) of the exit.
         exiting: Mask (n,) of the images that exit here, as the policy decides.
         continuing: Number of the other images.
+        features: Features (n, D) at exit 1; None at later exits, and for a policy without need.
     """
 
     batch: Batch[Ticket]
     logits: npt.NDArray[np.float32]
     exiting: npt.NDArray[np.bool_]
     continuing: int
+    features: npt.NDArray[np.float32] | None = None
 
 
 class Engine:
@@ -241,12 +244,18 @@ class Engine:
         value = self.policy.gate(before + 1, logits, previous, gates)
         if value is not None:
             batch.gates[:, before] = value
-        exiting = self.policy.leaves(before + 1, logits, previous, batch.gates[:, : before + 1])
+        features = None
+        if before == 0 and self.policy.needs_features:
+            features = self.backend.features(state)
+        exiting = self.policy.leaves(
+            before + 1, logits, previous, batch.gates[:, : before + 1], _given(features)
+        )
         batch.state = state
         batch.labels[:, before] = logits.argmax(axis=1)
         batch.stage_ms[:, before] = spent / len(batch)
         batch.passed = before + 1
-        return StageResult(batch, logits, exiting, len(batch) - int(np.count_nonzero(exiting)))
+        continuing = len(batch) - int(np.count_nonzero(exiting))
+        return StageResult(batch, logits, exiting, continuing, features)
 
     def answers(
         self, result: StageResult[Ticket], done: npt.NDArray[np.bool_]
@@ -281,7 +290,8 @@ class Engine:
             return (None,) * len(rows)
         passed = result.batch.passed
         previous = result.batch.labels[rows, : passed - 1]
-        return self.policy.reasons(passed, result.logits[rows], previous)
+        features = None if result.features is None else result.features[rows]
+        return self.policy.reasons(passed, result.logits[rows], previous, _given(features))
 
     def remainder(self, result: StageResult[Ticket]) -> Batch[Ticket] | None:
         """Return the images that continue as a smaller batch; None if all exit."""
@@ -334,3 +344,7 @@ class Engine:
             return True
         forecast = self._times.forecast(number, images)
         return forecast is None or clock.spent() + forecast <= clock.limit_ms
+
+
+def _given(features: npt.NDArray[np.float32] | None) -> Features | None:
+    return None if features is None else lambda: features

@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from endoexit.data.manifest import Cohort
 from endoexit.files import replacing, sha256_bytes, write_json
 from endoexit.images.cache import contents_sha256
+from endoexit.policy.distance import Features
 from endoexit.policy.logits import LogitSet
 from endoexit.precision import Precision
 
@@ -33,6 +34,8 @@ class RoleLogits:
         precision: Precision of the logits.
         contents_sha256: Hash of the content of the images.
         file: File of the logits.
+        features: Features (N, D) of the images at exit 1, computed when they are asked for; None
+            where nothing computes them.
     """
 
     role: str
@@ -44,10 +47,11 @@ class RoleLogits:
     precision: Precision
     contents_sha256: str
     file: Path
+    features: Features | None = field(default=None, repr=False)
 
     def as_set(self) -> LogitSet:
         """Return them in the form on which policies are fitted."""
-        return LogitSet(self.role, self.logits, self.labels, self.groups)
+        return LogitSet(self.role, self.logits, self.labels, self.groups, self.features)
 
 
 def kept_logits(

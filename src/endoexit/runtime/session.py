@@ -1,6 +1,7 @@
 """`Session`: a run or a bundle that a command works with. Every step happens once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache as once
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from endoexit.runtime.backends.base import Backend
 from endoexit.runtime.backends.choice import computed_in, open_backend
 from endoexit.runtime.deciding import Decider, decide
 from endoexit.runtime.engine import Engine
-from endoexit.runtime.exits import AnswerAll, all_exits
+from endoexit.runtime.exits import AnswerAll, all_exits, features_at_first_exit
 
 if TYPE_CHECKING:
     from endoexit.models.staged import StagedClassifier
@@ -181,10 +182,26 @@ class Session:
                 "preprocessing": self.preprocessing.fingerprint(),
                 "manifest_sha256": self.manifest.sha256,
             }
-            self._logits[role] = kept_logits(
-                self.results / LOGITS, cohort, self.precision, facts, self._answers
-            )
+            kept = kept_logits(self.results / LOGITS, cohort, self.precision, facts, self._answers)
+            features = once(lambda: self.features(self.images(cohort)))
+            self._logits[role] = replace(kept, features=features)
         return self._logits[role]
+
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the features (N, D) at exit 1 of preprocessed images (N, S, S, 3).
+
+        Raises:
+            UsageError: The network has one exit, or a GPU computes.
+        """
+        if self.precision.device != "cpu":
+            raise UsageError(
+                "features of exit 1 are computed on the CPU: leave out --device, or take "
+                "--unlike-by energy."
+            )
+        answer = features_at_first_exit(self.backend)
+        starts = range(0, len(images), BATCH_SIZE)
+        batches = (images[start : start + BATCH_SIZE] for start in starts)
+        return np.concatenate([answer(self.preprocessing.normalise(batch)) for batch in batches])
 
     def _answers(self, cohort: Cohort) -> NDArray[np.float32]:
         """Return the logits (M, N, C) of a cohort, computed now."""

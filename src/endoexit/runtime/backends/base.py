@@ -47,6 +47,12 @@ class Backend(Protocol):
     def run(self, number: int, state: Any) -> tuple[Any, npt.NDArray[np.float32]]:
         """Run stage `number` (1 to M); return its state and its exit's logits (B, C)."""
 
+    def features(self, state: Any) -> npt.NDArray[np.float32]:
+        """Return features (B, D) of the map that exit k reads, of the state behind stage k < M.
+
+        They are means and deviations of its channels; see `endoexit.runtime.features`.
+        """
+
     def gather(self, state: Any, rows: Rows) -> Any:
         """Return the state of some images, in the order of `rows`."""
 

@@ -14,6 +14,7 @@ from endoexit.precision import Precision
 from endoexit.runtime.backends.base import Rows
 from endoexit.runtime.backends.compiled import CompiledStages, kept_compiled
 from endoexit.runtime.backends.fastest import fastest_threads
+from endoexit.runtime.features import from_bits, pooled
 from endoexit.runtime.threads import asked_threads
 
 Array = npt.NDArray[Any]
@@ -97,6 +98,17 @@ class ExportedStages(ABC, Generic[Tensor]):
         """Return the state before stage 1 for normalised images (B, 3, S, S)."""
         # Images are normalised in this order already, so that nothing is copied.
         return (self._tensor(np.ascontiguousarray(images.transpose(0, 2, 3, 1))),)
+
+    def features(self, state: tuple[Tensor, ...]) -> npt.NDArray[np.float32]:
+        """Return features (B, D) of the last tensor of a state; see `Backend`."""
+        values = from_bits(self._array(state[-1]))
+        return pooled(np.moveaxis(values, 3, 1) if self._turned(values) else values)
+
+    def _turned(self, values: Array) -> bool:
+        """Return whether the last tensor of states is a map with its channels moved last."""
+        last = [tensors[-1] for tensors in self._files.state.stages[:-1] if tensors]
+        shape = values.shape[1:]
+        return any(tensor.channels_last for tensor in last if tensor.shape == shape)
 
     def gather(self, state: tuple[Tensor, ...], rows: Rows) -> tuple[Tensor, ...]:
         """Return the state of some images, in the order of `rows`."""

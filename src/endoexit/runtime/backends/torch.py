@@ -11,6 +11,7 @@ from endoexit.models import StagedClassifier, State
 from endoexit.precision import FloatFormat, Precision
 from endoexit.runtime.backends.base import Rows
 from endoexit.runtime.exits import AnswerAll
+from endoexit.runtime.features import pooled
 from endoexit.runtime.threads import check_threads
 
 
@@ -54,6 +55,10 @@ class TorchBackend:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             after, logits = self._model.stage(number, state)
         return after, logits.float().numpy()
+
+    def features(self, state: State) -> npt.NDArray[np.float32]:
+        """Return features (B, D) of the last tensor of a state; see `Backend`."""
+        return pooled(state[-1].float().numpy())
 
     def gather(self, state: State, rows: Rows) -> State:
         """Return the state of some images, in the order of `rows`; the memory format stays."""

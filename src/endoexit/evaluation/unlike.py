@@ -1,0 +1,61 @@
+"""Fitting the distance of features: means and covariance on train, the threshold on calibrate."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
+
+from endoexit.errors import PolicyError
+from endoexit.policy.distance import Distance, distances
+
+_DIGITS = 7  # as many as a number of single precision has
+
+
+def fit_distance(
+    train: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    calibrate: NDArray[np.float32],
+    share: float,
+) -> Distance:
+    """Return the distance above which at most a share of the calibrate images is referred.
+
+    The covariance within classes is shrunk as Ledoit and Wolf (2004) do, on features of the same
+    variance.
+
+    Args:
+        train: Features (N, D) of the train images.
+        labels: Their class indices (N,).
+        calibrate: Features (B, D) of the calibrate images.
+        share: Largest share of these that may be referred.
+
+    Raises:
+        PolicyError: Too few calibrate images for such a share.
+    """
+    allowed = int(share * len(calibrate))
+    if allowed < 1:
+        raise PolicyError(
+            f"a share of {share:g} is less than one of {len(calibrate)} calibrate images: allow "
+            f"more, or give calibrate at least {math.ceil(1 / share)} images."
+        )
+    values = train.astype(np.float64)
+    classes, places = np.unique(labels, return_inverse=True)
+    means = np.stack([values[places == index].mean(axis=0) for index in range(len(classes))])
+    inside = values - means[places]
+    scale = inside.std(axis=0)
+    scale[scale == 0.0] = 1.0  # a channel that is always the same tells nothing
+    covariance, _ = ledoit_wolf(inside / scale)
+    whitening = _rounded(np.linalg.cholesky(np.linalg.inv(covariance)).T / scale)
+    white = _rounded(means @ whitening.T)
+    ordered = np.sort(distances(calibrate, whitening, white))[::-1]
+    return Distance(
+        whitening=tuple(map(tuple, whitening.tolist())),
+        means=tuple(map(tuple, white.tolist())),
+        threshold=float(ordered[allowed]),
+        share=share,
+    )
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers with as many digits as a policy keeps."""
+    return np.array([[float(f"{value:.{_DIGITS}g}") for value in row] for row in values.tolist()])
