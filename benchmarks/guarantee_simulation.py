@@ -4,9 +4,10 @@
 
 draws a calibrate and a certify cohort again and again for each setting, finds the policy as
 `endoexit calibrate` does, and compares its true risk with the promise. About two hours on one core,
-by estimate. Writes benchmarks/results/guarantee_simulation.json and the tables of
-docs/guarantee-simulation.md; `--table-only` makes the tables again from the JSON, and `--part` runs
-a part of the settings.
+by estimate. Writes benchmarks/results/guarantee_simulation.json after each setting, and in the end
+the tables of docs/guarantee-simulation.md. `--table-only` makes the tables again from the JSON,
+`--part` runs a part of the settings, and `--resume` leaves out those that already have so many
+repetitions of the same seed.
 """
 
 import argparse
@@ -63,29 +64,59 @@ def settings(part: str) -> list[tuple]:
     return list(itertools.product(designs, SETTINGS, names, deltas))
 
 
-def simulate(part: str, repetitions: int, seed: int) -> dict:
+def simulate(part: str, repetitions: int, seed: int, *, resume: bool) -> None:
+    """Run the settings of a part, and write the result after each.
+
+    A setting that is not done yet keeps its earlier row, which says how often it was repeated.
+    """
     network = SimulatedExits()
-    rows, start = [], time.perf_counter()
-    for design, groups, name, delta in settings(part):
+    for setting in settings(part):
+        rows = rows_of(part)
+        if resume and is_done(rows.get(key(*setting)), repetitions, seed):
+            continue
+        design, groups, name, delta = setting
         tolerance = (ABSOLUTE_SETTINGS if part == "absolute" else SETTINGS)[groups]
         risk = Risk(name=name, tolerance=tolerance, of_class=RISK_CLASSES[name])
         goal = Guarantee(risks=(risk,), delta=delta)
+        start = time.process_time()
         seen = repeat_guarantee(
             network, goal, groups=groups, repetitions=repetitions, seed=seed, design=design
         )
-        rows.append(asdict(seen) | {"allowed": seen.allowed})
+        rows[key(*setting)] = asdict(seen) | {
+            "allowed": seen.allowed,
+            "seed": seed,
+            "cpu_seconds": round(time.process_time() - start, 1),
+        }
         print(f"{design.name}, {groups:5d} groups, {goal}: broken in {seen.violations:.4f} "
               f"(allowed {seen.allowed:.4f})", file=sys.stderr)  # fmt: skip
+        made = {
+            "command": "python benchmarks/guarantee_simulation.py "
+            f"--part {part} --repetitions {repetitions} --seed {seed}",
+            "network": asdict(network),
+            "machine": describe_machine(),
+            "versions": library_versions(),
+            "rows": [rows[key(*each)] for each in settings(part) if key(*each) in rows],
+        }
+        write_json(RESULT, (read_json(RESULT) if RESULT.is_file() else {}) | {part: made})
+
+
+def key(design: GroupDesign, groups: int, name: str, delta: float) -> tuple:
+    """Return what tells a row from the others of its part."""
+    return design.name, groups, name, delta
+
+
+def rows_of(part: str) -> dict[tuple, dict]:
+    """Return the rows of a part that there are, by `key`."""
+    results = read_json(RESULT) if RESULT.is_file() else {}
     return {
-        "command": "python benchmarks/guarantee_simulation.py "
-        f"--part {part} --repetitions {repetitions} --seed {seed}",
-        "network": asdict(network),
-        "seed": seed,
-        "seconds": round(time.perf_counter() - start, 1),
-        "machine": describe_machine(),
-        "versions": library_versions(),
-        "rows": rows,
+        (row["design"], row["groups"], row["risk"].partition("[")[0], row["delta"]): row
+        for row in results.get(part, {}).get("rows", [])
     }
+
+
+def is_done(row: dict | None, repetitions: int, seed: int) -> bool:
+    """Return whether a row was made with so many repetitions of this seed."""
+    return row is not None and (row["repetitions"], row.get("seed")) == (repetitions, seed)
 
 
 def kept(row: dict) -> float:
@@ -184,11 +215,11 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, action="append", help="only these settings")
     parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="leave out settings that are done")
     parser.add_argument("--table-only", action="store_true", help="use the JSON that is there")
     options = parser.parse_args()
     for part in [] if options.table_only else options.part or PARTS:
-        made = simulate(part, options.repetitions, options.seed)
-        write_json(RESULT, read_json(RESULT) | {part: made})
+        simulate(part, options.repetitions, options.seed, resume=options.resume)
     rows = all_rows()
     for marker, text in tables(rows).items():
         replace_between(PAGE, marker, text)

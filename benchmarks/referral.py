@@ -8,9 +8,10 @@
 images that trained nothing are split 50 times into calibrate, certify and test; each split asks for
 a promise and holds it against test. A few minutes. `simulation` draws cohorts from simulated exits
 whose truth is known, 2000 times for each size: does the promise hold? About half an hour on one
-core, by estimate. `run` calibrates copies of a trained run, certifies them, and evaluates them with
-foreign images. Each part is written into benchmarks/results/referral.json, and its table into
-docs/referral.md; `--table-only` makes the tables again from the JSON.
+core, by estimate; `--resume` leaves out the sizes that have so many repetitions. `run` calibrates
+copies of a trained run, certifies them, and evaluates them with foreign images: the folders named,
+noise, black frames and phantom images. Each part is written into benchmarks/results/referral.json,
+and its table into docs/referral.md; `--table-only` makes the tables again from the JSON.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from endoexit import calibrate, evaluate, make_goal
+from endoexit.artifacts.run import open_run
 from endoexit.errors import PolicyError
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
@@ -33,7 +35,8 @@ from endoexit.policy.options import RuleOptions
 from endoexit.policy.referral import sureness
 from endoexit.policy.search import find_policy
 from endoexit.policy.simulation import CLASSES, SimulatedExits
-from tables import RESULTS, ROOT, markdown_table, replace_between
+from foreign import make_foreign
+from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
 
 RESULT = RESULTS / "referral.json"
 PAGE = ROOT / "docs" / "referral.md"
@@ -53,8 +56,14 @@ REPETITIONS = 2000
 GOALS = {
     "error<=0.02": {"guarantee": ["error<=0.02"], "max_referral": MOST, "refer_unlike": 0.05},
     "error<=0.01": {"guarantee": ["error<=0.01"], "max_referral": MOST, "refer_unlike": 0.05},
-    "refer unlike": {"max_accuracy_drop": 0.01, "refer_unlike": 0.05},
+    "refer unlike by energy": {"max_accuracy_drop": 0.01, "refer_unlike": 0.05},
+    "refer unlike by features": {
+        "max_accuracy_drop": 0.01,
+        "refer_unlike": 0.05,
+        "unlike_by": "mahalanobis",
+    },
 }
+RULES = ("refer_unlike", "unlike_by")  # options of the rules, the others are of the goal
 
 
 def pool(name: str) -> LogitSet:
@@ -137,11 +146,14 @@ def measure_golden() -> dict:
     return by_name
 
 
-def measure_simulation(repetitions: int) -> dict:
-    """Return how often a promise is broken on exits whose truth is known."""
-    network, by_images = SimulatedExits(), {}
+def measure_simulation(repetitions: int, *, resume: bool) -> dict:
+    """Return how often a promise is broken on exits whose truth is known; keep each size."""
+    network = SimulatedExits()
     costs = Costs(values=network.costs, unit="relative", source="simulated")
+    by_images: dict = read_json(RESULT).get("simulation", {}) if RESULT.is_file() else {}
     for images, tolerance in SETTINGS.items():
+        if resume and by_images.get(str(images), {}).get("repetitions") == repetitions:
+            continue
         goal = make_goal(guarantee=[f"error<={tolerance}"], delta=DELTA, max_referral=0.3)
         broken, refused, referred, cost = 0, 0, 0.0, 0.0
         for repetition in range(repetitions):
@@ -168,24 +180,40 @@ def measure_simulation(repetitions: int) -> dict:
             "referred": referred / promised,
             "cost": cost / promised,
         }
+        keep("simulation", by_images)
     return by_images
 
 
-def measure_run(run: Path, foreign: list[Path]) -> dict:
+def keep(name: str, measured: dict) -> None:
+    """Write what a part measured into the results."""
+    results = read_json(RESULT) if RESULT.is_file() else {}
+    results[name] = measured
+    results["command"] = "python benchmarks/referral.py golden|simulation|run"
+    results["machine"], results["versions"] = describe_machine(), library_versions()
+    write_json(RESULT, results)
+
+
+def measure_run(run: Path, foreign: list[Path], manifest: Path | None) -> dict:
     """Return what a trained run promises, answers and refers."""
-    result: dict = {"run": run.name, "goals": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        return _measure_run(run, [*foreign, *make_foreign(Path(folder))], manifest)
+
+
+def _measure_run(run: Path, foreign: list[Path], manifest: Path | None) -> dict:
+    training = without_places(open_run(run).config.command.partition(" --out ")[0])
+    result: dict = {"training": training, "goals": {}}
     for name, options in GOALS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / run.name
-            shutil.copytree(run, copy)
-            goal = {key: value for key, value in options.items() if key != "refer_unlike"}
+        with tempfile.TemporaryDirectory(dir=run.parent) as folder:  # a manifest's root may be
+            copy = Path(folder)  # relative to the run
+            shutil.copytree(run, copy, dirs_exist_ok=True)
+            goal = {key: value for key, value in options.items() if key not in RULES}
             try:
-                rules = RuleOptions(refer_unlike=options["refer_unlike"])
-                calibrate(copy, make_goal(**goal), rules=rules)
+                rules = RuleOptions(**{key: options.get(key) for key in RULES})
+                calibrate(copy, make_goal(**goal), rules=rules, manifest=manifest)
             except PolicyError as error:
                 result["goals"][name] = {"refused": str(error)}
                 continue
-            evaluation = evaluate(copy, timing=False, foreign=foreign).evaluation
+            evaluation = evaluate(copy, timing=False, foreign=foreign, manifest=manifest).evaluation
             result["goals"][name] = {
                 "promises": [
                     shown.model_dump(mode="json") for shown in evaluation.adaptive.promises
@@ -259,7 +287,9 @@ def main() -> int:
     parser.add_argument("part", nargs="?", choices=("golden", "simulation", "run"))
     parser.add_argument("source", nargs="?", type=Path, help="trained run, for the part run")
     parser.add_argument("--foreign", action="append", type=Path, default=[])
+    parser.add_argument("--manifest", type=Path, help="roles to take in place of the run's")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
+    parser.add_argument("--resume", action="store_true", help="leave out sizes that are done")
     parser.add_argument("--table-only", action="store_true", help="use the JSON that is there")
     options = parser.parse_args()
     if not options.table_only:
@@ -268,14 +298,10 @@ def main() -> int:
         if options.part == "golden":
             measured = measure_golden()
         elif options.part == "simulation":
-            measured = measure_simulation(options.repetitions)
+            measured = measure_simulation(options.repetitions, resume=options.resume)
         else:
-            measured = measure_run(options.source, options.foreign)
-        results = read_json(RESULT) if RESULT.is_file() else {}
-        results[options.part] = measured
-        results["command"] = "python benchmarks/referral.py golden|simulation|run"
-        results["machine"], results["versions"] = describe_machine(), library_versions()
-        write_json(RESULT, results)
+            measured = measure_run(options.source, options.foreign, options.manifest)
+        keep(options.part, measured)
     results = read_json(RESULT)
     tables = {"golden": (("referral-curves", curve_table), ("referral-promises", promise_table)),
               "simulation": (("referral-simulation", simulation_table),),
