@@ -178,3 +178,45 @@ def test_the_tables_of_the_evaluation_are_those_of_its_result(load):
     page = benchmark.PAGE.read_text(encoding="utf-8")
     for name, text in benchmark.page_tables(evaluation).items():
         assert f"<!-- {name}:begin -->\n\n{text}\n\n<!-- {name}:end -->" in page
+
+
+def test_the_tables_of_changed_images_are_those_of_their_result(load):
+    benchmark = load("robustness")
+    text = benchmark.page(read_json(benchmark.RESULT))
+    page = benchmark.PAGE.read_text(encoding="utf-8")
+    assert f"<!-- robustness:begin -->\n\n{text}\n\n<!-- robustness:end -->" in page
+    assert "Accuracy under attack" in text
+
+
+def test_foreign_images_are_referred_by_their_features_at_the_cost_of_exit_1(load):
+    benchmark = load("referral")
+    goals = read_json(benchmark.RESULT)["run"]["goals"]
+    page = benchmark.PAGE.read_text(encoding="utf-8")
+    assert benchmark.run_table({"goals": goals}) in page
+    seen = goals["refer unlike by features"]
+    good = seen["referrals"]["rows"][0]
+    assert good["unlike"] / good["images"] <= 0.05
+    for folder in seen["foreign"]:
+        assert folder["unlike"] / folder["images"] >= 0.95
+        assert folder["exit_shares"][0] >= 0.95
+
+
+def test_foreign_images_are_the_same_each_time(load, tmp_path):
+    folders = [load("foreign").make_foreign(tmp_path / name) for name in ("a", "b")]
+    for first, again in zip(*folders, strict=True):
+        assert first.name == again.name
+        files = sorted(path.relative_to(first) for path in first.rglob("*.png"))
+        assert all((first / f).read_bytes() == (again / f).read_bytes() for f in files)
+
+
+def test_a_simulation_is_done_where_it_has_the_repetitions_of_its_seed(load):
+    benchmark = load("guarantee_simulation")
+    row = {"repetitions": 2000, "seed": 0}
+    assert benchmark.is_done(row, 2000, 0)
+    assert not benchmark.is_done(row, 2000, 1)
+    assert not benchmark.is_done(row | {"repetitions": 200}, 2000, 0)
+    assert not benchmark.is_done(None, 2000, 0)
+    for part in benchmark.PARTS:
+        assert list(benchmark.rows_of(part)) == [
+            benchmark.key(*setting) for setting in benchmark.settings(part)
+        ]
