@@ -4,7 +4,9 @@
     python benchmarks/cpu_runtime.py profile --only ee_hifuse_small [--variants openvino-f32]
     python benchmarks/cpu_runtime.py road [--only efficientnet_lite0]
     python benchmarks/cpu_runtime.py trained RUN
-    python benchmarks/cpu_runtime.py preprocessing
+    python benchmarks/cpu_runtime.py answers RUN
+    python benchmarks/cpu_runtime.py tail
+    python benchmarks/cpu_runtime.py reading
     python benchmarks/cpu_runtime.py start
     python benchmarks/cpu_runtime.py pages
 
@@ -20,7 +22,10 @@ compared take turns in one process, and ratios are taken round by round.
   against one piece of the same files.
 - trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
   accuracy on calibrate: accuracy on test, mean time of an image, images a second.
-- preprocessing: from a JPEG of 1280×1024 pixels to the network's input, on one core.
+- answers: a trained run from the files of its test images: int8 under the policy, the same network
+  whole, the paper's baseline.
+- tail: one image at a time, alone and next to other processes.
+- reading: from a JPEG of 1280×1024 pixels to the network's square, on one core.
 - start: `endoexit predict` on one image, from nothing to the answer.
 """
 
@@ -34,16 +39,21 @@ from typing import Any
 
 from endoexit.cli.console import progress
 from endoexit.files import read_json, write_json
-from endoexit.machine import describe_machine, library_versions
-from runtime_files import measure_preprocessing, measure_start
+from endoexit.machine import describe_machine, library_versions, share_at_work
+from runtime_answers import measure_answers
+from runtime_files import measure_reading, measure_start
 from runtime_networks import NETWORKS, VARIANTS, measure_network
 from runtime_pages import write_pages
 from runtime_profile import profile_network
 from runtime_road import ROADS, measure_road
+from runtime_tail import measure_tail
 from runtime_trained import measure_trained
 from tables import RESULTS, ROOT
 
 RESULT = RESULTS / "cpu_runtime.json"
+TAIL = "efficientnet_lite0"
+SIDES = (128, 224)
+AT_WORK = round(share_at_work(), 3)  # before this process works itself
 PROFILED = [variant for variant in VARIANTS if variant.startswith("openvino")]
 
 
@@ -57,6 +67,7 @@ def put(path: tuple[str, ...], measured: dict[str, Any], threads: int) -> None:
         "command": shlex.join(["python", "benchmarks/cpu_runtime.py", *_public(sys.argv[1:])]),
         "threads": threads,
         "machine": describe_machine(),
+        "work_of_others_before": AT_WORK,
         "versions": library_versions(),
         **measured,
     }
@@ -132,9 +143,37 @@ def trained(arguments: argparse.Namespace, work: Path) -> None:
     put(("trained",), measured, arguments.threads)
 
 
-def preprocessing(arguments: argparse.Namespace, work: Path) -> None:
+def answers(arguments: argparse.Namespace, work: Path) -> None:
+    """Measure a trained run from files to answers."""
+    measured = measure_answers(
+        arguments.run,
+        work / "answers",
+        threads=arguments.threads,
+        rounds=arguments.rounds,
+        track=progress,
+    )
+    put(("answers",), measured, arguments.threads)
+
+
+def tail(arguments: argparse.Namespace, work: Path) -> None:
+    """Measure one image at a time next to other processes."""
+    for threads in arguments.numbers:
+        for variant in arguments.variants:
+            measured = measure_tail(
+                TAIL,
+                work / "road" / TAIL,
+                variant=variant,
+                threads=threads,
+                rounds=arguments.rounds,
+                track=progress,
+            )
+            put(("tails", f"{variant} {threads}"), measured, threads)
+
+
+def reading(arguments: argparse.Namespace, work: Path) -> None:
     """Measure decoding and resizing."""
-    put(("preprocessing",), measure_preprocessing(work, arguments.rounds, progress), 1)
+    for size in SIDES:
+        put(("reading", str(size)), measure_reading(work, size, arguments.rounds, progress), 1)
 
 
 def start(arguments: argparse.Namespace, work: Path) -> None:
@@ -177,7 +216,13 @@ def parse() -> argparse.Namespace:
     command = part(trained, 30)
     command.add_argument("run", type=Path, help="folder of a trained run with its manifest")
     command.add_argument("--max-accuracy-drop", type=float, default=0.01)
-    part(preprocessing, 11)
+    command = part(answers, 11)
+    command.add_argument("run", type=Path, help="folder of a trained run with its manifest")
+    command = part(tail, 4)
+    command.add_argument("--numbers", nargs="+", type=int, default=[1, 2], help="of threads")
+    command.add_argument("--variants", nargs="+", choices=PROFILED,
+                         default=["openvino-f32", "openvino-int8"])  # fmt: skip
+    part(reading, 41)
     part(start, 5)
     parts.add_parser("pages", description=pages.__doc__).set_defaults(part=pages, work=None)
     return parser.parse_args()

@@ -9,7 +9,7 @@ from endoexit.evaluation.figures import significant
 from endoexit.files import write_text
 from runtime_networks import OVERHEAD_MS, verdict
 from runtime_obstacles import obstacles
-from runtime_road_pages import road
+from runtime_road_pages import answers, reading, road, road_targets, tails
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "cpu-runtime.md"
@@ -70,13 +70,15 @@ def _targets(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from (
             (f"trained `{name}`, {size}×{size}, ", target) for target in precision["targets"]
         )
-    for part in ("preprocessing", "start"):
-        yield from (("", target) for target in results.get(part, {}).get("targets", ()))
+    yield from road_targets(results)
+    yield from (("", target) for target in results.get("start", {}).get("targets", ()))
 
 
 def _made(results: dict[str, Any]) -> str:
     parts = [*results.get("networks", {}).values()]
-    parts += [results[name] for name in ("trained", "preprocessing", "start") if name in results]
+    parts += [results[name] for name in ("trained", "answers", "start") if name in results]
+    parts += [part for name in ("reading", "tails") for part in results.get(name, {}).values()]
+    parts += [part for roads in results.get("roads", {}).values() for part in roads.values()]
     machines = {
         f"{part['machine']['processor']}, {part['machine']['cores']} cores" for part in parts
     }
@@ -107,8 +109,12 @@ def _page(results: dict[str, Any]) -> Iterator[str]:
         yield from road(results["roads"])
     if "trained" in results:
         yield from _trained(results["trained"])
-    if "preprocessing" in results:
-        yield from _preprocessing(results["preprocessing"])
+    if "answers" in results:
+        yield from answers(results["answers"])
+    if "tails" in results:
+        yield from tails(results["tails"])
+    if "reading" in results:
+        yield from reading(results["reading"])
     if "start" in results:
         yield from _start(results["start"])
 
@@ -215,21 +221,10 @@ def _trained(part: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _preprocessing(part: dict[str, Any]) -> Iterator[str]:
-    yield "## From JPEG to tensor"
-    yield f"{part['image']}, to {part['to']}, on one core."
-    differences = part["mean_grey_levels_from_full_size"]
-    rows = [
-        (name, f"{values['p50']:.1f}", f"{values['p95']:.1f}", f"{differences[name]:.2f}")
-        for name, values in part["milliseconds"].items()
-    ]
-    yield markdown_table(("reader", "ms", "p95", "grey levels from full decoding, mean"), rows)
-
-
 def _start(part: dict[str, Any]) -> Iterator[str]:
     yield "## Start"
     torch = "imports" if part["imports_torch"] else "does not import"
-    first, imports = (target["median"] for target in part["targets"])
+    first, imports = (target["median"] for target in part["targets"][:2])
     yield (
         f"`endoexit predict BUNDLE one.jpg` with {part['network']}, {part['bundle']}: "
         f"{first:.2f} s in a new process, files in the cache, of which {imports:.2f} s for "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from endoexit.bench.ratios import ratio, spread
+from endoexit.bench.throughput import measure_throughput
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.images.decode import read_bytes, read_image
 from endoexit.policy import threshold_policy
@@ -17,7 +18,7 @@ from endoexit.runtime.backends.openvino import OpenVinoBackend
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.session import Session
 from runtime_files import large_jpegs
-from runtime_networks import milliseconds, open_variants, rounded
+from runtime_networks import held, milliseconds, open_variants, rounded
 from runtime_pieces import one_piece
 
 SIDE = 128
@@ -25,6 +26,7 @@ ROADS: dict[str, dict[str, Any]] = {
     "efficientnet_lite0": {"exits": "3,5,6"},
     "ee_hifuse_nano": {},
 }
+OVERHEAD, CUT, SMALLER = 0.10, 1.05, 0.5
 NEVER = 1.0 - 1e-9  # no image with random weights is so sure: all of them run every stage
 
 
@@ -75,10 +77,31 @@ def measure_road(
         "milliseconds": {work: milliseconds(values) for work, values in times.items()},
         "around_the_stages_ms": rounded(spread(deciding).model_dump()),
     }
+    overhead = measure_throughput(
+        engine, np.concatenate(squares), (1,), rounds=21, track=track, length=16
+    )[0].overhead_ms
+    targets = [held("policy, gathering and bookkeeping, ms an image", overhead, OVERHEAD)]
     if "one piece, all exits" in times:
         cut = ratio(times, "all stages in sequence", "one piece, all exits")
         measured["cut_to_one_piece"] = rounded(cut.model_dump())
-    return measured
+        targets.append(held("all stages in sequence / one piece with all exits", cut, CUT))
+        if name == "efficientnet_lite0" and variant == "openvino-int8":
+            f32 = open_variants(
+                name, folder, ["openvino-f32"], threads, track, size=SIDE, settings=ROADS[name]
+            )["openvino-f32"]
+            targets.append(_to_f32(lambda: final(state), f32, state, rounds, track))
+    return measured | {"targets": targets}
+
+
+def _to_f32(
+    int8: Callable[[], Any], session: Session, state: Any, rounds: int, track: Track
+) -> dict[str, Any]:
+    """Return the time of the whole network in int8 over that in f32, in turns."""
+    f32 = one_piece(session.backend, session.source.stage_files(), early_exits=False)
+    works: dict[str, Work] = {"int8": lambda _: int8(), "f32": lambda _: f32(state)}
+    with track("int8 against f32", rounds) as bar:
+        times = take_turns(works, rounds, bar, untimed=1)
+    return held("whole network, int8 / f32", ratio(times, "int8", "f32"), SMALLER)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -42,7 +42,7 @@ def measure_trained(
     path: Path, folder: Path, *, drop: float, threads: int, rounds: int, track: Track
 ) -> dict[str, Any]:
     """Measure a trained run, exported at every precision of OpenVINO."""
-    run = _copy(path, folder / "run")
+    run = copy_run(path, folder / "run")
     calibrate_run(open_session(run, track=track), make_goal(max_accuracy_drop=drop))
     cohort = run.manifest().cohort("test")
     preprocessing = run.config.preprocessing
@@ -88,7 +88,7 @@ def measure_trained(
     }
 
 
-def _copy(path: Path, folder: Path) -> Run:
+def copy_run(path: Path, folder: Path) -> Run:
     """Return a copy of a run, so that its own policy and logits stay as they are."""
     if not folder.exists():
         unwanted = shutil.ignore_patterns(LOGITS, "checkpoints", "tensorboard", "policy.json")

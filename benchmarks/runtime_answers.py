@@ -1,0 +1,101 @@
+"""From files to answers with a trained run, for `cpu_runtime.py`, held against whole networks."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from endoexit.bench.peers import open_peer
+from endoexit.bench.ratios import ratio_of, spread
+from endoexit.bench.throughput import measure_throughput
+from endoexit.evaluation.fitting import calibrate_run
+from endoexit.evaluation.latency import keeping_threads
+from endoexit.evaluation.turns import Work, take_turns
+from endoexit.images.preprocessing import Preprocessing
+from endoexit.images.reference import ImageRef
+from endoexit.models import NetworkSpec
+from endoexit.policy.goal_options import make_goal
+from endoexit.precision import Precision
+from endoexit.progress import Track
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.session import open_session
+from runtime_networks import export_once, held, rounded
+from runtime_trained import copy_run
+
+FILES, OF_BASELINE, BATCH = 48, 2, 32
+DROP = 0.01
+TO_WHOLE, TO_BASELINE, GAIN = 0.5, 1 / 150, 1.7
+
+
+def measure_answers(
+    path: Path, folder: Path, *, threads: int, rounds: int, track: Track
+) -> dict[str, Any]:
+    """Return the time from a file to its answer, in int8 under the policy, held against others."""
+    run = copy_run(path, folder / "run")
+    calibrate_run(open_session(run, track=track), make_goal(max_accuracy_drop=DROP))
+    bundle = export_once(run, folder / "int8", "openvino", "int8", track=track)
+    session = open_session(bundle, threads=threads)
+    cohort, view = run.manifest().cohort("test"), session.preprocessing
+    chosen = np.linspace(0, len(cohort.images) - 1, FILES).round().astype(int)
+    files = [cohort.images[row] for row in chosen]
+    with keeping_threads(), tempfile.TemporaryDirectory() as pieces:
+        network = run.config.network
+        whole = open_peer("openvino", network, view, Precision("openvino", "f32", "f32"),
+                          threads=threads, folder=Path(pieces)).engine  # fmt: skip
+        large = Preprocessing(size=224)
+        paper = NetworkSpec("hifuse_small", network.classes, large.size)
+        eager = open_peer("eager", paper, large, Precision("torch", "f32", "f32"),
+                          threads=threads, folder=Path(pieces)).engine  # fmt: skip
+        exits = Counter(answer.exit for answer in _answers(session.engine, files))
+        works: dict[str, Work] = {
+            "policy": lambda _: _answers(session.engine, files),
+            "whole": lambda _: _answers(whole, files),
+            "decoding": lambda _: [view.load(file) for file in files],
+            "baseline": lambda turn: _answers(eager, _some(files, turn)),
+        }
+        with track("timing files", rounds) as bar:
+            passes = take_turns(works, rounds, bar, warm_up=1)
+        times = {name: np.asarray(ms) / len(files) for name, ms in passes.items()}
+        times["baseline"] *= len(files) / OF_BASELINE
+        images = np.stack([view.load(file) for file in cohort.images])
+        (stream,) = measure_throughput(
+            session.engine, images, (BATCH,), rounds=5, track=track, length=len(images)
+        )
+    to_whole = ratio_of("policy", times["policy"], "whole", times["whole"])
+    to_baseline = ratio_of("policy", times["policy"], "baseline", times["baseline"])
+    decoding = ratio_of("decoding", times["decoding"], "whole", times["whole"])
+    targets = [
+        held("file to answer under the policy, int8 / the same network whole, f32, from the same "
+             "file", to_whole, TO_WHOLE),
+        held("file to answer under the policy, int8 / eager PyTorch `hifuse_small` 224 from the "
+             "same file", to_baseline, TO_BASELINE),
+    ]  # fmt: skip
+    if stream.gain is not None:
+        gain = rounded(stream.gain.model_dump(include={"median", "low", "high"}))
+        met = "yes" if stream.gain.low >= GAIN else "no" if stream.gain.high < GAIN else "unclear"
+        what = f"images a second in batches of {BATCH}, int8, policy / all at the final exit"
+        targets.append({"what": what, "at_least": GAIN, **gain, "met": met})
+    return {
+        "network": run.config.model,
+        "size": view.size,
+        "precision": str(session.precision),
+        "goal": f"accuracy on calibrate at most {DROP:g} below that of the final exit",
+        "files": FILES,
+        "test_images": len(images),
+        "rounds": rounds,
+        "leave_at": {str(number): exits[number] for number in sorted(exits)},
+        "milliseconds": {name: rounded(spread(ms).model_dump()) for name, ms in times.items()},
+        "decoding_to_whole": rounded(decoding.model_dump()),
+        "targets": targets,
+    }
+
+
+def _answers(engine: Engine, files: Sequence[ImageRef]) -> list[Any]:
+    return [engine.predict(engine.preprocessing.load(file)[None])[0] for file in files]
+
+
+def _some(files: Sequence[ImageRef], turn: int) -> list[ImageRef]:
+    return [files[(OF_BASELINE * turn + step) % len(files)] for step in range(OF_BASELINE)]
