@@ -33,7 +33,7 @@ class _Clocked:
         self.threads = backend.threads
         self.expect, self.prepare = backend.expect, backend.prepare
         self.start, self.gather = backend.start, backend.gather
-        self.concatenate, self.features = backend.concatenate, backend.features
+        self.concatenate = backend.concatenate
         self.spent_ms = 0.0
 
     def run(self, number: int, state: Any) -> tuple[Any, npt.NDArray[np.float32]]:
@@ -42,6 +42,10 @@ class _Clocked:
         answer = self._backend.run(number, state)
         self.spent_ms += (time.perf_counter() - begin) * 1000
         return answer
+
+    def features(self, state: Any) -> npt.NDArray[np.float32]:
+        """Return the features of the map that an exit reads."""
+        return self._backend.features(state)
 
 
 class MeteredEngine(Engine):
