@@ -7,8 +7,8 @@ import torch
 import timm_operators  # noqa: F401  (before what imports torchvision)
 from endoexit.errors import ModelError, UsageError
 from endoexit.exporting.export import ExportOptions, export_run
-from endoexit.exporting.graphs import simplified
 from endoexit.models import NetworkSpec, timm_networks
+from endoexit.models.quantised import simplified
 from endoexit.models.starting import read_start, start_from
 from endoexit.runtime.session import open_session
 from endoexit.training.fit import Machine, fit

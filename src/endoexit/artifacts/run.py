@@ -41,11 +41,14 @@ class RunConfig(SourceConfig):
         recipe: Settings of the training, as resolved; empty for weights that came from elsewhere.
         training_precision: Lightning's name of the precision of training, such as "bf16-mixed".
             Format 1 called it `precision`.
+        quantisation: Places in each stage where the network computes as int8 does; empty for a
+            network that was not trained for int8. See `endoexit.models.quantised.Structure`.
     """
 
     format_version: int = FORMAT_VERSION
     recipe: dict[str, Any] = Field(default_factory=dict)
     training_precision: str = "32-true"
+    quantisation: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -160,7 +163,12 @@ class Run:
 
     def create_model(self) -> "StagedClassifier":
         """Return the run's network, freshly initialised."""
-        return self.config.network.build()
+        model = self.config.network.build()
+        if not self.config.quantisation:
+            return model
+        from endoexit.models.quantised import restored  # noqa: PLC0415  (torch is slow to import)
+
+        return restored(model, self.config.quantisation)
 
     def load_model(self) -> "StagedClassifier":
         """Return the trained network in evaluation mode.

@@ -20,7 +20,7 @@ from endoexit.cli.console import (
 from endoexit.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from endoexit.artifacts.run import Run
 
@@ -88,6 +88,16 @@ def train(
             "--set", help="Change a setting of the recipe, such as epochs=5.  Repeatable."
         ),
     ] = None,
+    quantise: Annotated[
+        Literal["int8"] | None,
+        typer.Option(
+            help="Fine-tune a finished run, --start, in this arithmetic.", show_default=False
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Finished run that --quantise fine-tunes.", show_default=False),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Continue the interrupted training of this run.")
     ] = None,
@@ -110,30 +120,31 @@ def train(
 ) -> None:
     """Train all exits of a network together.
 
-    An interrupted training continues from its last complete epoch with --resume.
+    An interrupted training continues from its last complete epoch with --resume. With --quantise
+    int8 a finished run learns for a few epochs more to bear the rounding of int8.
     --devices starts the further processes itself: start the command once, also in a job of a
     cluster.
 
     Example: `endoexit train manifest.csv --model efficientnet_lite0 --weights pip:lite0`
     """
-    if (manifest is None) == (resume is None):
-        raise UsageError("give a MANIFEST to start a training, or --resume RUN to continue one.")
-    if resume is not None:
-        fixed = {"--model": model, "--weights": weights, "--exits": exits, "--head": head,
-                 "--recipe": recipe, "--teacher": teacher, "--out": out, "--root": root,
-                 "--seed": seed, "--set": change or None}  # fmt: skip
-        given = [name for name, value in fixed.items() if value is not None]
-        if given:
-            raise UsageError(
-                f"a resumed training keeps its settings and its folder: leave out "
-                f"{', '.join(given)}."
-            )
+    chosen = {"--model": model, "--weights": weights, "--exits": exits, "--head": head,
+              "--recipe": recipe, "--teacher": teacher, "--root": root}  # fmt: skip
+    settled = {"--out": out, "--seed": seed, "--set": change or None}
+    _check_beginning(
+        manifest=manifest,
+        quantise=quantise,
+        start=start,
+        resume=resume,
+        chosen=chosen,
+        settled=settled,
+    )
 
     from endoexit.machine import busy_warning
     from endoexit.training.asked import TrainingRequest
     from endoexit.training.fit import Machine, fit, images_to_decode
     from endoexit.training.fit import resume as resume_run
     from endoexit.training.processes import is_helper_process
+    from endoexit.training.quantising import QuantisingRequest
 
     output = Output(as_json)
     name_images(names, names_key)
@@ -148,20 +159,24 @@ def train(
     if resume is not None:
         run = resume_run(resume)
     else:
-        assert manifest is not None  # noqa: S101  (one of the two is given)
-        request = TrainingRequest(
-            manifest=manifest,
-            model=model,
-            weights=weights,
-            exits=exits,
-            head=head,
-            recipe=recipe,
-            teacher=teacher,
-            changes=tuple(change or ()),
-            out=out,
-            root=root,
-            seed=seed or 0,
-        )
+        request: TrainingRequest | QuantisingRequest
+        if start is not None:
+            request = QuantisingRequest(start, tuple(change or ()), out, seed)
+        else:
+            assert manifest is not None  # noqa: S101  (one of the three is given)
+            request = TrainingRequest(
+                manifest=manifest,
+                model=model,
+                weights=weights,
+                exits=exits,
+                head=head,
+                recipe=recipe,
+                teacher=teacher,
+                changes=tuple(change or ()),
+                out=out,
+                root=root,
+                seed=seed or 0,
+            )
         # The first process made the folder before it started the others.
         if is_helper_process():
             run = resume_run(request.path)
@@ -182,6 +197,35 @@ def train(
         output.say(f"Run folder: {run.path}", f"Next: {_next_command(run)}")
         output.document({"run": str(run.path), "weights_sha256": run.weights_sha256,
                          "config": run.config.model_dump(mode="json")})  # fmt: skip
+
+
+def _check_beginning(
+    *,
+    manifest: Path | None,
+    quantise: str | None,
+    start: Path | None,
+    resume: Path | None,
+    chosen: "Mapping[str, object]",
+    settled: "Mapping[str, object]",
+) -> None:
+    """Refuse a training with no beginning or two, and options that its beginning settles."""
+    if (quantise is None) != (start is None):
+        raise UsageError("--quantise int8 and --start RUN go together: give both, or none.")
+    if sum(each is not None for each in (manifest, resume, start)) != 1:
+        raise UsageError(
+            "give a MANIFEST to start a training, or --resume RUN to continue one, or --quantise "
+            "int8 --start RUN to fine-tune a finished one."
+        )
+    if resume is not None:
+        _refuse({**chosen, **settled}, "a resumed training keeps its settings and its folder")
+    if start is not None:
+        _refuse(chosen, "a training for int8 takes network, images and recipe from its run")
+
+
+def _refuse(options: "Mapping[str, object]", why: str) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(f"{why}: leave out {', '.join(given)}.")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ import numpy as np
 
 from endoexit.artifacts.bundle import Bundle, hashed, write_bundle
 from endoexit.artifacts.bundle_document import BundleConfig, ExitFacts
-from endoexit.artifacts.source import POLICY, STAGES
+from endoexit.artifacts.run import Run
+from endoexit.artifacts.source import POLICY, STAGES, Source
 from endoexit.data.manifest import Manifest
 from endoexit.errors import ModelError, RunError, UsageError, counted
 from endoexit.evaluation.fitting import require_unseen
@@ -95,6 +96,7 @@ def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
         )
     require_new_folder(out)
     run = session.source
+    _require_as_trained(run, options)
     listed = session.other_manifest is not None or run.config.manifest_sha256 is not None
     manifest = session.manifest if listed else None
     policy = read_run_policy(run, manifest)
@@ -110,6 +112,23 @@ def export_run(session: Session, out: Path, options: ExportOptions) -> Exported:
     return replace(exported, bundle=Bundle(out, exported.bundle.config))
 
 
+def _trained_for_int8(source: Source) -> bool:
+    return isinstance(source, Run) and bool(source.config.quantisation)
+
+
+def _require_as_trained(source: Source, options: ExportOptions) -> None:
+    """Refuse another precision than int8 for a run that was trained for it."""
+    if not _trained_for_int8(source):
+        return
+    if (options.backend, options.precision) != ("openvino", "int8"):
+        raise UsageError(
+            f"{source.path} was trained for int8 in OpenVINO: take --backend openvino --precision "
+            "int8, or export the run that it started from."
+        )
+    if options.range_images is not None:
+        raise UsageError(f"the ranges of {source.path} were trained: leave out --range-images.")
+
+
 @dataclass(frozen=True)
 class _Work:
     session: Session
@@ -121,7 +140,8 @@ class _Work:
     def export(self, policy: RunPolicy | None) -> Exported:
         if self._has_calibrate:
             require_unseen(self.session.source, self.session.manifest.cohort("calibrate"))
-        int8 = self._int8() if self.options.precision == "int8" else None
+        trained = _trained_for_int8(self.session.source)
+        int8 = self._int8() if self.options.precision == "int8" and not trained else None
         stages = self.folder / STAGES
         state, left = write_stages(self.session, stages, self.options.backend, int8)
         # The document is written last; until then the bundle is in memory only.
@@ -217,13 +237,15 @@ class _Work:
         drops = [was - now for was, now in pairs]
         worst = int(np.argmax(drops))
         if drops[worst] > self.options.max_drop + 1e-9 and not self.options.accept_drop:
-            best = " at best" if self.options.precision == "int8" else ""
+            int8 = self.options.precision == "int8"
+            best = " at best" if int8 else ""
+            train = ", train for int8 (`endoexit train --quantise int8`)" if int8 else ""
             raise ModelError(
                 f"at {self.options.precision}{best}, exit {worst + 1} is right on "
                 f"{pairs[worst][1]:.1%} of {counted(len(before.labels), 'calibrate image')} "
                 f"instead of {pairs[worst][0]:.1%}, a drop of more than "
                 f"{self.options.max_drop:g}: allow more with --max-drop, export all the same with "
-                "--accept-drop, or take another --precision."
+                f"--accept-drop{train}, or take another --precision."
             )
         return tuple(
             facts.replaced(accuracy_before=was, accuracy=now)

@@ -1,6 +1,5 @@
 """Stages of a network as graphs of OpenVINO or ONNX, with any batch size."""
 
-import copy
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from endoexit.files import naming_the_cause, replacing
 from endoexit.models.dry_run import find_state
+from endoexit.models.quantised import with_convolutions
 from endoexit.models.staged import StagedClassifier, State
 from endoexit.models.state import IMAGES, StateSpec
 
@@ -61,21 +61,6 @@ class StageGraph:
     shapes: Shapes
 
 
-def simplified(model: StagedClassifier) -> StagedClassifier:
-    """Return a copy in which blocks that can be one convolution at inference are one (RepVGG).
-
-    Such blocks have a method `reparameterize` or `switch_to_deploy`, as those of timm do.
-    """
-    copied = copy.deepcopy(model)
-    for block in list(copied.modules()):
-        for name in ("reparameterize", "switch_to_deploy"):
-            merge = getattr(block, name, None)
-            if callable(merge):
-                merge()
-                break
-    return copied
-
-
 def example_images(size: int) -> State:
     """Return what a first stage, or an uncut graph, takes: images (B, S, S, 3)."""
     return (torch.zeros(EXAMPLES, size, size, 3),)
@@ -95,7 +80,7 @@ def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
     state: State = example_images(size)
     turned: Turned = (True,)
     spec = graph_state(model, size)
-    for number, stage in enumerate(_with_convolutions(model).stages, start=1):
+    for number, stage in enumerate(with_convolutions(model).stages, start=1):
         last = number == model.num_stages
         with torch.no_grad():
             after, _ = stage(_turn_back(state, turned))
@@ -110,7 +95,7 @@ def stage_graphs(model: StagedClassifier, size: int) -> Iterator[StageGraph]:
 
 def graph_state(model: StagedClassifier, size: int) -> StateSpec:
     """Return what the stages hand on when they run as graphs."""
-    return find_state(_with_convolutions(model), size, real=True)
+    return find_state(with_convolutions(model), size, real=True)
 
 
 def whole_graph(model: StagedClassifier) -> Graph:
@@ -118,29 +103,14 @@ def whole_graph(model: StagedClassifier) -> Graph:
 
     What the early exits compute has no reader, so the graph is written without it.
     """
-    network = _with_convolutions(model)
+    network = with_convolutions(model)
     return Graph(lambda state: (network(*_turn_back(state, (True,)))[-1],), network).eval()
 
 
 def all_exits_graph(model: StagedClassifier) -> Graph:
     """Return the network as one graph, of images (B, S, S, 3), that answers at all exits."""
-    network = _with_convolutions(model)
+    network = with_convolutions(model)
     return Graph(lambda state: tuple(network(*_turn_back(state, (True,)))), network).eval()
-
-
-def _with_convolutions(model: StagedClassifier) -> StagedClassifier:
-    """Return a copy in which 1×1 convolutions stand for linear layers over maps.
-
-    For few channels OpenVINO computes them faster, and a convolution needs no other layout than
-    its neighbours.
-    """
-    copied = copy.deepcopy(model)
-    for module in list(copied.modules()):
-        for name, layer in list(module.named_children()):
-            as_convolution = getattr(layer, "as_convolution", None)
-            if as_convolution is not None:
-                setattr(module, name, as_convolution())
-    return copied
 
 
 def _stage(

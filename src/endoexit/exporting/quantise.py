@@ -1,8 +1,5 @@
 """int8 by post-training quantisation with NNCF, stage by stage."""
 
-import contextlib
-import io
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from endoexit.data.manifest import Manifest
 from endoexit.exporting.stage_files import ExportedStages, Stage
 from endoexit.images.cache import cache_images
 from endoexit.images.preprocessing import Preprocessing
+from endoexit.models.quantised import quiet_nncf
 from endoexit.progress import Track
 
 IMAGES = 256
@@ -224,7 +222,7 @@ def quantise(
         "model_type": nncf.ModelType.TRANSFORMER,
         "subset_size": len(states),
     }
-    with _quiet():
+    with quiet_nncf():
         if drop is None or reference is None:
             return nncf.quantize(model, ranges, **settings)
         # SmoothQuant shares a scale between a layer's input and its weights. NNCF puts back the
@@ -245,16 +243,3 @@ def quantise(
             ),
             **settings,
         )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep NNCF from writing on standard output, where answers go, and from logging."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

@@ -216,6 +216,13 @@ class Recipe(Record):
         """Return a copy with other settings of the network."""
         return self.replaced(model=self.model | dict(settings))
 
+    def changed(self, changes: Sequence[str]) -> "Recipe":
+        """Return a copy with settings changed as in `read_recipe`."""
+        document = self.model_dump(mode="json")
+        for change in changes:
+            _change(document, change)
+        return validate_recipe(document, "the recipe of the run")
+
 
 def list_recipes() -> list[str]:
     """Return the names of the recipes that come with the package."""

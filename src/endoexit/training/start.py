@@ -61,7 +61,7 @@ def create_run(
     create_model_cheaply(model, len(manifest.classes), recipe)
     spec = network_of(model, len(manifest.classes), recipe).settled()
     origin = None if weights is None else start_from(spec, read_start(weights, spec))[1]
-    _check_free(path)
+    check_free(path)
     recipe = with_whole_path(recipe)
     teacher = open_teacher(recipe, manifest, track)
     machine = describe_machine()  # takes a second: before there is a folder
@@ -117,6 +117,8 @@ def initial_model(run: Run) -> StagedClassifier:
     Raises:
         ModelError: The starting weights are not those that the run was made with.
     """
+    if run.config.quantisation:  # the ranges that it begins with were written with the weights
+        return run.load_model().train()
     origin = run.config.starting_weights
     if origin is None:
         return run.create_model()
@@ -125,7 +127,7 @@ def initial_model(run: Run) -> StagedClassifier:
     return start_from(run.config.network, start)[0]
 
 
-def _check_free(path: Path) -> None:
+def check_free(path: Path) -> None:
     """Refuse a folder that holds anything but what a start that was killed leaves behind."""
     if not path.exists():
         return
