@@ -1,8 +1,7 @@
-"""Accuracy and time of the networks of `front.py`: all timed alternately in one process."""
+"""Time of the networks of `front.py`, all timed alternately in one process, beside their points."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,126 +10,112 @@ from numpy.typing import NDArray
 
 from endoexit.bench.peers import open_peer
 from endoexit.bench.ratios import mixed, spread
-from endoexit.evaluation.fitting import exit_costs, find_run_policy
 from endoexit.evaluation.latency import Contender, keeping_threads
 from endoexit.evaluation.turns import Work, take_turns
-from endoexit.images.cache import cache_images
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import NetworkSpec
-from endoexit.policy import ExitPolicy, fixed_exit
-from endoexit.policy.goal_options import make_goal
-from endoexit.policy.table import outcome
+from endoexit.policy import ExitPolicy
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.session import Session
-from front_networks import CANDIDATES, GOALS
+from front_networks import CANDIDATES
+from front_points import Point
 
 BASELINE = "paper's baseline"  # HiFuse-Small, 224 × 224, eager PyTorch
 NEAR = 0.005  # accuracy that a point with early exits may be below a static network
 WITHIN = 0.67  # of its time
-FINAL = "final exit"
+DECODING = "decoding"
+
+Times = Mapping[str, Sequence[float]]
 
 
-@dataclass(frozen=True)
-class Point:
-    """One network at one precision with one seed, under one policy or none.
+def work_of(network: str, precision: str, what: int | str) -> str:
+    """Return the name of the timed work of an exit, or of decoding."""
+    return f"{network} {precision} {what}"
 
-    Attributes:
-        network: Name of the candidate.
-        precision: "f32" or "int8".
-        seed: Seed of the training.
-        policy: What decides, in words.
-        accuracy: Accuracy on test, 0 to 1.
-        counts: Number of test images that exit at each exit.
-        works: Name of the timed work for each of these exits.
+
+def exit_works(
+    name: str, precision: str, session: Session, files: Sequence[Path]
+) -> dict[str, Work]:
+    """Return the works of one bundle: an answer at each exit, and decoding.
+
+    At each exit before, the confidence is computed and too low, as under a policy.
     """
-
-    network: str
-    precision: str
-    seed: int
-    policy: str
-    accuracy: float
-    counts: Mapping[int, int]
-    works: Mapping[int, str]
-
-
-def points_of(
-    name: str, precision: str, seed: int, session: Session
-) -> tuple[list[Point], dict[str, Work]]:
-    """Return the points of one bundle, and what is to be timed for them.
-
-    Policies are found on calibrate with the logits of this bundle; test only scores them.
-    """
-    test, macs = session.logits("test").as_set(), exit_costs(session, "macs")
-    images = np.asarray(session.images(session.manifest.cohort("test")))
+    images = np.stack([session.preprocessing.load(file) for file in files])
     last = session.backend.num_stages
-    policies: dict[str, ExitPolicy] = {FINAL: fixed_exit(last, last)}
-    if CANDIDATES[name].exits:
-        for drop in GOALS:
-            result = find_run_policy(session, make_goal(max_accuracy_drop=drop))
-            policies[f"at most {100 * drop:g} points lost on calibrate"] = result.policy
-    points, works = [], dict[str, Work]()
-    for words, policy in policies.items():
-        exits = policy.assign(test.logits)
+    works: dict[str, Work] = {
+        work_of(name, precision, DECODING): lambda turn: session.preprocessing.load(
+            files[turn % len(files)]
+        )
+    }
+    for k in range(1, last + 1):
+        thresholds = [1.0] * (k - 1) + [0.0] * (last - k)
+        rule = ThresholdRule(kind="max_probability", thresholds=tuple(thresholds))
+        policy = ExitPolicy(rule=rule, num_exits=last, temperatures=(1.0,) * last)
         engine = Engine(session.backend, policy, session.preprocessing)
-        names = {k: f"{name} {precision} {seed} {words} {k}" for k in np.unique(exits).tolist()}
-        for k, work in names.items():
-            works[work] = Contender(engine, images[exits == k]).answer
-        points.append(
-            Point(
-                name, precision, seed, words,
-                accuracy=outcome(test, exits, macs.values).accuracy,
-                counts={k: int((exits == k).sum()) for k in names}, works=names,
-            )
-        )  # fmt: skip
-    return points, works
+        exits = {answer.exit for answer in engine.predict(images)}
+        if exits != {k}:
+            raise SystemExit(f"{name} answers at exits {sorted(exits)} instead of {k}")
+        works[work_of(name, precision, k)] = Contender(engine, images).answer
+    return works
 
 
-def baseline(session: Session, folder: Path, threads: int) -> Work:
-    """Return the paper's baseline on the same test images, with random weights: the same time."""
+def baseline_works(
+    classes: int, files: Sequence[Path], folder: Path, threads: int
+) -> dict[str, Work]:
+    """Return the works of the paper's baseline: with random weights it takes the same time."""
     view = Preprocessing(size=224)
-    spec = NetworkSpec("hifuse_small", len(session.classes), view.size)
+    spec = NetworkSpec("hifuse_small", classes, view.size)
     peer = open_peer("eager", spec, view, Precision("torch", "f32", "f32"), threads=threads,
                      folder=folder)  # fmt: skip
-    images = cache_images(session.manifest.cohort("test").images, view).images
-    return Contender(peer.engine, np.asarray(images)).answer
+    images = np.stack([view.load(file) for file in files])
+    return {
+        BASELINE: Contender(peer.engine, images).answer,
+        f"{BASELINE} {DECODING}": lambda turn: view.load(files[turn % len(files)]),
+    }
 
 
 def measure(
-    bundles: Mapping[tuple[str, str, int], Session],
+    points: Sequence[Point],
+    bundles: Mapping[tuple[str, str], Session],
+    files: Sequence[Path],
     folder: Path,
     *,
     threads: int,
     rounds: int,
     track: Track,
 ) -> dict[str, Any]:
-    """Return the points of all bundles, with times and the comparisons of static networks.
+    """Return all points with times, and the comparisons of static networks.
 
     Args:
-        bundles: Open bundles by candidate, precision and seed.
+        points: Points of networks that have a bundle.
+        bundles: Open bundles by candidate and precision; their weights do not matter.
+        files: Images that are answered and decoded.
         folder: Folder for the files of the baseline.
         threads: Threads of a stage.
         rounds: Rounds in which each work is timed once.
         track: Display of progress.
     """
-    points, works = list[Point](), dict[str, Work]()
+    works = dict[str, Work]()
     with keeping_threads():
-        for (name, precision, seed), session in bundles.items():
-            new_points, timed = points_of(name, precision, seed, session)
-            points += new_points
-            works |= timed
-        works[BASELINE] = baseline(next(iter(bundles.values())), folder, threads)
+        for (name, precision), session in bundles.items():
+            works |= exit_works(name, precision, session, files)
+        classes = len(next(iter(bundles.values())).classes)
+        works |= baseline_works(classes, files, folder, threads)
         with track("timing", rounds) as bar:
             times = take_turns(works, rounds, bar, untimed=1)
+    groups = grouped([point for point in points if (point.network, point.precision) in bundles])
     return {
-        "rows": [_row(group, times) for group in _grouped(points)],
-        "comparisons": comparisons(_grouped(points), times),
+        "rows": [_row(group, times) for group in groups],
+        "comparisons": comparisons(groups, times),
         "baseline_ms": spread(times[BASELINE]).model_dump(),
+        "baseline_decoding_ms": spread(times[f"{BASELINE} {DECODING}"]).model_dump(),
     }
 
 
-def _grouped(points: Sequence[Point]) -> list[list[Point]]:
+def grouped(points: Sequence[Point]) -> list[list[Point]]:
     """Return the points that differ in their seed only, together."""
     groups: dict[tuple[str, str, str], list[Point]] = defaultdict(list)
     for point in points:
@@ -138,12 +123,15 @@ def _grouped(points: Sequence[Point]) -> list[list[Point]]:
     return list(groups.values())
 
 
-def _time(group: Sequence[Point], times: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:
+def _time(group: Sequence[Point], times: Times) -> NDArray[np.float64]:
     """Return the mean time of an image in each round, (rounds,), mean of the seeds."""
     each = [
-        mixed({k: times[work] for k, work in point.works.items()}, point.counts)
+        mixed(
+            {k: times[work_of(point.network, point.precision, k)] for k in point.counts},
+            point.counts,
+        )
         for point in group
-    ]  # fmt: skip
+    ]
     means: NDArray[np.float64] = np.mean(each, axis=0)
     return means
 
@@ -152,8 +140,12 @@ def _accuracy(group: Sequence[Point]) -> float:
     return float(np.mean([point.accuracy for point in group]))
 
 
-def _row(group: Sequence[Point], times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def _row(group: Sequence[Point], times: Times) -> dict[str, Any]:
     first, ms = group[0], _time(group, times)
+    decoding = np.asarray(times[work_of(first.network, first.precision, DECODING)])
+    baseline, its_decoding = (
+        np.asarray(times[name]) for name in (BASELINE, f"{BASELINE} {DECODING}")
+    )
     return {
         "network": first.network,
         "precision": first.precision,
@@ -162,13 +154,15 @@ def _row(group: Sequence[Point], times: Mapping[str, Sequence[float]]) -> dict[s
         "accuracy": _accuracy(group),
         "accuracies": [point.accuracy for point in group],
         "ms": spread(ms).model_dump(),
-        "to_baseline": spread(ms / np.asarray(times[BASELINE])).model_dump(),
+        "decoding_ms": spread(decoding).model_dump(),
+        "to_baseline": spread(ms / baseline).model_dump(),
+        "to_baseline_with_decoding": spread(
+            (ms + decoding) / (baseline + its_decoding)
+        ).model_dump(),
     }
 
 
-def comparisons(
-    groups: Sequence[Sequence[Point]], times: Mapping[str, Sequence[float]]
-) -> list[dict[str, Any]]:
+def comparisons(groups: Sequence[Sequence[Point]], times: Times) -> list[dict[str, Any]]:
     """Return, for each static network, the fastest point with exits that is about as accurate.
 
     Both are of the same precision. Only seeds that both have are compared.

@@ -1,6 +1,6 @@
 """What `front.py` compares: networks that a user could pick, and networks with early exits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SEEDS = (0, 1, 2)
 GOALS = (0.0, 0.005, 0.01)  # accuracy that a policy may lose on calibrate, against the final exit
@@ -17,6 +17,7 @@ class Candidate:
         teacher: Name of the candidate whose run of the same seed teaches it.
         members: Names of the candidates that a cascade is made of, small to large.
         combine: Answer of an exit of a cascade: its own, or the mean so far.
+        is_momentary: Whether it is trained for a moment only, to be timed.
     """
 
     name: str
@@ -25,6 +26,19 @@ class Candidate:
     teacher: str = ""
     members: tuple[str, ...] = ()
     combine: str = "last"
+    is_momentary: bool = False
+
+    def momentary(self) -> "Candidate":
+        """Return the same network, trained for a moment: what it takes to time it."""
+        if self.members:
+            return replace(self, is_momentary=True)
+        train = (*self.train, "--set", "epochs=1")
+        return replace(self, train=train, teacher="", is_momentary=True)
+
+    def needs(self) -> "list[Candidate]":
+        """Return the candidates that are trained before it."""
+        needed = [CANDIDATES[name] for name in filter(None, [*self.members, self.teacher])]
+        return [each.momentary() for each in needed] if self.is_momentary else needed
 
 
 def _lite(variant: int, side: int, exits: str = "none") -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from endoexit.files import read_json
+from tiny import tiny_run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,22 +20,20 @@ def load(monkeypatch):
 @pytest.fixture
 def compare(load):
     """Compares a static network of 90 % in 4 ms with points of given accuracy and times."""
-    made = load("front_measure")
+    made, Point = load("front_measure"), load("front_points").Point
 
     def compared(*points, static_seeds=(0,), precision="f32"):
-        times = {"static": [4.0, 8.0]}
-        groups = [
-            [made.Point("lite0-128", "f32", seed, made.FINAL, 0.9, {1: 10}, {1: "static"})
-             for seed in static_seeds]
-        ]  # fmt: skip
-        for number, (accuracy, ms, seeds) in enumerate(points):
-            name = f"exit {number}"
+        times = {made.work_of("lite0-128", "f32", 1): [4.0, 8.0]}
+        static = [Point("lite0-128", "f32", seed, "final exit", 0.9, {1: 10})
+                  for seed in static_seeds]  # fmt: skip
+        groups = [static]
+        names = ("lite0-exits-128", "lite0-exits-96", "cascade")
+        for number, (name, (accuracy, ms, seeds)) in enumerate(zip(names, points, strict=False)):
             # The second round is slower for all; the final exit takes twice as long.
-            times |= {name: [ms, 2 * ms], f"{name} final": [2 * ms, 4 * ms]}
-            groups.append(
-                [made.Point("lite0-exits-128", precision, seed, name, accuracy, {1: 6, 4: 2},
-                            {1: name, 4: f"{name} final"}) for seed in seeds]
-            )  # fmt: skip
+            times |= {made.work_of(name, precision, 1): [ms, 2 * ms],
+                      made.work_of(name, precision, 4): [2 * ms, 4 * ms]}  # fmt: skip
+            groups.append([Point(name, precision, seed, f"exit {number}", accuracy, {1: 6, 4: 2})
+                           for seed in seeds])  # fmt: skip
         (comparison,) = made.comparisons(groups, times)
         return comparison["best"]
 
@@ -64,6 +63,29 @@ def test_only_seeds_of_both_are_compared(compare):
 
 def test_another_precision_is_not_compared(compare):
     assert compare((0.95, 1.0, [0]), precision="int8") is None
+
+
+def test_points_that_were_kept_are_read_again(load, tmp_path, monkeypatch):
+    made = load("front_points")
+    monkeypatch.setattr(made, "POINTS", tmp_path / "points.json")
+    run = tiny_run(tmp_path / "run")
+    points = [made.Point("lite0-128", "f32", seed, made.FINAL, 0.9, {1: 6, 4: 2})
+              for seed in (0, 1)]  # fmt: skip
+    made.keep("lite0-128", 1, run, points[1:])
+    made.keep("lite0-128", 0, run, points[:1])
+    assert made.kept_points() == points
+    again = made.Point("lite0-128", "f32", 1, made.FINAL, 0.8, {1: 8})
+    made.keep("lite0-128", 1, run, [again])
+    assert made.kept_points() == [points[0], again]
+
+
+def test_momentary_networks_need_momentary_ones(load):
+    cascade = load("front_networks").CANDIDATES["cascade"].momentary()
+    (small, large) = cascade.needs()
+    assert not small.needs()  # no teacher
+    assert all(each.train[-1] == "epochs=1" for each in (small, large))
+    assert small.exits
+    assert large.exits
 
 
 def test_every_member_and_teacher_is_a_candidate(load):
