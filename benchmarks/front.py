@@ -40,7 +40,7 @@ OUT = RESULTS / "front.json"
 PRECISIONS = ("f32", "int8")
 # Synthetic images of each class for a training of a moment.
 ROLES = ("train",) * 6 + ("val",) * 2 + ("calibrate",) * 2 + ("test",) * 2
-FILES = 20  # test images that are decoded and answered in turn
+FILES = 20  # test images that are decoded and answered, one after the other
 
 
 def run_folder(folder: Path, name: str, seed: int) -> Path:

@@ -1,4 +1,4 @@
-"""Time of the networks of `front.py`, all timed alternately in one process, beside their points."""
+"""Time of the networks of `front.py`, all timed alternately in one process, with their points."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
