@@ -43,6 +43,7 @@ __all__ = [
     "split",
     "threshold_policy",
     "train",
+    "train_for_int8",
     "verify_archive",
     "video",
     "with_exits",
@@ -84,7 +85,7 @@ if TYPE_CHECKING:
     from endoexit.workflow.export import export
     from endoexit.workflow.report import report
     from endoexit.workflow.split import split
-    from endoexit.workflow.train import resume, train
+    from endoexit.workflow.train import resume, train, train_for_int8
     from endoexit.workflow.video import video
 else:
     _PLACES = {
@@ -120,6 +121,7 @@ else:
         "split": ("workflow.split", "split"),
         "threshold_policy": ("policy", "threshold_policy"),
         "train": ("workflow.train", "train"),
+        "train_for_int8": ("workflow.train", "train_for_int8"),
         "verify_archive": ("workflow.archive", "verify_archive"),
         "video": ("workflow.video", "video"),
         "with_exits": ("models", "with_exits"),

@@ -4,6 +4,7 @@ import pytest
 import safetensors.torch
 import torch
 
+import endoexit as endoexit_package
 from endoexit.artifacts.run import open_run
 from endoexit.errors import RunError, UsageError
 from endoexit.exporting.export import ExportOptions, export_run
@@ -102,3 +103,14 @@ def test_options_that_do_not_go_together(tiny_run, tmp_path):
         done = endoexit("train", *arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert words in done.stderr
+
+
+def test_the_function_trains_as_the_command(tiny_run, tmp_path):
+    run = endoexit_package.train_for_int8(
+        tiny_run, changes=["epochs=1"], out=tmp_path / "run", accelerator="cpu", threads=1
+    )
+    request = QuantisingRequest(tiny_run, ("epochs=1",), tmp_path / "other")
+    expected = tensors(fitting.fit(request.start(), HERE))
+    got = tensors(run)
+    assert got.keys() == expected.keys()
+    assert all(torch.equal(got[name], expected[name]) for name in got)

@@ -1,4 +1,4 @@
-"""`endoexit.train` and `endoexit.resume`: a manifest and a recipe to a run."""
+"""`endoexit.train`, `train_for_int8` and `resume`: a manifest and a recipe to a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +77,45 @@ def train(
         root=optional_path(root),
         seed=seed,
     )
+    return fit(request.start(accelerator), _machine(accelerator, threads, cache))
+
+
+def train_for_int8(
+    run: str | Path,
+    *,
+    changes: Sequence[str] = (),
+    out: str | Path | None = None,
+    seed: int | None = None,
+    accelerator: str = "auto",
+    threads: int | None = None,
+    cache: str | Path | None = None,
+) -> Run:
+    """Fine-tune a finished run so that it bears the rounding of int8: `train --quantise int8`.
+
+    Network, images and recipe are those of the run, for few epochs at a low rate.
+
+    Args:
+        run: Run folder of the finished training.
+        changes: Changes of settings of the recipe, such as "epochs=5": the option `--set`.
+        out: Run folder to make. By default that of the run with "-int8" at its end.
+        seed: Random seed of order and augmentation. By default that of the run.
+        accelerator: "auto", "cpu" or "gpu".
+        threads: Number of CPU threads. By default `OMP_NUM_THREADS`, else the usable cores.
+        cache: Folder of decoded images. By default the user's cache.
+
+    Returns:
+        The new run, to be exported to OpenVINO with the precision int8.
+
+    Raises:
+        UsageError: A setting does not fit, the folder exists, or NNCF is not installed.
+        RunError: The run is not finished, a cascade, or trained for int8 already.
+        DataError: The images cannot be read.
+        TrainingError: The loss is not finite any more.
+        WriteError: A file cannot be written (disk full). `endoexit.resume` continues.
+    """
+    from endoexit.training.quantising import QuantisingRequest  # noqa: PLC0415  (NNCF is slow)
+
+    request = QuantisingRequest(Path(run), tuple(changes), optional_path(out), seed)
     return fit(request.start(accelerator), _machine(accelerator, threads, cache))
 
 
