@@ -16,6 +16,7 @@ from endoexit.errors import TrainingError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import StagedClassifier
 from endoexit.training.augment import Augment, mixup
+from endoexit.training.depthwise import FastDepthwise
 from endoexit.training.loading import Batch
 from endoexit.training.rates import frozen_norms, parameter_groups
 from endoexit.training.recipe import OptimizerSettings, Recipe
@@ -149,7 +150,9 @@ class ExitTraining(lightning.LightningModule):
         elif self.teacher is not None:
             known = self.teacher.answers(for_teacher[0])
         shown = Shown(images, target, cast(Tensor, self.mean), cast(Tensor, self.std), maps)
-        loss: Tensor = self.loss(self.loss.answers(self.model, shown), target, known)
+        with FastDepthwise():
+            answers = self.loss.answers(self.model, shown)
+        loss: Tensor = self.loss(answers, target, known)
         if not torch.isfinite(loss):
             raise self._diverged(f"the loss became {loss.item()}", batch_idx)
         self.train_loss.update(loss.detach())
