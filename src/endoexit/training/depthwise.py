@@ -2,8 +2,8 @@
 
 PyTorch 2.13 has no fast code for two of them: the gradient of the images where the stride is not 1,
 and the gradient of kernels larger than 3×3. Both are computed here from what is fast: the first in
-float32, the second from windows of 3×3 entries of the kernel. `benchmarks/training_speed.py
---networks` measures the difference.
+float32, the second from windows of 3×3 entries of the kernel.
+`benchmarks/depthwise_gradients.py` measures the difference.
 """
 
 from collections.abc import Callable
