@@ -76,11 +76,12 @@ def table(result: dict[str, Any]) -> str:
         for row in result["rows"]
     ]
     header = ["network", "PyTorch's own, ms", "endoexit, ms", "ratio [lowest, highest]"]
+    versions, machine = result["versions"], result["machine"]
     return (
         markdown_table(header, rows)
-        + f"\n\nOne step in bfloat16, batches of {BATCH} at {SIZE}×{SIZE}, {result['threads']} "
-        f"thread{'s' if result['threads'] > 1 else ''}, {result['machine']['processor']}, PyTorch {result['versions']['torch']}. Made "
-        "by `python benchmarks/depthwise_gradients.py`."
+        + f"\n\nOne step in bfloat16, batches of {BATCH} at {SIZE}×{SIZE}, threads: "
+        f"{result['threads']}, {machine['processor']}, PyTorch {versions['torch']}. Made by "
+        "`python benchmarks/depthwise_gradients.py`."
     )
 
 
