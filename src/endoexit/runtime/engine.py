@@ -21,13 +21,12 @@ from endoexit.policy.alone import decides_alone, leaves_alone
 from endoexit.policy.distance import Features
 from endoexit.policy.referral import Reason
 from endoexit.runtime.backends.base import Backend, Rows
+from endoexit.runtime.backends.sizes import WARM_UP_RUNS, sizes_up_to
 from endoexit.runtime.clock import Clock, since
 from endoexit.runtime.forecast import StageTimes
 
 Images = npt.NDArray[np.uint8]
 Ticket = TypeVar("Ticket", bound=Hashable)
-
-WARM_UP_RUNS = 3
 
 # One for each backend: what its stages write is overwritten by the next image.
 _LOCKS: WeakKeyDictionary[Backend, threading.RLock] = WeakKeyDictionary()
@@ -213,7 +212,7 @@ class Engine:
     def warm_up(self, batch_size: int = 1) -> None:
         """Run every stage a few times on black images, so that times are known and stable."""
         side = self.preprocessing.size
-        for images in sorted({1, batch_size}):
+        for images in sizes_up_to(batch_size):
             black = np.zeros((images, side, side, 3), dtype=np.uint8)
             for _ in range(WARM_UP_RUNS):
                 state = self.enter(black, range(images)).state

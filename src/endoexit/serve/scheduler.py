@@ -8,12 +8,12 @@ from typing import Generic, Literal
 import numpy as np
 
 from endoexit.errors import EndoexitError
+from endoexit.runtime.backends.sizes import WARM_UP_RUNS, sizes_up_to
 from endoexit.runtime.engine import Engine, Images, Prediction, StageResult, Ticket
 from endoexit.runtime.forecast import StageTimes
 from endoexit.runtime.pools import Pools
 from endoexit.serve.job import Job, Ran
 
-WARM_UP_RUNS = 3
 # A stage is tried again so many seconds after its last run, whatever its forecast: forecasts
 # from a moment when the machine was slow would otherwise never be corrected.
 RETRY_S = 1.0
@@ -132,10 +132,10 @@ class Scheduler(Generic[Ticket]):
         return self._batch_size / whole if whole else float("inf")
 
     def warm_up(self) -> None:
-        """Run every stage on black images, alone and as a full batch, so that times are known."""
+        """Run every stage on black images, in batches of several sizes, so that times are known."""
         side = self._engine.preprocessing.size
         for engine in self._engines:
-            for images in sorted({1, self._batch_size}):
+            for images in sizes_up_to(self._batch_size):
                 black = np.zeros((images, side, side, 3), dtype=np.uint8)
                 for _ in range(WARM_UP_RUNS):
                     batch = engine.enter(black, range(images))

@@ -86,14 +86,14 @@ def test_a_prepared_stage_was_run_once_for_each_batch_size(bundles, images, monk
         return original(self, number, state)
 
     monkeypatch.setattr(type(stages), "run", counting)
-    for count in (1, 3, 1, 5, 3):
+    for count in (1, 3, 4, 5, 3):
         stages.prepare(1, stages.start(normalised[:count]))
-    assert runs == [(1, 1), (1, 3), (1, 5)]
-    assert set(stages._requests) == {(1, 1), (1, None)}
-    stages.expect(5)
+    assert runs == [(1, 1), (1, 4)]  # 3 = 1 + 1 + 1, and 5 = 4 + 1
+    assert set(stages._requests) == {(1, 1), (1, 4)}
+    stages.expect(5)  # for which another number of threads may be faster
     stages.prepare(1, stages.start(normalised[:5]))
-    assert runs[3:] == [(1, 5)]
-    assert (1, 5) in stages._requests
+    assert runs[2:] == [(1, 5)]
+    assert set(stages._requests) == {(1, 1), (1, 4)}
 
 
 def test_a_prepared_stage_of_onnx_is_loaded(bundles, images):
@@ -107,26 +107,27 @@ def test_a_prepared_stage_of_onnx_is_loaded(bundles, images):
 
 
 @pytest.mark.precision
-def test_a_stage_is_compiled_for_the_expected_batch_and_for_any_other(bundles, images, monkeypatch):
+def test_a_batch_runs_in_parts_and_every_part_lands_in_its_place(bundles, images):
     stages = open_session(bundles.make("openvino", "f32"), threads=1).backend
-    compiled = []
-    original = type(stages)._compile
-
-    def counting(self, number, count):
-        compiled.append((number, count))
-        return original(self, number, count)
-
-    monkeypatch.setattr(type(stages), "_compile", counting)
     normalised = bundles.run.config.preprocessing.normalise(images)
+    many = normalised[np.arange(23) % len(normalised)]  # 16 + 4 + 1 + 1 + 1
+    last = stages.num_stages
 
-    def run(count):
-        return stages.run(1, stages.start(normalised[:count]))[1]
+    def run(batch):
+        state, logits = stages.start(batch), []
+        for number in range(1, last + 1):
+            state, values = stages.run(number, state)
+            logits.append(values)
+        return np.stack(logits)
 
-    first = run(1)
-    stages.expect(3)
-    for count in (3, 2, 1, 4, 3):
-        assert np.abs(run(count)[:1] - first).max() <= 1e-4 * np.abs(first).max()
-    assert compiled == [(1, 1), (1, 3), (1, None)]
+    together = run(many)
+    alone = np.concatenate([run(image[None]) for image in normalised], axis=1)
+    expected = alone[:, np.arange(23) % len(normalised)]
+    assert np.abs(together - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert {size for _, size in stages._requests} == {16, 4, 1}
+    fewer = run(many[:3])  # after a larger batch, the arrays are views
+    assert np.abs(fewer - expected[:, :3]).max() <= 1e-4 * np.abs(expected).max()
+    assert np.abs(run(many) - together).max() <= 1e-6 * np.abs(expected).max()
 
 
 @pytest.fixture(

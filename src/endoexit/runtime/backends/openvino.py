@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import operator
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from endoexit.errors import RunError
 from endoexit.files import sha256_bytes
 from endoexit.precision import FloatFormat, Precision
 from endoexit.runtime.backends.exported import Array, ExportedStages
+from endoexit.runtime.backends.sizes import parts_of
 
 State = tuple[Array, ...]
 """Arrays (B, ...) at the stages' own precision; bf16 as the 16 bits of each number."""
@@ -33,50 +35,62 @@ def computes_bf16() -> bool:
 
 
 class _Request:
-    """One compiled stage with the arrays that it writes into, which grow with the batch.
+    """A stage compiled for a number of images, which writes into the arrays that it is given.
 
     Args:
         compiled: Compiled stage.
+    """
+
+    def __init__(self, compiled: ov.CompiledModel) -> None:
+        self._infer = compiled.create_infer_request()
+        self._inputs: State = ()
+        self._outputs: State = ()
+
+    def __call__(self, state: State, outputs: State) -> None:
+        """Fill the arrays of the next state and, last, of the logits."""
+        # From one image to the next, the stage before writes into the same arrays.
+        if not _are_same(state, self._inputs):
+            for index, array in enumerate(state):
+                self._infer.set_input_tensor(index, _tensor(array))
+            self._inputs = state
+        if not _are_same(outputs, self._outputs):
+            for index, array in enumerate(outputs):
+                self._infer.set_output_tensor(index, _tensor(array))
+            self._outputs = outputs
+        self._infer.infer()
+
+
+def _are_same(arrays: State, bound: State) -> bool:
+    return len(arrays) == len(bound) and all(map(operator.is_, arrays, bound))
+
+
+class _Room:
+    """The arrays that a stage writes into, which grow with the batch.
+
+    Args:
         state_shapes: Shapes of the tensors that it hands on, without the batch.
         bits: Type of the arrays of the state.
         classes: Number of classes C.
     """
 
     def __init__(
-        self,
-        compiled: ov.CompiledModel,
-        state_shapes: Sequence[tuple[int, ...]],
-        bits: type[np.generic],
-        classes: int,
+        self, state_shapes: Sequence[tuple[int, ...]], bits: type[np.generic], classes: int
     ) -> None:
-        self._infer = compiled.create_infer_request()
         self._shapes: list[tuple[tuple[int, ...], type[np.generic]]] = [
             *((shape, bits) for shape in state_shapes),
             ((classes,), np.float32),
         ]
-        self._room: State = ()
-        self._inputs: list[Array | None] = [None] * len(compiled.inputs)
-        self._outputs: State = ()
+        self._all: State = ()
+        self._first: State = ()
 
-    def __call__(self, state: State) -> State:
-        """Return the arrays of the next state and, last, the logits."""
-        images = len(state[0])
-        if not self._outputs or len(self._outputs[0]) != images:
-            self._bind_outputs(images)
-        for index, array in enumerate(state):
-            # From one image to the next, the stage before writes into the same arrays.
-            if array is not self._inputs[index]:
-                self._infer.set_input_tensor(index, _tensor(array))
-                self._inputs[index] = array
-        self._infer.infer()
-        return self._outputs
-
-    def _bind_outputs(self, images: int) -> None:
-        if not self._room or images > len(self._room[0]):
-            self._room = tuple(np.empty((images, *shape), bits) for shape, bits in self._shapes)
-        self._outputs = tuple(array[:images] for array in self._room)
-        for index, array in enumerate(self._outputs):
-            self._infer.set_output_tensor(index, _tensor(array))
+    def of(self, images: int) -> State:
+        """Return arrays for so many images, the same ones as long as the number stays."""
+        if not self._all or images > len(self._all[0]):
+            self._all = tuple(np.empty((images, *shape), bits) for shape, bits in self._shapes)
+            self._first = self._all
+        if len(self._first[0]) != images:
+            self._first = tuple(array[:images] for array in self._all)
+        return self._first
 
 
 def _tensor(array: Array) -> ov.Tensor:
@@ -89,10 +103,11 @@ class OpenVinoBackend(ExportedStages[Array]):
     """Runs exported stages in OpenVINO on the CPU; see `ExportedStages`.
 
     States stay in OpenVINO's own precision, in arrays that the next stage reads in place: between
-    two stages nothing is copied or converted. A stage is compiled when it is first used: for the
-    batch size that is expected, at first one image, and for any other. Where the shape is known,
-    it is faster; each compiled form holds its own copy of the weights. What was compiled for a
-    bundle is kept on disk for the next process; see `CompiledStages`.
+    two stages nothing is copied or converted. Stages are compiled for the batch sizes of `SIZES`
+    alone, when they are first used, and a batch runs in parts of these: a stage for any number of
+    images takes up to 1.4 times as long, and the maps of more images do not fit into the caches.
+    Each compiled form holds its own copy of the weights. What was compiled for a bundle is kept on
+    disk for the next process; see `CompiledStages`.
     """
 
     library = f"OpenVINO {ov.get_version()}"
@@ -107,20 +122,17 @@ class OpenVinoBackend(ExportedStages[Array]):
             hint.enable_cpu_pinning: False,
             properties.num_streams: 1,
         }
-        self._requests: dict[tuple[int, int | None], _Request] = {}
-        self._ready: set[tuple[int, int]] = set()
+        self._requests: dict[tuple[int, int], _Request] = {}
+        self._rooms: dict[int, _Room] = {}
 
     def _forget(self) -> None:
-        self._ready.clear()
-        for key in [key for key in self._requests if key[1] is not None]:
-            del self._requests[key]  # it holds weights
+        self._requests.clear()  # the number of threads may be another one now
 
     def prepare(self, number: int, state: State) -> None:
-        """Run a stage once for each batch size: the first run compiles for that size."""
-        key = (number, len(state[0]))
-        if key not in self._ready:
+        """Compile a stage for all parts of a batch, and run it once if that was to be done."""
+        sizes = parts_of(len(state[0]))
+        if any((number, size) not in self._requests for size in sizes):
             self.run(number, state)
-            self._ready.add(key)
 
     def run(self, number: int, state: State) -> tuple[State, npt.NDArray[np.float32]]:
         """Run stage `number`; return its state and its exit's logits (B, C).
@@ -129,7 +141,17 @@ class OpenVinoBackend(ExportedStages[Array]):
             RunError: The stage cannot be read, has changed, or is not as its document says.
         """
         images = len(state[0])
-        *after, logits = self._request(number, images if images == self._expected else None)(state)
+        outputs = self._room(number).of(images)
+        sizes = parts_of(images)
+        if len(sizes) == 1:
+            self._request(number, images)(state, outputs)
+        else:
+            end = 0
+            for size in sizes:
+                part = slice(end, end := end + size)
+                request = self._request(number, size)
+                request(*(tuple(array[part] for array in arrays) for arrays in (state, outputs)))
+        *after, logits = outputs
         return tuple(after), logits.copy()
 
     def _tensor(self, array: Array) -> Array:
@@ -138,19 +160,21 @@ class OpenVinoBackend(ExportedStages[Array]):
     def _array(self, tensor: Array) -> Array:
         return tensor
 
-    def _request(self, number: int, images: int | None) -> _Request:
-        """Return what runs a stage on so many images, or on any number of them."""
+    def _request(self, number: int, images: int) -> _Request:
+        """Return what runs a stage on so many images."""
         key = (number, images)
         if key not in self._requests:
-            self._requests[key] = _Request(
-                self._compile(number, images),
-                self._files.state.shapes[number - 1],
-                _BITS[self._floats],
-                self._files.classes,
-            )
+            self._requests[key] = _Request(self._compile(number, images))
         return self._requests[key]
 
-    def _compile(self, number: int, images: int | None) -> ov.CompiledModel:
+    def _room(self, number: int) -> _Room:
+        """Return the arrays that a stage writes into."""
+        if number not in self._rooms:
+            shapes = self._files.state.shapes[number - 1]
+            self._rooms[number] = _Room(shapes, _BITS[self._floats], self._files.classes)
+        return self._rooms[number]
+
+    def _compile(self, number: int, images: int) -> ov.CompiledModel:
         graph, weights = self._files.read(number)
         key = self._key(number, images, graph, weights)
         settings = self.settings()
@@ -171,7 +195,7 @@ class OpenVinoBackend(ExportedStages[Array]):
         """Return the settings of OpenVINO that stages are compiled with."""
         return {**self._settings, properties.inference_num_threads: self.threads}
 
-    def _key(self, number: int, images: int | None, *contents: bytes) -> str:
+    def _key(self, number: int, images: int, *contents: bytes) -> str:
         """Return what a compiled stage depends on, as one hash: files, settings, machine."""
         facts = (
             *(sha256_bytes(content) for content in contents),
@@ -201,16 +225,15 @@ class OpenVinoBackend(ExportedStages[Array]):
                 "of its bundle says: export the run again."
             )
 
-    def _prepared(self, model: ov.Model, number: int, images: int | None) -> ov.Model:
-        """Let states pass at the stages' own precision; fix the batch where it is known."""
+    def _prepared(self, model: ov.Model, number: int, images: int) -> ov.Model:
+        """Let states pass at the stages' own precision, and fix the number of images."""
         edges = PrePostProcessor(model)
         for index in range(len(model.inputs) if number > 1 else 0):  # stage 1 takes images
             edges.input(index).tensor().set_element_type(_TYPES[self._floats])
         for index in range(len(model.outputs) - 1):  # the last one is the logits
             edges.output(index).tensor().set_element_type(_TYPES[self._floats])
         model = edges.build()
-        if images is not None:
-            sides = [[side.get_length() for side in list(port.partial_shape)[1:]]
-                     for port in model.inputs]  # fmt: skip
-            model.reshape({index: [images, *rest] for index, rest in enumerate(sides)})
+        sides = [[side.get_length() for side in list(port.partial_shape)[1:]]
+                 for port in model.inputs]  # fmt: skip
+        model.reshape({index: [images, *rest] for index, rest in enumerate(sides)})
         return model
