@@ -1,16 +1,14 @@
-"""The command line: one file a command group, heavy imports inside the commands.
+"""The command line: one file a command, heavy imports inside the commands.
 
-A module of this package that offers commands has `register(app)`, which adds
-them; it imports nothing slower than typer at its top.
+A module of this package that is named in `COMMANDS` has the command, or the group of commands, of
+its name. It imports nothing slower than typer at its top.
 """
 
 import importlib
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import typer
+import typer
 
-GROUPS = (
+COMMANDS = (
     "data",
     "audit",
     "split",
@@ -33,7 +31,11 @@ GROUPS = (
 )
 
 
-def register_all(app: "typer.Typer") -> None:
-    """Add the commands of every group to `app`, in the order of the user's work."""
-    for group in GROUPS:
-        importlib.import_module(f"endoexit.cli.{group}").register(app)
+def register_all(app: typer.Typer) -> None:
+    """Add all commands to `app`, in the order of the user's work."""
+    for name in COMMANDS:
+        command = getattr(importlib.import_module(f"endoexit.cli.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)

@@ -31,20 +31,13 @@ if TYPE_CHECKING:
 JobArgument = Annotated[Path, typer.Argument(help="Folder of a job, from `endoexit archive plan`.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command group."""
-    group = typer.Typer(
-        no_args_is_help=True,
-        help="Predict millions of images: in folders, tar or zip, continued after any stop.",
-    )
-    group.command()(plan)
-    group.command()(run)
-    group.command()(status)
-    group.command()(verify)
-    group.command()(merge)
-    app.add_typer(group, name="archive")
+archive = typer.Typer(
+    no_args_is_help=True,
+    help="Predict millions of images: in folders, tar or zip, continued after any stop.",
+)
 
 
+@archive.command()
 def plan(
     run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     paths: Annotated[
@@ -113,6 +106,7 @@ def plan(
     )
 
 
+@archive.command()
 def run(
     job: JobArgument,
     *,
@@ -178,6 +172,7 @@ def run(
     output.document({"job": str(job), **_counts(manifest)})
 
 
+@archive.command()
 def status(job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Say how far a job is.
 
@@ -202,6 +197,7 @@ def status(job: JobArgument, *, as_json: JsonOption = False) -> None:
     output.document({"job": str(job), **asdict(state), "done": state.done})
 
 
+@archive.command()
 def verify(job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Look whether the results are whole: one row for each image, as they were written.
 
@@ -220,6 +216,7 @@ def verify(job: JobArgument, *, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+@archive.command()
 def merge(
     job: JobArgument,
     *,

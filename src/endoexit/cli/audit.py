@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 _NAMED = 8  # so many files are named on the screen; all of them are in audit.json
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("audit")(audit)
-
-
 def audit(
     directory: Annotated[Path, typer.Argument(help="Images in a folder for each class.")],
     *,

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 ROUNDS = 20
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(bench)
-
-
 def bench(
     source: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     *,

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from endoexit.evaluation.fitting import Calibrated
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(calibrate)
-
-
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
     *,

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from endoexit.artifacts.run import Run
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(cascade)
-
-
 def cascade(
     runs: Annotated[
         list[Path],

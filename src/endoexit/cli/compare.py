@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from endoexit.tables import Table
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(compare)
-
-
 def compare(
     first: Annotated[
         Path,

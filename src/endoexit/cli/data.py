@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from endoexit.datasets.obtain import Obtained
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("data")(data)
-
-
 def data(
     name: Annotated[
         str, typer.Argument(help="Data set: kvasir-v1, kvasir-v2 or hyperkvasir.", metavar="NAME")

@@ -118,8 +118,3 @@ def _train(output: Output, manifest: Path, run: Path, epochs: int, seed: int) ->
         f"--set epochs={epochs} --out {run}",
     )
     train(manifest, recipe="demo", seed=seed, change=[f"epochs={epochs}"], out=run)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(demo)

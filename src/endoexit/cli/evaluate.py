@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from endoexit.evaluation.robustness import Robustness
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(evaluate)
-
-
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     *,

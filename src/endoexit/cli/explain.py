@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from endoexit.reporting.cards import Card
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(explain)
-
-
 def explain(
     run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     paths: Annotated[

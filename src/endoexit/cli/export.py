@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from endoexit.exporting.export import Exported
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(export)
-
-
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`.")],
     *,

@@ -1,4 +1,4 @@
-"""The `endoexit` command: every group registered here, imported lazily inside."""
+"""The `endoexit` command: every command registered here, imported lazily inside."""
 
 import os
 import sys

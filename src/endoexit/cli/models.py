@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 WIDE = 5  # exits that have their numbers in one line
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(models)
-
-
 def models(
     *,
     family: Annotated[

@@ -40,11 +40,6 @@ if TYPE_CHECKING:
 BATCH_SIZE = 16
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("predict")(predict)
-
-
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     paths: Annotated[

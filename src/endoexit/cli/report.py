@@ -8,11 +8,6 @@ import typer
 from endoexit.cli.console import JsonOption, Output, progress
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(report)
-
-
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder or bundle that was evaluated.")],
     *,

@@ -13,16 +13,13 @@ if TYPE_CHECKING:
     from endoexit.models.hifuse.table3 import Comparison
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command group."""
-    group = typer.Typer(
-        no_args_is_help=True, help="Reproduce the exit paper: its counts, its experiment."
-    )
-    group.command()(kvasir)
-    group.command()(table3)
-    app.add_typer(group, name="reproduce")
+reproduce = typer.Typer(
+    no_args_is_help=True, help="Reproduce the exit paper: its counts, its experiment."
+)
+reproduce.command()(kvasir)
 
 
+@reproduce.command()
 def table3(*, as_json: JsonOption = False) -> None:
     """Count parameters and work of the paper's Table 3, by its rules and truly.
 

@@ -13,11 +13,6 @@ from endoexit.errors import UsageError
 _LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(serve)
-
-
 def serve(
     source: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     *,

@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 _NAMED = 5  # so many files are named on the screen; all of them are in the sidecar
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("split")(split)
-
-
 def split(
     directory: Annotated[Path, typer.Argument(help="Images in a folder for each class.")],
     *,

@@ -252,8 +252,3 @@ def _next_command(run: "Run") -> str:
     if run.config.network.num_exits > 1 and run.manifest().has("calibrate"):
         return f"endoexit calibrate {run.path} --max-accuracy-drop 0.01"
     return f"endoexit evaluate {run.path}"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(train)

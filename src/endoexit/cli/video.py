@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from endoexit.watching.document import Summary
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("video")(video)
-
-
 def video(
     source: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     clip: Annotated[Path, typer.Argument(help="Video, or a DICOM object that holds one.")],
