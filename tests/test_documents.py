@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from endoexit.documents import Record, first_fault, parse_record
+from endoexit.documents import Document, Record, first_fault
 from endoexit.errors import RunError
 
 
@@ -13,15 +13,20 @@ class Inner(Record):
     macs: int
 
 
-class Outer(Record):
+class Outer(Document):
+    remedy = "Make it again."
+    newest = 1
+
     format_version: int = 1
     exits: tuple[Inner, ...]
 
 
-def parse(document, newest=1):
-    return parse_record(
-        Outer, document, Path("some.json"), RunError, newest=newest, remedy="Make it again."
-    )
+class Newer(Outer):
+    newest = 2
+
+
+def parse(document, schema=Outer):
+    return schema.parse(document, Path("some.json"))
 
 
 def test_a_document_that_fits_is_returned():
@@ -32,7 +37,7 @@ def test_a_newer_format_is_said_before_anything_else_is_looked_at():
     newer = r"some\.json was made by a newer endoexit \(format 2, this one reads up to 1\)"
     with pytest.raises(RunError, match=rf"{newer}: update endoexit\. Otherwise: Make it again\."):
         parse({"format_version": 2, "unknown": True})
-    assert parse({"format_version": 2, "exits": []}, newest=2).format_version == 2
+    assert parse({"format_version": 2, "exits": []}, Newer).format_version == 2
 
 
 @pytest.mark.parametrize("text", ["endoexit-evaluation-2", "x-2"])

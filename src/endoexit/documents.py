@@ -1,8 +1,8 @@
-"""What every JSON document has in common: its schema's base, its version, its first fault."""
+"""What every JSON document has in common: its schema's base, its file, its version, its faults."""
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -13,9 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from endoexit.errors import EndoexitError, UsageError
-
-Schema = TypeVar("Schema", bound=BaseModel)
+from endoexit.errors import EndoexitError, RunError, UsageError
+from endoexit.files import read_json, write_json
 
 # A field that is None by default and then not written: documents from before it existed stay as
 # they were, byte for byte.
@@ -70,6 +69,74 @@ class Asked(Worded):
     remedy = "Correct the option."
 
 
+class Document(Record):
+    """A record that is a JSON file of its own.
+
+    Attributes:
+        fault: Class of the error of a file that is not such a document.
+        remedy: Sentence that says what mends the file.
+        newest: Largest number of a format that this version reads, where documents have one: in
+            `format_version`, or at the end of the text `format`.
+    """
+
+    fault: ClassVar[type[EndoexitError]] = RunError
+    remedy: ClassVar[str]
+    newest: ClassVar[int | None] = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the document as JSON values."""
+        return self.model_dump(mode="json")
+
+    def write(self, path: Path) -> None:
+        """Write the document, whole or not at all."""
+        write_json(path, self.values())
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the document from its file.
+
+        Raises:
+            EndoexitError: The class is `fault`. The file is missing, cannot be read, is not JSON,
+                or is not such a document.
+        """
+        try:
+            document = read_json(path, cls.fault)
+        except OSError as error:
+            why = error.strerror or error
+            raise cls.fault(f"cannot read {path} ({why}). {cls.remedy}") from error
+        return cls.parse(document, path)
+
+    @classmethod
+    def parse(cls, document: Any, path: Path) -> Self:
+        """Return the document that was read from a file as JSON.
+
+        Args:
+            document: Document as read from JSON.
+            path: File that it was read from, for the message.
+
+        Raises:
+            EndoexitError: The class is `fault`. It is of a newer format, or does not fit; the first
+                place is named.
+        """
+        version = _number_of_format(document)
+        if cls.newest is not None and version is not None and version > cls.newest:
+            raise cls.fault(
+                f"{path} was made by a newer endoexit (format {version}, this one reads up to "
+                f"{cls.newest}): update endoexit. Otherwise: {cls.remedy}"
+            )
+        try:
+            return cls.model_validate(document)
+        except ValidationError as cause:
+            where, why = first_fault(cause)
+            raise cls.fault(
+                f"{path} is damaged at {where!r}, or of another version: {why}. {cls.remedy}"
+            ) from cause
+        except EndoexitError as cause:  # a record inside it that words its faults itself
+            raise cls.fault(
+                f"{path} is damaged, or of another version: {cause} {cls.remedy}"
+            ) from cause
+
+
 def first_fault(error: ValidationError) -> tuple[str, str]:
     """Return where a document does not fit first, such as "exits.0.macs", and why."""
     fault = error.errors(include_url=False)[0]
@@ -83,47 +150,6 @@ def all_faults(error: ValidationError) -> str:
         where = ".".join(map(str, fault["loc"])) or "the whole"
         faults.append(f"{where}: {fault['msg']} (got {str(fault['input'])[:60]})")
     return "; ".join(faults)
-
-
-def parse_record(
-    schema: type[Schema],
-    document: Any,
-    path: Path,
-    error: type[EndoexitError],
-    *,
-    newest: int | None = None,
-    remedy: str,
-) -> Schema:
-    """Return what a JSON document holds.
-
-    Args:
-        schema: Record that it must fit.
-        document: Document as read from JSON.
-        path: File that it was read from, for the message.
-        error: Class of the error that is raised when it does not fit.
-        newest: Largest number of a format that this version reads, where documents have one: in
-            `format_version`, or at the end of the text `format`.
-        remedy: Sentence that says what mends it.
-
-    Raises:
-        EndoexitError: The class is `error`. It is of a newer format, or does not fit; the first
-            place is named.
-    """
-    version = _number_of_format(document)
-    if newest is not None and version is not None and version > newest:
-        raise error(
-            f"{path} was made by a newer endoexit (format {version}, this one reads up to "
-            f"{newest}): update endoexit. Otherwise: {remedy}"
-        )
-    try:
-        return schema.model_validate(document)
-    except ValidationError as cause:
-        where, why = first_fault(cause)
-        raise error(
-            f"{path} is damaged at {where!r}, or of another version: {why}. {remedy}"
-        ) from cause
-    except EndoexitError as cause:  # a record inside it that words its faults itself
-        raise error(f"{path} is damaged, or of another version: {cause} {remedy}") from cause
 
 
 def _number_of_format(document: Any) -> int | None:

@@ -7,16 +7,15 @@ from typing import Literal, Self
 from pydantic import Field
 
 from endoexit import __version__
-from endoexit.documents import Record, parse_record, unless_none
+from endoexit.documents import Document, Record, unless_none
 from endoexit.errors import RunError
-from endoexit.files import read_json, sha256_bytes, write_json
+from endoexit.files import sha256_bytes
 from endoexit.images.decode import decoder
 from endoexit.precision import FloatFormat
 from endoexit.runtime.session import Session
 
 JOB, MANIFEST = "job.json", "manifest.json"
 FORMAT: Literal["endoexit-archive-1"] = "endoexit-archive-1"
-_NEWEST = 1
 
 
 class Answering(Record):
@@ -90,7 +89,7 @@ class Answering(Record):
             )
 
 
-class Job(Record):
+class Job(Document):
     """What a job is of: `job.json`, written once by its plan.
 
     Attributes:
@@ -106,6 +105,9 @@ class Job(Record):
         shard_images: Number of images of a shard; the last one may have fewer.
         keys: Key of each shard: a hash of `answering` and of its images.
     """
+
+    remedy = "Plan the job again."
+    newest = 1
 
     format: Literal["endoexit-archive-1"] = FORMAT
     planned: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -129,30 +131,22 @@ class Job(Record):
         first = shard * self.shard_images
         return range(first, min(first + self.shard_images, self.images))
 
-    def write(self, folder: Path) -> None:
+    def write(self, path: Path) -> None:
         """Write it into the folder of the job."""
-        write_json(folder / JOB, self.model_dump(mode="json"))
+        super().write(path / JOB)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read it.
+    def read(cls, path: Path) -> Self:
+        """Read it from the folder of the job.
 
         Raises:
             RunError: The folder is no job, or the document is damaged.
         """
-        file = folder / JOB
-        if not file.is_file():
+        if not (path / JOB).is_file():
             raise RunError(
-                f"{folder} is no job (it has no {JOB}): make one with `endoexit archive plan`."
+                f"{path} is no job (it has no {JOB}): make one with `endoexit archive plan`."
             )
-        return parse_record(
-            cls,
-            read_json(file, RunError),
-            file,
-            RunError,
-            newest=_NEWEST,
-            remedy="Plan the job again.",
-        )
+        return super().read(path / JOB)
 
 
 class ShardFile(Record):
@@ -171,7 +165,7 @@ class ShardFile(Record):
     sha256: str
 
 
-class Manifest(Record):
+class Manifest(Document):
     """The results of a job that is done: `manifest.json`.
 
     Attributes:
@@ -181,28 +175,27 @@ class Manifest(Record):
         shards: Files in the order of the images.
     """
 
+    remedy = "Remove it and run the job again."
+    newest = 1
+
     format: Literal["endoexit-archive-1"] = FORMAT
     images: int
     failed: int
     shards: tuple[ShardFile, ...]
 
-    def write(self, folder: Path) -> None:
+    def write(self, path: Path) -> None:
         """Write it into the folder of the job."""
-        write_json(folder / MANIFEST, self.model_dump(mode="json"))
+        super().write(path / MANIFEST)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read it.
+    def read(cls, path: Path) -> Self:
+        """Read it from the folder of the job.
 
         Raises:
             RunError: The job is not done, or the document is damaged.
         """
-        file = folder / MANIFEST
-        if not file.is_file():
+        if not (path / MANIFEST).is_file():
             raise RunError(
-                f"the job {folder} is not done: finish it with `endoexit archive run {folder}`."
+                f"the job {path} is not done: finish it with `endoexit archive run {path}`."
             )
-        remedy = "Remove it and run the job again."
-        return parse_record(
-            cls, read_json(file, RunError), file, RunError, newest=_NEWEST, remedy=remedy
-        )
+        return super().read(path / MANIFEST)

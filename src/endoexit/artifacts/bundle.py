@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from endoexit.artifacts.bundle_document import FORMAT_VERSION, BundleConfig, digest_of
+from endoexit.artifacts.bundle_document import BundleConfig, digest_of
 from endoexit.artifacts.run import open_run
 from endoexit.artifacts.source import (
     BUNDLE,
@@ -16,9 +16,8 @@ from endoexit.artifacts.source import (
     changed,
 )
 from endoexit.data.manifest import Manifest
-from endoexit.documents import parse_record
 from endoexit.errors import PolicyError, RunError, UsageError
-from endoexit.files import read_json, refuse_lfs_pointer, sha256_bytes, sha256_file, write_json
+from endoexit.files import read_json, refuse_lfs_pointer, sha256_bytes, sha256_file
 from endoexit.machine import machine_words
 from endoexit.precision import BackendName, Precision
 
@@ -214,14 +213,7 @@ def open_bundle(path: Path) -> Bundle:
     if (path / BUNDLE).stat().st_size > MAX_BYTES:
         raise RunError(f"{path / BUNDLE} is larger than any bundle's: export the run again.")
     document = read_json(path / BUNDLE, RunError)
-    config = parse_record(
-        BundleConfig,
-        document,
-        path / BUNDLE,
-        RunError,
-        newest=FORMAT_VERSION,
-        remedy="Export the run again.",
-    )
+    config = BundleConfig.parse(document, path / BUNDLE)
     if config.document_sha256 != digest_of(document):
         raise changed(path / BUNDLE)
     bundle = Bundle(path, config)
@@ -269,5 +261,5 @@ def write_bundle(path: Path, config: BundleConfig) -> Bundle:
         config: Document of the bundle, without the hashes.
     """
     sealed = hashed(path, config).sealed()
-    write_json(path / BUNDLE, sealed.model_dump(mode="json"))
+    sealed.write(path / BUNDLE)
     return Bundle(path, sealed)

@@ -49,6 +49,9 @@ class BundleConfig(SourceConfig):
         document_sha256: Hash of this document without this field.
     """
 
+    remedy = "Export the run again."
+    newest = FORMAT_VERSION
+
     format_version: Annotated[int, Field(strict=True, ge=1)] = FORMAT_VERSION
     backend: BackendName
     precision: NumberFormat
@@ -80,7 +83,7 @@ class BundleConfig(SourceConfig):
 
     def sealed(self) -> "BundleConfig":
         """Return a copy that carries its own hash."""
-        return self.replaced(document_sha256=digest_of(self.model_dump(mode="json")))
+        return self.replaced(document_sha256=digest_of(self.values()))
 
 
 def digest_of(document: dict[str, Any]) -> str:

@@ -21,9 +21,8 @@ from endoexit.artifacts.source import (
     StageFiles,
 )
 from endoexit.data.manifest import Manifest, read_manifest
-from endoexit.documents import parse_record
 from endoexit.errors import RunError
-from endoexit.files import read_json, refuse_lfs_pointer, sha256_file, write_json
+from endoexit.files import refuse_lfs_pointer, sha256_file
 from endoexit.machine import machine_words
 from endoexit.precision import BackendName, Precision
 
@@ -44,6 +43,9 @@ class RunConfig(SourceConfig):
         quantisation: Places in each stage where the network computes as int8 does; empty for a
             network that was not trained for int8. See `endoexit.models.quantised.Structure`.
     """
+
+    remedy = "Restore it from a copy, or train again."
+    newest = FORMAT_VERSION
 
     format_version: int = FORMAT_VERSION
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -271,20 +273,12 @@ def open_run(path: Path) -> Run:
             f"{path} is not a run folder: it has no {CONFIG}. Name the folder that `endoexit "
             "train` made; a training killed before it wrote one is started again, not resumed."
         )
-    config = parse_record(
-        RunConfig,
-        read_json(path / CONFIG, RunError),
-        path / CONFIG,
-        RunError,
-        newest=FORMAT_VERSION,
-        remedy="Restore it from a copy, or train again.",
-    )
-    return Run(path, config)
+    return Run(path, RunConfig.read(path / CONFIG))
 
 
 def write_config(path: Path, config: RunConfig) -> None:
     """Write `config.json` of the run folder `path`."""
-    write_json(Path(path) / CONFIG, config.model_dump(mode="json"))
+    config.write(Path(path) / CONFIG)
 
 
 def write_run(path: Path, config: RunConfig, model: "StagedClassifier") -> Run:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from endoexit.artifacts.members import MemberFacts
 from endoexit.data.manifest import Manifest
-from endoexit.documents import Record
+from endoexit.documents import Document
 from endoexit.errors import RunError
 from endoexit.images.sheet import AnyPreprocessing
 from endoexit.models.origin import Origin
@@ -32,7 +32,7 @@ Kind = Literal["run", "bundle"]
 _SUFFIXES: dict[BackendName, tuple[str, ...]] = {"openvino": (".xml", ".bin"), "onnx": (".onnx",)}
 
 
-class SourceConfig(Record):
+class SourceConfig(Document):
     """What the documents of runs and bundles have in common.
 
     Attributes:

@@ -1,13 +1,11 @@
 """The schema of `audit.json`, as it is written and read."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from endoexit.documents import Record, parse_record
+from endoexit.documents import Document, Record
 from endoexit.errors import DataError
-from endoexit.files import read_json, write_json
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -237,7 +235,7 @@ class ImageEntry(File):
     bits_to_other_fold: Count | None = None
 
 
-class AuditDocument(_Part):
+class AuditDocument(Document):
     """The document `audit.json`.
 
     Attributes:
@@ -257,6 +255,10 @@ class AuditDocument(_Part):
         images: All images that can be read; absent from what a command prints.
     """
 
+    model_config = ConfigDict(extra="ignore")  # what a newer version adds is passed over
+    fault = DataError
+    remedy = "Name an audit.json of `endoexit audit`, or make it again."
+
     endoexit: str
     root: str
     hash: str
@@ -275,21 +277,3 @@ class AuditDocument(_Part):
     def values(self) -> dict[str, Any]:
         """Return the document as JSON values; what was never set is left out."""
         return self.model_dump(mode="json", exclude_unset=True)
-
-    def write(self, path: Path) -> None:
-        """Write the document, whole or not at all."""
-        write_json(path, self.values())
-
-    @classmethod
-    def read(cls, path: Path) -> "AuditDocument":
-        """Read an `audit.json`.
-
-        Raises:
-            DataError: It is missing, cannot be read, or is not what `endoexit audit` writes.
-        """
-        remedy = "Name an audit.json of `endoexit audit`, or make it again."
-        try:
-            document = read_json(path, DataError)
-        except OSError as error:
-            raise DataError(f"cannot read {path} ({error.strerror or error}). {remedy}") from error
-        return parse_record(cls, document, path, DataError, remedy=remedy)

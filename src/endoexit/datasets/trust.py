@@ -9,9 +9,9 @@ from filelock import FileLock
 from pydantic import Field
 
 from endoexit.datasets.catalog import Archive
-from endoexit.documents import Record, parse_record
+from endoexit.documents import Document, Record
 from endoexit.errors import DataError
-from endoexit.files import make_folder, read_json, sha256_file, write_json
+from endoexit.files import make_folder, sha256_file
 from endoexit.home import home_for_caches
 
 FILE = "archives.json"
@@ -33,13 +33,17 @@ class Seen(Record):
     date: str
 
 
-class Trusted(Record):
+class Trusted(Document):
     """All archives that were seen; `archives.json`.
 
     Attributes:
         format_version: Version of the document.
         archives: The archives, by release and name of the file.
     """
+
+    fault = DataError
+    remedy = "Restore it, or remove it to trust the next archives anew."
+    newest = 1
 
     format_version: Literal[1] = 1
     archives: dict[str, Seen] = Field(default_factory=dict)
@@ -86,13 +90,13 @@ def verify(release: str, archive: Archive, file: Path, source: str) -> Verified:
     size, sha256 = file.stat().st_size, sha256_file(file)
     make_folder(book.parent)
     with FileLock(book.with_name(f".{book.name}.lock")):
-        known = _read(book)
+        known = Trusted.read(book) if book.is_file() else Trusted()
         key = f"{release}/{archive.name}"
         before = known.archives.get(key)
         if before is None:
             today = datetime.datetime.now(datetime.UTC).date().isoformat()
             seen = Seen(sha256=sha256, size=size, source=source, date=today)
-            write_json(book, Trusted(archives={**known.archives, key: seen}).model_dump())
+            Trusted(archives={**known.archives, key: seen}).write(book)
         elif before.sha256 != sha256:
             raise DataError(
                 f"{file} is another file than the {archive.name} that came on {before.date} from "
@@ -107,14 +111,6 @@ def verify(release: str, archive: Archive, file: Path, source: str) -> Verified:
         first=before is None,
         notes=tuple(_notes(archive, size, sha256)),
     )
-
-
-def _read(book: Path) -> Trusted:
-    if not book.is_file():
-        return Trusted()
-    remedy = "Restore it, or remove it to trust the next archives anew."
-    return parse_record(Trusted, read_json(book, DataError), book, DataError, newest=1,
-                        remedy=remedy)  # fmt: skip
 
 
 def _notes(archive: Archive, size: int, sha256: str) -> list[str]:

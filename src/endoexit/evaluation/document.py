@@ -1,19 +1,16 @@
 """What `evaluation.json` holds: typed, without NaN, enough to redraw every table and figure."""
 
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from endoexit.documents import Record, parse_record, unless_none
-from endoexit.errors import RunError, unknown_name
+from endoexit.documents import Document, Record, unless_none
+from endoexit.errors import unknown_name
 from endoexit.evaluation.estimates import Estimate, Foreign, Referrals, Scores
-from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Promise
 from endoexit.runtime.deciding import NO_POLICY
 
-NEWEST = 2
 FIRST: Final = "endoexit-evaluation-1"
 CURRENT: Final = "endoexit-evaluation-2"
 
@@ -204,7 +201,7 @@ FALLING = (
 )
 
 
-class Evaluation(Record):
+class Evaluation(Document):
     """The document `evaluation.json`.
 
     Attributes:
@@ -228,6 +225,9 @@ class Evaluation(Record):
         referrals: What the referral of the policy does here; None where it answers all images.
         foreign: What becomes of images from elsewhere; None where none were named.
     """
+
+    remedy = "Make it again with `endoexit evaluate`."
+    newest = 2
 
     format: Literal["endoexit-evaluation-2"] = CURRENT
     role: str
@@ -278,18 +278,3 @@ class Evaluation(Record):
         if name not in rows:
             raise unknown_name("row", name, rows)
         return rows[name]
-
-    def write(self, path: Path) -> None:
-        """Write the document, whole or not at all."""
-        write_json(path, self.model_dump(mode="json"))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read an `evaluation.json`.
-
-        Raises:
-            RunError: It is missing, not JSON, or not such a document.
-        """
-        remedy = "Make it again with `endoexit evaluate`."
-        document = read_json(path, RunError)
-        return parse_record(cls, document, path, RunError, newest=NEWEST, remedy=remedy)

@@ -3,19 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from operator import attrgetter
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from endoexit.documents import Record, parse_record
-from endoexit.errors import RunError
+from endoexit.documents import Document, Record
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS
 from endoexit.evaluation.document import PromiseShown, Share
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import SHARE, percent, percent_with_interval
 from endoexit.evaluation.promise_tables import verdict
-from endoexit.files import read_json, write_json
 from endoexit.policy import ExitPolicy
 from endoexit.tables import Column, Table
 
@@ -55,7 +52,7 @@ class ChangedRow(Record):
     promises: tuple[PromiseShown, ...]
 
 
-class Robustness(Record):
+class Robustness(Document):
     """The document `robustness.json`.
 
     Attributes:
@@ -72,6 +69,8 @@ class Robustness(Record):
         seed: Random seed of the changes and of the bootstrap.
         versions: Versions of the libraries.
     """
+
+    remedy = "Make it again with `endoexit evaluate --corruptions --attacks`."
 
     format: Literal["endoexit-robustness-1"] = "endoexit-robustness-1"
     role: str
@@ -98,20 +97,6 @@ class Robustness(Record):
     def of(self, change: str) -> tuple[ChangedRow, ...]:
         """Return the rows of a change, from weak to strong."""
         return tuple(row for row in self.rows if row.change == change)
-
-    def write(self, path: Path) -> None:
-        """Write the document, whole or not at all."""
-        write_json(path, self.model_dump(mode="json"))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a `robustness.json`.
-
-        Raises:
-            RunError: It is missing, not JSON, or not such a document.
-        """
-        remedy = "Make it again with `endoexit evaluate --corruptions --attacks`."
-        return parse_record(cls, read_json(path, RunError), path, RunError, remedy=remedy)
 
 
 def robustness_tables(robustness: Robustness) -> list[Table]:

@@ -1,13 +1,13 @@
 """What `results.json` of a reproduction holds: both splits whole, so that it can be compared."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from endoexit.documents import Record, parse_record
+from endoexit.documents import Document, Record
 from endoexit.errors import RunError
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.estimates import Estimate
-from endoexit.files import read_json, write_json
+from endoexit.files import read_json
 from endoexit.reproduction.forecast import Pace
 from endoexit.reproduction.settings import Settings, SplitName
 from endoexit.reproduction.splits import Leak
@@ -82,7 +82,7 @@ class SplitResults(Record):
     report: str
 
 
-class Results(Record):
+class Results(Document):
     """The document `results.json`.
 
     Attributes:
@@ -103,6 +103,8 @@ class Results(Record):
         machine: Processor, cores, memory.
     """
 
+    remedy = "Make it again with `endoexit reproduce kvasir`."
+
     format: Literal["endoexit-reproduction-1"] = "endoexit-reproduction-1"
     command: str
     release: str
@@ -118,20 +120,6 @@ class Results(Record):
     splits: tuple[SplitResults, ...]
     versions: dict[str, str]
     machine: dict[str, Any]
-
-    def write(self, path: Path) -> None:
-        """Write the document, whole or not at all."""
-        write_json(path, self.model_dump(mode="json"))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a `results.json`.
-
-        Raises:
-            RunError: It is missing, not JSON, or not such a document.
-        """
-        remedy = "Make it again with `endoexit reproduce kvasir`."
-        return parse_record(cls, read_json(path, RunError), path, RunError, remedy=remedy)
 
 
 def read_evaluations(path: Path) -> dict[str, Evaluation]:

@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from endoexit.datasets.layouts import Recognised
-from endoexit.documents import Record, parse_record
-from endoexit.errors import RunError, UsageError
-from endoexit.files import read_json, sha256_bytes, write_json
+from endoexit.documents import Document, Record
+from endoexit.errors import UsageError
+from endoexit.files import sha256_bytes
 from endoexit.models import single_exit_twin
 from endoexit.models.catalog import FAMILIES, family_of
 from endoexit.training.recipe import Recipe
@@ -41,7 +41,7 @@ class Network(Record):
     weights: str | None
 
 
-class Settings(Record):
+class Settings(Document):
     """What decides the figures of a reproduction.
 
     Attributes:
@@ -56,6 +56,9 @@ class Settings(Record):
         splits: Names of the splits.
         exclude: Classes that are left out.
     """
+
+    remedy = "Restore it, or choose another --out."
+    newest = 1
 
     format_version: Literal[1] = 1
     data: str
@@ -82,7 +85,7 @@ class Settings(Record):
         """
         path = folder / FILE
         if not path.is_file():
-            write_json(path, self.model_dump(mode="json"))
+            self.write(path)
             return
         before = self.read(path)
         if before == self:
@@ -96,16 +99,6 @@ class Settings(Record):
             f"{_short(getattr(before, first))}, now {_short(getattr(self, first))}): choose "
             "another --out, or ask for the same to continue it."
         )
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read the settings of a reproduction.
-
-        Raises:
-            RunError: The file is missing or damaged.
-        """
-        remedy = "Restore it, or choose another --out."
-        return parse_record(cls, read_json(path, RunError), path, RunError, newest=1, remedy=remedy)
 
 
 def both_networks(model: str, training: Recipe, weights: str | None = None) -> dict[str, Network]:
