@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from endoexit.data.duplicates import Groups, near_pairs
+
 
 def picture(seed: int, size: tuple[int, int] = (68, 64)) -> Image.Image:
     """Return a random pattern of 17×16 squares: about 128 bits from any other seed."""
@@ -36,3 +38,11 @@ def picture_folder(root: Path, counts: dict[str, int], start: int = 0) -> Path:
             save(picture(seed), root / label / f"{number}.png")
             seed += 1
     return root
+
+
+def group_near_copies(hashes: np.ndarray, threshold: int) -> np.ndarray:
+    """Return the group of each image, linking hashes (N, 32) at most `threshold` bits apart."""
+    groups = Groups(len(hashes))
+    for pairs in near_pairs(hashes, threshold):
+        groups.add(pairs)
+    return groups.numbers()

@@ -8,11 +8,10 @@ import pytest
 
 from endoexit.auditing import findings as audit_module
 from endoexit.auditing.findings import Audit, audit_images
-from endoexit.data.duplicates import group_near_copies
 from endoexit.data.facts import hashes
 from endoexit.data.folders import list_images
 from endoexit.errors import DataError, UsageError
-from pictures import near_copy, save
+from pictures import group_near_copies, near_copy, save
 
 
 def audited(folder: Path, threshold: int = 15, folds: Path | None = None) -> Audit:

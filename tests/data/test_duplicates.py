@@ -12,11 +12,10 @@ from endoexit.data.duplicates import (
     Groups,
     Pairs,
     difference_hash,
-    group_near_copies,
     near_pairs,
 )
 from endoexit.errors import UsageError
-from pictures import near_copy, picture
+from pictures import group_near_copies, near_copy, picture
 
 
 def random_hashes(count: int, seed: int, near: int = 0) -> np.ndarray:

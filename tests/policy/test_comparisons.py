@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from endoexit.policy.comparisons import (
-    exit_shares_by_class,
     oracle,
     oracle_exits,
     random_assignment,
@@ -33,10 +32,3 @@ def test_random_assignment_is_the_mean_over_all_permutations():
     assert expected.cost == 9 / 4
     # Image 0 is right at every exit, 1 at exit 1, 2 at exits 2 and 3, 3 nowhere.
     assert random_right(DATA, exits).tolist() == [1.0, 0.25, 0.75, 0.0]
-
-
-def test_shares_by_class_by_hand():
-    shares = exit_shares_by_class(DATA, np.array([1, 3, 2, 2]))
-    assert shares.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
-    four = LogitSet("test", np.eye(4)[ANSWERS], DATA.labels)
-    assert exit_shares_by_class(four, np.array([1, 3, 2, 2]))[3].tolist() == [0, 0, 0]

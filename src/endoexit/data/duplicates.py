@@ -123,16 +123,3 @@ class Groups:
         rank = np.empty(len(first), dtype=np.int64)
         rank[np.argsort(first)] = np.arange(len(first))
         return rank[inverse]
-
-
-def group_near_copies(hashes: npt.NDArray[np.uint8], threshold: int) -> npt.NDArray[np.int64]:
-    """Return the group of each image, (N,), linking hashes at most `threshold` bits apart.
-
-    Args:
-        hashes: Array uint8 (N, 32).
-        threshold: Largest distance of near-copies, in bits.
-    """
-    groups = Groups(len(hashes))
-    for pairs in near_pairs(hashes, threshold):
-        groups.add(pairs)
-    return groups.numbers()

@@ -12,7 +12,6 @@ from endoexit.models.catalog import (
     create_model,
     family_of,
     model_config,
-    single_exit_twin,
 )
 from endoexit.models.cost import Complexity, measure_complexity
 from endoexit.models.dry_run import find_state
@@ -88,11 +87,6 @@ class NetworkSpec:
     def num_exits(self) -> int:
         """Number of exits M, the final one included."""
         return len(self.complexity.macs)
-
-    @property
-    def twin_name(self) -> str:
-        """Name of the same network without early exits."""
-        return single_exit_twin(self.name)
 
     def build_whole(self) -> StagedClassifier:
         """Return the network in one stage, without the heads of its early exits.

@@ -38,14 +38,3 @@ def random_assignment(
     """
     accuracy = float(random_right(data, exits).mean())
     return replace(outcome(data, exits, costs), accuracy=accuracy)
-
-
-def exit_shares_by_class(data: LogitSet, exits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (C, M): of the images of each true class, the share that exits at each exit.
-
-    A class without images has a row of zeros.
-    """
-    counts = np.zeros((data.num_classes, data.num_exits))
-    np.add.at(counts, (data.labels, exits - 1), 1.0)
-    totals: NDArray[np.float64] = counts.sum(axis=1, keepdims=True)
-    return counts / np.maximum(totals, 1.0)

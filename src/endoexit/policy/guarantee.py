@@ -4,7 +4,7 @@ Angelopoulos et al., "Learn then Test" (2021); Laufer-Goldshtein et al., "Effici
 multiple risks with Pareto Testing" (ICLR 2023).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -199,22 +199,38 @@ def certify_sequence(
         risks: Losses of each risk on certify.
         delta: Chance that the guarantee fails, δ.
     """
-    trials: list[Trial] = []
-    for rule in sequence:
-        exits = rule.exits(table)
-        tests = tuple(measure_risk(units, exits) for units in risks)
-        passed = max(test.p_value for test in tests) <= delta
-        trials.append(Trial(rule, tests, passed))
-        if not passed:
-            break
+    trials = tested(((rule, rule.exits(table), None) for rule in sequence), risks, delta)
     chosen = [trial for trial in trials if trial.passed]
     if not chosen:
-        return Certified(None, (), tuple(trials))
+        return Certified(None, (), trials)
     last = chosen[-1]
     promises = tuple(
         promised(test, units, delta) for units, test in zip(risks, last.tests, strict=True)
     )
-    return Certified(last.rule, promises, tuple(trials))
+    return Certified(last.rule, promises, trials)
+
+
+def tested(
+    sequence: Iterable[tuple[Rule, NDArray[np.int64], NDArray[np.bool_] | None]],
+    risks: Sequence[UnitLosses],
+    delta: float,
+) -> tuple[Trial, ...]:
+    """Test rules on certify in the given order until one fails; only the last can have failed.
+
+    Args:
+        sequence: Rules, each with the exit (N,) of every image of certify, and a mask (N,) of those
+            that are answered; None for all.
+        risks: Losses of each risk on certify.
+        delta: Chance that the guarantee fails, δ.
+    """
+    trials: list[Trial] = []
+    for rule, exits, answered in sequence:
+        tests = tuple(measure_risk(units, exits, answered) for units in risks)
+        passed = max(test.p_value for test in tests) <= delta
+        trials.append(Trial(rule, tests, passed))
+        if not passed:
+            break
+    return tuple(trials)
 
 
 def promised(test: RiskTest, units: UnitLosses, delta: float) -> Promise:

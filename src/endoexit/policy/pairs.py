@@ -57,6 +57,13 @@ class Cohort:
         """Return the exit (N,) of each image, also of those that are referred there."""
         return np.minimum(rule.exits(self.table), self.first)
 
+    def decide(
+        self, rule: Rule, threshold: float | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the exit (N,) of each image, and which images (N,) are answered there."""
+        exits = self.exits(rule)
+        return exits, self.answered(exits, threshold)
+
     def answered(self, exits: NDArray[np.int64], threshold: float | None) -> NDArray[np.bool_]:
         """Return which images (N,) are answered; None refers no image as unsure."""
         mask = exits < self.first

@@ -109,33 +109,19 @@ def _check(
     exits: NDArray[np.int64],
     answered: NDArray[np.bool_],
 ) -> PromiseCheck:
-    risk = promise.risk
-    if promise.referred is not None:
-        return _check_answered(promise, data, classes, exits, answered)
-    if not counted_images(risk, data, classes).any():
-        return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
-    table = loss_table(risk, data, classes)
-    if promise.unit == "group":
-        losses = UnitLosses(table, group_numbers(data)).of(exits)
-        return PromiseCheck(promise, losses, np.arange(len(losses)))
-    members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
-    return PromiseCheck(promise, table.of(exits), members[table.counted])
+    """Return what a cohort shows of a promise; where images are referred, among the answered.
 
-
-def _check_answered(
-    promise: Promise,
-    data: LogitSet,
-    classes: tuple[str, ...],
-    exits: NDArray[np.int64],
-    answered: NDArray[np.bool_],
-) -> PromiseCheck:
-    """Return what a cohort shows among the answered; of groups by one image of each."""
-    if not (counted_images(promise.risk, data, classes) & answered).any():
+    Groups are then tested by one image of each: the mean of a group depends on who is answered.
+    """
+    referring = promise.referred is not None
+    among = answered if referring else np.ones(data.num_images, dtype=np.bool_)
+    if not (counted_images(promise.risk, data, classes) & among).any():
         return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
     table = loss_table(promise.risk, data, classes)
     if promise.unit == "group":
-        losses = UnitLosses(table, group_numbers(data), "one image").of(exits, answered)
+        units = UnitLosses(table, group_numbers(data), "one image" if referring else "mean")
+        losses = units.of(exits, answered if referring else None)
         return PromiseCheck(promise, losses, np.arange(len(losses)))
     members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
-    counted = answered[table.counted]
+    counted = among[table.counted]
     return PromiseCheck(promise, table.of(exits)[counted], members[table.counted][counted])

@@ -12,6 +12,7 @@ from endoexit.documents import Record
 from endoexit.errors import PolicyError
 from endoexit.policy.confidence import confidence
 from endoexit.policy.distance import Distance, Features
+from endoexit.policy.features import agreement
 
 Reason = Literal["unsure", "unlike"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -188,9 +189,7 @@ def sureness(
     Raises:
         PolicyError: See `log_softmax`.
     """
-    labels, earlier = np.asarray(logits).argmax(axis=-1), np.asarray(previous)
-    agreeing = 1 + (earlier == labels[:, None]).sum(axis=1)
-    share = agreeing / (1 + earlier.shape[1])
+    share = agreement(np.asarray(logits), np.asarray(previous))
     return np.asarray(confidence(logits, "margin", temperature) * share)
 
 

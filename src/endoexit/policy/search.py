@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy.answers import answers_of
 from endoexit.policy.choice import Chosen, choose, limit_in
-from endoexit.policy.confidence import CONFIDENCES, ConfidenceName, is_confidence
+from endoexit.policy.confidence import CONFIDENCES, is_confidence
 from endoexit.policy.coverage import Coverage, coverage
 from endoexit.policy.distance import Distance
 from endoexit.policy.document import Costs, FrontPoint, Request
@@ -140,6 +140,7 @@ def find_policy(
     exits = _expected_exits(policy, chosen, calibrate)
     if policy.deadline_ms is None:
         policy = policy.replaced(calibrated=answers_of(policy, calibrate, exits))
+    ranked_by = options.rule if is_confidence(options.rule) else "max_probability"
     answered = None
     if policy.referral is not None:
         codes = policy.referred(calibrate.logits, exits, calibrate.features)
@@ -148,7 +149,7 @@ def find_policy(
         policy=policy,
         expected=table.outcome(exits),
         answered=answered,
-        calibration=describe_calibration(calibrate, temperatures, _ranked_by(options)),
+        calibration=describe_calibration(calibrate, temperatures, ranked_by),
         trials=chosen.trials,
     )
 
@@ -161,11 +162,6 @@ def _expected_exits(policy: ExitPolicy, chosen: Chosen, calibrate: LogitSet) -> 
         return chosen.crossed
     first = policy.referral.first_unlike(calibrate.logits, calibrate.features)
     return np.minimum(chosen.crossed, first)
-
-
-def _ranked_by(options: RuleOptions) -> ConfidenceName:
-    """Return the confidence whose ranking is described: that of the rule, where it has one."""
-    return options.rule if is_confidence(options.rule) else "max_probability"
 
 
 def _require_fit(calibrate: LogitSet, costs: Costs, classes: tuple[str, ...]) -> None:

@@ -15,16 +15,13 @@ have groups, one image is drawn from each group before anything is seen: the dra
 independent, and those of them that are answered are tested.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy.choice import Chosen
 from endoexit.policy.document import FrontPoint
 from endoexit.policy.goals import GroupValue, Guarantee
-from endoexit.policy.guarantee import Trial, measure_risk, not_promised, promised, require_enough
+from endoexit.policy.guarantee import not_promised, promised, require_enough, tested
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.pairs import Cohort, Pair, in_order, pairs_of
@@ -81,15 +78,19 @@ def answered_guarantee(
     pairs = pairs_of(here, known, sizes, goal, options)
     sequence, front = in_order(pairs)
     fresh = Cohort.of(ExitTable(certify, table.temperatures, table.costs), unlike)
-    trials = _tested(sequence, fresh, risks, goal.delta)
+    trials = tested(
+        ((pair.rule, *fresh.decide(pair.rule, pair.threshold)) for pair in sequence),
+        risks,
+        goal.delta,
+    )
     passed = len(trials) - (not trials[-1].passed)
     if not passed:
-        exits = fresh.exits(sequence[0].rule)
-        answered = fresh.answered(exits, sequence[0].threshold)
-        raise PolicyError(_refusal(risks, exits, answered, goal))
+        exits, answered = fresh.decide(sequence[0].rule, sequence[0].threshold)
+        raise PolicyError(
+            f"{not_promised(risks, exits, goal.delta, answered)} Or allow more than "
+            f"{goal.max_referral:g} to be referred with --max-referral."
+        )
     pair, tests = sequence[passed - 1], trials[passed - 1].tests
-    exits = fresh.exits(pair.rule)
-    answered = fresh.answered(exits, pair.threshold)
     promises = tuple(
         promised(test, units, goal.delta).replaced(
             referred=1.0 - test.images / units.count, unit_reason=counted.reason
@@ -106,7 +107,7 @@ def answered_guarantee(
         referral=_referral(pair.threshold, unlike),
         promises=promises,
         note=EVERY_IMAGE_AT_THE_FINAL_EXIT if final else None,
-        trials=tuple(trials),
+        trials=trials,
         crossed=pair.exits,
     )
 
@@ -114,34 +115,6 @@ def answered_guarantee(
 def _referral(threshold: float | None, unlike: AnyUnlike | None) -> Referral | None:
     unsure = None if threshold is None else Unsure(threshold=threshold)
     return None if unsure is None and unlike is None else Referral(unsure=unsure, unlike=unlike)
-
-
-def _tested(
-    sequence: Sequence[Pair], fresh: Cohort, risks: Sequence[UnitLosses], delta: float
-) -> list[Trial]:
-    """Test pairs on certify in the given order until one fails; only the last can have failed."""
-    trials: list[Trial] = []
-    for pair in sequence:
-        exits = fresh.exits(pair.rule)
-        answered = fresh.answered(exits, pair.threshold)
-        tests = tuple(measure_risk(units, exits, answered) for units in risks)
-        passed = max(test.p_value for test in tests) <= delta
-        trials.append(Trial(pair.rule, tests, passed))
-        if not passed:
-            break
-    return trials
-
-
-def _refusal(
-    risks: Sequence[UnitLosses],
-    exits: NDArray[np.int64],
-    answered: NDArray[np.bool_],
-    goal: Guarantee,
-) -> str:
-    return (
-        f"{not_promised(risks, exits, goal.delta, answered)} Or allow more than "
-        f"{goal.max_referral:g} to be referred with --max-referral."
-    )
 
 
 def _point(pair: Pair, here: Cohort, p_value: float | None) -> FrontPoint:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.policy.budget import thresholds_for_shares
-from endoexit.policy.features import eenet_features, weigh
+from endoexit.policy.features import eenet_features
 from endoexit.policy.rules.gate import GateRule, Values
 from endoexit.policy.table import ExitTable
 
@@ -27,21 +27,11 @@ class EenetRule(GateRule):
         """Return how many weights the gate of an early exit has."""
         return num_classes + 1 + exit_number
 
-    def value(
-        self,
-        exit_number: int,
-        logits: NDArray[Any],
-        previous: NDArray[Any],
-        gates: Values,
-        temperature: float,
+    def features(
+        self, logits: NDArray[Any], previous: NDArray[Any], gates: Values, temperature: float
     ) -> Values:
-        """Return the score (B,) of an early exit."""
-        weights = np.asarray(self.weights[exit_number - 1])
-        return weigh(eenet_features(logits, gates, temperature), weights)
-
-    def strength(self, gates: Values) -> Values:
-        """Return the score (B,) of the last exit."""
-        return gates[:, -1]
+        """Return what the score of an early exit weighs."""
+        return eenet_features(logits, gates, temperature)
 
     def strength_words(self) -> str:
         """Return what is compared with the threshold, in words."""

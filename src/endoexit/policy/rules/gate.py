@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from endoexit.errors import PolicyError
+from endoexit.policy.features import weigh
 from endoexit.policy.folds import require_enough_to_fit, splits, subset
 from endoexit.policy.rules.base import Candidate, Rule
 from endoexit.policy.rules.judging import best, judged, merits_of
@@ -49,6 +50,11 @@ class GateRule(Rule, ABC):
         """Return how many weights the gate of an early exit has."""
 
     @abstractmethod
+    def features(
+        self, logits: NDArray[Any], previous: NDArray[Any], gates: Values, temperature: float
+    ) -> Values:
+        """Return the features (B, F) that the gate of an early exit weighs; see `Rule.gate`."""
+
     def value(
         self,
         exit_number: int,
@@ -57,11 +63,13 @@ class GateRule(Rule, ABC):
         gates: Values,
         temperature: float,
     ) -> Values:
-        """Return the value (B,) of the gate of an early exit; see `Rule.gate`."""
+        """Return the value (B,) of the gate of an early exit: the weighted sum of its features."""
+        features = self.features(logits, previous, gates, temperature)
+        return weigh(features, np.asarray(self.weights[exit_number - 1]))
 
-    @abstractmethod
     def strength(self, gates: Values) -> Values:
-        """Return what is compared with the threshold (B,), from the values (B, k) so far."""
+        """Return what is compared with the threshold (B,): of the values (B, k) so far the last."""
+        return gates[:, -1]
 
     @abstractmethod
     def strength_words(self) -> str:

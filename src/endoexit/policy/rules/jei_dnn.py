@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.policy.confidence import log_softmax
-from endoexit.policy.features import jei_features, weigh
+from endoexit.policy.features import jei_features
 from endoexit.policy.logistic import fit_logistic
 from endoexit.policy.rules.gate import GateRule, Values
 from endoexit.policy.table import ExitTable
@@ -37,6 +37,12 @@ class JeiDnnRule(GateRule):
         """Return how many weights the gate of an early exit has."""
         return WIDTH
 
+    def features(
+        self, logits: NDArray[Any], previous: NDArray[Any], gates: Values, temperature: float
+    ) -> Values:
+        """Return what the gate of an early exit weighs."""
+        return jei_features(logits, temperature)
+
     def value(
         self,
         exit_number: int,
@@ -46,8 +52,8 @@ class JeiDnnRule(GateRule):
         temperature: float,
     ) -> Values:
         """Return g_k (B,) of an early exit."""
-        weights = np.asarray(self.weights[exit_number - 1])
-        return np.exp(-np.logaddexp(0.0, -weigh(jei_features(logits, temperature), weights)))
+        weighed = super().value(exit_number, logits, previous, gates, temperature)
+        return np.exp(-np.logaddexp(0.0, -weighed))
 
     def strength(self, gates: Values) -> Values:
         """Return the chance (B,) to exit here of an image that came so far."""

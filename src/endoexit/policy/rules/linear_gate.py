@@ -34,21 +34,11 @@ class LinearGateRule(GateRule):
         """Return how many weights the gate of an early exit has."""
         return num_classes + 5
 
-    def value(
-        self,
-        exit_number: int,
-        logits: NDArray[Any],
-        previous: NDArray[Any],
-        gates: Values,
-        temperature: float,
+    def features(
+        self, logits: NDArray[Any], previous: NDArray[Any], gates: Values, temperature: float
     ) -> Values:
-        """Return the weighted sum (B,) of the features of an early exit."""
-        weights = np.asarray(self.weights[exit_number - 1])
-        return weigh(linear_features(logits, previous, temperature), weights)
-
-    def strength(self, gates: Values) -> Values:
-        """Return the weighted sum (B,) of the last exit."""
-        return gates[:, -1]
+        """Return what the gate of an early exit weighs."""
+        return linear_features(logits, previous, temperature)
 
     def strength_words(self) -> str:
         """Return what is compared with the threshold, in words."""
