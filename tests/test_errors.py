@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from endoexit import errors
-from endoexit.errors import EndoexitError, ImageError, UsageError, counted, unknown_name
+from endoexit.errors import EndoexitError, ImageError, UsageError, counted, some, unknown_name
 from endoexit.images.reference import ImageRef
 
 
@@ -16,6 +16,13 @@ from endoexit.images.reference import ImageRef
 )  # fmt: skip
 def test_a_noun_is_in_the_plural_unless_there_is_one(number: int, noun: str, words: str) -> None:
     assert counted(number, noun) == words
+
+
+def test_of_many_names_the_first_are_shown() -> None:
+    assert some("abcde") == "a, b, c, d, e"
+    assert some("abcdefg") == "a, b, c, d, e and 2 more"
+    assert some(["a", "b"], 2) == "a, b"
+    assert some(["a", "b", "c"], 2) == "a, b and 1 more"
 
 
 def test_a_misspelt_name_is_answered_by_the_nearest_or_by_all() -> None:

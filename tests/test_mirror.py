@@ -15,7 +15,6 @@ ELSEWHERE = {
     "cli/compare.py": ("cli/test_kvasir.py", "compares the results of a reproduction"),
     "cli/demo.py": ("test_docs.py", "runs it, as a page that a reader follows"),
     "bench/document.py": ("bench/test_tables.py", "fills every record of it"),
-    "cli/evaluation_tables.py": ("cli/test_evaluate.py", "reads the tables that are printed"),
     "evaluation/adaptive.py": ("evaluation/test_study.py", "needs a whole evaluation"),
     "evaluation/estimates.py": ("evaluation/test_document.py", "records without rules"),
     "evaluation/lines.py": ("evaluation/test_study.py", "needs a whole evaluation"),

@@ -1,7 +1,7 @@
 """Errors that a user can act on: each message names the fault and the remedy."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class EndoexitError(Exception):
@@ -99,3 +99,9 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one: `1 file`, `2 classes`."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
+
+
+def some(names: Sequence[object], most: int = 5) -> str:
+    """Return the first names, and how many more there are: `a, b and 3 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

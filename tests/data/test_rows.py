@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from endoexit.data.finding import Finder
-from endoexit.data.rows import ManifestRow, check_rows, parse_rows, some
+from endoexit.data.rows import ManifestRow, check_rows, parse_rows
 from endoexit.errors import DataError
 
 HEADER = "path,label,group,role\n"
@@ -42,11 +42,6 @@ def test_a_file_may_be_there_once_for_each_frame(root: Path) -> None:
     assert [row.name for row in read(root, text)] == ["polyp/1.jpg", "polyp/1.jpg#1"]
     with pytest.raises(DataError, match=r"a path is there more than once: polyp/1.jpg#1; keep one"):
         check_rows(root / "m.csv", [ManifestRow("polyp/1.jpg", "a", "1", "train", 1)] * 2, None)
-
-
-def test_a_list_of_names_is_cut_after_five() -> None:
-    assert some("abcde") == "a, b, c, d, e"
-    assert some("abcdefg") == "a, b, c, d, e and 2 more"
 
 
 @pytest.mark.parametrize(

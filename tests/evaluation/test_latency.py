@@ -9,8 +9,8 @@ import torch
 
 from endoexit.evaluation import turns
 from endoexit.evaluation.document import Time
-from endoexit.evaluation.latency import Contender, measure, measure_run, mix, summarise
-from endoexit.evaluation.turns import WARM_UP
+from endoexit.evaluation.latency import Contender, measure_run, mix, summarise
+from endoexit.evaluation.turns import WARM_UP, take_turns
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit, threshold_policy
 from endoexit.progress import silent
@@ -63,7 +63,7 @@ def test_contenders_take_turns_and_the_warm_up_does_not_count(clock):
         "first": sleeper("first", 1, log, clock), "last": sleeper("last", 2, log, clock)
     }  # fmt: skip
     with silent("", 5) as bar:
-        times = measure(contenders, 5, bar)
+        times = take_turns({name: each.answer for name, each in contenders.items()}, 5, bar)
     assert len(log) == 2 * (5 + WARM_UP)
     rounds = [tuple(log[start : start + 2]) for start in range(0, len(log), 2)]
     assert all(sorted(pair) == ["first", "last"] for pair in rounds)  # one each a round
@@ -80,7 +80,7 @@ def test_progress_counts_rounds_without_the_warm_up():
         def advance(self, count: int = 1) -> None:
             counts.append(count)
 
-    measure({"only": sleeper("only", 1, [])}, 4, Bar())
+    take_turns({"only": sleeper("only", 1, []).answer}, 4, Bar())
     assert sum(counts) == 4
 
 

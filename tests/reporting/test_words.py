@@ -1,7 +1,7 @@
 """Words: names that are cut, the signs of print, what the clock decides."""
 
 from endoexit.policy import deadline_policy, threshold_policy
-from endoexit.reporting.words import by_the_clock, elided, in_print, some
+from endoexit.reporting.words import by_the_clock, elided, in_print
 
 
 def test_names_keep_both_ends():
@@ -22,8 +22,3 @@ def test_what_the_clock_decides_is_told():
     alone, too = by_the_clock(deadline_policy(4, 30)), by_the_clock(sure.replaced(deadline_ms=30.0))
     assert alone[0].startswith("The clock decides: an image has the answer of the last exit that")
     assert too[0].startswith("The clock decides as well: an image")
-
-
-def test_of_many_names_the_first_are_shown():
-    assert some(["a", "b"], 2) == "a, b"
-    assert some(["a", "b", "c"], 2) == "a, b and 1 more"

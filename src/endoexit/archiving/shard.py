@@ -5,13 +5,13 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from endoexit.archiving.document import Answering, Job, ShardFile
+from endoexit.archiving.document import Answering, ShardFile
 from endoexit.archiving.plan import JobFolder
 from endoexit.archiving.planned import Planned
 from endoexit.archiving.results import write_results
 from endoexit.errors import ImageError, RunError
 from endoexit.runtime.predictor import predict_loaded
-from endoexit.runtime.session import Session, open_session
+from endoexit.runtime.session import open_session
 
 BATCH_SIZE = 16  # half of the default of `predict`: a worker stays well under 600 MB
 
@@ -31,8 +31,11 @@ class ShardWork:
 
     def __init__(self, folder: JobFolder, threads: int) -> None:
         self.folder = folder
-        self._session = open_model(folder.job, threads)
-        self.folder.job.answering.require(Answering.of(self._session), self.folder.job.source)
+        job = folder.job
+        self._session = open_session(
+            job.source, threshold=job.threshold, precision=job.precision, threads=threads
+        )
+        job.answering.require(Answering.of(self._session), job.source)
 
     def compute(self, shard: int, fatal: Collection[int] = ()) -> ShardFile:
         """Compute a shard and write its file.
@@ -91,14 +94,3 @@ class ShardWork:
     def _square(self, image: Planned) -> npt.NDArray[np.uint8]:
         content = image.read(self.folder.job.base)
         return self._session.engine.preprocessing.load(content, frame=image.frame)
-
-
-def open_model(job: Job, threads: int | None) -> Session:
-    """Open the run or the bundle of a job.
-
-    Raises:
-        EndoexitError: It cannot be opened.
-    """
-    return open_session(
-        job.source, threshold=job.threshold, precision=job.precision, threads=threads
-    )

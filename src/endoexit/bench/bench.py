@@ -133,7 +133,7 @@ class _Work:
         for peer in self.peers:
             works[peer.name] = Contender(peer.engine, self._taken_by(peer)).answer
         if product is not None:
-            works[PRODUCT] = _multiplying(product)
+            works[PRODUCT] = lambda _: product.multiply()
         with self.subject.track("timing, one image at a time", self.options.rounds) as bar:
             self.times.update(take_turns(works, self.options.rounds, bar, untimed=1))
         reference = self.peers[0].name if self.peers else FINAL
@@ -268,7 +268,3 @@ class _Work:
 
 def _exiting(number: int) -> str:
     return f"{POLICY}, exit {number}"
-
-
-def _multiplying(product: MatrixProduct) -> Work:
-    return lambda _: product.multiply()

@@ -18,7 +18,7 @@ from endoexit.cli.console import (
     name_images,
     progress,
 )
-from endoexit.errors import counted
+from endoexit.errors import counted, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +188,7 @@ def _near(findings: "Audit") -> "Iterator[str]":
     if mixed:
         pairs = tuple(f"{a} / {b} {n}" for (a, b), n in findings.mixed_labels.items())
         yield (
-            f"Different labels on near-copies: {counted(mixed, 'pair')} ({_some(pairs)}). "
+            f"Different labels on near-copies: {counted(mixed, 'pair')} ({some(pairs, _NAMED)}). "
             "The closest:"
         )
         closest = findings.mixed_pairs
@@ -229,7 +229,7 @@ def _fold_notes(findings: "Audit", folds: "Folds") -> "Iterator[str]":
     if table.other_label:
         yield (
             f"{counted(len(table.other_label), 'image')} with another label there than the "
-            f"folder: {_some(tuple(map(findings.listing.mention, table.other_label)))}."
+            f"folder: {some(tuple(map(findings.listing.mention, table.other_label)), _NAMED)}."
         )
 
 
@@ -277,12 +277,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _some(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
-
-
 def _paths(paths: tuple[str, ...]) -> str:
     from endoexit.naming import naming
 
-    return naming().shown(_some(paths)) or str(len(paths))
+    return naming().shown(some(paths, _NAMED)) or str(len(paths))

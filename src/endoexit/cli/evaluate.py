@@ -13,6 +13,7 @@ from endoexit.cli.console import (
     NamesOption,
     Output,
     PrecisionOption,
+    ThresholdOption,
     name_images,
     progress,
 )
@@ -27,14 +28,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `endoexit train`, or bundle.")],
     *,
     role: Annotated[str, typer.Option(help="Role of the images.")] = "test",
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Exit at the first exit whose confidence reaches this.  [default: the policy]",
-        ),
-    ] = None,
+    threshold: ThresholdOption = None,
     against: Annotated[
         Path | None, typer.Option(help="Run of the same network without early exits.")
     ] = None,
@@ -82,7 +76,6 @@ def evaluate(
 
     Example: `endoexit evaluate runs/nano --against runs/twin`
     """
-    from endoexit.cli.evaluation_tables import print_evaluation
     from endoexit.workflow.evaluate import evaluate as evaluate_run
 
     output = Output(as_json)
@@ -106,7 +99,7 @@ def evaluate(
         track=progress,
     )
     evaluation, written = evaluated.evaluation, evaluated.path
-    print_evaluation(output, evaluation)
+    _print(output, evaluation)
     output.say(f"Written: {written}", f"Logits: {written.parent / evaluation.run.logits}")
     if evaluation.adaptive is None and len(evaluation.rows) > 1:
         output.warn_without_policy(run)
@@ -117,6 +110,16 @@ def evaluate(
         _show_robustness(output, evaluated.robustness, written.parent)
         document["robustness"] = evaluated.robustness.model_dump(mode="json")
     output.document(document)
+
+
+def _print(output: Output, evaluation: "Evaluation") -> None:
+    from endoexit.cli.tables import paragraph, with_notes
+    from endoexit.evaluation.tables import evaluation_tables
+
+    for table in evaluation_tables(evaluation):
+        output.say(*with_notes(table), "")
+    if evaluation.adaptive is not None and evaluation.adaptive.policy.note:
+        output.say(paragraph(f"From its calibration: {evaluation.adaptive.policy.note}"))
 
 
 def _show_robustness(output: Output, robustness: "Robustness", folder: Path) -> None:

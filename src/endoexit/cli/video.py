@@ -113,7 +113,7 @@ def video(
     if summary.decided_by == NO_POLICY and summary.stages > 1:
         output.warn_without_policy(source)
     output.say(*_words(summary), f"Written: {out} (open {files.page})")
-    output.document({"out": str(out), **summary.document()})
+    output.document({"out": str(out), **summary.model_dump(mode="json")})
     if files.watched.fault is not None:
         print(f"error: {files.watched.fault}", file=sys.stderr)
         raise typer.Exit(1)

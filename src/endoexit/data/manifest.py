@@ -20,8 +20,8 @@ import numpy as np
 
 from endoexit.data.finding import Finder
 from endoexit.data.labels import clean_label
-from endoexit.data.rows import COLUMNS, FRAME, ROLES, ManifestRow, check_rows, parse_rows, some
-from endoexit.errors import DataError, counted, unknown_name
+from endoexit.data.rows import COLUMNS, FRAME, ROLES, ManifestRow, check_rows, parse_rows
+from endoexit.errors import DataError, counted, some, unknown_name
 from endoexit.files import (
     csv_line,
     read_json,

@@ -9,14 +9,13 @@ from pathlib import Path
 from endoexit.data.finding import Finder
 from endoexit.data.labels import clean_label, label_among, number_form, spelling
 from endoexit.data.table import read_table
-from endoexit.errors import DataError
+from endoexit.errors import DataError, some
 from endoexit.images.reference import name_of
 from endoexit.naming import naming
 
 ROLES = ("train", "val", "calibrate", "certify", "test")
 COLUMNS = ("path", "label", "group", "role")
 FRAME = "frame"  # a further column, where an image is not the first frame of its file
-_NAMED = 5  # so many offenders are named in an error, the rest is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +182,3 @@ def check_rows(path: Path, rows: Sequence[ManifestRow], classes: Sequence[str] |
                 f"{', '.join(classes)}. Rename the label, remove its lines, or train on this "
                 "manifest."
             )
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from endoexit.data.folders import PARTS, ImageFile, Listing, list_images
-from endoexit.data.rows import some
 from endoexit.datasets.catalog import RELEASES, ClassFact, Release
-from endoexit.errors import DataError, counted
+from endoexit.errors import DataError, counted, some
 
 _RENAMED = 0.05  # a larger share of other names than the authors' is said
 

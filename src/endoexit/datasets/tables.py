@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from endoexit.data.matching import FILE_COLUMNS, FOLD_COLUMNS, LABEL_COLUMNS
-from endoexit.data.rows import some
 from endoexit.data.table import Table, read_table
 from endoexit.datasets.layouts import Recognised, names_of, plain
-from endoexit.errors import DataError
+from endoexit.errors import DataError, some
 from endoexit.files import write_csv
 from endoexit.images.formats import IMAGE_SUFFIXES
 

@@ -14,6 +14,7 @@ from endoexit.evaluation.document import Evaluation, EvaluationRow
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
 
+SEED = 0
 MCNEMAR = (
     "exact McNemar test on images of which one answer is right and the other wrong; it takes "
     "images as independent, the interval takes groups"
@@ -76,9 +77,7 @@ class Comparison(Record):
     test: str = MCNEMAR
 
 
-def compare_evaluations(
-    first: Evaluation, second: Evaluation, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Comparison:
+def compare_evaluations(first: Evaluation, second: Evaluation) -> Comparison:
     """Compare two evaluations, image by image where they have images in common.
 
     Images are the same if their paths are; where no path is in both, if their file names are,
@@ -88,8 +87,6 @@ def compare_evaluations(
     Args:
         first: Evaluation A.
         second: Evaluation B.
-        resamples: Number of draws of the bootstrap.
-        seed: Random seed of the bootstrap.
 
     Raises:
         UsageError: They are of other classes, or have no row in common.
@@ -107,7 +104,7 @@ def compare_evaluations(
     pairs, notes = _common_images(first, second)
     _check_labels(first, second, pairs)
     groups = _coarser(first, second, pairs)
-    bootstrap = GroupBootstrap(groups, resamples, seed) if len(pairs) else None
+    bootstrap = GroupBootstrap(groups, RESAMPLES, SEED) if len(pairs) else None
     both = {*(row.name for row in first.rows), *(row.name for row in second.rows)}
     return Comparison(
         images=(len(first.images.paths), len(second.images.paths)),
@@ -116,8 +113,8 @@ def compare_evaluations(
         rows=tuple(_compare_rows(first, second, name, pairs, bootstrap) for name in names),
         missing=tuple(sorted(both - set(names))),
         notes=tuple(notes),
-        resamples=resamples,
-        seed=seed,
+        resamples=RESAMPLES,
+        seed=SEED,
     )
 
 

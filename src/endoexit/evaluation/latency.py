@@ -12,7 +12,6 @@ from endoexit.evaluation.document import Time, Timing
 from endoexit.evaluation.turns import take_turns
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
-from endoexit.progress import Bar
 from endoexit.runtime.engine import Engine, Prediction
 from endoexit.runtime.session import Session
 
@@ -102,7 +101,8 @@ def measure_run(
         if twin is not None:
             contenders["twin"] = _last_exit(*twin)
         with session.track("timing, batch of 1", rounds) as bar:
-            times = summarise(measure(contenders, rounds, bar))
+            works = {name: contender.answer for name, contender in contenders.items()}
+            times = summarise(take_turns(works, rounds, bar))
         timing = Timing(
             threads=backend.threads,
             precision=str(backend.precision),
@@ -142,16 +142,6 @@ def _last_exit(session: Session, images: Images) -> Contender:
     last = session.backend.num_stages
     engine = Engine(session.backend, fixed_exit(last, last), session.preprocessing)
     return Contender(engine, images)
-
-
-def measure(contenders: Mapping[str, Contender], rounds: int, bar: Bar) -> dict[str, list[float]]:
-    """Return `rounds` times of each contender in milliseconds.
-
-    In every round each contender answers one image; see `take_turns`.
-    """
-    return take_turns(
-        {name: contender.answer for name, contender in contenders.items()}, rounds, bar
-    )
 
 
 def summarise(times: Mapping[str, Sequence[float]]) -> dict[str, Time]:

@@ -32,7 +32,6 @@ WHY_REFERRED: dict[Reason, str] = {
     "unsure": "the final exit is unsure",
     "unlike": "it does not look like the calibrate images",
 }
-_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,11 @@ class Cards:
     masks: Masks | Absent
 
     def make(self, entries: Sequence[GalleryImage]) -> list[Card]:
-        """Return the cards; the network sees a few images at once, so memory stays bounded."""
-        made: list[Card] = []
-        for start in range(0, len(entries), _BATCH):
-            made += self._batch(entries[start : start + _BATCH])
-        return made
+        """Return the cards of a few images, which the network sees at once: memory grows with them.
 
-    def _batch(self, entries: Sequence[GalleryImage]) -> list[Card]:
+        Args:
+            entries: The images.
+        """
         photographs = [self._open(entry) for entry in entries]
         there = [
             place

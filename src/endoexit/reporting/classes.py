@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from endoexit.evaluation.document import EvaluationRow
-from endoexit.evaluation.estimates import ClassScores
 from endoexit.evaluation.figures import percent
 from endoexit.reporting.material import Material
 from endoexit.reporting.style import (
@@ -16,6 +15,7 @@ from endoexit.reporting.style import (
     SHARES,
     Picture,
     draw,
+    percent_and_ends,
     percent_axis,
 )
 from endoexit.reporting.words import elided
@@ -124,7 +124,7 @@ def _class_figure(material: Material, score: str, meaning: str) -> Picture:
             policy = row.kind == "adaptive"
             shift = 0.0 if len(rows) == 1 else 0.16 if policy else -0.16
             points = [
-                (place + shift, *_ends(entry, score))
+                (place + shift, *percent_and_ends(getattr(entry, score)))
                 for place, entry in enumerate(row.scores.classes)
                 if getattr(entry, score).value is not None
             ]
@@ -150,9 +150,3 @@ def _class_figure(material: Material, score: str, meaning: str) -> Picture:
         caption=f"{score.capitalize()}, {meaning}, with exact 95 % intervals.",
         source=material.evaluation_file.name, synthetic=material.synthetic,
     )  # fmt: skip
-
-
-def _ends(entry: ClassScores, score: str) -> tuple[float, float, float]:
-    estimate = getattr(entry, score)
-    low, high = estimate.interval.low, estimate.interval.high
-    return 100 * estimate.value, 100 * low, 100 * high

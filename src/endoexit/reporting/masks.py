@@ -21,7 +21,15 @@ from endoexit.images.reference import ImageRef
 from endoexit.progress import Track
 from endoexit.reporting.material import Absent, ExitAttention, Material
 from endoexit.reporting.pictures import resized
-from endoexit.reporting.style import INK, QUIET, Picture, draw, exit_style, percent_axis
+from endoexit.reporting.style import (
+    INK,
+    QUIET,
+    Picture,
+    draw,
+    exit_style,
+    percent_and_ends,
+    percent_axis,
+)
 
 FOLDER = "masks"
 MOST = 300  # images that are looked at; of more, evenly spread ones
@@ -266,7 +274,7 @@ def mask_figure(material: Material, study: MaskStudy) -> Picture:
         axes = figure.subplots()
         for place, measured in enumerate(shown):
             style = exit_style(place + 1)
-            value, low, high = _ends(measured.inside)
+            value, low, high = percent_and_ends(measured.inside)
             axes.errorbar(
                 place, value, [[value - low], [high - value]], fmt=style.marker, color=style.colour,
                 markeredgecolor=INK, markersize=8, capsize=3, elinewidth=1.3, zorder=3,
@@ -290,10 +298,3 @@ def mask_figure(material: Material, study: MaskStudy) -> Picture:
         "groups. An exit that looked everywhere alike would lie on the dashed line.",
         source=f"weights and {study.folder}/", synthetic=material.synthetic,
     )  # fmt: skip
-
-
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    value = 100 * (estimate.value or 0.0)
-    if estimate.interval is None:
-        return value, value, value
-    return value, 100 * estimate.interval.low, 100 * estimate.interval.high

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from endoexit import __version__
+from endoexit.errors import some
 from endoexit.evaluation.figures import probability
 from endoexit.evaluation.promise_tables import promise_table
 from endoexit.evaluation.referral_tables import foreign_table, referral_table
@@ -56,7 +57,7 @@ from endoexit.reporting.style import SVG_LIMIT, Picture
 from endoexit.reporting.tables import mask_table, reliability_table, role_table
 from endoexit.reporting.tradeoff import tradeoff
 from endoexit.reporting.training import training_curves
-from endoexit.reporting.words import in_print, some
+from endoexit.reporting.words import in_print
 
 TEMPLATES = Path(__file__).with_name("templates")
 

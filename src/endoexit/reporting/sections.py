@@ -6,11 +6,11 @@ from typing import Any
 
 from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import LICENCE, SOURCE, sidecar_path
-from endoexit.errors import counted
+from endoexit.errors import counted, some
 from endoexit.evaluation.document import FALLING
 from endoexit.reporting.classes import row_title
 from endoexit.reporting.material import Absent, Material
-from endoexit.reporting.words import by_the_clock, in_print, some
+from endoexit.reporting.words import by_the_clock, in_print
 
 
 def licence(material: Material) -> str:

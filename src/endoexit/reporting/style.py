@@ -15,6 +15,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from endoexit.evaluation.estimates import Estimate
+
 INK, QUIET, FAINT = "#1a1a1a", "#6b6b6b", "#d0d0d0"
 POLICY_COLOUR, TWIN_COLOUR = "#D55E00", "#1a1a1a"
 _EXITS = ("#56B4E9", "#E69F00", "#009E73", "#0072B2", "#CC79A7", "#F0E442")
@@ -156,3 +158,11 @@ def percent_axis(axes: Axes, which: str = "y") -> None:
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.grid(visible=True)
     axis.set_tick_params(length=0)
+
+
+def percent_and_ends(estimate: Estimate) -> tuple[float, float, float]:
+    """Return a share and the ends of its interval in percent; all the same where it has none."""
+    value, interval = 100 * (estimate.value or 0.0), estimate.interval
+    if interval is None:
+        return value, value, value
+    return value, 100 * interval.low, 100 * interval.high

@@ -1,5 +1,7 @@
 """The timeline of a clip: what was shown, what was blind or dropped, where images exit."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -68,26 +70,23 @@ def _bars(
     watched: Watched, classes: tuple[str, ...]
 ) -> list[tuple[str, list[tuple[float, float]], int]]:
     """Return each row of the upper strip: name, times and lengths, number of its style."""
+    segments = [event for event in watched.events if isinstance(event, Segment)]
+    blind = [event for event in watched.events if isinstance(event, BlindSpan)]
     rows: dict[str, tuple[list[tuple[float, float]], int]] = {}
     for number, name in enumerate(classes, start=1):
-        spans = [
-            (event.start_s, event.end_s - event.start_s)
-            for event in watched.events
-            if isinstance(event, Segment) and event.label == name
-        ]
+        spans = _spans(event for event in segments if event.label == name)
         if spans:
             rows[name] = spans, number
     kept = dict(sorted(rows.items(), key=lambda row: -sum(each for _, each in row[1][0])))
     chosen = [(name, *kept[name]) for name in list(kept)[:_MOST_ROWS]]
-    for kind in sorted({event.kind for event in watched.events if isinstance(event, BlindSpan)}):
-        spans = [
-            (event.start_s, event.end_s - event.start_s)
-            for event in watched.events
-            if isinstance(event, BlindSpan) and event.kind == kind
-        ]
-        chosen.append((kind, spans, 0))
+    for kind in sorted({event.kind for event in blind}):
+        chosen.append((kind, _spans(event for event in blind if event.kind == kind), 0))
     dropped = _dropped(watched.tally)
     return [*chosen, ("dropped", dropped, 0)] if dropped else chosen
+
+
+def _spans(events: Iterable[Segment | BlindSpan]) -> list[tuple[float, float]]:
+    return [(event.start_s, event.end_s - event.start_s) for event in events]
 
 
 def _dropped(tally: Tally) -> list[tuple[float, float]]:

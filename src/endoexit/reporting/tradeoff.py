@@ -20,6 +20,7 @@ from endoexit.reporting.style import (
     Picture,
     draw,
     exit_style,
+    percent_and_ends,
     percent_axis,
 )
 
@@ -184,7 +185,7 @@ def _front(axes: Axes, front: list[Mark], chosen: Mark | None) -> None:
 def _point(axes: Axes, row: EvaluationRow, cost: Cost) -> Label:
     """Draw a row with its interval; return the label that it still needs."""
     accuracy = row.scores.accuracy
-    x, y = cost.of(row), 100 * (accuracy.value or 0.0)
+    x, (y, low, high) = cost.of(row), percent_and_ends(accuracy)
     if row.kind == "adaptive":
         colour, marker, size = POLICY_COLOUR, "*", 13
     elif row.kind == "twin":
@@ -192,9 +193,6 @@ def _point(axes: Axes, row: EvaluationRow, cost: Cost) -> Label:
     else:
         style = exit_style(row.exit or 1)
         colour, marker, size = style.colour, style.marker, 8
-    low, high = (
-        (100 * accuracy.interval.low, 100 * accuracy.interval.high) if accuracy.interval else (y, y)
-    )
     axes.errorbar(
         x, y, [[max(0.0, y - low)], [max(0.0, high - y)]], fmt=marker, color=colour,
         markersize=size, markeredgecolor=None if marker == "x" else INK, markeredgewidth=1.6

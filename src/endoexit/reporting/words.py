@@ -1,8 +1,6 @@
 """Signs of print; names at a length that fits."""
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
 from endoexit.policy import ExitPolicy
 
@@ -31,9 +29,3 @@ def by_the_clock(policy: ExitPolicy | None) -> list[str]:
 def in_print(text: str) -> str:
     """Return a goal or a figure with the signs of print: `accuracy ≥ 0.9`, `−2.1 [−4.0, +0.3]`."""
     return _HYPHEN_AS_MINUS.sub("−", text.replace("<=", "≤").replace(">=", "≥"))
-
-
-def some(names: Sequence[Any], most: int = 5) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(str, names[:most])) + more

@@ -1,6 +1,6 @@
 """`summary.json`: what a clip showed, what it cost, and what may be said of it."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from endoexit.documents import Record
 from endoexit.policy import ExitPolicy
@@ -144,10 +144,6 @@ class Summary(Record):
     wall_s: float
     frames_a_second: float
     lag: Lag | None
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
-        return self.model_dump(mode="json")
 
 
 def guarantee_under(policy: ExitPolicy, settings: TemporalSettings) -> Guarantee:

@@ -113,7 +113,7 @@ def watch_clip(
     summary = _summary(
         session, settings, tally, recorder.events, clip=facts, wall_s=wall_s, live=live
     )
-    write_json(folder / SUMMARY, summary.document())
+    write_json(folder / SUMMARY, summary.model_dump(mode="json"))
     return Watched(summary, tuple(recorder.events), stills, tally, fault)
 
 
