@@ -3,6 +3,7 @@
 from typing import Literal
 
 from endoexit.documents import Record
+from endoexit.images.video.decoding import Facts
 from endoexit.policy import ExitPolicy
 from endoexit.policy.temporal.settings import TemporalSettings
 
@@ -34,30 +35,16 @@ class Lag(Record):
     most: float
 
 
-class ClipFacts(Record):
+class ClipFacts(Facts):
     """The clip.
 
     Attributes:
         name: Name of the clip, as it was asked to be named.
-        width: Width of an upright frame.
-        height: Its height.
-        codec: Codec.
-        rate: Frames a second, as the file says.
-        announced: Number of frames, as the file says.
-        interlaced: Whether frames are made of two fields.
-        turned: Whether frames were turned or mirrored.
         seconds: Length: time of the last frame, and one interval.
         fault: What ended the clip early or is missing in it; None for a whole one.
     """
 
     name: str
-    width: int
-    height: int
-    codec: str
-    rate: float | None
-    announced: int | None
-    interlaced: bool
-    turned: bool
     seconds: float
     fault: str | None
 

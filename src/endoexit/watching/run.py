@@ -106,9 +106,11 @@ def watch_clip(
             recorder.finish(tally.seconds)
         fault = clip.fault
         facts = ClipFacts(
-            **clip.facts.document(), name=naming().name(str(path), 0), seconds=tally.seconds,
+            **clip.facts.model_dump(),
+            name=naming().name(str(path), 0),
+            seconds=tally.seconds,
             fault=None if fault is None else fault.fault,
-        )  # fmt: skip
+        )
     wall_s = time.perf_counter() - begin
     summary = _summary(
         session, settings, tally, recorder.events, clip=facts, wall_s=wall_s, live=live

@@ -34,14 +34,14 @@ class Form:
     """What a codec must be told of the pixels.
 
     Attributes:
-        transfer_syntax: UID of the transfer syntax.
+        transfer_syntax: UID of the transfer syntax, which says how the pixels are compressed.
         rows: Height in pixels.
         columns: Width in pixels.
         frames: Number of frames in the data.
-        samples: Number of values of a pixel.
-        allocated: Bits that a value takes.
+        samples: Number of values of a pixel, 1 or 3.
+        allocated: Bits that a value takes, 8 or 16.
         stored: Bits of it that count.
-        photometric: Photometric interpretation.
+        photometric: Photometric interpretation, such as `YBR_FULL_422`.
         planar: Whether each colour has a separate plane.
         vr: Value representation of the data, `OB` or `OW`.
     """

@@ -2,10 +2,10 @@
 
 import math
 import struct
-from dataclasses import dataclass
 from typing import Self
 
 from endoexit.errors import ImageError
+from endoexit.images.dicom.codecs import Form
 from endoexit.images.dicom.elements import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, DataSet
 from endoexit.images.refusals import check_size, damaged, unsupported
 
@@ -37,33 +37,8 @@ _COLOURS = {
 _UNMIXED, _COMPRESSED = {"YBR_FULL", "YBR_FULL_422"}, {"YBR_PARTIAL_420", "YBR_RCT", "YBR_ICT"}
 
 
-@dataclass(frozen=True)
-class Header:
-    """The form of the pixels, within bounds.
-
-    Attributes:
-        transfer_syntax: UID of the transfer syntax, which says how the pixels are compressed.
-        rows: Height in pixels.
-        columns: Width in pixels.
-        frames: Number of frames, as the object claims.
-        samples: Number of values of a pixel, 1 or 3.
-        allocated: Bits that a value takes, 8 or 16.
-        stored: Bits of it that count.
-        signed: Whether values are signed.
-        photometric: Photometric interpretation, such as `YBR_FULL_422`.
-        planar: Whether each colour has a separate plane.
-    """
-
-    transfer_syntax: str
-    rows: int
-    columns: int
-    frames: int
-    samples: int
-    allocated: int
-    stored: int
-    signed: bool
-    photometric: str
-    planar: bool
+class Header(Form):
+    """The form of the pixels as the object claims it, within bounds."""
 
     @classmethod
     def of(cls, data_set: DataSet) -> Self:
@@ -81,7 +56,6 @@ class Header:
             samples=read.number(_SAMPLES),
             allocated=read.number(_ALLOCATED),
             stored=read.number(_STORED, read.number(_ALLOCATED)),
-            signed=read.number(_SIGNED, 0) != 0,
             photometric=read.text(_PHOTOMETRIC),
             planar=read.number(_PLANAR, 0) == 1,
         )
@@ -136,7 +110,7 @@ class Header:
             return f"{self.stored} of {self.allocated} bits a value"
         if self.native and read.number(_HIGH_BIT, self.stored - 1) != self.stored - 1:
             return "bits that do not begin with the lowest"
-        return "signed values" if self.signed else None
+        return "signed values" if read.number(_SIGNED, 0) else None
 
     def _check_plausible(self, data_set: DataSet) -> None:
         """Refuse a number of frames for which there are not enough data."""

@@ -1,9 +1,11 @@
 """One frame of a DICOM object as upright 8-bit RGB."""
 
+from dataclasses import replace
+
 from endoexit.errors import ImageError
 from endoexit.images.dicom.baseline import is_baseline, read_baseline
 from endoexit.images.dicom.classes import check_class
-from endoexit.images.dicom.codecs import CODECS, Form, Values, decode_native
+from endoexit.images.dicom.codecs import CODECS, Values, decode_native
 from endoexit.images.dicom.colours import to_rgb
 from endoexit.images.dicom.elements import DEFLATED, EXPLICIT, IMPLICIT, DataSet, read_data_set
 from endoexit.images.dicom.frames import frame_bytes
@@ -48,7 +50,7 @@ def read_dicom(data: bytes, frame: int, at_least: int | None) -> Pixels:
         return read_baseline(header, content, at_least)
     if header.transfer_syntax == _BASELINE:
         raise damaged("a frame that should be baseline JPEG is of another kind")
-    return to_rgb(decode_apart(_form(header, 1), content), header, data_set)
+    return to_rgb(decode_apart(replace(header, frames=1), content), header, data_set)
 
 
 def count_frames(data: bytes) -> int:
@@ -80,26 +82,15 @@ def _native(data_set: DataSet, header: Header, frame: int) -> Values:
         raise damaged("it has no pixels")
     length = header.frames * header.frame_bytes
     data = memoryview(data_set.data)[pixels.start : pixels.start + length + length % 2]
-    form = _form(header, header.frames, "OW" if pixels.vr in (b"OW", b"") else "OB")
+    form = replace(
+        header,
+        transfer_syntax=_READ_AS.get(header.transfer_syntax, header.transfer_syntax),
+        vr="OW" if pixels.vr in (b"OW", b"") else "OB",
+    )
     try:
         return decode_native(form, data, frame)
     except Exception as error:  # a form that contradicts itself
         raise damaged("its pixels do not fit their header") from error
-
-
-def _form(header: Header, frames: int, vr: str = "OB") -> Form:
-    return Form(
-        transfer_syntax=_READ_AS.get(header.transfer_syntax, header.transfer_syntax),
-        rows=header.rows,
-        columns=header.columns,
-        frames=frames,
-        samples=header.samples,
-        allocated=header.allocated,
-        stored=header.stored,
-        photometric=header.photometric,
-        planar=header.planar,
-        vr=vr,
-    )
 
 
 def check_installed() -> None:

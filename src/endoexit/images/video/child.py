@@ -28,7 +28,7 @@ def _decode(request: dict[str, Any], answers: IO[bytes]) -> None:
     preprocessing = Preprocessing.model_validate(read_preprocessing(request["preprocessing"]))
     spans = [(int(start), int(length)) for start, length in request["spans"]]
     decoding = Decoding(Spans(Path(request["path"]), spans), request["rate"])
-    write_message(answers, {"facts": decoding.facts.document()})
+    write_message(answers, {"facts": decoding.facts.model_dump()})
     begin = time.monotonic()
     last_s = -EVERY_S
     for index, (time_s, frame) in enumerate(decoding.frames()):

@@ -1,12 +1,12 @@
 """Frames of a video by PyAV: bounds first, then pixels, each with its time."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from endoexit.documents import Record
 from endoexit.errors import ImageError
 from endoexit.images.refusals import check_size, damaged, unsupported
 from endoexit.images.video.spans import Spans
@@ -27,8 +27,7 @@ _CODECS = {
 _LOST = 0.02  # share of the announced frames that may be missing without a fault
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Record):
     """What is known of a video with its first frame.
 
     Attributes:
@@ -48,10 +47,6 @@ class Facts:
     announced: int | None
     interlaced: bool
     turned: bool
-
-    def document(self) -> dict[str, Any]:
-        """Return them for a message."""
-        return asdict(self)
 
 
 class Decoding:
@@ -96,9 +91,14 @@ class Decoding:
             wide, high = high, wide
         rate = self._stream.average_rate
         return Facts(
-            wide, high, self._context.name, None if not rate else float(rate),
-            self._stream.frames or None, bool(first.interlaced_frame), self._turn != UPRIGHT,
-        )  # fmt: skip
+            width=wide,
+            height=high,
+            codec=self._context.name,
+            rate=float(rate) if rate else None,
+            announced=self._stream.frames or None,
+            interlaced=bool(first.interlaced_frame),
+            turned=self._turn != UPRIGHT,
+        )
 
     def frames(self) -> Iterator[tuple[float, "Decoded"]]:
         """Yield the time of each frame in seconds from the first, and the frame.
