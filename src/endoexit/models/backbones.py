@@ -15,7 +15,7 @@ from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
 from endoexit.models.exit_heads import head_settings
 from endoexit.models.placement import read_exits
 from endoexit.models.pretrained import Loaded, load_backbone
-from endoexit.models.staged import SizeError, StagedClassifier
+from endoexit.models.staged import NetworkSettings, SizeError, StagedClassifier
 
 NONE = "none"  # of `exits`: the network whole
 SIDE = 224  # of ImageNet's images
@@ -26,7 +26,7 @@ VARIANTS = {f"efficientnet_lite{variant}": variant for variant in SCALINGS}
 
 
 @dataclass(frozen=True)
-class BackboneConfig:
+class BackboneConfig(NetworkSettings):
     """Where the exits of a network are, and what they are made of.
 
     Attributes:
@@ -40,6 +40,8 @@ class BackboneConfig:
         collaborate: Whether each exit reads the answer of the one before; see
             `endoexit.models.collaboration`.
     """
+
+    kept = ("network",)
 
     network: str
     exits: str = "auto"
@@ -64,14 +66,6 @@ class BackboneConfig:
             raise UsageError(f"dropout must be a number, got {self.dropout!r}.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must be in [0, 1), got {self.dropout}.")
-
-    def replaced(self, changes: Mapping[str, Any]) -> "BackboneConfig":
-        """Return a copy with some settings changed; a misspelt one raises UsageError."""
-        known = [name for name in self.__dataclass_fields__ if name != "network"]
-        for name in changes:
-            if name not in known:
-                raise unknown_name("model setting", name, known)
-        return replace(self, **changes)
 
 
 NAMES = {name: BackboneConfig(name) for name in VARIANTS}

@@ -4,23 +4,21 @@ Codewords are learned; an exit classifies how often each of them occurs in its m
 the mean of the histograms of exits 1 to k.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.errors import UsageError, unknown_name
 from endoexit.models.layers import GlobalMean
-from endoexit.models.staged import FixedSizeClassifier, Stage, State
+from endoexit.models.staged import FixedSizeClassifier, NetworkSettings, Stage, State
 
 TINY = 5e-16  # keeps a position without any codeword from dividing by 0
 
 
 @dataclass(frozen=True)
-class BoFConfig:
+class BoFConfig(NetworkSettings):
     """What the hierarchical Bag-of-Features network is made of.
 
     Attributes:
@@ -28,21 +26,15 @@ class BoFConfig:
         side: Side in pixels of the images, which the linear layers fix.
     """
 
+    family = "BoF"
+
     codewords: int = 64
     side: int = 32
 
     def __post_init__(self) -> None:
-        if type(self.codewords) is not int or self.codewords < 1:
-            raise UsageError(f"BoF: codewords must be at least 1, got {self.codewords!r}.")
-        if self.side != 32:
-            raise UsageError(f"BoF: side must be 32, got {self.side!r}.")
-
-    def replaced(self, changes: dict[str, Any]) -> "BoFConfig":
-        """Return a copy with some settings changed; a misspelt one raises UsageError."""
-        for name in changes:
-            if name not in self.__dataclass_fields__:
-                raise unknown_name("model setting", name, self.__dataclass_fields__)
-        return replace(self, **changes)
+        fits = type(self.codewords) is int and self.codewords >= 1
+        self._require(fits, "codewords", "at least 1")
+        self._require(self.side == 32, "side", "32")
 
 
 class LogisticBoF(nn.Module):
@@ -137,8 +129,6 @@ class BoFNet(FixedSizeClassifier):
     """
 
     def __init__(self, config: BoFConfig, num_classes: int) -> None:
-        if num_classes < 2:
-            raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
         shared = nn.Linear(config.codewords, num_classes)
 
         def convolutions(*widths: int) -> list[nn.Module]:

@@ -5,21 +5,20 @@ map, before the trunk's ReLU. Linear layers fix the size of the images.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Literal, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.errors import UsageError, unknown_name
 from endoexit.models.layers import LastMap, OneMap
-from endoexit.models.staged import FixedSizeClassifier, Stage
+from endoexit.models.staged import FixedSizeClassifier, NetworkSettings, Stage
 
 NORM_EPS = 2e-5  # Chainer's
 
 
 @dataclass(frozen=True)
-class BranchyNetConfig:
+class BranchyNetConfig(NetworkSettings):
     """What a BranchyNet is made of.
 
     Attributes:
@@ -29,6 +28,8 @@ class BranchyNetConfig:
         collaborate: Whether each exit reads the answer of the one before; see
             `endoexit.models.collaboration`.
     """
+
+    family = "BranchyNet"
 
     trunk: Literal["lenet", "alexnet", "resnet"] = "alexnet"
     depth: int = 18
@@ -42,17 +43,6 @@ class BranchyNetConfig:
         side = 28 if self.trunk == "lenet" else 32
         self._require(self.side == side, "side", str(side))
         self._require(isinstance(self.collaborate, bool), "collaborate", "true or false")
-
-    def _require(self, holds: bool, name: str, what: str) -> None:
-        if not holds:
-            raise UsageError(f"BranchyNet: {name} must be {what}, got {getattr(self, name)!r}.")
-
-    def replaced(self, changes: dict[str, Any]) -> "BranchyNetConfig":
-        """Return a copy with some settings changed; a misspelt one raises UsageError."""
-        for name in changes:
-            if name not in self.__dataclass_fields__:
-                raise unknown_name("model setting", name, self.__dataclass_fields__)
-        return replace(self, **changes)
 
 
 class FirstChannel(nn.Module):
@@ -182,8 +172,6 @@ class BranchyNet(FixedSizeClassifier):
     """
 
     def __init__(self, config: BranchyNetConfig, num_classes: int) -> None:
-        if num_classes < 2:
-            raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
         stages = [
             Stage([OneMap(*_flat(trunk))], LastMap(*_flat(branch)))
             for trunk, branch in _BUILDERS[config.trunk](num_classes, config)

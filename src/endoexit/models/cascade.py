@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from endoexit.errors import UsageError, unknown_name
-from endoexit.models.staged import SizeError, Stage, StagedClassifier, State
+from endoexit.models.staged import NetworkSettings, SizeError, Stage, StagedClassifier, State
 
 NAME = "cascade"  # in the catalog
 Combine = Literal["last", "mean"]
@@ -40,7 +40,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class CascadeConfig:
+class CascadeConfig(NetworkSettings):
     """What a cascade is made of.
 
     Attributes:
@@ -59,13 +59,6 @@ class CascadeConfig:
         object.__setattr__(self, "members", tuple(members))
         if self.combine not in get_args(Combine):
             raise unknown_name("combine", str(self.combine), get_args(Combine))
-
-    def replaced(self, changes: Mapping[str, Any]) -> "CascadeConfig":
-        """Return a copy with some settings changed; a misspelt one raises UsageError."""
-        for name in changes:
-            if name not in self.__dataclass_fields__:
-                raise unknown_name("model setting", name, self.__dataclass_fields__)
-        return replace(self, **changes)
 
     def document(self) -> dict[str, Any]:
         """Return the settings as a document holds them."""

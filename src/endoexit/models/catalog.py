@@ -13,7 +13,7 @@ from endoexit.models.collaboration import collaborating
 from endoexit.models.hifuse import network as hifuse
 from endoexit.models.msdnet.config import MSDNetConfig, msdnet_configs
 from endoexit.models.msdnet.network import MSDNet
-from endoexit.models.staged import StagedClassifier
+from endoexit.models.staged import NetworkSettings, StagedClassifier
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Family:
 
     Attributes:
         title: Words for a list of families: what they are, and who published them.
-        settings: Class of their settings, with a method `replaced(changes)` that refuses what
-            it does not know.
+        settings: Class of their settings.
         build: Function from settings, a number of classes and the side of the images in pixels
             to a network with fresh weights.
         twin: Settings that take the early exits away; None where no such network exists.
@@ -35,7 +34,7 @@ class Family:
     """
 
     title: str
-    settings: type
+    settings: type[NetworkSettings]
     build: Callable[[Any, int, int], StagedClassifier]
     twin: Mapping[str, Any] | None
     names: Mapping[str, Any]

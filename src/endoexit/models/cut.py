@@ -6,6 +6,7 @@ whatever tensors are alive at the cut.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -88,8 +89,6 @@ def _check_names(module: nn.Module, names: list[str]) -> None:
 
 def _fit_classes(module: nn.Module, num_classes: int, size: int) -> None:
     """Replace the last linear layer where it gives another number of classes."""
-    if num_classes < 2:
-        raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
     was_training = module.training
     try:
         with torch.no_grad():
@@ -125,9 +124,7 @@ def _ends(traced: fx.GraphModule, names: list[str]) -> list[int]:
         if not inside:
             raise UsageError(f"the layer {name} does not run: name another.")
         ends.append(inside[-1])
-    for (first, a), (second, b) in zip(
-        zip(names, ends, strict=True), list(zip(names, ends, strict=True))[1:], strict=False
-    ):
+    for (first, a), (second, b) in pairwise(zip(names, ends, strict=True)):
         if b < a:
             raise UsageError(
                 f"the layers are out of order: {second} runs before {first}. Name them in the "

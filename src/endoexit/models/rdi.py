@@ -4,15 +4,14 @@ Pools of the published code have fixed sizes, which are right for images of 32×
 heads end in a global mean, which is the same at 32 and reads the whole map at any other size.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.errors import UsageError, unknown_name
 from endoexit.models.layers import GlobalMean, LastMap, OneMap
-from endoexit.models.staged import Stage, StagedClassifier
+from endoexit.models.staged import NetworkSettings, Stage, StagedClassifier
 
 GROUP_WIDTHS = (16, 32, 64)
 # Expansion, channels, blocks and first stride of MobileNetV2's groups.
@@ -29,7 +28,7 @@ MOBILE_EXITS = (2, 5, 8, 10, 13, 16)  # with the stem as layer 1
 
 
 @dataclass(frozen=True)
-class RDIConfig:
+class RDIConfig(NetworkSettings):
     """What an RDI-Net is made of.
 
     Attributes:
@@ -40,25 +39,18 @@ class RDIConfig:
             `endoexit.models.collaboration`.
     """
 
+    family = "RDI-Net"
+
     trunk: Literal["resnet", "mobilenetv2"] = "resnet"
     depth: int = 6
     side: int = 32
     collaborate: bool = False
 
     def __post_init__(self) -> None:
-        if self.trunk not in ("resnet", "mobilenetv2"):
-            raise UsageError(f"RDI-Net: trunk must be resnet or mobilenetv2, got {self.trunk!r}.")
-        if type(self.depth) is not int or self.depth < 4:
-            raise UsageError(f"RDI-Net: depth must be at least 4, got {self.depth!r}.")
-        if not isinstance(self.collaborate, bool):
-            raise UsageError("RDI-Net: collaborate must be true or false.")
-
-    def replaced(self, changes: dict[str, Any]) -> "RDIConfig":
-        """Return a copy with some settings changed; a misspelt one raises UsageError."""
-        for name in changes:
-            if name not in self.__dataclass_fields__:
-                raise unknown_name("model setting", name, self.__dataclass_fields__)
-        return replace(self, **changes)
+        known = self.trunk in ("resnet", "mobilenetv2")
+        self._require(known, "trunk", "resnet or mobilenetv2")
+        self._require(type(self.depth) is int and self.depth >= 4, "depth", "at least 4")
+        self._require(isinstance(self.collaborate, bool), "collaborate", "true or false")
 
 
 class BasicBlock(nn.Module):
@@ -193,8 +185,6 @@ class RDINet(StagedClassifier):
     """
 
     def __init__(self, config: RDIConfig, num_classes: int) -> None:
-        if num_classes < 2:
-            raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
         build = _resnet if config.trunk == "resnet" else _mobilenetv2
         stages = [
             Stage([OneMap(*trunk)], LastMap(*head)) for trunk, head in build(num_classes, config)

@@ -1,10 +1,12 @@
 """The one interface of every network here: a staged classifier."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from endoexit.errors import UsageError
+from endoexit.errors import UsageError, unknown_name
 
 State = tuple[Tensor, ...]
 """What one stage hands to the next: tensors whose first dimension is the batch."""
@@ -12,6 +14,32 @@ State = tuple[Tensor, ...]
 
 class SizeError(UsageError):
     """Images of a size that a network cannot take."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Base of what a network is made of.
+
+    Attributes:
+        family: Name of its family for messages.
+        kept: Settings that tell which network it is, and do not change.
+    """
+
+    family: ClassVar[str]
+    kept: ClassVar[tuple[str, ...]] = ()
+
+    def replaced(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with some settings changed; a misspelt one raises UsageError."""
+        known = [field.name for field in fields(self) if field.name not in self.kept]
+        for name in changes:
+            if name not in known:
+                raise unknown_name("model setting", name, known)
+        return replace(self, **changes)
+
+    def _require(self, holds: bool, name: str, what: str) -> None:
+        """Raise UsageError unless a setting holds, with words for what it must be."""
+        if not holds:
+            raise UsageError(f"{self.family}: {name} must be {what}, got {getattr(self, name)!r}.")
 
 
 class Stage(nn.Module):
@@ -49,7 +77,7 @@ class StagedClassifier(nn.Module):
     Args:
         stages: The M stages in order. The first one's input state is
             `(images,)`, images of shape (batch, 3, height, width).
-        num_classes: Number of classes C of every exit.
+        num_classes: Number of classes C of every exit, at least 2.
         size_multiple: Number that height and width must be multiples of.
 
     Attributes:
@@ -60,6 +88,8 @@ class StagedClassifier(nn.Module):
     state_names: tuple[str, ...] = ()
 
     def __init__(self, stages: Iterable[Stage], num_classes: int, size_multiple: int) -> None:
+        if num_classes < 2:
+            raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.num_classes = num_classes

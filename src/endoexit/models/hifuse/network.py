@@ -1,14 +1,12 @@
 """HiFuse (Huo et al. 2024) as a staged classifier, with or without early exits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from endoexit.errors import UsageError, unknown_name
 from endoexit.models.heads import CbamHead, FinalClassifier
 from endoexit.models.hifuse.branches import (
     GlobalBlock,
@@ -19,7 +17,7 @@ from endoexit.models.hifuse.branches import (
     PatchMerging,
 )
 from endoexit.models.hifuse.fusion import FusionBlock
-from endoexit.models.staged import Stage, StagedClassifier, State
+from endoexit.models.staged import NetworkSettings, Stage, StagedClassifier, State
 from endoexit.models.weights import PublishedReport
 
 SCALES = 4
@@ -29,7 +27,7 @@ EXITS = (1, 2, 3)  # the paper's: behind the first three fusion blocks
 
 
 @dataclass(frozen=True)
-class HiFuseConfig:
+class HiFuseConfig(NetworkSettings):
     """What a HiFuse network is made of.
 
     Attributes:
@@ -46,6 +44,8 @@ class HiFuseConfig:
         collaborate: Whether each exit reads the answer of the one before; see
             `endoexit.models.collaboration`.
     """
+
+    family = "HiFuse"
 
     width: int = 96
     depths: tuple[int, ...] = (2, 2, 2, 2)
@@ -82,21 +82,10 @@ class HiFuseConfig:
         ordered = all(a < b for a, b in pairwise((0, *self.exits, SCALES)))
         self._require(ordered, "exits", f"scales from 1 to {SCALES - 1} in rising order")
 
-    def _require(self, holds: bool, name: str, what: str) -> None:
-        if not holds:
-            raise UsageError(f"HiFuse: {name} must be {what}, got {getattr(self, name)!r}.")
-
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each scale."""
         return tuple(self.width * 2**scale for scale in range(SCALES))
-
-    def replaced(self, changes: dict[str, Any]) -> "HiFuseConfig":
-        """Return a copy with some settings changed; a misspelt one raises UsageError."""
-        for name in changes:
-            if name not in self.__dataclass_fields__:
-                raise unknown_name("model setting", name, self.__dataclass_fields__)
-        return replace(self, **changes)
 
 
 def _names() -> dict[str, HiFuseConfig]:

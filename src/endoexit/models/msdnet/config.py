@@ -3,19 +3,19 @@
 Scales are counted from 1, the finest, to S, the coarsest. Every exit reads the coarsest map.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Literal
 
-from endoexit.errors import UsageError, unknown_name
+from endoexit.models.staged import NetworkSettings
 
 Place = tuple[int, int]
 """A layer l, counted from 1 over all blocks, and a scale s."""
 
 
 @dataclass(frozen=True)
-class MSDNetConfig:
+class MSDNetConfig(NetworkSettings):
     """What an MSDNet is made of.
 
     Attributes:
@@ -38,6 +38,8 @@ class MSDNetConfig:
         collaborate: Whether each exit reads the answer of the one before; see
             `endoexit.models.collaboration`.
     """
+
+    family = "MSDNet"
 
     blocks: int = 5
     base: int = 4
@@ -78,17 +80,6 @@ class MSDNetConfig:
         self._require(
             self.num_layers >= self.scales, "blocks", f"{self.scales} layers in all or more"
         )
-
-    def _require(self, holds: bool, name: str, what: str) -> None:
-        if not holds:
-            raise UsageError(f"MSDNet: {name} must be {what}, got {getattr(self, name)!r}.")
-
-    def replaced(self, changes: dict[str, Any]) -> "MSDNetConfig":
-        """Return a copy with some settings changed; a misspelt one raises UsageError."""
-        for name in changes:
-            if name not in self.__dataclass_fields__:
-                raise unknown_name("model setting", name, self.__dataclass_fields__)
-        return replace(self, **changes)
 
     @property
     def scales(self) -> int:

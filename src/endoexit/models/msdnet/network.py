@@ -5,7 +5,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from endoexit.errors import UsageError
 from endoexit.models.layers import GlobalMean, conv_norm_relu
 from endoexit.models.msdnet.config import MSDNetConfig, Place
 from endoexit.models.staged import Stage, StagedClassifier, State
@@ -158,8 +157,6 @@ class MSDNet(StagedClassifier):
     """
 
     def __init__(self, config: MSDNetConfig, num_classes: int) -> None:
-        if num_classes < 2:
-            raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
         places = config.places()
         stages = []
         takes: tuple[int, ...] | None = None
