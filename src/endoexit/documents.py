@@ -70,7 +70,7 @@ class Asked(Worded):
 
 
 class Document(Record):
-    """A record that is a JSON file of its own.
+    """A record that is a whole JSON file.
 
     Attributes:
         fault: Class of the error of a file that is not such a document.
