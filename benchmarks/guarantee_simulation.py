@@ -20,7 +20,6 @@ from dataclasses import asdict
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.policy.goals import Guarantee
-from endoexit.policy.repetitions import repeat_guarantee
 from endoexit.policy.risks import ABSOLUTE, Risk
 from endoexit.policy.simulation import (
     ONE_IMAGE_EACH,
@@ -28,6 +27,7 @@ from endoexit.policy.simulation import (
     GroupDesign,
     SimulatedExits,
 )
+from repetitions import repeat_guarantee
 from tables import RESULTS, ROOT, markdown_table, replace_between
 
 RESULT = RESULTS / "guarantee_simulation.json"
