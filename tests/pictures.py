@@ -44,5 +44,5 @@ def group_near_copies(hashes: np.ndarray, threshold: int) -> np.ndarray:
     """Return the group of each image, linking hashes (N, 32) at most `threshold` bits apart."""
     groups = Groups(len(hashes))
     for pairs in near_pairs(hashes, threshold):
-        groups.add(pairs)
+        groups.add(pairs.first, pairs.second)
     return groups.numbers()

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from endoexit.data import duplicates
 from endoexit.data.duplicates import (
     Groups,
-    Pairs,
     difference_hash,
     near_pairs,
 )
@@ -111,9 +110,8 @@ def test_groups_equal_a_plain_search_and_are_numbered_by_first_appearance(
 
 def test_groups_link_over_others() -> None:
     groups = Groups(5)
-    second, zero = np.array([1]), np.array([0])
-    groups.add(Pairs(np.array([3]), np.array([4]), zero))
-    groups.add(Pairs(second, np.array([3]), zero))
+    groups.add(np.array([3]), np.array([4]))
+    groups.add(np.array([1]), np.array([3]))
     assert groups.numbers().tolist() == [0, 1, 2, 1, 1]
 
 

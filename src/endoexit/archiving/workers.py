@@ -1,6 +1,5 @@
 """What a driver knows of a worker, and a worker that is a process on this machine."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from typing import Protocol
 
 from endoexit.archiving.document import ShardFile
 from endoexit.archiving.requests import Document, checked, compute_request, decode_request
+from endoexit.images.messages import end_process
 
 
 class WorkerLostError(Exception):
@@ -107,14 +107,8 @@ class LocalWorker:
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        if process is not None:
+            end_process(process)
 
 
 def _answer(process: "subprocess.Popen[str]", request: Document) -> Document:

@@ -42,19 +42,11 @@ class Bundle:
 
     kind: ClassVar[Kind] = "bundle"
     calibrates: ClassVar[bool] = False
+    made_by: ClassVar[str] = "export"
+    makes: ClassVar[str] = "the bundle"
     has_weights: ClassVar[bool] = True  # they were there when it was opened
     manifest_file: ClassVar[None] = None
     metrics_file: ClassVar[None] = None
-
-    @property
-    def made_by(self) -> str:
-        """Step that leaves such a folder."""
-        return "export"
-
-    @property
-    def makes(self) -> str:
-        """What its command makes, in words."""
-        return "the bundle"
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ class _Pairwise:
         self._mixed = np.zeros((len(classes), len(classes)), dtype=np.int64)
 
     def add(self, pairs: Pairs) -> None:
-        self.groups.add(pairs)
+        self.groups.add(pairs.first, pairs.second)
         self.near[pairs.first] = self.near[pairs.second] = True
         self.count += len(pairs)
         first, second = self._labels[pairs.first], self._labels[pairs.second]

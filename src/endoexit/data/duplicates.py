@@ -101,19 +101,19 @@ def near_pairs(hashes: npt.NDArray[np.uint8], threshold: int) -> Iterator[Pairs]
 
 
 class Groups:
-    """Groups of images that are linked by pairs, directly or over others (single linkage)."""
+    """Groups of what is linked by pairs, directly or over others (single linkage)."""
 
     def __init__(self, count: int) -> None:
         self._labels: npt.NDArray[np.int64] = np.arange(count)
         self._count = count
 
-    def add(self, pairs: Pairs) -> None:
-        """Link the two images of each pair."""
-        if len(pairs) == 0:
+    def add(self, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> None:
+        """Link each of the first to its second."""
+        if len(first) == 0:
             return
-        ends = self._labels[pairs.first], self._labels[pairs.second]
+        ends = self._labels[first], self._labels[second]
         shape = (self._count, self._count)
-        links = coo_matrix((np.ones(len(pairs), dtype=bool), ends), shape=shape)
+        links = coo_matrix((np.ones(len(first), dtype=bool), ends), shape=shape)
         self._count, merged = connected_components(links, directed=False)
         self._labels = merged[self._labels].astype(np.int64)
 

@@ -7,8 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from endoexit.data.crossing import Crossing
 from endoexit.data.duplicates import DEFAULT_NEAR_BITS, Groups, check_threshold, near_pairs
@@ -75,7 +73,7 @@ def gather(
     parts = Crossing([image.file.part for image in images], listing.parts)
     links = Groups(len(images))
     for pairs in near_pairs(hashes(images), rules.threshold):
-        links.add(pairs)
+        links.add(pairs.first, pairs.second)
         parts.add(pairs)
     near = links.numbers()
     dropped = _contradicting(listing, images, near, rules)
@@ -174,24 +172,18 @@ def _with_patients(near: npt.NDArray[np.int64], patients: list[str]) -> npt.NDAr
     first: dict[str, int] = {}
     members = [position for position, patient in enumerate(patients) if patient]
     firsts = np.array([first.setdefault(patients[at], at) for at in members])
-    ends = near[members], near[firsts]
-    size = int(near.max()) + 1
-    links = coo_matrix((np.ones(len(members), dtype=bool), ends), (size, size))
-    _, component = connected_components(links, directed=False)
-    linked: npt.NDArray[np.int64] = component.astype(np.int64)[near]
-    return linked
+    links = Groups(int(near.max()) + 1)
+    links.add(near[members], near[firsts])
+    return links.numbers()[near]
 
 
 def _joined(given: list[str], near: npt.NDArray[np.int64]) -> list[str]:
     """Join the given groups that share a group of near-copies: `a` and `b` become `a+1`."""
     index = {name: number for number, name in enumerate(dict.fromkeys(given))}
     numbers = np.array([index[name] for name in given], dtype=np.int64)
-    size = len(index) + int(near.max(initial=-1)) + 1
-    links = coo_matrix(
-        (np.ones(len(numbers), dtype=bool), (numbers, len(index) + near)), (size, size)
-    )
-    _, component = connected_components(links, directed=False)
-    together = _by(component[: len(index)].tolist())
+    links = Groups(len(index) + int(near.max(initial=-1)) + 1)
+    links.add(numbers, len(index) + near)
+    together = _by(links.numbers()[: len(index)].tolist())
     names = list(index)
     joined = {
         number: names[members[0]] + (f"+{len(members) - 1}" if len(members) > 1 else "")

@@ -1,10 +1,37 @@
-"""Messages between this process and one that decodes: JSON, then bytes. Nothing is pickled."""
+"""A process that decodes, and messages to and from it: JSON, then bytes. Nothing is pickled."""
 
+import contextlib
 import json
+import os
 import struct
+import subprocess
+import sys
 from typing import IO, Any
 
 _LENGTHS = struct.Struct(">IQ")
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # threads take address space
+
+
+def start_process(module: str) -> "subprocess.Popen[bytes]":
+    """Start a module of this package as a process that reads and writes messages."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # libraries may print what is in a file
+        env=os.environ | _ONE_THREAD,
+        start_new_session=True,  # Ctrl-C is for this process, which ends the other
+    )
+
+
+def end_process(process: "subprocess.Popen[Any]") -> None:
+    """End a process, whatever it does, and close its streams."""
+    process.kill()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+    process.wait()
 
 
 def write_message(

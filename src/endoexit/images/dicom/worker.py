@@ -1,11 +1,9 @@
 """One process for the codecs: it is kept, and replaced when a frame has ended it."""
 
 import atexit
-import contextlib
 import dataclasses
 import os
 import subprocess
-import sys
 import threading
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 
 from endoexit.errors import ImageError
 from endoexit.images.dicom.codecs import Form, Values
-from endoexit.images.messages import read_message, write_message
+from endoexit.images.messages import end_process, read_message, start_process, write_message
 from endoexit.images.refusals import damaged
 
 # The process limits its own processor time to less. This is for one that waits, on a busy machine.
@@ -69,14 +67,8 @@ class Worker:
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        process.wait()
+        if process is not None:
+            end_process(process)
 
 
 def _ask(
@@ -93,18 +85,9 @@ def _ask(
 
 
 def _start() -> "subprocess.Popen[bytes]":
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "endoexit.images.dicom.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | threads,  # each thread's stack counts as memory
-        start_new_session=True,  # Ctrl-C is for this process, which ends the other
-    )
+    process = start_process("endoexit.images.dicom.child")
     if process.stdout is None or read_message(process.stdout) is None:
-        process.kill()
-        process.wait()
+        end_process(process)
         raise ImageError(
             "needs a codec that cannot be started: install the packages again with "
             "`pip install 'endoexit[dicom]'`.",

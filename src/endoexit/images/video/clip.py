@@ -2,9 +2,6 @@
 
 import contextlib
 import importlib.util
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from endoexit.errors import ImageError
-from endoexit.images.messages import read_message, write_message
+from endoexit.images.messages import end_process, read_message, start_process, write_message
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.refusals import damaged
 from endoexit.images.video.decoding import Facts
@@ -25,7 +22,6 @@ from endoexit.naming import naming
 
 # The process limits its own processor time to less. This is for one that waits, on a busy machine.
 MOST_SECONDS = 30.0
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # threads take address space
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +73,7 @@ class Clip:
         try:
             _check_installed()
             place = find_video(path)
-            self._process = _start()
+            self._process = start_process("endoexit.images.video.child")
             request = {
                 "path": str(path.absolute()), "spans": place.spans, "rate": place.rate,
                 "preprocessing": preprocessing.model_dump(mode="json"), "live": live,
@@ -117,12 +113,7 @@ class Clip:
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._process.wait()
+        end_process(self._process)
 
     def _next(self) -> dict[str, Any]:
         """Return the next message with its content; one of a fault where the process ended."""
@@ -155,17 +146,6 @@ class Clip:
 
 def _fault_of(answer: dict[str, Any]) -> ImageError:
     return ImageError(answer["fault"], kind=answer["kind"])
-
-
-def _start() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "endoexit.images.video.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # libraries may print what is in a video
-        env=os.environ | _ONE_THREAD,
-        start_new_session=True,  # Ctrl-C is for this process, which ends the other
-    )
 
 
 def _check_installed() -> None:
