@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from endoexit.bench.document import Benchmark, Limit, Line, Spread, Throughput
+from endoexit.bench.document import Benchmark, Line, Spread, Throughput
 from endoexit.errors import counted
 from endoexit.evaluation.figures import percent, significant
 from endoexit.tables import Column, Table
@@ -78,7 +78,9 @@ def exit_table(benchmark: Benchmark) -> Table:
                 lambda place: limits[place].macs / limits[-1].macs
             ),
             Column("limit", "ms", significant, brief="limit\nms"): lambda place: limits[place].ms,
-            Column("reached", "%", _reached, brief="reached\n%"): lambda place: limits[place],
+            Column("reached", "%", percent, brief="reached\n%"): (
+                lambda place: limits[place].reached.median
+            ),
         }
         notes.append(
             "Limit: time of the multiply-adds at the rate of a large matrix product here, "
@@ -91,10 +93,6 @@ def exit_table(benchmark: Benchmark) -> Table:
         if ratio.to != "final exit"
     ]
     return Table.of("Exits", columns, range(len(exits)), notes)
-
-
-def _reached(limit: Limit) -> str:
-    return percent(limit.reached.median)
 
 
 def throughput_table(benchmark: Benchmark) -> Table:

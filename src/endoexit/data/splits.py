@@ -141,7 +141,7 @@ def split_by_folders(
         last = {group: max(folders, key=ROLES.index) for group, folders in parts.items()}
         leaking = [i for i in usable if pool.images[i].file.part != last[pool.groups[i]]]
     stay = [index for index in usable if index not in set(leaking)]
-    kept, copies = _without_copies(pool, stay, _content_and_part)
+    kept, copies = _without_copies(pool, stay, lambda image: (image.sha256, image.file.part))
     roles = [pool.images[index].file.part for index in kept]
     # A leak that was accepted cuts a group at the folders: a group has one role.
     groups = [
@@ -204,10 +204,6 @@ def _check_folders(listing: Listing, train_shares: Mapping[str, float] | None) -
 
 def _content(image: ImageFacts) -> Hashable:
     return image.sha256
-
-
-def _content_and_part(image: ImageFacts) -> Hashable:
-    return image.sha256, image.file.part
 
 
 def _without_copies(

@@ -247,7 +247,8 @@ class _Transfer:
                 self.part.open("ab", buffering=0) as stream,
             ):
                 bar.advance(have // MIB)
-                for piece in _pieces(answer):
+                # Taken as it comes: a break loses nothing that has come before it.
+                while piece := answer.raw.read1(MIB, decode_content=False):
                     stream.write(piece)
                     bar.advance((have + len(piece)) // MIB - have // MIB)
                     have += len(piece)
@@ -281,12 +282,6 @@ class _Transfer:
             f"{url} has {size} bytes or more, {self.max_bytes} are the most that this data set "
             "can have: it is another file. Look at the authors' page."
         )
-
-
-def _pieces(answer: requests.Response) -> Iterator[bytes]:
-    """Yield what comes as it comes: a break loses nothing that has come before it."""
-    while piece := answer.raw.read1(MIB, decode_content=False):
-        yield piece
 
 
 def _cause(error: Exception) -> str:

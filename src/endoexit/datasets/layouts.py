@@ -61,7 +61,8 @@ def recognise(directory: Path) -> Recognised:
     except DataError as error:
         if not directory.is_dir():
             raise
-        raise _no_release(directory, {}, _names_of(directory)) from error
+        names = tuple(sorted(entry.name for entry in directory.iterdir()))
+        raise _no_release(directory, {}, names) from error
     counts = Counter(file.label for file in listing.files)
     release = _closest(counts)
     classes = _known(counts, release)
@@ -143,10 +144,6 @@ def _no_release(root: Path, counts: Mapping[str, int], seen: tuple[str, ...]) ->
         f"Seen: {some(shown) if shown else 'nothing'}. Name the folder that was unpacked, or get "
         "one with `endoexit data`. For other images: endoexit audit, split and train."
     )
-
-
-def _names_of(directory: Path) -> tuple[str, ...]:
-    return tuple(sorted(entry.name for entry in directory.iterdir()))
 
 
 def _missing(

@@ -1,6 +1,6 @@
 """From a run and a goal to `policy.json`: logits of its roles, costs of its exits, the policy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -148,7 +148,8 @@ def exit_costs(session: Session, unit: CostUnit) -> Costs:
             source=f"true multiply-adds of {source.config.model} at {size} × {size}",
         )
     wanted, here = str(session.precision), describe_machine()
-    for path in _newest_first(source.results().glob("evaluation*.json")):
+    evaluations = source.results().glob("evaluation*.json")
+    for path in sorted(evaluations, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         evaluation = Evaluation.read(path)
         timing = evaluation.timing
         if timing is None or evaluation.run.weights_sha256 != source.weights_sha256:
@@ -181,10 +182,6 @@ def measured_costs(times: Sequence[float], source: str) -> Costs:
         measured = ", ".join(f"{time:.3g}" for time in times)
         source += f"; a busy machine: {measured} ms as measured"
     return Costs(values=tuple(rising.tolist()), unit="ms", source=source)
-
-
-def _newest_first(paths: Iterable[Path]) -> list[Path]:
-    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def require_unseen(source: Source, cohort: Cohort) -> None:

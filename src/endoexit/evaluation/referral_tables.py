@@ -5,7 +5,6 @@ from typing import Any
 
 from endoexit.errors import counted
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.estimates import Foreign
 from endoexit.evaluation.figures import SHARE, percent, percent_with_interval, significant
 from endoexit.tables import Column, Table
 
@@ -56,14 +55,12 @@ def foreign_table(evaluation: Evaluation) -> Table | None:
         Column("unsure", "%", percent): lambda row: row.unsure / row.images,
         Column("unlike", "%", percent): lambda row: row.unlike / row.images,
         Column("multiply-adds", "G", significant, brief="MACs\n(G)"): lambda row: row.macs / 1e9,
-        Column("AUROC of energy, exits 1 to " + str(exits), form=str, brief="AUROC"): _areas,
+        Column("AUROC of energy, exits 1 to " + str(exits), form=str, brief="AUROC"): (
+            lambda row: ", ".join(significant(area) for area in row.auroc)
+        ),
     }
     unread = sum(row.failed for row in evaluation.foreign)
     notes = ["AUROC: 1 where the energy of an exit parts foreign images from these, 0.5 by chance."]
     if unread:
         notes.append(f"{counted(unread, 'image')} could not be read and are not counted.")
     return Table.of("Foreign images", columns, evaluation.foreign, notes)
-
-
-def _areas(row: Foreign) -> str:
-    return ", ".join(significant(area) for area in row.auroc)

@@ -112,14 +112,9 @@ def _by_other_library(image: Image.Image, data: bytes, frame: int) -> Pixels | N
         check_jpeg(data, len(image.getbands()))
     if image.format == "JPEG2000":
         return decode_jpeg2000(data, image.mode)
-    if image.format == "PNG" and frame == 0 and b"tRNS" in data[: _png_pixels_at(data)]:
+    if image.format == "PNG" and frame == 0 and b"tRNS" in data.partition(b"IDAT")[0]:
         return with_one_transparent_value(data)
     return None
-
-
-def _png_pixels_at(data: bytes) -> int:
-    at = data.find(b"IDAT")
-    return at if at > 0 else len(data)
 
 
 def _rgb(image: Image.Image) -> Pixels:

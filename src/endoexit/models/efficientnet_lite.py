@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.models.layers import GlobalMean
+from endoexit.models.layers import GlobalMean, initialise_convolutions
 
 NORM_EPS = 1e-3  # TensorFlow's, with which the published weights were trained
 STEM, HEAD = 32, 1280
@@ -143,10 +143,7 @@ class EfficientNetLite(nn.Module):
         self.act1, self.act2 = nn.ReLU6(), nn.ReLU6()
         self.global_pool, self.dropout = GlobalMean(), nn.Dropout(dropout)
         self.classifier = nn.Linear(HEAD, num_classes)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                fan_out = layer.kernel_size[0] ** 2 * layer.out_channels // layer.groups
-                nn.init.normal_(layer.weight, 0.0, (2 / fan_out) ** 0.5)
+        initialise_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, classes) for images (B, 3, H, W)."""

@@ -104,17 +104,15 @@ class MixedPool(nn.Module):
         return mixed
 
 
-def _linear(channels: int, shape: Shape, classes: int, *, dropout: float = 0.0) -> nn.Module:
+def _linear(channels: int, _: Shape, classes: int, *, dropout: float = 0.0) -> nn.Module:
     """Return the global mean and one linear layer."""
-    del shape
     return nn.Sequential(GlobalMean(), nn.Dropout(dropout), nn.Linear(channels, classes))
 
 
 def _conv(
-    channels: int, shape: Shape, classes: int, *, width: int = 256, dropout: float = 0.2
+    channels: int, _: Shape, classes: int, *, width: int = 256, dropout: float = 0.2
 ) -> nn.Module:
     """Return a 1×1 convolution to `width`, the global mean, dropout and one linear layer."""
-    del shape
     return nn.Sequential(
         nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU6(),
         GlobalMean(), nn.Dropout(dropout), nn.Linear(width, classes),
@@ -122,16 +120,14 @@ def _conv(
 
 
 def _cbam(
-    channels: int, shape: Shape, classes: int, *, blocks: int = 3, reduction: int = 16
+    channels: int, _: Shape, classes: int, *, blocks: int = 3, reduction: int = 16
 ) -> nn.Module:
     """Return the head of EE-HiFuse: CBAM blocks, the global mean, one linear layer."""
-    del shape
     return CbamHead(channels, classes, blocks=blocks, reduction=reduction)
 
 
-def _msdnet(channels: int, shape: Shape, classes: int, *, width: int = 128) -> nn.Module:
+def _msdnet(channels: int, _: Shape, classes: int, *, width: int = 128) -> nn.Module:
     """Return MSDNet's head: two convolutions of stride 2, the global mean, one linear layer."""
-    del shape
     return MSDNetHead(channels, width, classes)
 
 
@@ -143,9 +139,8 @@ def _sdn(channels: int, shape: Shape, classes: int) -> nn.Module:
     return nn.Sequential(MixedPool(region), nn.Flatten(), nn.Linear(pixels, classes))
 
 
-def _bof(channels: int, shape: Shape, classes: int, *, codewords: int = 64) -> nn.Module:
+def _bof(channels: int, _: Shape, classes: int, *, codewords: int = 64) -> nn.Module:
     """Return a logistic Bag-of-Features histogram of the map and one linear layer."""
-    del shape
     return nn.Sequential(LogisticBoF(channels, codewords), nn.Linear(codewords, classes))
 
 

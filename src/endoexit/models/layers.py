@@ -18,6 +18,14 @@ def conv_norm_relu(
     )
 
 
+def initialise_convolutions(model: nn.Module) -> None:
+    """Initialise convolutions with N(0, 2 / (k² · outputs)), outputs being those of a group."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_out = layer.kernel_size[0] ** 2 * layer.out_channels // layer.groups
+            nn.init.normal_(layer.weight, 0.0, (2 / fan_out) ** 0.5)
+
+
 class GlobalMean(nn.Module):
     """Mean over all positions of a map."""
 

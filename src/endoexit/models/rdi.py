@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.models.layers import GlobalMean, LastMap, OneMap
+from endoexit.models.layers import GlobalMean, LastMap, OneMap, initialise_convolutions
 from endoexit.models.staged import NetworkSettings, Stage, StagedClassifier
 
 GROUP_WIDTHS = (16, 32, 64)
@@ -192,15 +192,7 @@ class RDINet(StagedClassifier):
         super().__init__(stages, num_classes, 1)
         self.config = config
         if config.trunk == "resnet":
-            _initialise(self)
-
-
-def _initialise(model: nn.Module) -> None:
-    """Initialise convolutions with N(0, 2 / (k² · outputs)), as the published ResNets are."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            fan_out = module.kernel_size[0] ** 2 * module.out_channels
-            nn.init.normal_(module.weight, 0.0, (2 / fan_out) ** 0.5)
+            initialise_convolutions(self)  # as the published ResNets are
 
 
 def rdi_configs() -> dict[str, RDIConfig]:

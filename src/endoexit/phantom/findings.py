@@ -145,7 +145,8 @@ def _junction(surface: Surface) -> tuple[Array, Array, Array]:
     _, angle = surface.polar(centre)
     spokes = surface.noise(3)
     angle = np.arctan2(surface.y - centre[1], surface.x - centre[0])
-    surface.tint((0.70, 0.25, 0.22), 0.10 * _spokes(surface, angle + 0.1 * spokes, 40))
+    streaks = np.clip(surface.wobble(angle + 0.1 * spokes, 20, 40), 0, 1.5) ** 2
+    surface.tint((0.70, 0.25, 0.22), 0.10 * streaks)  # they run away from the lumen
     distance = carve_tube(surface, centre, surface.between(0.10, 0.18), 0.25, corners=0)
     line = surface.between(0.36, 0.52) * (1 + 0.14 * surface.wobble(angle, 2, 5))
     line += 0.05 * surface.wobble(angle, 6, 14) + 0.02 * surface.noise(14)
@@ -154,11 +155,6 @@ def _junction(surface: Surface) -> tuple[Array, Array, Array]:
     surface.tint((0.80, 0.37, 0.28), (1 - outside) * surface.between(0.75, 0.95))
     surface.height += 0.004 * (1 - outside) * surface.noise(30)
     return beyond, angle, outside
-
-
-def _spokes(surface: Surface, angle: Array, waves: int) -> Array:
-    """Return thin streaks that run away from the lumen."""
-    return np.clip(surface.wobble(angle, waves // 2, waves), 0, 1.5) ** 2
 
 
 def paint_z_line(surface: Surface) -> None:

@@ -234,7 +234,7 @@ def _images(
     kept = evaluation.images.contents_sha256
     if isinstance(folder, Absent) or kept is None:
         return folder
-    references = _references(evaluation, folder)
+    references = [ImageRef.parse(name).under(folder) for name in evaluation.images.paths]
     there = all(reference.path.is_file() for reference in references)  # else gaps tell of it
     if there and contents_sha256(references) != kept:
         return Absent(
@@ -243,10 +243,6 @@ def _images(
             "run `endoexit evaluate` again."
         )
     return folder
-
-
-def _references(evaluation: Evaluation, folder: Path) -> list[ImageRef]:
-    return [ImageRef.parse(name).under(folder) for name in evaluation.images.paths]
 
 
 def attention_of(

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from endoexit.errors import counted
-from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.figures import percent, percent_with_interval, significant
 from endoexit.reporting.paper import PRINTED
 from endoexit.reproduction.document import Results, SplitResults
@@ -27,13 +25,8 @@ def accuracy_table(results: Results) -> Table:
     for split in results.splits:
         title = _SHORT[split.name]
         column = Column(f"{title} [95 % CI]", "", percent_with_interval, f"{title}\n[95 % CI]")
-        columns[column] = _accuracy_on(split.evaluation)
+        columns[column] = {row.name: row.scores.accuracy for row in split.evaluation.rows}.get
     return Table.of(f"Accuracy %, {results.settings.early.label}, {results.title}", columns, names)
-
-
-def _accuracy_on(evaluation: Evaluation) -> Callable[[str], Estimate | None]:
-    accuracies = {row.name: row.scores.accuracy for row in evaluation.rows}
-    return accuracies.get
 
 
 def cost_table(results: Results) -> Table:

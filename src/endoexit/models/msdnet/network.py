@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from endoexit.models.layers import GlobalMean, conv_norm_relu
+from endoexit.models.layers import GlobalMean, conv_norm_relu, initialise_convolutions
 from endoexit.models.msdnet.config import MSDNetConfig, Place
 from endoexit.models.staged import Stage, StagedClassifier, State
 
@@ -171,7 +171,10 @@ class MSDNet(StagedClassifier):
             takes = gives
         super().__init__(stages, num_classes, 1)
         self.config = config
-        _initialise(self)
+        initialise_convolutions(self)  # as the authors' Lua code does, with biases 0
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def _used(config: MSDNetConfig, later: list[Place]) -> tuple[int, ...]:
@@ -182,15 +185,3 @@ def _used(config: MSDNetConfig, later: list[Place]) -> tuple[int, ...]:
         if scale - 1 >= config.finest(layer - 1):
             read.add(scale - 1)
     return tuple(sorted(read))
-
-
-def _initialise(model: nn.Module) -> None:
-    """Initialise as the authors' Lua code does: N(0, 2 / (k² · outputs)), linear biases 0."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            fan_out = module.kernel_size[0] ** 2 * module.out_channels
-            nn.init.normal_(module.weight, 0.0, (2 / fan_out) ** 0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
