@@ -191,8 +191,14 @@ class Folds(_Part):
     share_with_near_copy_in_another_fold: dict[str, FoldShares]
 
 
-class ShortcutFound(_Part):
-    """Attributes: feature that tells a class, the class, and the finding in words."""
+class Shortcut(_Part):
+    """Something other than the tissue that reveals a class.
+
+    Attributes:
+        feature: "black border", "position inset" or "border area".
+        label: The class with the most of it.
+        text: Sentence with the finding and its remedy.
+    """
 
     feature: str
     label: str
@@ -270,7 +276,7 @@ class AuditDocument(Document):
     near_copies: NearCopies
     folders: Folders | None = None
     folds: Folds | None = None
-    shortcuts: tuple[ShortcutFound, ...]
+    shortcuts: tuple[Shortcut, ...]
     groups: tuple[GroupOfCopies, ...] = ()
     images: tuple[ImageEntry, ...] = ()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from endoexit.auditing.shortcuts import Shortcut, find_shortcuts
+from endoexit.auditing.document import Shortcut
+from endoexit.auditing.shortcuts import find_shortcuts
 from endoexit.data.crossing import Crossing
 from endoexit.data.duplicates import DEFAULT_NEAR_BITS, Groups, Pairs, check_threshold, near_pairs
 from endoexit.data.facts import BrokenFile, ImageFacts, hashes, look_into

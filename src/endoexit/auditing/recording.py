@@ -21,7 +21,6 @@ from endoexit.auditing.document import (
     LabelPairs,
     Leak,
     NearCopies,
-    ShortcutFound,
 )
 from endoexit.auditing.findings import Audit
 from endoexit.auditing.shortcuts import frame_shares
@@ -82,10 +81,7 @@ def audit_document(audit: Audit) -> AuditDocument:
         near_copies=_near(audit),
         folders=_folders(audit),
         folds=_folds(audit),
-        shortcuts=tuple(
-            ShortcutFound(feature=shortcut.feature, label=shortcut.label, text=shortcut.text)
-            for shortcut in audit.shortcuts
-        ),
+        shortcuts=audit.shortcuts,
     )
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from endoexit.auditing.document import Shortcut
 from endoexit.data.facts import ImageFacts
 from endoexit.data.frame import BORDERED
 
@@ -29,21 +30,6 @@ class FrameShares:
     border: float
     bordered: float
     inset: float
-
-
-@dataclass(frozen=True, slots=True)
-class Shortcut:
-    """Something other than the tissue that reveals a class.
-
-    Attributes:
-        feature: "black border", "position inset" or "border area".
-        label: The class with the most of it.
-        text: Sentence with the finding and its remedy.
-    """
-
-    feature: str
-    label: str
-    text: str
 
 
 def frame_shares(images: Sequence[ImageFacts]) -> dict[str, FrameShares]:
@@ -74,7 +60,8 @@ def find_shortcuts(images: Sequence[ImageFacts]) -> tuple[Shortcut, ...]:
         label = max(values, key=lambda name: values[name])
         text = _uneven(values, label)
         if text and round(values[label] * shares[label].images) >= MIN_IMAGES:
-            shortcuts.append(Shortcut(feature, label, f"{feature}: {text}; {_REMEDY[feature]}"))
+            text = f"{feature}: {text}; {_REMEDY[feature]}"
+            shortcuts.append(Shortcut(feature=feature, label=label, text=text))
     area = {label: share.border for label, share in shares.items()}
     most, least = max(area, key=lambda name: area[name]), min(area, key=lambda name: area[name])
     if area[most] - area[least] >= AREA_SPREAD and shares[most].images >= MIN_IMAGES:
@@ -82,7 +69,7 @@ def find_shortcuts(images: Sequence[ImageFacts]) -> tuple[Shortcut, ...]:
             f"border area: {area[most]:.0%} of the image in {most}, {area[least]:.0%} in {least}; "
             f"{_REMEDY['black border']}"
         )
-        shortcuts.append(Shortcut("border area", most, text))
+        shortcuts.append(Shortcut(feature="border area", label=most, text=text))
     return tuple(shortcuts)
 
 

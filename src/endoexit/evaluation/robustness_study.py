@@ -25,6 +25,7 @@ from endoexit.runtime.exits import features_at_first_exit
 from endoexit.runtime.logits import RoleLogits
 from endoexit.runtime.session import BATCH_SIZE, Session
 
+SEED = 0  # of the changes and of the bootstrap
 Answered = tuple[str, int, NDArray[np.float32], Features | None]
 """Name of a change, its strength, logits (M, N, C), features (N, D) at exit 1 if needed."""
 
@@ -35,7 +36,6 @@ def measure_robustness(
     *,
     corruptions: bool = True,
     attacks: bool = False,
-    seed: int = 0,
 ) -> Robustness:
     """Answer changed images of a role, and write `robustness.json`.
 
@@ -48,7 +48,6 @@ def measure_robustness(
         role: Role of the images.
         corruptions: Whether images are changed as an endoscope might.
         attacks: Whether images are attacked.
-        seed: Random seed.
 
     Raises:
         RunError: The run has no weights or no manifest, or attacks on stages of another backend.
@@ -66,9 +65,9 @@ def measure_robustness(
     needs_features = decider.policy.needs_features
     answered: list[Answered] = [(UNCHANGED, 0, clean.logits, clean.features)]
     if corruptions:
-        answered += _corrupted(session, role, seed, needs_features)
+        answered += _corrupted(session, role, needs_features)
     if attacks:
-        answered += _attacked(session, clean, seed, needs_features)
+        answered += _attacked(session, clean, needs_features)
     robustness = Robustness(
         role=role,
         images=len(clean.labels),
@@ -77,8 +76,8 @@ def measure_robustness(
         precision=str(clean.precision),
         decided_by=decider.rule,
         policy=decider.policy,
-        rows=tuple(_row(session, decider.policy, clean, answer, seed) for answer in answered),
-        seed=seed,
+        rows=tuple(_row(session, decider.policy, clean, answer) for answer in answered),
+        seed=SEED,
         versions=library_versions(),
     )
     robustness = _with_earlier(robustness, session.results / FILE)
@@ -98,7 +97,7 @@ def _with_earlier(robustness: Robustness, file: Path) -> Robustness:
     return robustness.replaced(rows=robustness.rows + kept)
 
 
-def _corrupted(session: Session, role: str, seed: int, needs_features: bool) -> Iterator[Answered]:
+def _corrupted(session: Session, role: str, needs_features: bool) -> Iterator[Answered]:
     images = session.images(session.manifest.cohort(role))
     with session.track("changed images", len(CORRUPTIONS) * len(STRENGTHS) * len(images)) as bar:
         for change in CORRUPTIONS:
@@ -106,7 +105,7 @@ def _corrupted(session: Session, role: str, seed: int, needs_features: bool) -> 
                 parts, features = [], []
                 for start in range(0, len(images), BATCH_SIZE):
                     batch = images[start : start + BATCH_SIZE]
-                    changed = corrupt(batch, change, strength, first=start, seed=seed)
+                    changed = corrupt(batch, change, strength, first=start, seed=SEED)
                     parts.append(session.answers(changed))
                     if needs_features:
                         features.append(session.features(changed))
@@ -119,16 +118,14 @@ def _known(features: list[NDArray[np.float32]]) -> Features | None:
     return partial(np.concatenate, features) if features else None
 
 
-def _attacked(
-    session: Session, clean: RoleLogits, seed: int, needs_features: bool
-) -> Iterator[Answered]:
+def _attacked(session: Session, clean: RoleLogits, needs_features: bool) -> Iterator[Answered]:
     """Yield the logits of attacked images; gradients are of the network in PyTorch, in f32."""
     images = session.images(session.manifest.cohort(clean.role))
     mean, std = (
         torch.tensor(values)[:, None, None]
         for values in (session.preprocessing.mean, session.preprocessing.std)
     )
-    model, random = session.network, torch.Generator().manual_seed(seed)
+    model, random = session.network, torch.Generator().manual_seed(SEED)
     exits = len(clean.logits)
 
     def network(values: Tensor) -> Sequence[Tensor]:
@@ -158,16 +155,14 @@ def _attacked(
         yield name, 1, np.concatenate(parts, axis=1), _known(features[name])
 
 
-def _row(
-    session: Session, policy: ExitPolicy, clean: RoleLogits, answered: Answered, seed: int
-) -> ChangedRow:
+def _row(session: Session, policy: ExitPolicy, clean: RoleLogits, answered: Answered) -> ChangedRow:
     change, strength, logits, features = answered
     data = LogitSet(clean.role, logits, clean.labels, clean.groups, features)
-    bootstrap = GroupBootstrap(clean.groups, RESAMPLES, seed)
+    bootstrap = GroupBootstrap(clean.groups, RESAMPLES, SEED)
     exits, macs = policy.assign(logits, features), np.asarray(session.source.complexity.macs, float)
     right = data.correct[exits - 1, np.arange(data.num_images)]
     said = policy.referred(logits, exits, features) == ANSWERED
-    of_said = GroupBootstrap(clean.groups[said], RESAMPLES, seed)
+    of_said = GroupBootstrap(clean.groups[said], RESAMPLES, SEED)
     numbers = np.arange(1, len(logits) + 1)
     return ChangedRow(
         change=change,

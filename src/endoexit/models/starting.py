@@ -79,18 +79,10 @@ def read_start(source: str, spec: NetworkSpec) -> Start:
     return Start(_described(same, source, sha256) if same else origin, tensors)
 
 
-def _described(
-    known: Packaged,
-    source: str,
-    sha256: str,
-    origin: str = "not stated",
-    licence: str = "not stated",
-) -> Origin:
+def _described(known: Packaged, source: str, sha256: str) -> Origin:
     return Origin(
         source=source,
         sha256=sha256,
-        origin=origin,
-        licence=licence,
         size=known.size,
         mean=known.mean,
         std=known.std,

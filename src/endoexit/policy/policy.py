@@ -77,13 +77,9 @@ class ExitPolicy(Record):
         try:
             policy = handler(current_form(value))
         except ValidationError as error:
-            raise PolicyError(
-                f"not a valid exit policy: {all_faults(error)}. Correct it, or calibrate again."
-            ) from error
+            raise _not_valid(f"{all_faults(error)}.") from error
         except UsageError as error:  # a goal, a risk or an option that words its faults itself
-            raise PolicyError(
-                f"not a valid exit policy: {error} Correct it, or calibrate again."
-            ) from error
+            raise _not_valid(str(error)) from error
         policy._require_fit()
         return policy
 
@@ -317,9 +313,7 @@ class ExitPolicy(Record):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise PolicyError(
-                f"not a valid exit policy: {all_faults(error)}. Correct it, or calibrate again."
-            ) from error
+            raise _not_valid(f"{all_faults(error)}.") from error
 
     def write(self, path: Path) -> None:
         """Write `policy.json`, whole or not at all."""
@@ -346,3 +340,7 @@ class ExitPolicy(Record):
             return cls.from_json(text)
         except PolicyError as error:
             raise PolicyError(f"{path}: {error}") from error
+
+
+def _not_valid(why: str) -> PolicyError:
+    return PolicyError(f"not a valid exit policy: {why} Correct it, or calibrate again.")

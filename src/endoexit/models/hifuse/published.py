@@ -124,7 +124,9 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
         else:
             new[name] = torch.as_tensor(value)
     rest = [name for name in current if name not in new]
-    heads = tuple(name for name in rest if ".head." in name and not _is_final(model, name))
+    heads = tuple(
+        name for name in rest if ".head." in name and not name.startswith(prefixes["head"])
+    )
     problems += [f"{name}: missing in the state dict" for name in rest if name not in heads]
     if problems:
         shown = "\n  ".join(problems[:10])
@@ -135,7 +137,3 @@ def load_published_hifuse(model: HiFuse, state_dict: Mapping[str, Tensor]) -> Pu
         )
     model.load_state_dict(current | new)
     return PublishedReport(len(new), tuple(left_out), heads)
-
-
-def _is_final(model: HiFuse, name: str) -> bool:
-    return name.startswith(f"stages.{len(model.stages) - 1}.head.")
