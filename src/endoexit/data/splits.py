@@ -87,7 +87,7 @@ def split_by_groups(
     """
     _check_classes(Counter(file.label for file in listing.files), listing)
     pool = gather(listing, rules, advance)
-    kept, copies = _without_copies(pool, range(len(pool.images)), _content)
+    kept, copies = _without_copies(pool, range(len(pool.images)), lambda image: image.sha256)
     _check_classes(Counter(pool.images[index].file.label for index in kept), listing)
     roles = _assign(pool, kept, shares, seed)
     groups = [pool.groups[index] for index in kept]
@@ -200,10 +200,6 @@ def _check_folders(listing: Listing, train_shares: Mapping[str, float] | None) -
             f"the role {twice[0]!r} is a folder of {listing.root} and in --roles too: with "
             "--from-folders, --roles divides the folder train alone; take it out of --roles."
         )
-
-
-def _content(image: ImageFacts) -> Hashable:
-    return image.sha256
 
 
 def _without_copies(

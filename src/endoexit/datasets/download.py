@@ -230,7 +230,8 @@ class _Transfer:
                 raise _BrokenError("the server sent another part than was asked for")
             self._append(answer, size)
             return
-        size = _length_of(answer)
+        length = answer.headers.get("Content-Length", "")
+        size = int(length) if length.isdecimal() else None
         self.part.unlink(missing_ok=True)
         write_json(
             self.notes, Started(url=url, validator=_validator(answer), size=size).model_dump()
@@ -295,11 +296,6 @@ def _validator(answer: requests.Response) -> str | None:
     if tag and not tag.startswith("W/"):
         return tag
     return answer.headers.get("Last-Modified")
-
-
-def _length_of(answer: requests.Response) -> int | None:
-    text = answer.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
 
 
 def _range_of(answer: requests.Response) -> tuple[int | None, int | None]:

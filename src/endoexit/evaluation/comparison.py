@@ -189,6 +189,7 @@ def _compare_rows(
         int((right[1] & ~right[0]).sum()),
     )
     changed = only_first + only_second
+    p_value = float(binomtest(only_first, changed, 0.5).pvalue) if changed else 1.0
     return RowPair(
         name=first_row.name,
         first=first_row.scores.accuracy,
@@ -196,7 +197,7 @@ def _compare_rows(
         difference=bootstrap.mean(right[1].astype(float) - right[0]) if bootstrap else None,
         only_first=only_first,
         only_second=only_second,
-        p_value=_p_value(only_first, changed) if bootstrap else None,
+        p_value=p_value if bootstrap else None,
         macs=(first_row.macs, second_row.macs),
         ms=(
             first_row.time.ms if first_row.time else None,
@@ -208,7 +209,3 @@ def _compare_rows(
 def _right(evaluation: Evaluation, row: EvaluationRow) -> NDArray[np.bool_]:
     right: NDArray[np.bool_] = np.array(row.predicted) == np.array(evaluation.images.labels)
     return right
-
-
-def _p_value(only_first: int, changed: int) -> float:
-    return float(binomtest(only_first, changed, 0.5).pvalue) if changed else 1.0
