@@ -88,9 +88,8 @@ class JobFolder:
             RunError: Another process is at work on the job.
             EndoexitError: The folder cannot be written.
         """
-        lock = FileLock(self.path / LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock = FileLock(self.path / LOCK).acquire(timeout=0)
         except Timeout:
             raise RunError(
                 f"the job {self.path} is being run by another process: wait for its end, or stop "
@@ -100,25 +99,21 @@ class JobFolder:
             raise EndoexitError(
                 f"cannot write {self.path}: {error.strerror or error}. Change its permissions."
             ) from error
-        try:
+        with lock:
             for left in self.out.glob(".shard-*.part"):
                 left.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
     @property
     def running(self) -> bool:
         """Whether a process is at work on the job now."""
-        lock = FileLock(self.path / LOCK)
         try:
-            lock.acquire(timeout=0)
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
         except Timeout:
             return True
         except OSError:  # a folder that is read-only: no process can be at work
             return False
-        lock.release()
-        return False
 
 
 def write_plan(

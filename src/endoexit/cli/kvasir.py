@@ -235,21 +235,19 @@ def _alone(folder: Path) -> "Iterator[None]":
     from endoexit.files import make_folder
 
     make_folder(folder)
-    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout:
         raise RunError(
             f"another process reproduces in {folder}: wait for its end, or choose another --out."
         ) from None
-    try:
-        yield
-    except KeyboardInterrupt:
-        again = shlex.join(["endoexit", *sys.argv[1:]])
-        print(f"stopped; what is done is kept. Continue with: {again}", file=sys.stderr)
-        raise
-    finally:
-        lock.release()
+    with lock:
+        try:
+            yield
+        except KeyboardInterrupt:
+            again = shlex.join(["endoexit", *sys.argv[1:]])
+            print(f"stopped; what is done is kept. Continue with: {again}", file=sys.stderr)
+            raise
 
 
 def _show(output: Output, results: "Results", out: Path) -> None:

@@ -94,17 +94,14 @@ def alone(path: Path) -> Iterator[None]:
     Raises:
         DataError: Another process makes it.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(path.with_name(f".{path.name}.lock")).acquire(timeout=0)
     except Timeout:
         raise DataError(
             f"another process is making {path}: wait for its end, or stop it first."
         ) from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def _first_that_has_it(transfer: "_Transfer", urls: Sequence[str]) -> str:

@@ -89,19 +89,16 @@ class Shelf:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / ".lock")
-            lock.acquire()
+            lock = FileLock(self.folder / ".lock").acquire()
         except OSError as error:
             raise EndoexitError(
                 f"cannot write the image cache {self.folder}: {error.strerror or error}. "
                 "Name another folder in ENDOEXIT_CACHE."
             ) from error
-        try:
+        with lock:
             for left in self.folder.glob(".*.part"):
                 left.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
     def build(
         self,
