@@ -3,6 +3,7 @@
     python benchmarks/cpu_runtime.py networks --only ee_hifuse_nano [--rounds 11]
     python benchmarks/cpu_runtime.py profile --only ee_hifuse_small [--variants openvino-f32]
     python benchmarks/cpu_runtime.py road [--only efficientnet_lite0]
+    python benchmarks/cpu_runtime.py fused [--only efficientnet_lite0]
     python benchmarks/cpu_runtime.py trained RUN
     python benchmarks/cpu_runtime.py answers RUN
     python benchmarks/cpu_runtime.py tail
@@ -20,6 +21,7 @@ compared take turns in one process, and ratios are taken round by round.
 - profile: what the time of each of their stages goes into, by OpenVINO's own counters.
 - road: every step between the file of one image and its answer, at 128×128; the cut network
   against one piece of the same files.
+- fused: stages that run as one where a policy leaves exits unused, against stages one by one.
 - trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
   accuracy on calibrate: accuracy on test, mean time of an image, images a second.
 - answers: a trained run from the files of its test images: int8 under the policy, the same network
@@ -30,6 +32,7 @@ compared take turns in one process, and ratios are taken round by round.
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 import tempfile
@@ -42,6 +45,7 @@ from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions, share_at_work
 from runtime_answers import measure_answers
 from runtime_files import measure_reading, measure_start
+from runtime_fused import measure_fused
 from runtime_networks import NETWORKS, VARIANTS, measure_network
 from runtime_pages import write_pages
 from runtime_profile import profile_network
@@ -130,6 +134,21 @@ def road(arguments: argparse.Namespace, work: Path) -> None:
             put(("roads", name, variant), measured, arguments.threads)
 
 
+def fused(arguments: argparse.Namespace, work: Path) -> None:
+    """Time stages as one where a policy leaves exits unused, for networks with random weights."""
+    for name in arguments.only:
+        for variant, threads in itertools.product(arguments.variants, arguments.numbers):
+            measured = measure_fused(
+                name,
+                work / "road" / name,
+                variant=variant,
+                threads=threads,
+                rounds=arguments.rounds,
+                track=progress,
+            )
+            put(("fused", name, f"{variant} {threads}"), measured, threads)
+
+
 def trained(arguments: argparse.Namespace, work: Path) -> None:
     """Measure a trained run."""
     measured = measure_trained(
@@ -213,6 +232,10 @@ def parse() -> argparse.Namespace:
         "--variants", nargs="+", choices=VARIANTS,
         default=["openvino-f32", "openvino-int8", "onnx-f32"],
     )  # fmt: skip
+    command = part(fused, 101)
+    command.add_argument("--only", nargs="+", choices=ROADS, default=list(ROADS))
+    command.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
+    command.add_argument("--numbers", nargs="+", type=int, default=[1, 2], help="of threads")
     command = part(trained, 30)
     command.add_argument("run", type=Path, help="folder of a trained run with its manifest")
     command.add_argument("--max-accuracy-drop", type=float, default=0.01)

@@ -7,6 +7,7 @@ from typing import Any
 from endoexit.bench.document import Spread
 from endoexit.evaluation.figures import significant
 from endoexit.files import write_text
+from runtime_fused import fused
 from runtime_networks import OVERHEAD_MS, verdict
 from runtime_obstacles import obstacles
 from runtime_road_pages import answers, reading, road, road_targets, tails
@@ -78,7 +79,8 @@ def _made(results: dict[str, Any]) -> str:
     parts = [*results.get("networks", {}).values()]
     parts += [results[name] for name in ("trained", "answers", "start") if name in results]
     parts += [part for name in ("reading", "tails") for part in results.get(name, {}).values()]
-    parts += [part for roads in results.get("roads", {}).values() for part in roads.values()]
+    parts += [part for name in ("roads", "fused") for variants in results.get(name, {}).values()
+              for part in variants.values()]  # fmt: skip
     machines = {
         f"{part['machine']['processor']}, {part['machine']['cores']} cores" for part in parts
     }
@@ -107,6 +109,8 @@ def _page(results: dict[str, Any]) -> Iterator[str]:
         yield from _network(name, network, results.get("profiles", {}).get(name, {}))
     if "roads" in results:
         yield from road(results["roads"])
+    if "fused" in results:
+        yield from fused(results["fused"])
     if "trained" in results:
         yield from _trained(results["trained"])
     if "answers" in results:

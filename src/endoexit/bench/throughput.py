@@ -12,7 +12,7 @@ from endoexit.bench.ratios import ratio_of, spread
 from endoexit.evaluation.turns import take_turns
 from endoexit.policy import fixed_exit
 from endoexit.progress import Track
-from endoexit.runtime.backends.base import Backend
+from endoexit.runtime.backends.base import Backend, RunsTogether
 from endoexit.runtime.engine import Engine, Images
 from endoexit.runtime.stream import predict_stream
 
@@ -48,6 +48,24 @@ class _Clocked:
         return self._backend.features(state)
 
 
+class _ClockedTogether(_Clocked):
+    """The same of a backend that also runs stages as one."""
+
+    def __init__(self, backend: Backend, together: RunsTogether) -> None:
+        super().__init__(backend)
+        self._together = together
+        self.prepare_together = together.prepare_together
+
+    def run_together(
+        self, first: int, last: int, state: Any
+    ) -> tuple[Any, npt.NDArray[np.float32]]:
+        """Run stages as one."""
+        begin = time.perf_counter()
+        answer = self._together.run_together(first, last, state)
+        self.spent_ms += (time.perf_counter() - begin) * 1000
+        return answer
+
+
 class MeteredEngine(Engine):
     """An engine that knows how long it did something else than decide and gather.
 
@@ -56,9 +74,17 @@ class MeteredEngine(Engine):
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._clocked = _Clocked(engine.backend)
+        backend = engine.backend
+        self._clocked = (
+            _ClockedTogether(backend, backend)
+            if isinstance(backend, RunsTogether)
+            else _Clocked(backend)
+        )
         self._entering_ms = 0.0
-        super().__init__(self._clocked, engine.policy, engine.preprocessing, engine.deadline_ms)
+        super().__init__(
+            self._clocked, engine.policy, engine.preprocessing, engine.deadline_ms,
+            fused=engine.fused,
+        )  # fmt: skip
 
     @property
     def inside_ms(self) -> float:

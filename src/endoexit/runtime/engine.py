@@ -5,10 +5,10 @@ It knows no framework: a backend runs the stages, and torch is not imported here
 
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,13 +20,14 @@ from endoexit.policy import ExitPolicy
 from endoexit.policy.alone import decides_alone, leaves_alone
 from endoexit.policy.distance import Features
 from endoexit.policy.referral import Reason
-from endoexit.runtime.backends.base import Backend, Rows
+from endoexit.runtime.backends.base import Backend, Rows, RunsTogether
 from endoexit.runtime.backends.sizes import WARM_UP_RUNS, sizes_up_to
+from endoexit.runtime.batch import NOT_COMPUTED, Batch, StageResult, Ticket
 from endoexit.runtime.clock import Clock, since
 from endoexit.runtime.forecast import StageTimes
+from endoexit.runtime.fused import fused_ends, separate_ends
 
 Images = npt.NDArray[np.uint8]
-Ticket = TypeVar("Ticket", bound=Hashable)
 
 # One for each backend: what its stages write is overwritten by the next image.
 _LOCKS: WeakKeyDictionary[Backend, threading.RLock] = WeakKeyDictionary()
@@ -41,7 +42,8 @@ class Prediction:
         probabilities: Class probabilities (C,), at the temperature of the exit that answered.
         exit: Number of the exit that answered, 1 to M.
         stage_ms: Milliseconds of each stage that ran: this image's equal share of its batch.
-            Loading and compiling a stage is not included.
+            Loading and compiling a stage is not included. Of stages that ran as one, the last
+            has the time of all, and the others have 0.
         cut_short: Whether time ran out before the policy was satisfied. The answer is then
             from the last exit that finished, and the promises of the policy do not hold.
         deadline_missed: Whether the answers of the call came after the deadline, because
@@ -63,53 +65,6 @@ class Prediction:
         return sum(self.stage_ms)
 
 
-@dataclass(slots=True)
-class Batch(Generic[Ticket]):
-    """Images that went through the same stages. Row i of every array belongs to ticket i.
-
-    A stage writes its column into the arrays in place: for one image, new arrays at each
-    stage would take longer than the decision.
-
-    Attributes:
-        tickets: Names that the caller gave to the images (n). The engine only hands them back.
-        state: State of the backend.
-        labels: Labels (n, M) of the exits; only the first `passed` columns are filled.
-        stage_ms: Milliseconds (n, M) of the stages; only the first `passed` columns are filled.
-        gates: Values (n, M) of the gates of the policy; only the first `passed` columns are
-            filled, and none where it has no gates.
-        passed: Number of stages that these images went through.
-    """
-
-    tickets: list[Ticket]
-    state: Any
-    labels: Rows
-    stage_ms: npt.NDArray[np.float64]
-    gates: npt.NDArray[np.float64]
-    passed: int = 0
-
-    def __len__(self) -> int:
-        return len(self.tickets)
-
-
-@dataclass(slots=True)
-class StageResult(Generic[Ticket]):
-    """The outcome of one stage for one batch.
-
-    Attributes:
-        batch: The batch after the stage, with the images that exit.
-        logits: Logits (n, C) of the exit.
-        exiting: Mask (n,) of the images that exit here, as the policy decides.
-        continuing: Number of the other images.
-        features: Features (n, D) at exit 1; None at later exits, and for a policy without need.
-    """
-
-    batch: Batch[Ticket]
-    logits: npt.NDArray[np.float32]
-    exiting: npt.NDArray[np.bool_]
-    continuing: int
-    features: npt.NDArray[np.float32] | None = None
-
-
 class Engine:
     """Sends images through the stages of a network until the policy lets them exit.
 
@@ -127,6 +82,12 @@ class Engine:
             finish in time. Otherwise the remaining images get the answer of their last exit.
             Exit 1 always answers, even when stage 1 takes longer. If the policy also has a
             deadline, the shorter one counts.
+        fused: Whether `predict` and `stride` run stages as one where the policy lets no image
+            exit between them, if the backend can. It saves time, and those exits are not
+            computed. With a deadline, stages run one by one.
+
+    Attributes:
+        fused: Whether some stages run as one.
 
     Raises:
         PolicyError: The policy is for another number of exits.
@@ -139,6 +100,8 @@ class Engine:
         policy: ExitPolicy,
         preprocessing: Preprocessing,
         deadline_ms: float | None = None,
+        *,
+        fused: bool = False,
     ) -> None:
         if policy.num_exits != backend.num_stages:
             raise PolicyError(
@@ -152,6 +115,11 @@ class Engine:
         self.preprocessing = preprocessing
         limits = [limit for limit in (deadline_ms, policy.deadline_ms) if limit is not None]
         self.deadline_ms = min(limits, default=None)
+        self._together = backend if fused and isinstance(backend, RunsTogether) else None
+        separate = self._together is None or self.deadline_ms is not None
+        # Item k − 1 is the last of the stages that run as one from stage k on.
+        self._ends = separate_ends(policy.num_exits) if separate else fused_ends(policy)
+        self.fused = self._ends != separate_ends(policy.num_exits)
         self._times = StageTimes()
         self._at_work = _LOCKS.setdefault(backend, threading.RLock())
 
@@ -179,7 +147,7 @@ class Engine:
         answers: dict[int, Prediction] = {}
         batch: Batch[int] | None = self.enter(images, range(len(images)))
         while batch is not None:
-            result = self.step(batch)
+            result = self.stride(batch)
             if result.continuing and not self._in_time(clock, batch.passed + 1, result.continuing):
                 answers |= self.answers(result, np.ones_like(result.exiting))
                 break
@@ -198,14 +166,17 @@ class Engine:
         the next stage would fall asleep meanwhile.
         """
         state, labels, spent_ms = self._first_state(images), list[int](), list[float]()
-        for number in range(1, self.backend.num_stages + 1):
-            state, logits, spent = self._timed_run(number, state, 1)
+        number, exits = 0, False
+        while not exits:
+            first, number = number + 1, self._ends[number]
+            state, logits, spent = self._timed_run(first, number, state, 1)
+            if first < number:
+                labels += [NOT_COMPUTED] * (number - first)
+                spent_ms += [0.0] * (number - first)
             spent_ms.append(spent)
             row = logits[0].tolist()
             exits = leaves_alone(self.policy, number, logits, row, labels)
             labels.append(row.index(max(row)))
-            if exits:
-                break
         probabilities = self.policy.probabilities(number, logits)[0]
         return Prediction(labels[-1], probabilities, number, tuple(spent_ms))
 
@@ -217,7 +188,7 @@ class Engine:
             for _ in range(WARM_UP_RUNS):
                 state = self.enter(black, range(images)).state
                 for number in range(1, self.backend.num_stages + 1):
-                    state, _, _ = self._timed_run(number, state, images)
+                    state, _, _ = self._timed_run(number, number, state, images)
 
     def enter(self, images: Images, tickets: Sequence[Ticket]) -> Batch[Ticket]:
         """Return images as a batch before stage 1.
@@ -237,22 +208,36 @@ class Engine:
         Raises:
             Exception: Whatever the stage or the policy raises. The batch is then as it was before.
         """
+        return self._advance(batch, batch.passed + 1)
+
+    def stride(self, batch: Batch[Ticket]) -> StageResult[Ticket]:
+        """Run the next stages up to an exit that the policy uses; see `fused` and `step`.
+
+        Raises:
+            Exception: Whatever a stage or the policy raises. The batch is then as it was before.
+        """
+        return self._advance(batch, self._ends[batch.passed])
+
+    def _advance(self, batch: Batch[Ticket], number: int) -> StageResult[Ticket]:
+        """Run the stages after those that a batch passed up to stage `number`; see `step`."""
         before = batch.passed
-        state, logits, spent = self._timed_run(before + 1, batch.state, len(batch))
-        previous, gates = batch.labels[:, :before], batch.gates[:, :before]
-        value = self.policy.gate(before + 1, logits, previous, gates)
+        state, logits, spent = self._timed_run(before + 1, number, batch.state, len(batch))
+        previous, gates = batch.labels[:, : number - 1], batch.gates[:, : number - 1]
+        previous[:, before:] = NOT_COMPUTED
+        value = self.policy.gate(number, logits, previous, gates)
         if value is not None:
-            batch.gates[:, before] = value
+            batch.gates[:, number - 1] = value
         features = None
-        if before == 0 and self.policy.needs_features:
+        if number == 1 and self.policy.needs_features:
             features = self.backend.features(state)
         exiting = self.policy.leaves(
-            before + 1, logits, previous, batch.gates[:, : before + 1], _given(features)
+            number, logits, previous, batch.gates[:, :number], _given(features)
         )
         batch.state = state
-        batch.labels[:, before] = logits.argmax(axis=1)
-        batch.stage_ms[:, before] = spent / len(batch)
-        batch.passed = before + 1
+        batch.labels[:, number - 1] = logits.argmax(axis=1)
+        batch.stage_ms[:, before : number - 1] = 0.0
+        batch.stage_ms[:, number - 1] = spent / len(batch)
+        batch.passed = number
         continuing = len(batch) - int(np.count_nonzero(exiting))
         return StageResult(batch, logits, exiting, continuing, features)
 
@@ -328,14 +313,19 @@ class Engine:
         return self.backend.start(self.preprocessing.normalise(images))
 
     def _timed_run(
-        self, number: int, state: Any, images: int
+        self, first: int, last: int, state: Any, images: int
     ) -> tuple[Any, npt.NDArray[np.float32], float]:
-        """Run a stage; return its state, its logits and the milliseconds without compiling."""
-        self.backend.prepare(number, state)
+        """Run stages as one; return state, logits and the milliseconds without compiling."""
+        if first < last and self._together is not None:
+            self._together.prepare_together(first, last, state)
+            begin = time.perf_counter()
+            after, logits = self._together.run_together(first, last, state)
+            return after, logits, since(begin)
+        self.backend.prepare(last, state)
         begin = time.perf_counter()
-        after, logits = self.backend.run(number, state)
+        after, logits = self.backend.run(last, state)
         spent = since(begin)
-        self._times.record(number, images, spent)
+        self._times.record(last, images, spent)
         return after, logits, spent
 
     def _in_time(self, clock: Clock, number: int, images: int) -> bool:

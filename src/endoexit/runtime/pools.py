@@ -7,7 +7,8 @@ from typing import Generic
 import numpy as np
 
 from endoexit.errors import DataError, UsageError
-from endoexit.runtime.engine import Batch, Engine, Images, Prediction, StageResult, Ticket
+from endoexit.runtime.batch import Batch, StageResult, Ticket
+from endoexit.runtime.engine import Engine, Images, Prediction
 
 
 class Pools(Generic[Ticket]):
@@ -137,6 +138,8 @@ class Pools(Generic[Ticket]):
     def run(self, stage: int) -> dict[Ticket, Prediction]:
         """Run a stage on the images that have waited for it longest, at most a full batch.
 
+        Stages that run as one run here together; see `Engine`.
+
         Returns:
             The answers of the images that exit, by ticket. The others wait for the next stage.
             Nothing if no image waits for this stage.
@@ -148,7 +151,7 @@ class Pools(Generic[Ticket]):
         batch = self.take(stage)
         if batch is None:
             return {}
-        result = self._engine.step(batch)
+        result = self._engine.stride(batch)
         self.put(result)
         return self._engine.answers(result, result.exiting)
 

@@ -113,12 +113,15 @@ class Session:
 
     @cached_property
     def engine(self) -> Engine:
-        """Engine that predicts.
+        """Engine that predicts, with stages as one where the policy allows it.
 
         Raises:
             RunError, PolicyError, UsageError: See `backend` and `decide`.
         """
-        return Engine(self.backend, self.decider.policy, self.preprocessing, self.deadline_ms)
+        policy, view = self.decider.policy, self.preprocessing
+        # At the edge of two stages int8 rounds once more, so answers as one would differ.
+        fused = self.precision.products != "int8"
+        return Engine(self.backend, policy, view, self.deadline_ms, fused=fused)
 
     @cached_property
     def manifest(self) -> Manifest:

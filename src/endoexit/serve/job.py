@@ -6,7 +6,8 @@ from typing import Generic
 
 import numpy as np
 
-from endoexit.runtime.engine import Batch, Engine, Prediction, StageResult, Ticket
+from endoexit.runtime.batch import Batch, StageResult, Ticket
+from endoexit.runtime.engine import Engine, Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from endoexit.errors import EndoexitError
 from endoexit.runtime.backends.sizes import WARM_UP_RUNS, sizes_up_to
-from endoexit.runtime.engine import Engine, Images, Prediction, StageResult, Ticket
+from endoexit.runtime.batch import StageResult, Ticket
+from endoexit.runtime.engine import Engine, Images, Prediction
 from endoexit.runtime.forecast import StageTimes
 from endoexit.runtime.pools import Pools
 from endoexit.serve.job import Job, Ran

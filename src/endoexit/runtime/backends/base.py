@@ -1,7 +1,7 @@
-"""What an engine needs to know of a backend: the `Backend` protocol."""
+"""What an engine needs to know of a backend: the protocols `Backend` and `RunsTogether`."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -58,3 +58,23 @@ class Backend(Protocol):
 
     def concatenate(self, states: Sequence[Any]) -> Any:
         """Return the states of several batches as the state of one batch."""
+
+
+@runtime_checkable
+class RunsTogether(Protocol):
+    """A backend that also runs several stages as one, without the exits between them.
+
+    Its states are those of `Backend`, so stages run as one or one by one in any order. Its
+    answers are those of the same stages one by one.
+    """
+
+    def prepare_together(self, first: int, last: int, state: Any) -> None:
+        """Load and compile stages `first` to `last` as one; see `Backend.prepare`."""
+
+    def run_together(
+        self, first: int, last: int, state: Any
+    ) -> tuple[Any, npt.NDArray[np.float32]]:
+        """Run stages `first` to `last` as one; return the state and the logits of the last.
+
+        The state is valid until stages are run that end with the same one.
+        """

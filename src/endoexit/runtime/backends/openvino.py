@@ -93,6 +93,23 @@ class _Room:
         return self._first
 
 
+def joined(models: Sequence[ov.Model]) -> ov.Model:
+    """Return stages that follow each other as one graph, with the logits of the last alone.
+
+    The stages are changed. What the exits between them compute has no reader, so it is left out.
+    """
+    if len(models) == 1:
+        return models[0]
+    handed_on: list[ov.Output] = []
+    for number, model in enumerate(models):
+        entering = model.get_parameters() if number else []
+        for parameter, output in zip(entering, handed_on, strict=True):
+            parameter.output(0).replace(output)
+        *states, _logits = results = model.get_results()
+        handed_on = [result.input_value(0) for result in states]
+    return ov.Model(results, models[0].get_parameters(), "stages")
+
+
 def _tensor(array: Array) -> ov.Tensor:
     """Return a tensor on the memory of an array."""
     kind = _TYPES["f32"] if array.dtype == np.float32 else _TYPES["bf16"]
@@ -108,6 +125,8 @@ class OpenVinoBackend(ExportedStages[Array]):
     images takes up to 1.4 times as long, and the maps of more images do not fit into the caches.
     Each compiled form holds its own copy of the weights. What was compiled for a bundle is kept on
     disk for the next process; see `CompiledStages`.
+
+    Stages that run as one are compiled as one graph; see `RunsTogether`.
     """
 
     library = f"OpenVINO {ov.get_version()}"
@@ -122,7 +141,8 @@ class OpenVinoBackend(ExportedStages[Array]):
             hint.enable_cpu_pinning: False,
             properties.num_streams: 1,
         }
-        self._requests: dict[tuple[int, int], _Request] = {}
+        # By first stage, last stage and number of images.
+        self._requests: dict[tuple[int, int, int], _Request] = {}
         self._rooms: dict[int, _Room] = {}
 
     def _forget(self) -> None:
@@ -130,9 +150,13 @@ class OpenVinoBackend(ExportedStages[Array]):
 
     def prepare(self, number: int, state: State) -> None:
         """Compile a stage for all parts of a batch, and run it once if that was to be done."""
+        self.prepare_together(number, number, state)
+
+    def prepare_together(self, first: int, last: int, state: State) -> None:
+        """Compile stages as one; see `prepare`."""
         sizes = parts_of(len(state[0]))
-        if any((number, size) not in self._requests for size in sizes):
-            self.run(number, state)
+        if any((first, last, size) not in self._requests for size in sizes):
+            self.run_together(first, last, state)
 
     def run(self, number: int, state: State) -> tuple[State, npt.NDArray[np.float32]]:
         """Run stage `number`; return its state and its exit's logits (B, C).
@@ -140,16 +164,26 @@ class OpenVinoBackend(ExportedStages[Array]):
         Raises:
             RunError: The stage cannot be read, has changed, or is not as its document says.
         """
+        return self.run_together(number, number, state)
+
+    def run_together(
+        self, first: int, last: int, state: State
+    ) -> tuple[State, npt.NDArray[np.float32]]:
+        """Run stages as one; return the state and the logits (B, C) of the last.
+
+        Raises:
+            RunError: See `run`.
+        """
         images = len(state[0])
-        outputs = self._room(number).of(images)
+        outputs = self._room(last).of(images)
         sizes = parts_of(images)
         if len(sizes) == 1:
-            self._request(number, images)(state, outputs)
+            self._request(first, last, images)(state, outputs)
         else:
             end = 0
             for size in sizes:
                 part = slice(end, end := end + size)
-                request = self._request(number, size)
+                request = self._request(first, last, size)
                 request(*(tuple(array[part] for array in arrays) for arrays in (state, outputs)))
         *after, logits = outputs
         return tuple(after), logits.copy()
@@ -160,11 +194,11 @@ class OpenVinoBackend(ExportedStages[Array]):
     def _array(self, tensor: Array) -> Array:
         return tensor
 
-    def _request(self, number: int, images: int) -> _Request:
-        """Return what runs a stage on so many images."""
-        key = (number, images)
+    def _request(self, first: int, last: int, images: int) -> _Request:
+        """Return what runs stages as one, on so many images."""
+        key = (first, last, images)
         if key not in self._requests:
-            self._requests[key] = _Request(self._compile(number, images))
+            self._requests[key] = _Request(self._compile(first, last, images))
         return self._requests[key]
 
     def _room(self, number: int) -> _Room:
@@ -174,34 +208,44 @@ class OpenVinoBackend(ExportedStages[Array]):
             self._rooms[number] = _Room(shapes, _BITS[self._floats], self._files.classes)
         return self._rooms[number]
 
-    def _compile(self, number: int, images: int) -> ov.CompiledModel:
-        graph, weights = self._files.read(number)
-        key = self._key(number, images, graph, weights)
+    def _compile(self, first: int, last: int, images: int) -> ov.CompiledModel:
+        numbers = range(first, last + 1)
+        contents = [self._files.read(number) for number in numbers]
+        key = self._key(first, last, images, contents)
         settings = self.settings()
         if (kept := self._kept.read(key)) is not None:
             with contextlib.suppress(RuntimeError):  # of a library that was built differently
                 return self._core.import_model(io.BytesIO(kept), "CPU", settings)
+        models = [self._read(*each) for each in zip(numbers, contents, strict=True)]
         try:
-            model = self._core.read_model(graph, weights)
-            self._check_outputs(model, number)
-            model = self._prepared(model, number, images)
+            model = self._prepared(joined(models), first, images)
             compiled = self._core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
-            raise self._unreadable(number) from error
+            raise self._unreadable(first) from error
         self._kept.write(key, compiled.export_model().getvalue())
         return compiled
+
+    def _read(self, number: int, content: tuple[bytes, ...]) -> ov.Model:
+        try:
+            model = self._core.read_model(*content)
+        except RuntimeError as error:
+            raise self._unreadable(number) from error
+        self._check_outputs(model, number)
+        return model
 
     def settings(self) -> dict[Any, Any]:
         """Return the settings of OpenVINO that stages are compiled with."""
         return {**self._settings, properties.inference_num_threads: self.threads}
 
-    def _key(self, number: int, images: int, *contents: bytes) -> str:
-        """Return what a compiled stage depends on, as one hash: files, settings, machine."""
+    def _key(
+        self, first: int, last: int, images: int, contents: Sequence[tuple[bytes, ...]]
+    ) -> str:
+        """Return what compiled stages depend on, as one hash: files, settings, machine."""
         facts = (
-            *(sha256_bytes(content) for content in contents),
-            self._files.state.shapes[number - 1],
+            *(sha256_bytes(content) for stage in contents for content in stage),
+            self._files.state.shapes[last - 1],
             self._files.classes,
-            number == 1,
+            first == 1,
             images,
             self._floats,
             self.threads,
