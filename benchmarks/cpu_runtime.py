@@ -4,6 +4,7 @@
     python benchmarks/cpu_runtime.py profile --only ee_hifuse_small [--variants openvino-f32]
     python benchmarks/cpu_runtime.py road [--only efficientnet_lite0]
     python benchmarks/cpu_runtime.py fused [--only efficientnet_lite0]
+    python benchmarks/cpu_runtime.py edges [--only efficientnet_lite0]
     python benchmarks/cpu_runtime.py trained RUN
     python benchmarks/cpu_runtime.py answers RUN
     python benchmarks/cpu_runtime.py tail
@@ -22,6 +23,7 @@ compared take turns in one process, and ratios are taken round by round.
 - road: every step between the file of one image and its answer, at 128×128; the cut network
   against one piece of the same files.
 - fused: stages that run as one where a policy leaves exits unused, against stages one by one.
+- edges: normalising and the confidence inside the graph of stage 1, against NumPy and Python.
 - trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
   accuracy on calibrate: accuracy on test, mean time of an image, images a second.
 - answers: a trained run from the files of its test images: int8 under the policy, the same network
@@ -32,7 +34,6 @@ compared take turns in one process, and ratios are taken round by round.
 """
 
 import argparse
-import itertools
 import shlex
 import sys
 import tempfile
@@ -44,6 +45,7 @@ from endoexit.cli.console import progress
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions, share_at_work
 from runtime_answers import measure_answers
+from runtime_edges import measure_edges
 from runtime_files import measure_reading, measure_start
 from runtime_fused import measure_fused
 from runtime_networks import NETWORKS, VARIANTS, measure_network
@@ -137,16 +139,29 @@ def road(arguments: argparse.Namespace, work: Path) -> None:
 def fused(arguments: argparse.Namespace, work: Path) -> None:
     """Time stages as one where a policy leaves exits unused, for networks with random weights."""
     for name in arguments.only:
-        for variant, threads in itertools.product(arguments.variants, arguments.numbers):
+        for variant in arguments.variants:
             measured = measure_fused(
                 name,
                 work / "road" / name,
                 variant=variant,
-                threads=threads,
                 rounds=arguments.rounds,
                 track=progress,
             )
-            put(("fused", name, f"{variant} {threads}"), measured, threads)
+            put(("fused", name, variant), measured, 1)
+
+
+def edges(arguments: argparse.Namespace, work: Path) -> None:
+    """Time input and confidence inside the graph of stage 1, for networks with random weights."""
+    for name in arguments.only:
+        for variant in arguments.variants:
+            measured = measure_edges(
+                name,
+                work / "road" / name,
+                variant=variant,
+                rounds=arguments.rounds,
+                track=progress,
+            )
+            put(("edges", name, variant), measured, 1)
 
 
 def trained(arguments: argparse.Namespace, work: Path) -> None:
@@ -235,7 +250,9 @@ def parse() -> argparse.Namespace:
     command = part(fused, 101)
     command.add_argument("--only", nargs="+", choices=ROADS, default=list(ROADS))
     command.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
-    command.add_argument("--numbers", nargs="+", type=int, default=[1, 2], help="of threads")
+    command = part(edges, 101)
+    command.add_argument("--only", nargs="+", choices=ROADS, default=list(ROADS))
+    command.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
     command = part(trained, 30)
     command.add_argument("run", type=Path, help="folder of a trained run with its manifest")
     command.add_argument("--max-accuracy-drop", type=float, default=0.01)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from endoexit.bench.ratios import ratio
-from endoexit.evaluation.turns import Work, take_turns
+from endoexit.evaluation.turns import Work
 from endoexit.policy import ExitPolicy
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images, Prediction
+from processor_time import processor_turns
 from runtime_files import large_jpegs
 from runtime_networks import milliseconds, open_variants, rounded
 from runtime_road import NEVER, ROADS, SIDE
@@ -29,12 +30,12 @@ POLICIES: dict[str, tuple[float | None, ...]] = {
 
 
 def measure_fused(
-    name: str, folder: Path, *, variant: str, threads: int, rounds: int, track: Track
+    name: str, folder: Path, *, variant: str, rounds: int, track: Track
 ) -> dict[str, Any]:
     """Return times of one image with unused exits, stages one by one and as one, in turns."""
-    session = open_variants(
-        name, folder, [variant], threads, track, size=SIDE, settings=ROADS[name]
-    )[variant]
+    session = open_variants(name, folder, [variant], 1, track, size=SIDE, settings=ROADS[name])[
+        variant
+    ]
     backend, view = session.backend, session.preprocessing
     backend.expect(1)
     squares = np.stack([view.load(content) for content in large_jpegs(folder)])
@@ -49,9 +50,14 @@ def measure_fused(
         }
     answers = {called: _alone(engine, images) for called, engine in engines.items()}
     together = engines["exit 1, one by one"].predict(np.ascontiguousarray(images))
-    works: dict[str, Work] = {called: _work(engine, images) for called, engine in engines.items()}
-    with track(f"timing {name}, {variant}", rounds) as bar:
-        times = take_turns(works, rounds, bar, untimed=1)
+    times: dict[str, list[float]] = {}
+    with track(f"timing {name}, {variant}", rounds * len(POLICIES)) as bar:
+        for unused in POLICIES:
+            works: dict[str, Work] = {
+                called: _work(engines[called], images)
+                for called in (f"{unused}, one by one", f"{unused}, as one")
+            }
+            times |= processor_turns(works, rounds, bar)
     return {
         "size": SIDE,
         "rounds": rounds,
@@ -91,18 +97,18 @@ def _difference(answers: list[Prediction], others: list[Prediction]) -> float:
 
 def fused(parts: dict[str, Any]) -> Iterator[str]:
     """Yield what the page says of stages that run as one."""
-    rows = [(f"`{name}`", key.split()[0], str(part["threads"]), part)
-            for name, variants in parts.items() for key, part in variants.items()]  # fmt: skip
+    rows = [(f"`{name}`", variant, part)
+            for name, variants in parts.items() for variant, part in variants.items()]  # fmt: skip
     first = rows[0][-1]
     yield "## Stages as one"
     yield (
         "Where a policy leaves an exit unused, `predict` runs the stages before and behind it as "
         "one graph of OpenVINO, without that exit. One image at a time from its decoded square "
         f"through all stages, at {first['size']}×{first['size']}, on "
-        f"{first['machine']['processor']}: time as one / one by one, "
+        f"one core of {first['machine']['processor']}: processor time as one / one by one, "
         f"medians of {first['rounds']} rounds [quartiles]. What is compared took turns."
     )
-    header = ("network", "computes in", "threads", *(f"{unused} unused" for unused in POLICIES))
+    header = ("network", "computes in", *(f"{unused} unused" for unused in POLICIES))
     yield markdown_table(
         header,
         [
@@ -117,7 +123,7 @@ def fused(parts: dict[str, Any]) -> Iterator[str]:
         "runs stages of int8 one by one."
     )
     yield markdown_table(
-        ("network", "computes in", "threads", "as one", "in a batch"),
+        ("network", "computes in", "as one", "in a batch"),
         [
             (
                 *about,

@@ -7,6 +7,7 @@ from typing import Any
 from endoexit.bench.document import Spread
 from endoexit.evaluation.figures import significant
 from endoexit.files import write_text
+from runtime_edges import edges
 from runtime_fused import fused
 from runtime_networks import OVERHEAD_MS, verdict
 from runtime_obstacles import obstacles
@@ -79,7 +80,8 @@ def _made(results: dict[str, Any]) -> str:
     parts = [*results.get("networks", {}).values()]
     parts += [results[name] for name in ("trained", "answers", "start") if name in results]
     parts += [part for name in ("reading", "tails") for part in results.get(name, {}).values()]
-    parts += [part for name in ("roads", "fused") for variants in results.get(name, {}).values()
+    nested = [results.get(name, {}) for name in ("roads", "fused", "edges")]
+    parts += [part for networks in nested for variants in networks.values()
               for part in variants.values()]  # fmt: skip
     machines = {
         f"{part['machine']['processor']}, {part['machine']['cores']} cores" for part in parts
@@ -111,6 +113,8 @@ def _page(results: dict[str, Any]) -> Iterator[str]:
         yield from road(results["roads"])
     if "fused" in results:
         yield from fused(results["fused"])
+    if "edges" in results:
+        yield from edges(results["edges"])
     if "trained" in results:
         yield from _trained(results["trained"])
     if "answers" in results:
