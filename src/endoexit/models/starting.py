@@ -18,7 +18,6 @@ from endoexit.models.pretrained import (
     PACKAGED,
     PREFIX,
     Loaded,
-    Packaged,
     load_backbone,
     packaged,
     read_weights,
@@ -58,9 +57,7 @@ def read_start(source: str, spec: NetworkSpec) -> Start:
             fitting = [f"{PREFIX}{name}" for name, p in PACKAGED.items() if p.network == spec.name]
             remedy = f"take {fitting[0]}" if fitting else f"take --model {known.network}"
             raise UsageError(f"{source} has weights of {known.network}, not {spec.name}: {remedy}.")
-        origin = _described(known, source, known.sha256)
-        stated = origin.replaced(origin=known.origin, licence=known.licence)
-        return Start(stated, read_weights(source))
+        return Start(known.origin, read_weights(source))
     timm = spec.name.startswith(timm_networks.PREFIX)
     timm_name = spec.name.removeprefix(timm_networks.PREFIX)
     if source == timm_networks.HUB:
@@ -74,20 +71,13 @@ def read_start(source: str, spec: NetworkSpec) -> Start:
     sha256 = sha256_file(Path(source))
     if timm:
         return Start(timm_networks.origin(timm_name, source, sha256), tensors)
-    same = next((p for p in PACKAGED.values() if p.network == spec.name), None)
     origin = Origin(source=source, sha256=sha256)
-    return Start(_described(same, source, sha256) if same else origin, tensors)
-
-
-def _described(known: Packaged, source: str, sha256: str) -> Origin:
-    return Origin(
-        source=source,
-        sha256=sha256,
-        size=known.size,
-        mean=known.mean,
-        std=known.std,
-        interpolation=known.interpolation,
-    )
+    same = next((p.origin for p in PACKAGED.values() if p.network == spec.name), None)
+    if same is not None:  # made for the same images; who trained it is not known
+        origin = origin.replaced(
+            size=same.size, mean=same.mean, std=same.std, interpolation=same.interpolation
+        )
+    return Start(origin, tensors)
 
 
 def start_from(spec: NetworkSpec, start: Start) -> tuple[StagedClassifier, Origin]:
