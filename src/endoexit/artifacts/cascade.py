@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from endoexit.artifacts.model_card import write_cascade_card
+from endoexit.artifacts.model_card import write_card
 from endoexit.artifacts.run import Run, RunConfig, open_run, write_run
 from endoexit.artifacts.source import MANIFEST
 from endoexit.data.manifest import copy_manifest
@@ -64,7 +64,7 @@ def make_cascade(
     with replacing_folder(out) as building:
         copied = copy_manifest(kept, building / MANIFEST)
         config = config.replaced(manifest_sha256=copied.sha256, command=command)
-        write_cascade_card(write_run(building, config, model), copied)
+        write_card(write_run(building, config, model), copied)
     return open_run(out)
 
 

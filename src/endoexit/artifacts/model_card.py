@@ -19,15 +19,11 @@ def write_training_card(
     run: Run, manifest: Manifest, history: list[dict[str, float]], best_epoch: int
 ) -> Path:
     """Write `model_card.md`: what the model is, from which images, and what it is not."""
-    return _write(run, manifest, epochs=len(history), best_epoch=best_epoch)
+    return write_card(run, manifest, epochs=len(history), best_epoch=best_epoch)
 
 
-def write_cascade_card(run: Run, manifest: Manifest) -> Path:
-    """Write `model_card.md` of a cascade, which names its members."""
-    return _write(run, manifest, epochs=0, best_epoch=0)
-
-
-def _write(run: Run, manifest: Manifest, *, epochs: int, best_epoch: int) -> Path:
+def write_card(run: Run, manifest: Manifest, *, epochs: int = 0, best_epoch: int = 0) -> Path:
+    """Write `model_card.md` of a training, or of a cascade, which names its members."""
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  (needed at the end only)
 
     environment = Environment(  # noqa: S701  (Markdown, not HTML)

@@ -1,13 +1,11 @@
 """Fitting the distance of features: means and covariance on train, the threshold on calibrate."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-from endoexit.errors import PolicyError
 from endoexit.policy.distance import Distance, distances
+from endoexit.policy.referral import most_referred
 
 _DIGITS = 7  # as many as a number of single precision has
 
@@ -32,12 +30,7 @@ def fit_distance(
     Raises:
         PolicyError: Too few calibrate images for such a share.
     """
-    allowed = int(share * len(calibrate))
-    if allowed < 1:
-        raise PolicyError(
-            f"a share of {share:g} is less than one of {len(calibrate)} calibrate images: allow "
-            f"more, or give calibrate at least {math.ceil(1 / share)} images."
-        )
+    allowed = most_referred(share, len(calibrate))
     values = train.astype(np.float64)
     classes, places = np.unique(labels, return_inverse=True)
     means = np.stack([values[places == index].mean(axis=0) for index in range(len(classes))])

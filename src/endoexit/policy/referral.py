@@ -227,23 +227,28 @@ def fit_unlike(logits: NDArray[Any], share: float) -> Unlike:
     Raises:
         PolicyError: Too few images for such a share.
     """
+    # It is slow to import, and predicting fits nothing.
+    from scipy.stats import rankdata  # noqa: PLC0415
+
     energies = energy(logits)
-    images = energies.shape[1]
-    allowed = int(share * images)
-    if allowed < 1:
+    allowed = most_referred(share, energies.shape[1])
+    # Images of equal energy have equal ranks, so that a threshold parts them as ranks do.
+    ranks = rankdata(energies, method="min", axis=1) - 1
+    worst = np.sort(ranks.max(axis=0))[::-1]
+    limit = int(worst[allowed])  # at most `allowed` images have a higher rank somewhere
+    thresholds = np.sort(energies, axis=1)[:, limit]
+    return Unlike(thresholds=tuple(thresholds.tolist()), share=share)
+
+
+def most_referred(share: float, images: int) -> int:
+    """Return how many of the calibrate images a share is at most.
+
+    Raises:
+        PolicyError: Less than one.
+    """
+    if share * images < 1:
         raise PolicyError(
             f"a share of {share:g} is less than one of {images} calibrate images: allow more, or "
             f"give calibrate at least {math.ceil(1 / share)} images."
         )
-    ordered = np.sort(energies, axis=1)
-    # Images of equal energy have equal ranks, so that a threshold parts them as ranks do.
-    ranks = np.stack(
-        [
-            np.searchsorted(row, unsorted, side="left")
-            for row, unsorted in zip(ordered, energies, strict=True)
-        ]
-    )
-    worst = np.sort(ranks.max(axis=0))[::-1]
-    limit = int(worst[allowed])  # at most `allowed` images have a higher rank somewhere
-    thresholds = tuple(float(row[limit]) for row in ordered)
-    return Unlike(thresholds=thresholds, share=share)
+    return int(share * images)
