@@ -61,8 +61,7 @@ def mixed_quantiles(
     weights = np.concatenate(
         [np.full(len(times[number]), counts[number] / len(times[number])) for number in counts]
     )
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order]) / weights.sum()
-    # A sum of weights may end just below 1: the last value answers then.
-    rows = np.minimum(np.searchsorted(reached, np.asarray(levels) - 1e-12), len(values) - 1)
-    return [float(value) for value in values[order][rows]]
+    # A sum of weights may end just below a level that it should reach.
+    below = np.clip(np.asarray(levels) - 1e-12, 0.0, 1.0)
+    quantiles = np.quantile(values, below, method="inverted_cdf", weights=weights)
+    return [float(value) for value in quantiles]
