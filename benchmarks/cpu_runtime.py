@@ -5,6 +5,7 @@
     python benchmarks/cpu_runtime.py road [--only efficientnet_lite0]
     python benchmarks/cpu_runtime.py fused [--only efficientnet_lite0]
     python benchmarks/cpu_runtime.py edges [--only efficientnet_lite0]
+    ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/cpu_runtime.py narrow
     python benchmarks/cpu_runtime.py trained RUN
     python benchmarks/cpu_runtime.py answers RUN
     python benchmarks/cpu_runtime.py tail
@@ -24,6 +25,7 @@ compared take turns in one process, and ratios are taken round by round.
   against one piece of the same files.
 - fused: stages that run as one where a policy leaves exits unused, against stages one by one.
 - edges: normalising and the confidence inside the graph of stage 1, against NumPy and Python.
+- narrow: int8 against f32 with the convolutions held to AVX2, as on a processor without VNNI.
 - trained: a trained run with its images, exported in bf16 and int8 with a policy that keeps
   accuracy on calibrate: accuracy on test, mean time of an image, images a second.
 - answers: a trained run from the files of its test images: int8 under the policy, the same network
@@ -48,6 +50,7 @@ from runtime_answers import measure_answers
 from runtime_edges import measure_edges
 from runtime_files import measure_reading, measure_start
 from runtime_fused import measure_fused
+from runtime_narrow import measure_narrow
 from runtime_networks import NETWORKS, VARIANTS, measure_network
 from runtime_pages import write_pages
 from runtime_profile import profile_network
@@ -164,6 +167,12 @@ def edges(arguments: argparse.Namespace, work: Path) -> None:
             put(("edges", name, variant), measured, 1)
 
 
+def narrow(arguments: argparse.Namespace, work: Path) -> None:
+    """Time int8 against f32 with the convolutions held to AVX2."""
+    measured = measure_narrow(TAIL, work / "road" / TAIL, rounds=arguments.rounds, track=progress)
+    put(("narrow",), measured, 1)
+
+
 def trained(arguments: argparse.Namespace, work: Path) -> None:
     """Measure a trained run."""
     measured = measure_trained(
@@ -253,6 +262,7 @@ def parse() -> argparse.Namespace:
     command = part(edges, 101)
     command.add_argument("--only", nargs="+", choices=ROADS, default=list(ROADS))
     command.add_argument("--variants", nargs="+", choices=PROFILED, default=list(PROFILED))
+    part(narrow, 201)
     command = part(trained, 30)
     command.add_argument("run", type=Path, help="folder of a trained run with its manifest")
     command.add_argument("--max-accuracy-drop", type=float, default=0.01)

@@ -12,6 +12,7 @@ from runtime_fused import fused
 from runtime_networks import OVERHEAD_MS, verdict
 from runtime_obstacles import obstacles
 from runtime_road_pages import answers, reading, road, road_targets, tails
+from runtime_targets import way_targets
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "cpu-runtime.md"
@@ -98,7 +99,8 @@ def _page(results: dict[str, Any]) -> Iterator[str]:
         "bundle."
     )
     yield _made(results)
-    yield "## Targets"
+    yield from way_targets(results)
+    yield "## All targets"
     yield _target_table(results)
     yield (
         "“Unclear” means that the target is between the quartiles of the measurements. Overheads "

@@ -1,0 +1,206 @@
+"""The targets from a file to its answer as one table, for `cpu_runtime.py`.
+
+Every row names its target, the figure of a committed result, whether it is met, and what limits
+it. A row without a result says so.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from endoexit.evaluation.figures import significant
+from endoexit.files import read_json
+from tables import RESULTS, markdown_table
+
+NETWORKS = ("efficientnet_lite0", "ee_hifuse_nano")
+VARIANTS = ("openvino-f32", "openvino-int8")
+NOT_MEASURED = "not measured"
+POINTS = 0.5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target.
+
+    Attributes:
+        what: What is measured, with its unit.
+        limit: Bound.
+        limited_by: What limits it.
+        part: Part of the results that it is from, for the machine; None if not measured.
+        measured: Median and quartiles, or one figure three times; None if not measured.
+        at_least: Whether the bound is a lower one.
+    """
+
+    what: str
+    limit: float
+    limited_by: str
+    part: Mapping[str, Any] | None = None
+    measured: Mapping[str, float] | None = None
+    at_least: bool = False
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Cells of the table."""
+        sign = "≥" if self.at_least else "≤"
+        bound = f"{sign} {significant(self.limit)}"
+        if self.part is None or self.measured is None:
+            return (self.what, bound, NOT_MEASURED, "–", self.limited_by, "–")
+        median, low, high = (self.measured[key] for key in ("median", "low", "high"))
+        figure = significant(median)
+        if low != high:
+            figure += f" [{significant(low)}, {significant(high)}]"
+        worst, best = (low, high) if self.at_least else (-high, -low)
+        limit = self.limit if self.at_least else -self.limit
+        met = "met" if worst >= limit else "missed" if best < limit else "unclear"
+        return (self.what, bound, figure, met, self.limited_by, _machine(self.part))
+
+
+def way_targets(results: dict[str, Any]) -> Iterator[str]:
+    """Yield the table and what it is about."""
+    yield "## Targets from the file to the answer"
+    rows = [*_int8(), *_products(results), *_cut(results), *_around(results), *_reading(results),
+            *_answers(results), *_tail(results), *_start(results)]  # fmt: skip
+    yield (
+        "A figure with quartiles is “unclear” where the target is between them. Accuracies are "
+        "those of the images of test."
+    )
+    header = ("what", "target", "measured [quartiles]", "met", "what limits it", "machine")
+    yield markdown_table(header, [row.cells for row in rows])
+
+
+def _int8() -> Iterator[Row]:
+    """Yield what int8 loses of the accuracy."""
+    networks = read_json(RESULTS / "int8.json")["networks"]
+    limit = "one image of {images} is {point:.2f} points"
+    for name in NETWORKS:
+        part = networks.get(name)
+        for variant in ("int8 within the bound", "int8, trained for it"):
+            row = None if part is None else part["variants"].get(variant)
+            about = f"`{name}` 128, {variant}: points lost"
+            if part is None or row is None:
+                yield Row(f"{about}, largest of all exits", POINTS, "–")
+                continue
+            exact, count = part["variants"]["f32"], part["test_images"]
+            limited_by = limit.format(images=count, point=100 / count)
+            lost = [
+                100 * (was - now) for was, now in zip(exact["exits"], row["exits"], strict=True)
+            ]
+            yield Row(f"{about}, largest of all exits", POINTS, limited_by, part, _one(max(lost)))
+            policy = 100 * (exact["policy"] - row["policy"])
+            yield Row(f"{about}, under the policy", POINTS,
+                      f"{limited_by}; each policy is found again", part, _one(policy))  # fmt: skip
+
+
+def _products(results: dict[str, Any]) -> Iterator[Row]:
+    """Yield what int8 saves of the time."""
+    what = "`efficientnet_lite0` 128, whole network, int8 / f32"
+    variants = results.get("roads", {}).get("efficientnet_lite0", {})
+    part = variants.get("openvino-int8", {})
+    limited_by = "–"
+    if part and "openvino-f32" in variants:
+        steps, exact = part["steps_ms"], variants["openvino-f32"]["steps_ms"]
+        first, last = (
+            steps[stage]["p50"] / exact[stage]["p50"] for stage in ("stage 1", "stage 4")
+        )
+        limited_by = (
+            f"the large maps of stage 1, which takes {first:.2f} of its time in f32; stage 4 takes "
+            f"{last:.2f}"
+        )
+    yield _row(f"{what}, processor with VNNI", 0.5, limited_by, part, "whole network, int8 / f32")
+    narrow = results.get("narrow", {})
+    if narrow:
+        beyond = narrow["layers"]["int8"]["avx512"]
+        limited_by = (
+            "without VNNI a product of int8 takes three instructions. Layers that OpenVINO does "
+            f"not hold to AVX2: {beyond}"
+        )
+    yield _row(f"{what}, convolutions held to AVX2", 0.7, limited_by, narrow,
+               "whole network, int8 / f32, convolutions held to AVX2")  # fmt: skip
+
+
+def _cut(results: dict[str, Any]) -> Iterator[Row]:
+    for name in NETWORKS:
+        for variant in VARIANTS:
+            yield _row(
+                f"`{name}` 128, {variant}, batch 1: all stages in sequence / one piece with all "
+                "exits", 1.05,
+                "a call for each stage, and fusions of operations across its edges",
+                results.get("roads", {}).get(name, {}).get(variant, {}),
+                "all stages in sequence / one piece with all exits",
+            )  # fmt: skip
+
+
+def _around(results: dict[str, Any]) -> Iterator[Row]:
+    for name in NETWORKS:
+        for variant in VARIANTS:
+            yield _row(
+                f"`{name}` 128, {variant}: policy, gathering and bookkeeping, ms an image", 0.10,
+                "Python between the stages, whose code the weights push out of the caches",
+                results.get("roads", {}).get(name, {}).get(variant, {}),
+                "policy, gathering and bookkeeping, ms an image",
+            )  # fmt: skip
+
+
+def _reading(results: dict[str, Any]) -> Iterator[Row]:
+    for side in ("128", "224"):
+        part = results.get("reading", {}).get(side, {})
+        what = f"JPEG of 1280×1024 to the network's square of {side}×{side}, ms on one core"
+        limited_by = "the decoder"
+        if part:
+            least = part["milliseconds"]["brightness at an eighth alone"]["p50"]
+            limited_by = f"the decoder: to read the compressed data alone takes {least:.2f} ms"
+        yield _row(what, 2.0, limited_by, part, what)
+
+
+def _answers(results: dict[str, Any]) -> Iterator[Row]:
+    part = results.get("answers", {})
+    name = f"trained `{part.get('network', 'efficientnet_lite0')}` 128, int8, "
+    whole = "the same network whole, f32, from the same file"
+    eager = "eager PyTorch `hifuse_small` 224 from the same file"
+    stream = "images a second in batches of 32, int8, policy / all at the final exit"
+    share = f"; {part['decoding_to_whole']['median']:.2f} of it is decoding" if part else ""
+    first = "file to answer under the policy"
+    yield _row(f"{name}{first} / {whole}", 0.5, f"both decode the file{share}", part,
+               f"{first}, int8 / {whole}")  # fmt: skip
+    yield _row(f"{name}{first} / {eager}", 1 / 150, "decoding the file", part,
+               f"{first}, int8 / {eager}")  # fmt: skip
+    limited_by = "stage 1, which every image needs, and more so in full batches"
+    yield _row(f"{name}{stream.replace(', int8', '')}", 1.7, limited_by, part, stream)
+
+
+def _tail(results: dict[str, Any]) -> Iterator[Row]:
+    for busy, limit in (("2 busy", 2.2), ("4 busy", 3.3)):
+        for key in ("openvino-int8 1", "openvino-int8 2"):
+            variant, threads = key.split()
+            what = f"{variant}, {threads} threads: mean next to {busy} processes / idle"
+            fair = (int(busy[0]) + int(threads)) / 2
+            yield _row(
+                f"`efficientnet_lite0` 128, {what.replace(' 1 threads', ' 1 thread')}", limit,
+                f"the scheduler: a fair share of 2 cores makes it {fair:.1f}",
+                results.get("tails", {}).get(key, {}), what,
+            )  # fmt: skip
+
+
+def _start(results: dict[str, Any]) -> Iterator[Row]:
+    part = results.get("start", {})
+    what = "`endoexit predict BUNDLE one.jpg`, start to end, s"
+    imports = next((target["median"] for target in part.get("targets", ())
+                    if target["what"].startswith("of which imports")), None)  # fmt: skip
+    limited_by = "–" if imports is None else f"imports: {imports:.2f} s of it"
+    yield _row(what, 1.0, limited_by, part, what)
+
+
+def _row(what: str, limit: float, limited_by: str, part: Mapping[str, Any], target: str) -> Row:
+    """Return the row of a target in a part of the results; not measured without it."""
+    kept = next((each for each in part.get("targets", ()) if each["what"] == target), None)
+    at_least = kept is not None and "at_least" in kept
+    return Row(what, limit, limited_by, part or None, kept, at_least)
+
+
+def _one(value: float) -> dict[str, float]:
+    return {"median": value, "low": value, "high": value}
+
+
+def _machine(part: Mapping[str, Any]) -> str:
+    machine: Mapping[str, Any] = part["machine"]
+    return f"{machine['processor']}, {machine['cores']} cores"
