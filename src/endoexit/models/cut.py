@@ -89,6 +89,8 @@ def _check_names(module: nn.Module, names: list[str]) -> None:
 
 def _fit_classes(module: nn.Module, num_classes: int, size: int) -> None:
     """Replace the last linear layer where it gives another number of classes."""
+    if num_classes < 2:
+        raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
     was_training = module.training
     try:
         with torch.no_grad():

@@ -77,7 +77,7 @@ class StagedClassifier(nn.Module):
     Args:
         stages: The M stages in order. The first one's input state is
             `(images,)`, images of shape (batch, 3, height, width).
-        num_classes: Number of classes C of every exit, at least 2.
+        num_classes: Number of classes C of every exit.
         size_multiple: Number that height and width must be multiples of.
 
     Attributes:
@@ -88,8 +88,6 @@ class StagedClassifier(nn.Module):
     state_names: tuple[str, ...] = ()
 
     def __init__(self, stages: Iterable[Stage], num_classes: int, size_multiple: int) -> None:
-        if num_classes < 2:
-            raise UsageError(f"num_classes must be at least 2, got {num_classes}.")
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.num_classes = num_classes
