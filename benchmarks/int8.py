@@ -25,6 +25,7 @@ from endoexit.bench.ratios import ratio_of
 from endoexit.bench.subject import FINAL, exit_works
 from endoexit.cli.console import progress
 from endoexit.data.manifest import sidecar_path
+from endoexit.errors import counted
 from endoexit.evaluation.fitting import calibrate_run
 from endoexit.evaluation.latency import keeping_threads
 from endoexit.evaluation.turns import take_turns
@@ -73,15 +74,17 @@ def exported(run: Run, folder: Path, options: ExportOptions) -> Bundle:
 
 
 def measure(
-    path: Path, trained: Path | None, work: Path, *, threads: int, rounds: int
+    path: Path, trained: Path | None, work: Path, *, bounded: bool, threads: int, rounds: int
 ) -> dict[str, Any]:
     """Return accuracies of each variant, the layers left in floating point, and times."""
     plain = ExportOptions("openvino", "int8", accept_drop=True)
     variants = {
         "f32": (path, ExportOptions("openvino", "f32")),
         "int8": (path, plain),
-        "int8 within the bound": (path, ExportOptions("openvino", "int8", max_drop=BOUND)),
     }
+    if bounded:
+        options = ExportOptions("openvino", "int8", max_drop=BOUND)
+        variants["int8 within the bound"] = (path, options)
     if trained is not None:
         variants["int8, trained for it"] = (trained, plain)
     with keeping_threads():
@@ -90,7 +93,9 @@ def measure(
         rows, works = {}, {}
         for name, (each, options) in variants.items():
             run = runs[each]
-            bundle = exported(run, work / f"bundle-{len(rows)}", options)
+            bundle = exported(
+                run, work / f"bundle-{name.replace(', ', '-').replace(' ', '-')}", options
+            )
             session = open_session(bundle, manifest=run.manifest(), threads=threads)
             rows[name] = accuracies(session) | {
                 "precision": str(session.precision),
@@ -114,6 +119,7 @@ def measure(
             "test_images": len(source.manifest().cohort("test")),
             "goal": f"accuracy on calibrate at most {GOAL:g} below that of the final exit",
             "bound": BOUND,
+            "trained_epochs": None if trained is None else runs[trained].config.recipe["epochs"],
             "threads": threads,
             "rounds": rounds,
             "load": round(load, 1),
@@ -126,12 +132,19 @@ def page(document: dict[str, Any]) -> str:
     parts = []
     for network, part in document["networks"].items():
         machine = part["machine"]
+        count, epochs, bound = part.get("trained_epochs"), "", ""
+        if count is not None:
+            epochs = f"It was trained for int8 for {counted(count, 'epoch')}. "
+        if "int8 within the bound" in part["variants"]:
+            bound = (
+                "Layers go back to floating point until no exit loses more than "
+                f"{part['bound']:g} on calibrate. "
+            )
         parts.append(
             f"`{network}`, {part['size']}×{part['size']}, {part['test_images']} test images that "
-            f"chose nothing; {machine['processor']}, {part['threads']} threads, load before the "
-            f"times {part['load']:g}. Layers go back to "
-            f"floating point until no exit loses more than {part['bound']:g} on calibrate. The "
-            f"policy allows {part['goal']}."
+            f"chose nothing; {machine['processor']}, "
+            f"{counted(part['threads'], 'thread')}, load before the "
+            f"times {part['load']:g}. {bound}{epochs}The policy allows {part['goal']}."
         )
         rows = []
         for name, row in part["variants"].items():
@@ -157,6 +170,8 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path)
     parser.add_argument("--trained", type=Path, help="the same run, trained for int8")
+    parser.add_argument("--without-bound", action="store_true",
+                        help="leave out the variant within the bound: it takes long")  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=101)
     parser.add_argument("--work", type=Path, help="keep copies and bundles there, and use them")
@@ -166,6 +181,7 @@ def main() -> None:
             arguments.run,
             arguments.trained,
             arguments.work or Path(temporary),
+            bounded=not arguments.without_bound,
             threads=arguments.threads,
             rounds=arguments.rounds,
         )

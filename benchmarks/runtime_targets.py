@@ -74,7 +74,7 @@ def _int8() -> Iterator[Row]:
     limit = "one image of {images} is {point:.2f} points"
     for name in NETWORKS:
         part = networks.get(name)
-        for variant in ("int8 within the bound", "int8, trained for it"):
+        for variant in ("int8", "int8 within the bound", "int8, trained for it"):
             row = None if part is None else part["variants"].get(variant)
             about = f"`{name}` 128, {variant}: points lost"
             if part is None or row is None:
