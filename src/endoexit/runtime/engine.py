@@ -183,7 +183,7 @@ class Engine:
     def warm_up(self, batch_size: int = 1) -> None:
         """Run every stage a few times on black images, so that times are known and stable."""
         side = self.preprocessing.size
-        for images in sizes_up_to(batch_size):
+        for images in sizes_up_to(batch_size, self.backend.threads):
             black = np.zeros((images, side, side, 3), dtype=np.uint8)
             for _ in range(WARM_UP_RUNS):
                 state = self.enter(black, range(images)).state

@@ -136,7 +136,7 @@ class Scheduler(Generic[Ticket]):
         """Run every stage on black images, in batches of several sizes, so that times are known."""
         side = self._engine.preprocessing.size
         for engine in self._engines:
-            for images in sizes_up_to(self._batch_size):
+            for images in sizes_up_to(self._batch_size, engine.backend.threads):
                 black = np.zeros((images, side, side, 3), dtype=np.uint8)
                 for _ in range(WARM_UP_RUNS):
                     batch = engine.enter(black, range(images))

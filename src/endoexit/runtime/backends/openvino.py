@@ -2,9 +2,9 @@
 
 import contextlib
 import io
-import operator
 import os
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,78 +19,20 @@ from endoexit.errors import RunError
 from endoexit.files import sha256_bytes
 from endoexit.precision import FloatFormat, Precision
 from endoexit.runtime.backends.exported import Array, ExportedStages
-from endoexit.runtime.backends.sizes import parts_of
-
-State = tuple[Array, ...]
-"""Arrays (B, ...) at the stages' own precision; bf16 as the 16 bits of each number."""
-
-# NumPy has no bf16: an array holds its bits, and OpenVINO reads them without a copy.
-_BITS: dict[FloatFormat, type[np.generic]] = {"f32": np.float32, "bf16": np.uint16}
-_TYPES = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
+from endoexit.runtime.backends.openvino_requests import (
+    BITS,
+    TYPES,
+    Request,
+    Room,
+    State,
+    run_at_once,
+)
+from endoexit.runtime.backends.sizes import rounds_of
 
 
 def computes_bf16() -> bool:
     """Return whether this processor computes bf16 in hardware, as OpenVINO sees it."""
     return "BF16" in ov.Core().get_property("CPU", properties.device.capabilities)
-
-
-class _Request:
-    """A stage compiled for a number of images, which writes into the arrays that it is given.
-
-    Args:
-        compiled: Compiled stage.
-    """
-
-    def __init__(self, compiled: ov.CompiledModel) -> None:
-        self._infer = compiled.create_infer_request()
-        self._inputs: State = ()
-        self._outputs: State = ()
-
-    def __call__(self, state: State, outputs: State) -> None:
-        """Fill the arrays of the next state and, last, of the logits."""
-        # From one image to the next, the stage before writes into the same arrays.
-        if not _are_same(state, self._inputs):
-            for index, array in enumerate(state):
-                self._infer.set_input_tensor(index, _tensor(array))
-            self._inputs = state
-        if not _are_same(outputs, self._outputs):
-            for index, array in enumerate(outputs):
-                self._infer.set_output_tensor(index, _tensor(array))
-            self._outputs = outputs
-        self._infer.infer()
-
-
-def _are_same(arrays: State, bound: State) -> bool:
-    return len(arrays) == len(bound) and all(map(operator.is_, arrays, bound))
-
-
-class _Room:
-    """The arrays that a stage writes into, which grow with the batch.
-
-    Args:
-        state_shapes: Shapes of the tensors that it hands on, without the batch.
-        bits: Type of the arrays of the state.
-        classes: Number of classes C.
-    """
-
-    def __init__(
-        self, state_shapes: Sequence[tuple[int, ...]], bits: type[np.generic], classes: int
-    ) -> None:
-        self._shapes: list[tuple[tuple[int, ...], type[np.generic]]] = [
-            *((shape, bits) for shape in state_shapes),
-            ((classes,), np.float32),
-        ]
-        self._all: State = ()
-        self._first: State = ()
-
-    def of(self, images: int) -> State:
-        """Return arrays for so many images, the same ones as long as the number stays."""
-        if not self._all or images > len(self._all[0]):
-            self._all = tuple(np.empty((images, *shape), bits) for shape, bits in self._shapes)
-            self._first = self._all
-        if len(self._first[0]) != images:
-            self._first = tuple(array[:images] for array in self._all)
-        return self._first
 
 
 def joined(models: Sequence[ov.Model]) -> ov.Model:
@@ -110,10 +52,11 @@ def joined(models: Sequence[ov.Model]) -> ov.Model:
     return ov.Model(results, models[0].get_parameters(), "stages")
 
 
-def _tensor(array: Array) -> ov.Tensor:
-    """Return a tensor on the memory of an array."""
-    kind = _TYPES["f32"] if array.dtype == np.float32 else _TYPES["bf16"]
-    return ov.Tensor(array, ov.Shape(array.shape), kind)
+def _part(arrays: State, start: int, stop: int) -> State:
+    """Return the arrays of some images: the same ones for all of them."""
+    if start == 0 and stop == len(arrays[0]):
+        return arrays
+    return tuple(array[start:stop] for array in arrays)
 
 
 class OpenVinoBackend(ExportedStages[Array]):
@@ -123,8 +66,9 @@ class OpenVinoBackend(ExportedStages[Array]):
     two stages nothing is copied or converted. Stages are compiled for the batch sizes of `SIZES`
     alone, when they are first used, and a batch runs in parts of these: a stage for any number of
     images takes up to 1.4 times as long, and the maps of more images do not fit into the caches.
-    Each compiled form holds its own copy of the weights. What was compiled for a bundle is kept on
-    disk for the next process; see `CompiledStages`.
+    Where batches are expected, each thread runs parts of its own: threads that share a part wait
+    for each other. Each compiled form holds its own copy of the weights. What was compiled for a
+    bundle is kept on disk for the next process; see `CompiledStages`.
 
     Stages that run as one are compiled as one graph; see `RunsTogether`.
     """
@@ -136,14 +80,13 @@ class OpenVinoBackend(ExportedStages[Array]):
         self._floats: FloatFormat = precision.floats
         self._core = ov.Core()
         self._settings = {
-            hint.inference_precision: _TYPES[precision.floats],
+            hint.inference_precision: TYPES[precision.floats],
             hint.performance_mode: hint.PerformanceMode.LATENCY,
             hint.enable_cpu_pinning: False,
-            properties.num_streams: 1,
         }
-        # By first stage, last stage and number of images.
-        self._requests: dict[tuple[int, int, int], _Request] = {}
-        self._rooms: dict[int, _Room] = {}
+        # By first stage, last stage and number of images: one request for each stream.
+        self._requests: dict[tuple[int, int, int], list[Request]] = {}
+        self._rooms: dict[int, Room] = {}
 
     def _forget(self) -> None:
         self._requests.clear()  # the number of threads may be another one now
@@ -154,8 +97,8 @@ class OpenVinoBackend(ExportedStages[Array]):
 
     def prepare_together(self, first: int, last: int, state: State) -> None:
         """Compile stages as one; see `prepare`."""
-        sizes = parts_of(len(state[0]))
-        if any((first, last, size) not in self._requests for size in sizes):
+        parts = chain(*rounds_of(len(state[0]), self._streams))
+        if any((first, last, stop - start) not in self._requests for start, stop in parts):
             self.run_together(first, last, state)
 
     def run(self, number: int, state: State) -> tuple[State, npt.NDArray[np.float32]]:
@@ -176,15 +119,13 @@ class OpenVinoBackend(ExportedStages[Array]):
         """
         images = len(state[0])
         outputs = self._room(last).of(images)
-        sizes = parts_of(images)
-        if len(sizes) == 1:
-            self._request(first, last, images)(state, outputs)
-        else:
-            end = 0
-            for size in sizes:
-                part = slice(end, end := end + size)
-                request = self._request(first, last, size)
-                request(*(tuple(array[part] for array in arrays) for arrays in (state, outputs)))
+        for parts in rounds_of(images, self._streams):
+            requests = []
+            for stream, (start, stop) in enumerate(parts):
+                request = self._of_size(first, last, stop - start)[stream]
+                request.bind(_part(state, start, stop), _part(outputs, start, stop))
+                requests.append(request)
+            run_at_once(requests)
         *after, logits = outputs
         return tuple(after), logits.copy()
 
@@ -194,18 +135,24 @@ class OpenVinoBackend(ExportedStages[Array]):
     def _array(self, tensor: Array) -> Array:
         return tensor
 
-    def _request(self, first: int, last: int, images: int) -> _Request:
-        """Return what runs stages as one, on so many images."""
+    @property
+    def _streams(self) -> int:
+        """Number of parts of a batch that run at the same time, each on one thread."""
+        return self.threads if self._expected > 1 else 1
+
+    def _of_size(self, first: int, last: int, images: int) -> list[Request]:
+        """Return what runs stages as one on so many images, for each stream."""
         key = (first, last, images)
         if key not in self._requests:
-            self._requests[key] = _Request(self._compile(first, last, images))
+            compiled = self._compile(first, last, images)
+            self._requests[key] = [Request(compiled) for _ in range(self._streams)]
         return self._requests[key]
 
-    def _room(self, number: int) -> _Room:
+    def _room(self, number: int) -> Room:
         """Return the arrays that a stage writes into."""
         if number not in self._rooms:
             shapes = self._files.state.shapes[number - 1]
-            self._rooms[number] = _Room(shapes, _BITS[self._floats], self._files.classes)
+            self._rooms[number] = Room(shapes, BITS[self._floats], self._files.classes)
         return self._rooms[number]
 
     def _compile(self, first: int, last: int, images: int) -> ov.CompiledModel:
@@ -235,7 +182,11 @@ class OpenVinoBackend(ExportedStages[Array]):
 
     def settings(self) -> dict[Any, Any]:
         """Return the settings of OpenVINO that stages are compiled with."""
-        return {**self._settings, properties.inference_num_threads: self.threads}
+        return {
+            **self._settings,
+            properties.num_streams: self._streams,
+            properties.inference_num_threads: self.threads,
+        }
 
     def _key(
         self, first: int, last: int, images: int, contents: Sequence[tuple[bytes, ...]]
@@ -249,6 +200,7 @@ class OpenVinoBackend(ExportedStages[Array]):
             images,
             self._floats,
             self.threads,
+            self._streams,
             ov.get_version(),
             self._core.get_property("CPU", properties.device.full_name),
             sorted(self._core.get_property("CPU", properties.device.capabilities)),
@@ -273,9 +225,9 @@ class OpenVinoBackend(ExportedStages[Array]):
         """Let states pass at the stages' own precision, and fix the number of images."""
         edges = PrePostProcessor(model)
         for index in range(len(model.inputs) if number > 1 else 0):  # stage 1 takes images
-            edges.input(index).tensor().set_element_type(_TYPES[self._floats])
+            edges.input(index).tensor().set_element_type(TYPES[self._floats])
         for index in range(len(model.outputs) - 1):  # the last one is the logits
-            edges.output(index).tensor().set_element_type(_TYPES[self._floats])
+            edges.output(index).tensor().set_element_type(TYPES[self._floats])
         model = edges.build()
         sides = [[side.get_length() for side in list(port.partial_shape)[1:]]
                  for port in model.inputs]  # fmt: skip
