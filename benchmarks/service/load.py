@@ -53,7 +53,7 @@ RESULT = Path(__file__).resolve().parents[1] / "results" / "service_load.json"
 STEPS = ((0.5, 1), (1.0, 1), (2.0, 1), (10.0, 1), (10.0, 2))
 BATCH = 16
 PREDICTIONS = 9
-IMAGES_OF_A_FORM, FORMS = 16, 12
+IMAGES_OF_A_FORM, FORMS = 16, 8  # as many as may be inside: more would be refused
 PLATEAU = 0.1  # how far memory may be from its median while the service is full
 
 
