@@ -38,7 +38,7 @@ class Profiled(OpenVinoBackend):
 
     def layers(self, number: int) -> dict[str, tuple[str, float]]:
         """Return the kind and the milliseconds of each layer of a stage's last run."""
-        counted = self._of_size(number, number, 1)[0]._infer.profiling_info
+        counted = self._of_size(number, number, 1)[0].infer.profiling_info
         return {
             node.node_name: (_kind(node.node_type, node.node_name), node.real_time / MILLISECOND)
             for node in counted
