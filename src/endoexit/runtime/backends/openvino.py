@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
+from openvino import opset13 as ops
 from openvino import properties
 from openvino.preprocess import PrePostProcessor
 from openvino.properties import hint
@@ -50,6 +51,19 @@ def joined(models: Sequence[ov.Model]) -> ov.Model:
         *states, _logits = results = model.get_results()
         handed_on = [result.input_value(0) for result in states]
     return ov.Model(results, models[0].get_parameters(), "stages")
+
+
+def copied(model: ov.Model) -> ov.Model:
+    """Let the model compute the tensors that it only hands on; they stay the same.
+
+    OpenVINO does not write them into the array of an output when that array changes.
+    """
+    for result in model.get_results():
+        source = result.input_value(0)
+        if source.get_node().get_type_name() == "Parameter":
+            lowest = ops.constant(-np.inf, source.get_element_type())
+            result.input(0).replace_source_output(ops.maximum(source, lowest).output(0))
+    return model
 
 
 def _part(arrays: State, start: int, stop: int) -> State:
@@ -165,7 +179,7 @@ class OpenVinoBackend(ExportedStages[Array]):
                 return self._core.import_model(io.BytesIO(kept), "CPU", settings)
         models = [self._read(*each) for each in zip(numbers, contents, strict=True)]
         try:
-            model = self._prepared(joined(models), first, images)
+            model = self._prepared(copied(joined(models)), first, images)
             compiled = self._core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise self._unreadable(first) from error
