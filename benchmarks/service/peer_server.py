@@ -17,7 +17,7 @@ from endoexit.runtime.session import open_session
 
 
 class Whole(litserve.LitAPI):
-    """Every image goes through the whole network, in batches of LitServe.
+    """Every image goes through the whole network as one piece, in batches of LitServe.
 
     Args:
         source: Run or bundle.
@@ -36,7 +36,8 @@ class Whole(litserve.LitAPI):
         session = open_session(self._source, threads=self._threads)
         backend, preprocessing = session.engine.backend, session.preprocessing
         last = backend.num_stages
-        self._engine = Engine(backend, fixed_exit(last, last), preprocessing)
+        backend.expect(self.max_batch_size)
+        self._engine = Engine(backend, fixed_exit(last, last), preprocessing, fused=True)
         self._classes = session.classes
         side = preprocessing.size
         for images in (1, self.max_batch_size):

@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+import time
 
 import numpy as np
 from table_backend import PREPROCESSING, TableBackend, numbered
 
 from endoexit.policy import fixed_exit
 from endoexit.runtime.engine import Engine
+from endoexit.serve import worker as worker_module
 from endoexit.serve.scheduler import Scheduler
 from endoexit.serve.worker import Journey, Worker
 
@@ -150,5 +152,39 @@ def test_an_error_of_a_job_is_told():
         worker = Worker(scheduler, told.set_result)
         worker.add(scheduler, Journey(), numbered([0])[0], float("inf"))
         assert isinstance(await asyncio.wait_for(told, 10), ZeroDivisionError)
+
+    asyncio.run(work())
+
+
+def test_an_idle_thread_does_not_hang_after_a_pause_of_the_process(monkeypatch):
+    async def work():
+        scheduler = scheduler_of(1)
+        worker = Worker(scheduler, lambda error: None)
+        try:
+            assert await answer(worker, scheduler) == 1
+            real = time.monotonic
+            monkeypatch.setattr(worker_module.time, "monotonic", lambda: real() + 100)
+            assert worker.since_turn_s == 0
+            assert await answer(worker, scheduler) == 1
+        finally:
+            await worker.close()
+
+    asyncio.run(work())
+
+
+def test_a_thread_that_takes_no_command_hangs():
+    async def work():
+        blocked = threading.Event()
+        worker = Worker(scheduler_of(1), lambda error: None)
+        try:
+            worker._commands.put(lambda: blocked.wait(10) and None)
+            await asyncio.sleep(0.1)
+            worker.let_go()
+            before = worker.since_turn_s
+            await asyncio.sleep(0.3)
+            assert worker.since_turn_s >= before + 0.2
+        finally:
+            blocked.set()
+            await worker.close()
 
     asyncio.run(work())

@@ -61,7 +61,8 @@ class Worker:
         streams: int = 1,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        # Not a SimpleQueue: after a pause of the process its `get` may ignore the timeout.
+        self._commands: queue.Queue[Callable[[], None]] = queue.Queue()
         self._schedulers = [scheduler]
         self._on_death = on_death
         self._stopping = False
@@ -80,7 +81,12 @@ class Worker:
 
     @property
     def since_turn_s(self) -> float:
-        """Seconds since the thread last turned, or the oldest job began: large if one hangs."""
+        """Seconds since the thread last turned, or the oldest job began: large if one hangs.
+
+        0 if there is nothing to do: after a pause of the process, the thread has not turned either.
+        """
+        if not self._jobs and self._commands.empty():
+            return 0.0
         return time.monotonic() - min([self._turned, *list(self._jobs.values())])
 
     def add(self, scheduler: Scheduler[Journey], ticket: Journey, image: Images, at: float) -> None:
