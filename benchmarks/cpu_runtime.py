@@ -36,10 +36,12 @@ compared take turns in one process, and ratios are taken round by round.
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,45 +128,33 @@ def profile(arguments: argparse.Namespace, work: Path) -> None:
 
 def road(arguments: argparse.Namespace, work: Path) -> None:
     """Time every step between a file and its answer, for networks with random weights."""
-    for name in arguments.only:
-        for variant in arguments.variants:
-            measured = measure_road(
-                name,
-                work / "road" / name,
-                variant=variant,
-                threads=arguments.threads,
-                rounds=arguments.rounds,
-                track=progress,
-            )
-            put(("roads", name, variant), measured, arguments.threads)
+    measure = partial(measure_road, threads=arguments.threads)
+    of_all(arguments, work, "roads", measure, threads=arguments.threads)
 
 
 def fused(arguments: argparse.Namespace, work: Path) -> None:
     """Time stages as one where a policy leaves exits unused, for networks with random weights."""
-    for name in arguments.only:
-        for variant in arguments.variants:
-            measured = measure_fused(
-                name,
-                work / "road" / name,
-                variant=variant,
-                rounds=arguments.rounds,
-                track=progress,
-            )
-            put(("fused", name, variant), measured, 1)
+    of_all(arguments, work, "fused", measure_fused, threads=1)
 
 
 def edges(arguments: argparse.Namespace, work: Path) -> None:
     """Time input and confidence inside the graph of stage 1, for networks with random weights."""
-    for name in arguments.only:
-        for variant in arguments.variants:
-            measured = measure_edges(
-                name,
-                work / "road" / name,
-                variant=variant,
-                rounds=arguments.rounds,
-                track=progress,
-            )
-            put(("edges", name, variant), measured, 1)
+    of_all(arguments, work, "edges", measure_edges, threads=1)
+
+
+def of_all(
+    arguments: argparse.Namespace,
+    work: Path,
+    key: str,
+    measure: Callable[..., dict[str, Any]],
+    *,
+    threads: int,
+) -> None:
+    """Measure each network that was asked for in each of its variants."""
+    for name, variant in itertools.product(arguments.only, arguments.variants):
+        folder = work / "road" / name
+        measured = measure(name, folder, variant=variant, rounds=arguments.rounds, track=progress)
+        put((key, name, variant), measured, threads)
 
 
 def narrow(arguments: argparse.Namespace, work: Path) -> None:

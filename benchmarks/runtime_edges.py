@@ -1,5 +1,6 @@
 """What input and confidence inside the graph of stage 1 could gain, for `cpu_runtime.py`."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from openvino import opset8 as ops
 from openvino.preprocess import PrePostProcessor
 
 from endoexit.bench.ratios import spread
-from endoexit.evaluation.turns import Work
+from endoexit.evaluation.turns import Work, take_turns
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import confidence
 from endoexit.policy.confidence import confidence_of_one
@@ -18,7 +19,6 @@ from endoexit.progress import Track
 from endoexit.runtime.backends.openvino import OpenVinoBackend
 from endoexit.runtime.engine import Images
 from endoexit.runtime.session import Session
-from processor_time import processor_turns
 from runtime_files import large_jpegs
 from runtime_networks import milliseconds, open_variants, rounded
 from runtime_road import ROADS, SIDE
@@ -51,7 +51,7 @@ def measure_edges(
         answers = {called: way() for called, way in ways.items()}
         works: dict[str, Work] = {called: lambda _, way=way: way() for called, way in ways.items()}
         with track(f"timing {name}, {variant}, batch {count}", rounds) as bar:
-            times = processor_turns(works, rounds, bar)
+            times = take_turns(works, rounds, bar, untimed=1, clock=time.process_time)
         measured["batches"][str(count)] = {
             called: {
                 "milliseconds": milliseconds(times[called]),

@@ -1,5 +1,6 @@
 """Stages as one where the policy leaves exits unused, for `cpu_runtime.py`: time and answers."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from endoexit.bench.ratios import ratio
-from endoexit.evaluation.turns import Work
+from endoexit.evaluation.turns import Work, take_turns
 from endoexit.policy import ExitPolicy
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.progress import Track
 from endoexit.runtime.engine import Engine, Images, Prediction
-from processor_time import processor_turns
 from runtime_files import large_jpegs
 from runtime_networks import milliseconds, open_variants, rounded
 from runtime_road import NEVER, ROADS, SIDE
@@ -57,7 +57,7 @@ def measure_fused(
                 called: _work(engines[called], images)
                 for called in (f"{unused}, one by one", f"{unused}, as one")
             }
-            times |= processor_turns(works, rounds, bar)
+            times |= take_turns(works, rounds, bar, untimed=1, clock=time.process_time)
     return {
         "size": SIDE,
         "rounds": rounds,

@@ -1,6 +1,7 @@
 """int8 against f32 where oneDNN is held to AVX2, as on an older processor, for `cpu_runtime.py`."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,10 @@ import openvino as ov
 
 from endoexit.bench.ratios import ratio
 from endoexit.errors import UsageError
-from endoexit.evaluation.turns import Work
+from endoexit.evaluation.turns import Work, take_turns
 from endoexit.progress import Track
 from endoexit.runtime.backends.openvino import OpenVinoBackend, joined
 from endoexit.runtime.session import Session, open_session
-from processor_time import processor_turns
 from runtime_networks import held, milliseconds, open_variants
 from runtime_road import ROADS, SIDE
 
@@ -39,7 +39,7 @@ def measure_narrow(name: str, folder: Path, *, rounds: int, track: Track) -> dic
     image = np.zeros((1, SIDE, SIDE, 3), np.float32)
     works: dict[str, Work] = {key: _work(model, image) for key, model in models.items()}
     with track(f"timing {name}", rounds) as bar:
-        times = processor_turns(works, rounds, bar)
+        times = take_turns(works, rounds, bar, untimed=1, clock=time.process_time)
     return {
         "size": SIDE,
         "rounds": rounds,

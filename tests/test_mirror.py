@@ -45,8 +45,6 @@ ELSEWHERE = {
     "runtime/batch.py": ("runtime/test_engine.py", "records that the engine fills"),
     "runtime/backends/base.py": ("runtime/test_engine.py", "drives an engine with a backend of its"
                                  " own; the module is a protocol"),
-    "runtime/backends/openvino_requests.py": ("runtime/backends/test_openvino.py",
-                                              "holds a part of openvino.py"),
     "runtime/backends/onnx.py": ("runtime/backends/test_openvino.py", "tests all backends of "
                                  "bundles against eager PyTorch"),
     "serve/answers.py": ("serve/test_app.py", "holds answers of a service against those of Python"),

@@ -9,8 +9,8 @@ image through all stages as one piece; it is tried with one worker on all cores 
 for each core. `endoexit serve` also runs without early exits, stage by stage. All services are
 started before, and each is loaded alone, one after the other, in several rounds: its capacity, then
 arrivals by the clock at 0.5, 1 and 2 times the capacity of the better LitServe. The others are
-stopped meanwhile, as LitServe's idle processes would take up to a tenth of two cores. A good
-answer is one before the deadline that the deadline did not cut.
+stopped meanwhile, as LitServe's processes take processor time while they are idle. A good answer
+is one before the deadline that the deadline did not cut.
 
 Writes benchmarks/results/service_peer.json, or the file of `--out`. Exits with 1 if the service is
 not ahead: in goodput at twice the capacity by what the exits save of the time of the whole network

@@ -1,5 +1,6 @@
 """Works take turns: once each a round, the first one changes, off the clock before on it."""
 
+import time
 from collections import Counter
 from types import SimpleNamespace
 
@@ -44,6 +45,13 @@ def test_only_the_turn_on_the_clock_counts(monkeypatch):
     with silent("", 3) as bar:
         times = take_turns({"only": slow_at_first}, 3, bar, warm_up=0, untimed=1)
     assert times["only"] == pytest.approx([1, 1, 1])
+
+
+def test_another_clock_is_read():
+    """On a clock of processor time, a work that sleeps takes none."""
+    with silent("", 3) as bar:
+        times = take_turns({"asleep": lambda _: time.sleep(0.2)}, 3, bar, clock=time.process_time)
+    assert max(times["asleep"]) < 100
 
 
 @pytest.mark.parametrize("rounds", [1, 5])

@@ -18,6 +18,7 @@ def take_turns(
     *,
     warm_up: int = WARM_UP,
     untimed: int = 0,
+    clock: Callable[[], float] | None = None,
 ) -> dict[str, list[float]]:
     """Return `rounds` times of each work in milliseconds; entry i of all lists is one round.
 
@@ -31,7 +32,10 @@ def take_turns(
         warm_up: Number of earlier rounds, which do not count.
         untimed: Number of times that each work is done right before it is timed. Its weights
             are then in the caches, as in use, and the threads of the work before are idle.
+        clock: Function that returns seconds, by default those on the wall. Those of the processor
+            leave out most of what other processes do meanwhile.
     """
+    seconds = clock or time.perf_counter
     names = list(works)
     times: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(-warm_up, rounds):
@@ -39,9 +43,9 @@ def take_turns(
         for name in names[start:] + names[:start]:
             for _ in range(untimed):
                 works[name](turn)
-            begin = time.perf_counter()
+            begin = seconds()
             works[name](turn)
-            spent = (time.perf_counter() - begin) * 1000
+            spent = (seconds() - begin) * 1000
             if turn >= 0:
                 times[name].append(spent)
         if turn >= 0:

@@ -61,7 +61,8 @@ class Worker:
         streams: int = 1,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        # Not a SimpleQueue: after a pause of the process its `get` may ignore the timeout.
+        # Not a SimpleQueue: after a pause of the process, a thread waited in its `get` for longer
+        # than the timeout.
         self._commands: queue.Queue[Callable[[], None]] = queue.Queue()
         self._schedulers = [scheduler]
         self._on_death = on_death

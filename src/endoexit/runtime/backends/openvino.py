@@ -79,7 +79,7 @@ class OpenVinoBackend(ExportedStages[Array]):
     States stay in OpenVINO's own precision, in arrays that the next stage reads in place: between
     two stages nothing is copied or converted. Stages are compiled for the batch sizes of `SIZES`
     alone, when they are first used, and a batch runs in parts of these: a stage for any number of
-    images takes up to 1.4 times as long, and the maps of more images do not fit into the caches.
+    images is slower, and the maps of many images do not fit into the caches.
     Where batches are expected, every part runs on one thread: threads that share a part wait
     for each other. Each compiled form holds its own copy of the weights. What was compiled for a
     bundle is kept on disk for the next process; see `CompiledStages`.
