@@ -47,12 +47,15 @@ def test_gradients_are_those_of_float64(side, kernel, stride, padding):
     bias = torch.randn(16).bfloat16().float()
     leaves = [images, weights, bias]
     fast = gradients(leaves, stride, padding, fast=True)
+    plain = gradients(leaves, stride, padding, fast=False)
     doubles = [leaf.double() for leaf in leaves]
     exact = gradients(doubles, stride, padding, fast=False, dtype=torch.float64)
     assert fast[0].dtype is torch.bfloat16
-    for name, ours, truth in zip(("maps", "images", "kernel", "bias"), fast, exact, strict=True):
-        gap = (ours.double() - truth).norm() / truth.norm()
-        assert gap < 0.006, f"{name}: {gap:.1e}"  # bfloat16 rounds to 2^-8 = 0.0039
+    for name, *values in zip(("maps", "images", "kernel", "bias"), fast, plain, exact, strict=True):
+        ours, theirs, truth = (value.double() for value in values)
+        gap, known = ((value - truth).norm() / truth.norm() for value in (ours, theirs))
+        # bfloat16 rounds to 2^-8 = 0.0039. Without its instructions PyTorch rounds every sum, too.
+        assert gap < max(0.006, 1.01 * known), f"{name}: {gap:.1e}, PyTorch {known:.1e}"
 
 
 @pytest.mark.parametrize(
