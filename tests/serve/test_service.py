@@ -75,16 +75,19 @@ async def running(logits, stage_s=0.0, **limits):
         await service.close()
 
 
-async def answers(service, contents, seconds=NEVER, **options):
+async def events(service, contents, seconds=NEVER, **options):
     model, _ = service.accepting()
     slot = service.gate.enter("test", sum(map(len, contents)), NEVER)
     deadline = asyncio.get_running_loop().time() + min(seconds, 60)
     try:
-        return [
-            answer async for answer in service.answers(model, contents, slot, deadline, **options)
-        ]
+        async for event in service.answers(model, contents, slot, deadline, **options):
+            yield event
     finally:
         service.gate.close(slot)
+
+
+async def answers(*request, **options):
+    return [event async for event in events(*request, **options)]
 
 
 def balance(service):
@@ -220,12 +223,14 @@ def test_stopping_answers_all_with_what_is_known():
 
     async def work():
         async with running(logits, stage_s=0.5) as (service, _):
-            asking = asyncio.create_task(answers(service, contents))
-            while not any(service.worker.counts[1:]):
-                await asyncio.sleep(0.01)
-            service.closed = True
-            service.worker.let_go()
-            results = await asking
+            results = []
+            async for event in events(service, contents, every_exit=True):
+                if type(event) is ExitAnswer:  # the last exit is a second away
+                    service.closed = True
+                    service.worker.let_go()
+                else:
+                    results.append(event)
+            assert len(results) == len(contents)
             assert {result.deadline for result in results if result.status == "answered"} == {"cut"}
             with pytest.raises(Problem, match="draining"):
                 service.accepting()
