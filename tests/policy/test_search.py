@@ -8,10 +8,13 @@ from endoexit.errors import PolicyError, UsageError
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Costs
 from endoexit.policy.goal_options import make_goal
+from endoexit.policy.held_out import accuracy_score, held_out_exits
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.fixed import FixedRule
+from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.policy.search import FELL_BACK, FINAL_ONLY, UNPROVEN, find_policy
+from endoexit.policy.table import ExitTable
 from endoexit.policy.temperature import fit_temperatures
 
 COSTS = Costs(values=(10.0, 20.0, 30.0, 40.0), unit="ms", source="stopwatch")
@@ -74,9 +77,15 @@ def test_least_cost_for_an_accuracy(golden):
     ):
         result = find(data, **goal)
         assert result.expected.accuracy >= floor
-        assert result.expected.cost == pytest.approx(
-            min(point.cost for point in result.policy.front if point.accuracy >= floor)
-        )
+        table = ExitTable(data, result.policy.temperatures, COSTS.values)
+        candidates = ThresholdRule.front(table, RuleOptions(), *accuracy_score(table))
+        assert [point.rule for point in result.policy.front] == [each.rule for each in candidates]
+        held_out = [table.outcome(taken) for taken in
+                    held_out_exits(table, RuleOptions(), candidates)]  # fmt: skip
+        meets = [i for i, (point, seen) in enumerate(zip(candidates, held_out, strict=True))
+                 if point.score >= floor and seen.accuracy >= floor]  # fmt: skip
+        assert result.policy.rule == candidates[meets[0]].rule
+        assert result.expected == held_out[meets[0]]
 
 
 def test_budget_uses_geometric_thresholds(golden):

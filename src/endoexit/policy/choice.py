@@ -75,8 +75,18 @@ def choose(
     front: Sequence[FrontPoint],
     costs: Costs,
     final_accuracy: float,
+    held_out: Sequence[float] | None = None,
 ) -> int:
     """Return the index of the front's point (cheapest first) that meets the goal best.
+
+    Args:
+        goal: What is asked for.
+        front: Points, cheapest first, accuracies rising.
+        costs: What an image costs at each exit.
+        final_accuracy: Accuracy of the final exit on calibrate.
+        held_out: Accuracy of each point on images left out of its choice, see `held_out_exits`.
+            The cheapest point that meets an accuracy there is taken; if none does, the most
+            accurate of the front.
 
     Raises:
         PolicyError: No point meets it; says what can be had.
@@ -90,11 +100,19 @@ def choose(
                 f"({UNIT_WORDS[costs.unit]}). Allow more, or take a smaller network."
             )
         return meeting[-1]
-    floor = goal.accuracy if isinstance(goal, AccuracyFloor) else final_accuracy - goal.drop
-    reaching = [i for i, point in enumerate(front) if point.accuracy >= floor - 1e-12]
+    floor = least_accuracy(goal, final_accuracy)
+    reaching = [i for i, point in enumerate(front) if point.accuracy >= floor]
     if not reaching:
         raise PolicyError(
             f'no policy meets "{goal}": the best reaches {front[-1].accuracy:.4f} on calibrate '
             f"(final exit {final_accuracy:.4f}). Ask for less, or train a better network."
         )
-    return reaching[0]
+    if held_out is None:
+        return reaching[0]
+    return next((i for i in reaching if held_out[i] >= floor), reaching[-1])
+
+
+def least_accuracy(goal: AccuracyFloor | AccuracyDrop, final_accuracy: float) -> float:
+    """Return the accuracy on calibrate that a goal asks for."""
+    asked = goal.accuracy if isinstance(goal, AccuracyFloor) else final_accuracy - goal.drop
+    return asked - 1e-12  # accuracies are shares of images, rounded

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy.answers import answers_of
-from endoexit.policy.choice import Chosen, choose, limit_in
+from endoexit.policy.choice import Chosen, choose, least_accuracy, limit_in
 from endoexit.policy.confidence import CONFIDENCES, is_confidence
 from endoexit.policy.coverage import Coverage, coverage
 from endoexit.policy.distance import Distance
@@ -32,6 +32,7 @@ from endoexit.policy.guarantee import (
     require_enough,
     risk_score,
 )
+from endoexit.policy.held_out import accuracy_score, can_hold_out, held_out_exits
 from endoexit.policy.logits import LogitSet, require_disjoint
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy
@@ -40,7 +41,6 @@ from endoexit.policy.risks import LossTable, loss_table
 from endoexit.policy.rules.base import Candidate
 from endoexit.policy.rules.catalog import RULES
 from endoexit.policy.rules.fixed import FixedRule
-from endoexit.policy.screening import Scores
 from endoexit.policy.selective import answered_guarantee
 from endoexit.policy.table import ExitTable, Outcome
 from endoexit.policy.temperature import ExitCalibration, describe_calibration, fit_temperatures
@@ -48,6 +48,14 @@ from endoexit.policy.units import UnitLosses, better_value, counting, group_numb
 
 DEFAULT_RULE = RuleOptions()
 UNPROVEN = "Met on calibrate, where it was chosen; nothing is promised for new images."
+HELD_OUT = (
+    "Met on calibrate by thresholds that were chosen without the image they judge; nothing is "
+    "promised for new images."
+)
+MOST_ACCURATE = (
+    "Met on calibrate, but not by thresholds that were chosen without the image they judge: this "
+    "is the most accurate policy; nothing is promised for new images."
+)
 FELL_BACK = (
     "No policy with early exits could be proven to keep the guarantee: every image uses the final "
     "exit, which keeps it by construction."
@@ -65,8 +73,8 @@ class PolicyResult:
 
     Attributes:
         policy: Policy with its goal, costs, front and promises; what `policy.json` holds.
-        expected: Figures of the policy on calibrate; optimistic, because it was chosen there.
-            Those of a gate are of fits that did not see the image.
+        expected: Figures of the policy on calibrate. For a goal of accuracy, and for gates, those
+            of an image are by a choice that did not see it; others are optimistic.
         calibration: Figures of each exit before and after temperature scaling.
         trials: Test sequence on certify, for a guarantee.
         answered: What its referral does on calibrate; None for a policy without.
@@ -196,7 +204,7 @@ def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions
     limit = limit_in(goal, costs)
     options = options.replaced(thresholds="geometric")
     kind = RULES[options.rule]
-    front = _points(kind.front(table, options, *_accuracy(table)), table)
+    front = _points(kind.front(table, options, *accuracy_score(table)), table)
     rules = kind.tried(table, options)[::-1]
     spent = [table.outcome(rule.exits(table)).cost for rule in rules]
     fitting = [index for index, cost in enumerate(spent) if cost <= limit]
@@ -215,10 +223,18 @@ def _cheapest_or_best(
     costs: Costs,
     options: RuleOptions,
 ) -> Chosen:
-    candidates = RULES[options.rule].front(table, options, *_accuracy(table))
-    front = _points(candidates, table)
-    chosen = candidates[choose(goal, front, costs, table.data.final_accuracy)]
-    return Chosen(chosen.rule, front, note=UNPROVEN, crossed=chosen.crossed)
+    candidates = RULES[options.rule].front(table, options, *accuracy_score(table))
+    front, final = _points(candidates, table), table.data.final_accuracy
+    is_fitted = candidates[0].crossed is not None  # a gate: its scores are held out already
+    if isinstance(goal, CostLimit) or is_fitted or not can_hold_out(table.data):
+        chosen = candidates[choose(goal, front, costs, final)]
+        return Chosen(chosen.rule, front, note=UNPROVEN, crossed=chosen.crossed)
+    exits = held_out_exits(table, options, candidates)
+    accuracies = [table.outcome(taken).accuracy for taken in exits]
+    place = choose(goal, front, costs, final, accuracies)
+    met = accuracies[place] >= least_accuracy(goal, final)
+    note = HELD_OUT if met else MOST_ACCURATE
+    return Chosen(candidates[place].rule, front, note=note, crossed=exits[place])
 
 
 def _guaranteed(
@@ -308,12 +324,6 @@ def _dependence(certify: LogitSet) -> str | None:
         f"The {certify.num_images} certify images come from {groups} groups and were counted as "
         "independent; if images of one group are alike, count groups instead."
     )
-
-
-def _accuracy(table: ExitTable) -> tuple[NDArray[np.float32], Scores]:
-    """Return the table of right answers (1, M, N) and the score "accuracy"."""
-    right = table.data.correct.astype(np.float32)[None]
-    return right, lambda totals: np.asarray(totals[0] / table.data.num_images)
 
 
 def _points(

@@ -1,0 +1,122 @@
+"""Points of a front, judged by images that had no say in them."""
+
+import numpy as np
+import pytest
+
+from endoexit.policy.choice import choose
+from endoexit.policy.document import Costs
+from endoexit.policy.folds import LEAST_IMAGES, splits, subset
+from endoexit.policy.goal_options import make_goal
+from endoexit.policy.held_out import accuracy_score, can_hold_out, held_out_exits
+from endoexit.policy.logits import LogitSet
+from endoexit.policy.options import RuleOptions
+from endoexit.policy.rules.catalog import RULES
+from endoexit.policy.search import HELD_OUT, MOST_ACCURATE, UNPROVEN, find_policy
+from endoexit.policy.table import ExitTable, outcome
+
+COSTS = (10.0, 20.0, 30.0, 40.0)
+
+
+def table_of(data):
+    return ExitTable(data, (1.0,) * data.num_exits, COSTS)
+
+
+def front_of(table, options):
+    return RULES[options.rule].front(table, options, *accuracy_score(table))
+
+
+@pytest.mark.parametrize("options", [RuleOptions(), RuleOptions(rule="margin")], ids=str)
+def test_the_labels_of_an_image_do_not_decide_where_it_exits(golden, options):
+    data = golden("cal")
+    front = front_of(table_of(data), options)
+    before = held_out_exits(table_of(data), options, front)
+    _, looking = next(splits(data))
+    labels = np.where(looking, (data.labels + 1) % data.num_classes, data.labels)
+    other = LogitSet(data.name, data.logits, labels, data.groups)
+    # The final accuracy and the front's are what a level is measured by, so they are kept.
+    level = [point.score - data.final_accuracy + other.final_accuracy for point in front]
+    moved = [
+        type(point)(point.rule, point.cost, score)
+        for point, score in zip(front, level, strict=True)
+    ]
+    after = held_out_exits(table_of(other), options, moved)
+    np.testing.assert_array_equal(after[:, looking], before[:, looking])
+    assert (after[:, ~looking] != before[:, ~looking]).any()
+
+
+def test_a_point_is_chosen_again_by_what_it_loses(golden):
+    data, options = golden("cal"), RuleOptions(candidates=8)
+    table = table_of(data)
+    front = front_of(table, options)
+    exits = held_out_exits(table, options, front)
+    for choosing, looking in splits(data):
+        inside = table_of(subset(data, choosing))
+        points = front_of(inside, options)
+        for place in (0, len(front) // 2, len(front) - 1):
+            most = data.final_accuracy - front[place].score
+            losses = [inside.data.final_accuracy - point.score for point in points]
+            meets = [i for i, loss in enumerate(losses) if loss <= most + 1e-9]
+            chosen = points[meets[0] if meets else -1]
+            expected = chosen.rule.exits(table_of(subset(data, looking)))
+            np.testing.assert_array_equal(exits[place, looking], expected)
+
+
+def drop_and_cost(data, exits):
+    seen = outcome(data, exits, COSTS)
+    return data.final_accuracy - seen.accuracy, seen.cost
+
+
+def test_a_goal_of_accuracy_is_kept_on_new_images_better_than_by_the_cheapest(make_data):
+    """Of many simulated clinics, the mean loss on new images is at most what was asked for."""
+    asked, goal = 0.01, make_goal(max_accuracy_drop=0.01)
+    costs = Costs(values=COSTS, unit="ms", source="stopwatch")
+    chosen, cheapest = [], []
+    for seed in range(30):
+        data, new = make_data(4, images=300, seed=seed), make_data(4, images=4000, seed=1000 + seed)
+        result = find_policy(goal, calibrate=data, costs=costs, classes=("a", "b", "c", "d", "e")[
+            : data.num_classes])  # fmt: skip
+        chosen.append(drop_and_cost(new, result.policy.assign(new.logits)))
+        front = result.policy.front
+        rule = front[choose(goal, front, costs, data.final_accuracy)].rule
+        cheapest.append(drop_and_cost(new, rule.assign(new.logits, result.policy.temperatures)))
+    (loss, cost), (loss_before, cost_before) = np.mean(chosen, 0), np.mean(cheapest, 0)
+    assert loss < loss_before
+    assert abs(loss - asked) < abs(loss_before - asked)
+    assert cost_before < cost < COSTS[-1]
+
+
+def test_a_cohort_with_too_few_images_or_groups_is_not_divided(make_data):
+    data = make_data(4, images=LEAST_IMAGES)
+    assert can_hold_out(data)
+    assert not can_hold_out(make_data(4, images=LEAST_IMAGES - 1))
+    four = np.arange(LEAST_IMAGES) % 4
+    assert not can_hold_out(LogitSet("calibrate", data.logits, data.labels, four))
+
+
+@pytest.mark.parametrize(
+    ("images", "goal", "note"),
+    [
+        (400, {"max_accuracy_drop": 0.02}, HELD_OUT),
+        (400, {"mean_exit_cost": 0.6}, UNPROVEN),
+        (LEAST_IMAGES - 1, {"max_accuracy_drop": 0.02}, UNPROVEN),
+    ],
+)
+def test_the_note_says_what_judged(make_data, images, goal, note):
+    data = make_data(4, images=images)
+    costs = Costs(values=COSTS, unit="ms", source="stopwatch")
+    names = tuple(f"class {c}" for c in range(data.num_classes))
+    assert find_policy(make_goal(**goal), calibrate=data, costs=costs,
+                       classes=names).policy.note == note  # fmt: skip
+
+
+def test_where_no_point_meets_the_goal_on_images_left_out_the_most_accurate_is_taken(make_data):
+    data = make_data(4, images=60)
+    front = front_of(table_of(data), RuleOptions())
+    best = front[-1].score
+    costs = Costs(values=COSTS, unit="ms", source="stopwatch")
+    names = tuple(f"class {c}" for c in range(data.num_classes))
+    result = find_policy(make_goal(min_accuracy=best), calibrate=data, costs=costs, classes=names,
+                         options=RuleOptions(temperature_scaling=False))  # fmt: skip
+    assert result.policy.rule == front[-1].rule
+    assert result.expected.accuracy < best
+    assert result.policy.note == MOST_ACCURATE
