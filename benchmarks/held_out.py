@@ -5,8 +5,8 @@
 pools all images of the golden logits (tests/golden: val, cal and test of each dataset; none of them
 trained the network) and divides them 100 times by group at random: one half is calibrate, the other
 is new. A policy for each goal is chosen in two ways: the cheapest that meets the goal on the images
-that chose it, and what `endoexit calibrate` takes, which must meet it on images left out of the
-choice. Under two minutes. Writes benchmarks/results/held_out.json and a table of
+that chose it, and what `endoexit calibrate` takes, which must meet it on held-out images of
+calibrate. Under two minutes. Writes benchmarks/results/held_out.json and a table of
 docs/golden-policies.md.
 """
 
@@ -29,7 +29,7 @@ from tables import RESULTS, markdown_table, replace_between
 RESULT = RESULTS / "held_out.json"
 SPLITS = 100
 DROPS = (0.0, 0.005, 0.01, 0.02)
-CHEAPEST, HELD_OUT = "cheapest on calibrate", "images left out"
+CHEAPEST, HELD_OUT = "cheapest on calibrate", "held-out images"
 
 
 def halves(data: LogitSet, seed: int) -> tuple[LogitSet, LogitSet]:

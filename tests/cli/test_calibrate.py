@@ -11,8 +11,8 @@ from endoexit.artifacts.run import open_run
 from endoexit.cli.main import app
 from endoexit.errors import DataError, PolicyError, RunError, UsageError
 from endoexit.policy import ExitPolicy
+from endoexit.policy.proven import FELL_BACK
 from endoexit.policy.rules.fixed import FixedRule
-from endoexit.policy.search import FELL_BACK
 from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
 from tiny_project import endoexit

@@ -5,8 +5,8 @@ from endoexit.exporting.bundle_card import write_bundle_card
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
+from endoexit.policy.proven import FELL_BACK
 from endoexit.policy.risks import Risk
-from endoexit.policy.search import FELL_BACK
 
 CONFIG = BundleConfig(
     backend="onnx",

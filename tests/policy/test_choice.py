@@ -48,19 +48,6 @@ def test_choice_on_a_front_by_hand(goal, index):
     assert choose(goal, FRONT, COSTS, final_accuracy=0.88) == index
 
 
-@pytest.mark.parametrize(
-    ("held_out", "index"),
-    [
-        ((0.7, 0.8, 0.85, 0.9), 1),
-        ((0.7, 0.79, 0.85, 0.9), 2),
-        ((0.9, 0.7, 0.7, 0.8), 3),  # the first does not meet it on the images that chose it
-        ((0.7, 0.7, 0.7, 0.7), 3),  # none: the most accurate
-    ],
-)
-def test_images_left_out_decide_where_they_are_known(held_out, index):
-    assert choose(AccuracyFloor(accuracy=0.8), FRONT, COSTS, 0.88, held_out) == index
-
-
 def test_a_goal_that_nothing_meets_says_what_can_be_had():
     with pytest.raises(PolicyError, match=r"the cheapest costs 10 \(milliseconds\)\. Allow more"):
         choose(CostLimit(limit=9, unit="ms"), FRONT, COSTS, 0.88)

@@ -1,4 +1,4 @@
-"""From a goal to one point: what is chosen, the front's point that meets a goal, limits."""
+"""From a goal to one point: what is chosen, the front and its point that meets a goal, limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from endoexit.policy.goals import (
 )
 from endoexit.policy.guarantee import Trial
 from endoexit.policy.referral import Referral
-from endoexit.policy.rules.base import Rule
+from endoexit.policy.rules.base import Candidate, Rule
+from endoexit.policy.table import ExitTable
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,8 @@ def choose(
     front: Sequence[FrontPoint],
     costs: Costs,
     final_accuracy: float,
-    held_out: Sequence[float] | None = None,
 ) -> int:
     """Return the index of the front's point (cheapest first) that meets the goal best.
-
-    Args:
-        goal: What is asked for.
-        front: Points, cheapest first, accuracies rising.
-        costs: What an image costs at each exit.
-        final_accuracy: Accuracy of the final exit on calibrate.
-        held_out: Accuracy of each point on images left out of its choice, see `held_out_exits`.
-            The cheapest point that meets an accuracy there is taken; if none does, the most
-            accurate of the front.
 
     Raises:
         PolicyError: No point meets it; says what can be had.
@@ -107,12 +98,33 @@ def choose(
             f'no policy meets "{goal}": the best reaches {front[-1].accuracy:.4f} on calibrate '
             f"(final exit {final_accuracy:.4f}). Ask for less, or train a better network."
         )
-    if held_out is None:
-        return reaching[0]
-    return next((i for i in reaching if held_out[i] >= floor), reaching[-1])
+    return reaching[0]
 
 
 def least_accuracy(goal: AccuracyFloor | AccuracyDrop, final_accuracy: float) -> float:
     """Return the accuracy on calibrate that a goal asks for."""
     asked = goal.accuracy if isinstance(goal, AccuracyFloor) else final_accuracy - goal.drop
     return asked - 1e-12  # accuracies are shares of images, rounded
+
+
+def front_points(
+    candidates: Sequence[Candidate],
+    table: ExitTable,
+    p_values: Sequence[float | None] | None = None,
+) -> tuple[FrontPoint, ...]:
+    """Return candidates with what they do on calibrate."""
+    tested = p_values or [None] * len(candidates)
+    points = []
+    for candidate, p_value in zip(candidates, tested, strict=True):
+        expected = table.outcome(candidate.exits(table))
+        points.append(
+            FrontPoint(
+                rule=candidate.rule,
+                cost=candidate.cost,
+                score=candidate.score,
+                accuracy=expected.accuracy,
+                exit_shares=expected.exit_shares,
+                p_value=p_value,
+            )
+        )
+    return tuple(points)

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.policy.folds import FOLDS, LEAST_IMAGES, splits, subset
+from endoexit.policy.guarantee import LADDER_STEPS
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
-from endoexit.policy.rules.base import Candidate
+from endoexit.policy.rules.base import Candidate, Rule
 from endoexit.policy.rules.catalog import RULES
+from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.screening import Scores
 from endoexit.policy.table import ExitTable
 
@@ -26,33 +28,47 @@ def can_hold_out(data: LogitSet) -> bool:
     return data.num_images >= LEAST_IMAGES and units >= FOLDS
 
 
+def points_of(table: ExitTable, options: RuleOptions) -> tuple[list[Candidate], list[Rule]]:
+    """Return the front of accuracy, and safer rules that cost more; each cheapest first."""
+    kind = RULES[options.rule]
+    front = kind.front(table, options, *accuracy_score(table))
+    return front, kind.ladder(table, options, front[-1], LADDER_STEPS)[::-1]
+
+
 def held_out_exits(
-    table: ExitTable, options: RuleOptions, front: Sequence[Candidate]
+    table: ExitTable,
+    options: RuleOptions,
+    front: Sequence[Candidate],
+    safer: Sequence[Rule],
 ) -> NDArray[np.int64]:
-    """Return the exit (P, N) of each image, for each of the P points of a front.
+    """Return the exit (P, N) of each image, for each of the P points of a front and safer rules.
 
     The thresholds of a point were chosen because they are good on these images, so its accuracy on
-    them is too high. Here each image meets thresholds that were chosen without it and its group:
-    of the front of the other four fifths, the cheapest that loses no more against the final exit
-    there than the point loses on all images.
+    them is too high. Here each image meets thresholds that were chosen without it and its group.
+    For a point of the front, it is the cheapest point of the front of the other four fifths that
+    loses no more against the final exit there than the point loses on all images. For the j-th
+    safer rule, it is their j-th safer rule.
 
     Args:
         table: The calibrate cohort.
         options: Which rules are tried.
-        front: Points of the cohort's front of accuracy, cheapest first.
+        front: Points of the cohort; see `points_of`.
+        safer: Rules of the cohort; see `points_of`.
     """
     drops = table.data.final_accuracy - np.array([point.score for point in front])
-    exits = np.empty((len(front), table.data.num_images), dtype=np.int64)
+    exits = np.empty((len(front) + len(safer), table.data.num_images), dtype=np.int64)
     for choosing, looking in splits(table.data):
         inside, outside = (
             ExitTable(subset(table.data, mask), table.temperatures, table.costs)
             for mask in (choosing, looking)
         )
-        points = RULES[options.rule].front(inside, options, *accuracy_score(inside))
+        points, rungs = points_of(inside, options)
         scores = np.array([point.score for point in points])
         least = inside.data.final_accuracy - drops - 1e-12
         chosen = np.minimum(np.searchsorted(scores, least), len(points) - 1)
-        for place in np.unique(chosen):
-            rows = np.flatnonzero(chosen == place)
-            exits[np.ix_(rows, looking)] = points[place].rule.exits(outside)
+        rules = [points[place].rule for place in chosen]
+        last: Rule = rungs[-1] if rungs else FixedRule(exit=table.data.num_exits)
+        rules += [rungs[place] if place < len(rungs) else last for place in range(len(safer))]
+        taken = {id(rule): rule.exits(outside) for rule in rules}
+        exits[:, looking] = [taken[id(rule)] for rule in rules]
     return exits

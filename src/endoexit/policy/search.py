@@ -1,6 +1,5 @@
 """From logits and a goal to a policy: fit on calibrate, prove on certify, say what holds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +7,11 @@ from numpy.typing import NDArray
 
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy.answers import answers_of
-from endoexit.policy.choice import Chosen, choose, least_accuracy, limit_in
+from endoexit.policy.choice import Chosen, choose, front_points, least_accuracy, limit_in
 from endoexit.policy.confidence import CONFIDENCES, is_confidence
 from endoexit.policy.coverage import Coverage, coverage
 from endoexit.policy.distance import Distance
-from endoexit.policy.document import Costs, FrontPoint, Request
+from endoexit.policy.document import Costs, Request
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
@@ -20,31 +19,19 @@ from endoexit.policy.goals import (
     Budget,
     CostLimit,
     Goal,
-    GroupValue,
     Guarantee,
 )
-from endoexit.policy.guarantee import (
-    LADDER_STEPS,
-    Trial,
-    certify_sequence,
-    kept_by_construction,
-    not_promised,
-    require_enough,
-    risk_score,
-)
-from endoexit.policy.held_out import accuracy_score, can_hold_out, held_out_exits
-from endoexit.policy.logits import LogitSet, require_disjoint
+from endoexit.policy.guarantee import Trial
+from endoexit.policy.held_out import accuracy_score, can_hold_out, held_out_exits, points_of
+from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy
+from endoexit.policy.proven import guaranteed
 from endoexit.policy.referral import AnyUnlike, Referral, fit_unlike
-from endoexit.policy.risks import LossTable, loss_table
-from endoexit.policy.rules.base import Candidate
 from endoexit.policy.rules.catalog import RULES
 from endoexit.policy.rules.fixed import FixedRule
-from endoexit.policy.selective import answered_guarantee
 from endoexit.policy.table import ExitTable, Outcome
 from endoexit.policy.temperature import ExitCalibration, describe_calibration, fit_temperatures
-from endoexit.policy.units import UnitLosses, better_value, counting, group_numbers
 
 DEFAULT_RULE = RuleOptions()
 UNPROVEN = "Met on calibrate, where it was chosen; nothing is promised for new images."
@@ -52,18 +39,13 @@ HELD_OUT = (
     "Met on calibrate by thresholds that were chosen without the image they judge; nothing is "
     "promised for new images."
 )
+FINAL_EXIT = (
+    "No policy with early exits met it by thresholds that were chosen without the image they "
+    "judge: every image uses the final exit."
+)
 MOST_ACCURATE = (
     "Met on calibrate, but not by thresholds that were chosen without the image they judge: this "
     "is the most accurate policy; nothing is promised for new images."
-)
-FELL_BACK = (
-    "No policy with early exits could be proven to keep the guarantee: every image uses the final "
-    "exit, which keeps it by construction."
-)
-
-FINAL_ONLY = (
-    "No policy with early exits could be proven to keep the guarantee: every image uses the final "
-    "exit, for which it was proven."
 )
 
 
@@ -125,7 +107,7 @@ def find_policy(
     if options.refer_unlike is not None and distance is None:
         unlike = fit_unlike(calibrate.logits, options.refer_unlike)
     if isinstance(goal, Guarantee):
-        chosen = _guaranteed(goal, table, certify, classes, options, unlike=unlike)
+        chosen = guaranteed(goal, table, certify, classes, options, unlike=unlike)
     elif isinstance(goal, Anytime):
         chosen = _anytime(goal, table, options)
     elif isinstance(goal, Budget):
@@ -204,7 +186,7 @@ def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions
     limit = limit_in(goal, costs)
     options = options.replaced(thresholds="geometric")
     kind = RULES[options.rule]
-    front = _points(kind.front(table, options, *accuracy_score(table)), table)
+    front = front_points(kind.front(table, options, *accuracy_score(table)), table)
     rules = kind.tried(table, options)[::-1]
     spent = [table.outcome(rule.exits(table)).cost for rule in rules]
     fitting = [index for index, cost in enumerate(spent) if cost <= limit]
@@ -223,127 +205,18 @@ def _cheapest_or_best(
     costs: Costs,
     options: RuleOptions,
 ) -> Chosen:
-    candidates = RULES[options.rule].front(table, options, *accuracy_score(table))
-    front, final = _points(candidates, table), table.data.final_accuracy
-    is_fitted = candidates[0].crossed is not None  # a gate: its scores are held out already
-    if isinstance(goal, CostLimit) or is_fitted or not can_hold_out(table.data):
-        chosen = candidates[choose(goal, front, costs, final)]
+    candidates, safer = points_of(table, options)
+    front, final = front_points(candidates, table), table.data.final_accuracy
+    chosen = candidates[choose(goal, front, costs, final)]
+    # The scores of a gate are held out already.
+    if isinstance(goal, CostLimit) or chosen.crossed is not None or not can_hold_out(table.data):
         return Chosen(chosen.rule, front, note=UNPROVEN, crossed=chosen.crossed)
-    exits = held_out_exits(table, options, candidates)
-    accuracies = [table.outcome(taken).accuracy for taken in exits]
-    place = choose(goal, front, costs, final, accuracies)
-    met = accuracies[place] >= least_accuracy(goal, final)
-    note = HELD_OUT if met else MOST_ACCURATE
-    return Chosen(candidates[place].rule, front, note=note, crossed=exits[place])
-
-
-def _guaranteed(
-    goal: Guarantee,
-    table: ExitTable,
-    certify: LogitSet | None,
-    classes: tuple[str, ...],
-    options: RuleOptions,
-    *,
-    unlike: AnyUnlike | None,
-) -> Chosen:
-    if certify is None:
-        raise PolicyError(
-            "a guarantee needs a certify role, which nothing else has looked at: "
-            "make one with `endoexit split --roles`."
-        )
-    require_disjoint(table.data, certify)
-    if goal.max_referral is not None:
-        return answered_guarantee(goal, table, certify, classes, options, unlike=unlike)
-    if unlike is not None:
-        raise UsageError(
-            "a guarantee with referral is about the answered images: add --max-referral with a "
-            "risk such as error<=0.02, or omit --refer-unlike."
-        )
-    counted = counting(goal.unit, certify)
-    known = [loss_table(risk, table.data, classes) for risk in goal.risks]
-    kind = RULES[options.rule]
-    candidates = kind.front(table, options, *risk_score(known))
-    rungs = kind.ladder(table, options, candidates[-1], LADDER_STEPS)
-    risks = [
-        UnitLosses(
-            loss_table(loss.risk, certify, classes),
-            counted.groups,
-            "mean" if counted.groups is None else _group_value(loss, table, candidates, goal.delta),
-        )
-        for loss in known
-    ]
-    require_enough(risks, goal.delta)
-    final = FixedRule(exit=table.data.num_exits)
-    sequence = [*rungs, *(candidate.rule for candidate in reversed(candidates))]
-    absolute = any(risk.absolute for risk in goal.risks)
-    if absolute:
-        sequence = [final, *sequence]  # it keeps no absolute risk by construction
-    fresh = ExitTable(certify, table.temperatures, table.costs)
-    certified = certify_sequence(sequence, fresh, risks, goal.delta)
-    if absolute and certified.rule is None:
-        raise PolicyError(not_promised(risks, final.exits(fresh), goal.delta))
-    tested = [trial.p_value for trial in certified.trials[len(sequence) - len(candidates) :]]
-    untested = [None] * (len(candidates) - len(tested))
-    front = _points(candidates, table, [*untested, *reversed(tested)])
-    rule, promises, note = certified.rule, certified.promises, None
-    if rule is None or (rule.exits(table) == table.data.num_exits).all():
-        rule, note = final, FINAL_ONLY if absolute else FELL_BACK
-        if not absolute:
-            promises = tuple(kept_by_construction(units, goal.delta) for units in risks)
-    elif counted.groups is None:
-        note = _dependence(certify)
-    promises = tuple(promise.replaced(unit_reason=counted.reason) for promise in promises)
-    crossed = next((each.crossed for each in candidates if each.rule is rule), None)
-    return Chosen(rule, front, promises=promises, note=note, trials=certified.trials,
-                  crossed=crossed)  # fmt: skip
-
-
-def _group_value(
-    known: LossTable, table: ExitTable, candidates: Sequence[Candidate], delta: float
-) -> GroupValue:
-    """Return the loss by which groups are tested, chosen on calibrate before certify is seen.
-
-    The candidates that keep the tolerance there decide, or the safest if none does.
-    """
-    if table.data.groups is None:
-        return "one image"  # without groups there is nothing to compare
-    units = UnitLosses(known, group_numbers(table.data))
-    exits = [candidate.exits(table) for candidate in reversed(candidates)]
-    keeping = [taken for taken in exits if units.of(taken).mean() <= known.risk.tolerance]
-    return better_value(units.share_between(keeping or exits[:1]), delta)
-
-
-def _dependence(certify: LogitSet) -> str | None:
-    """Return what a reader must know when images of one group were counted one by one."""
-    if certify.groups is None:
-        return None
-    groups = len(np.unique(certify.groups))
-    if groups == certify.num_images:
-        return None
-    return (
-        f"The {certify.num_images} certify images come from {groups} groups and were counted as "
-        "independent; if images of one group are alike, count groups instead."
-    )
-
-
-def _points(
-    candidates: Sequence[Candidate],
-    table: ExitTable,
-    p_values: Sequence[float | None] | None = None,
-) -> tuple[FrontPoint, ...]:
-    """Return candidates with what they do on calibrate."""
-    tested = p_values or [None] * len(candidates)
-    points = []
-    for candidate, p_value in zip(candidates, tested, strict=True):
-        expected = table.outcome(candidate.exits(table))
-        points.append(
-            FrontPoint(
-                rule=candidate.rule,
-                cost=candidate.cost,
-                score=candidate.score,
-                accuracy=expected.accuracy,
-                exit_shares=expected.exit_shares,
-                p_value=p_value,
-            )
-        )
-    return tuple(points)
+    floor = least_accuracy(goal, final)
+    rules = [*(candidate.rule for candidate in candidates), *safer]
+    for rule, exits in zip(rules, held_out_exits(table, options, candidates, safer), strict=True):
+        seen = (rule.exits(table), exits)
+        if all(table.outcome(taken).accuracy >= floor for taken in seen):
+            return Chosen(rule, front, note=HELD_OUT, crossed=exits)
+    if isinstance(goal, AccuracyDrop):  # the final exit loses nothing against itself
+        return Chosen(FixedRule(exit=table.data.num_exits), front, note=FINAL_EXIT)
+    return Chosen(candidates[-1].rule, front, note=MOST_ACCURATE)
