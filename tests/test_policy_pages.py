@@ -75,7 +75,7 @@ def test_the_golden_cascades_save_against_the_larger_network(load):
     assert cascade["macs"] == [*small["macs"], *(small["macs"][-1] + m for m in large["macs"])]
     assert cascade["accuracy_of_exits"] == small["accuracy_of_exits"] + large["accuracy_of_exits"]
     alone, together = (row["policies"]["0.0"]["on_test"] for row in (large, cascade))
-    assert together["macs"] < 0.75 * alone["macs"]
+    assert together["macs"] < 0.9 * alone["macs"]
     assert together["accuracy"] > small["accuracy_of_exits"][-1]
 
 
