@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
 from endoexit.errors import UsageError
+from endoexit.models.cut import with_exits
 from endoexit.models.exit_heads import HEADS, AsMap, MixedPool, make_head
+from endoexit.models.layers import GlobalMean
 
 SHAPES = {"map": (12, 8, 8), "channels last": (8, 8, 12), "tokens": (64, 12), "column": (65, 12)}
 
@@ -43,6 +46,45 @@ def test_the_mixed_pool_is_a_maximum_or_a_mean_at_its_ends():
         assert pool(x).equal(torch.nn.functional.max_pool2d(x, 2))
         pool.share.fill_(0)
         assert pool(x).equal(torch.nn.functional.avg_pool2d(x, 2))
+
+
+def test_each_exit_may_have_a_head_of_another_kind():
+    network = with_exits(trunk(), ["0", "2"], 3, "rdi, linear", size=32,
+                         head_settings={"width": 8, "dropout": 0.5})  # fmt: skip
+    first, second = (stage.head.inner for stage in network.stages[:-1])
+    assert isinstance(first[0], nn.MaxPool2d)
+    assert first[1].out_channels == 8
+    assert [type(layer) for layer in second] == [GlobalMean, nn.Dropout, nn.Linear]
+    assert second[1].p == 0.5
+    assert [tuple(out.shape) for out in network(torch.zeros(2, 3, 32, 32))] == [(2, 3)] * 3
+
+
+@pytest.mark.parametrize(
+    ("head", "settings", "message"),
+    [
+        (
+            "rdi,conv,conv",
+            {},
+            r"3 exit heads .rdi,conv,conv. for 2 early exits: name one",
+        ),
+        ("rdi,cnv", {}, "unknown exit head 'cnv': did you mean 'conv'"),
+        (
+            "rdi,conv",
+            {"dropuot": 0},
+            "setting of the head rdi,conv 'dropuot': did you mean 'dropout'",
+        ),
+    ],
+)
+def test_heads_that_do_not_fit_the_exits_are_refused(head, settings, message):
+    with pytest.raises(UsageError, match=message):
+        with_exits(trunk(), ["0", "2"], 3, head, size=32, head_settings=settings)
+
+
+def trunk():
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2), nn.ReLU(), nn.Conv2d(6, 12, 3, 2), nn.ReLU(), GlobalMean(),
+        nn.Linear(12, 3),
+    )  # fmt: skip
 
 
 def test_settings_are_checked():

@@ -53,7 +53,10 @@ def train(
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(help="Exit head, such as conv or linear; not for HiFuse.  [default: conv]"),
+        typer.Option(
+            help="Exit head, such as conv, or one for each exit, such as rdi,conv,conv; not for "
+            "HiFuse.  [default: conv]"
+        ),
     ] = None,
     recipe: Annotated[
         str | None,

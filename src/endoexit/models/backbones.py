@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from endoexit.errors import UsageError, unknown_name
+from endoexit.errors import UsageError
 from endoexit.models import timm_networks, user_networks
 from endoexit.models.collaboration import collaborating
 from endoexit.models.cut import uncut, with_exits
 from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
-from endoexit.models.exit_heads import head_settings
+from endoexit.models.exit_heads import require_settings
 from endoexit.models.placement import read_exits
 from endoexit.models.pretrained import Loaded, load_backbone
 from endoexit.models.staged import NetworkSettings, SizeError, StagedClassifier
@@ -33,8 +33,9 @@ class BackboneConfig(NetworkSettings):
         network: Name of the whole network.
         exits: Layers behind which it is cut: `auto`, numbers of groups or names of layers with
             commas between them, or `none`. A list of these is taken as well.
-        head: Name of the exit head; see `endoexit.models.exit_heads.HEADS`.
-        head_settings: Settings of the exit head.
+        head: Name of the exit head, or one for each exit with commas between them; see
+            `endoexit.models.exit_heads.HEADS`. A list of names is taken as well.
+        head_settings: Settings of the exit heads. Each goes to the heads that have it.
         dropout: Dropout before the last layer of the network and of heads that have one.
         code_sha256: SHA-256 of the file of a user's network; None where it is not known yet.
         collaborate: Whether each exit reads the answer of the one before; see
@@ -56,10 +57,11 @@ class BackboneConfig(NetworkSettings):
         if isinstance(exits, list | tuple):
             exits = ",".join(map(str, exits)) or NONE
         object.__setattr__(self, "exits", str(exits).replace(" ", ""))
-        for name in self.head_settings:
-            if name not in (known := head_settings(self.head)):
-                raise unknown_name(f"setting of the head {self.head}", name, known)
-        head_settings(self.head)
+        head: Any = self.head
+        if isinstance(head, list | tuple):
+            head = ",".join(map(str, head))
+        object.__setattr__(self, "head", str(head).replace(" ", ""))
+        require_settings(self.head, self.head_settings)
         if not isinstance(self.collaborate, bool):
             raise UsageError(f"collaborate must be true or false, got {self.collaborate!r}.")
         if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float):

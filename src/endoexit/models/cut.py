@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from endoexit.errors import ModelError, UsageError, unknown_name
-from endoexit.models.exit_heads import make_head
+from endoexit.models.exit_heads import head_settings as settings_of
+from endoexit.models.exit_heads import heads_of, make_head, require_settings
 from endoexit.models.graph import Part, blank_batch, dry_run, refused_size, split, trace
 from endoexit.models.staged import Stage, StagedClassifier, State
 
@@ -35,9 +36,10 @@ def with_exits(
             classes.
         at: Names of layers, as `named_modules` gives them, in the order in which they run.
         num_classes: Number of classes C, at least 2.
-        head: Name of the exit head; see `endoexit.models.exit_heads.HEADS`.
+        head: Name of the exit head, or one for each exit with commas between them; see
+            `endoexit.models.exit_heads.HEADS`.
         size: Side in pixels of the images of the dry run that finds the widths of the heads.
-        head_settings: Settings of the exit head.
+        head_settings: Settings of the exit heads. Each goes to the heads that have it.
 
     Returns:
         A network of len(at) + 1 stages.
@@ -47,18 +49,22 @@ def with_exits(
             without work, or images that the network cannot take.
         ModelError: The network cannot be traced; names the operation that was in the way.
     """
-    names = list(at)
+    names, settings = list(at), head_settings or {}
     _check_names(module, names)
+    heads = heads_of(head, len(names))
+    require_settings(head, settings)
 
-    def new_head(shape: tuple[int, ...]) -> nn.Module:
-        return make_head(head, shape, num_classes, head_settings)
+    def new_head(number: int, shape: tuple[int, ...]) -> nn.Module:
+        known = settings_of(heads[number])
+        given = {name: value for name, value in settings.items() if name in known}
+        return make_head(heads[number], shape, num_classes, given)
 
     return _cut(module, names, num_classes, size, new_head)
 
 
 def uncut(module: nn.Module, num_classes: int, size: int = 224) -> StagedClassifier:
     """Return a network as one stage without early exits; see `with_exits`."""
-    return _cut(module, [], num_classes, size, lambda _: nn.Identity())
+    return _cut(module, [], num_classes, size, lambda *_: nn.Identity())
 
 
 def _cut(
@@ -66,7 +72,7 @@ def _cut(
     names: list[str],
     num_classes: int,
     size: int,
-    new_head: Callable[[tuple[int, ...]], nn.Module],
+    new_head: Callable[[int, tuple[int, ...]], nn.Module],
 ) -> StagedClassifier:
     _fit_classes(module, num_classes, size)
     traced = trace(module, names)
@@ -212,7 +218,7 @@ def _assemble(
     values: dict[str, Any],
     names: list[str],
     num_classes: int,
-    new_head: Callable[[tuple[int, ...]], nn.Module],
+    new_head: Callable[[int, tuple[int, ...]], nn.Module],
 ) -> StagedClassifier:
     stages = []
     state: tuple[str, ...] = parts[0].takes
@@ -231,7 +237,7 @@ def _assemble(
             ),
         )
         if number < len(names):
-            exit_head = new_head(tuple(values[exit_map].shape[1:]))
+            exit_head = new_head(number, tuple(values[exit_map].shape[1:]))
         else:
             takes = tuple(after.index(name) for name in parts[-1].takes)
             exit_head = FinalHead(parts[-1].module, takes)

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -178,6 +178,49 @@ def head_settings(name: str) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
+def heads_of(head: str, exits: int) -> tuple[str, ...]:
+    """Return the names of the heads of so many early exits.
+
+    Args:
+        head: One name for all exits, or one for each exit with commas between them.
+        exits: Number of early exits.
+
+    Raises:
+        UsageError: Another number of names, or no head of a name (the nearest is named).
+    """
+    names = head_names(head)
+    if len(names) not in {1, exits}:
+        raise UsageError(
+            f"{len(names)} exit heads ({head}) for {exits} early exits: name one for all, or one "
+            "for each."
+        )
+    return names * exits if len(names) == 1 else names
+
+
+def head_names(head: str) -> tuple[str, ...]:
+    """Return the names in a list with commas between them.
+
+    Raises:
+        UsageError: No head of a name; the nearest is named.
+    """
+    names = tuple(name.strip() for name in head.split(","))
+    for name in names:
+        head_settings(name)
+    return names
+
+
+def require_settings(head: str, settings: Iterable[str]) -> None:
+    """Refuse a setting that none of the heads has.
+
+    Raises:
+        UsageError: No such head or setting; the nearest is named.
+    """
+    known = tuple(dict.fromkeys(s for name in head_names(head) for s in head_settings(name)))
+    for setting in settings:
+        if setting not in known:
+            raise unknown_name(f"setting of the head {head}", setting, known)
+
+
 def make_head(
     name: str, shape: Shape, num_classes: int, settings: dict[str, Any] | None = None
 ) -> MapHead:
@@ -192,10 +235,8 @@ def make_head(
     Raises:
         UsageError: No such head or setting (the nearest is named).
     """
-    known, given = head_settings(name), settings or {}
-    for setting in given:
-        if setting not in known:
-            raise unknown_name(f"setting of the head {name}", setting, known)
+    given = settings or {}
+    require_settings(name, given)
     as_map = AsMap(shape)
     channels = as_map.channels(shape)
     sides = tuple(as_map(torch.empty(1, *shape, device="meta")).shape[2:])

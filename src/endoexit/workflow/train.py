@@ -39,7 +39,8 @@ def train(
             .pth), or "timm", which fetches those of "timm:NAME". By default fresh ones.
         exits: Layers with an exit behind them: "auto", numbers of groups such as "3,5,6", names,
             or "none"; not for HiFuse. By default "auto".
-        head: Exit head, such as "conv" or "linear"; not for HiFuse. By default "conv".
+        head: Exit head, such as "conv", or one for each exit, such as "rdi,conv,conv"; not for
+            HiFuse. By default "conv".
         recipe: Recipe that comes with the package, or a YAML file. By default "small-data", with
             weights "fine-tune".
         teacher: Folder of a trained run that teaches every exit of this one: the strategy
