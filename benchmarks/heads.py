@@ -2,6 +2,7 @@
 
     python benchmarks/heads.py                               every head, seed 0
     python benchmarks/heads.py --heads conv sdn --seeds 0 1 2    more seeds of some
+    python benchmarks/heads.py --heads rdi,conv,conv             one for each exit
     python benchmarks/heads.py --table-only                  the page from the last results
 
 Fine-tunes EfficientNet-Lite0 from ImageNet weights with exits behind its groups 3, 5 and 6. What is
@@ -102,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
+    parser.add_argument("--heads", nargs="+", default=list(HEADS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "heads")
     parser.add_argument("--threads", type=int, default=2)
@@ -114,7 +115,7 @@ def main() -> None:
         make_manifest("colonoscopy", manifest, certify=False)
         for seed in arguments.seeds:
             for head in arguments.heads:
-                run = arguments.runs / f"{head}-seed{seed}"
+                run = arguments.runs / f"{head.replace(',', '-')}-seed{seed}"
                 train(manifest, [*NETWORK, "--head", head], seed, run,
                       "--threads", arguments.threads)  # fmt: skip
                 rows = [row for row in rows if (row["head"], row["seed"]) != (head, seed)]
