@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from searching import FAMILIES, find
 
 from endoexit.errors import PolicyError
 from endoexit.policy.document import Costs
@@ -14,6 +13,7 @@ from endoexit.policy.proven import FELL_BACK, FINAL_ONLY
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.search import find_policy
 from endoexit.policy.temperature import fit_temperatures
+from searching import FAMILIES, find
 
 
 @pytest.fixture
