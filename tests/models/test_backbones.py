@@ -20,15 +20,25 @@ def spec(**settings: object) -> NetworkSpec:
 
 @pytest.mark.parametrize("exits", ["3,5,6", "3, 5, 6", [3, 5, 6], THREE, THREE.split(",")])
 def test_exits_can_be_written_in_several_ways(exits):
-    assert spec(exits=exits).settled().settings == {"exits": THREE}
+    settings = spec(exits=exits, head="conv").settled().settings
+    assert settings == {"exits": THREE, "head": "conv"}
 
 
 def test_auto_is_written_out_and_costs_the_same():
     auto = spec()
     settled = auto.settled()
     assert settled.settings["exits"].count("blocks.") == 3
+    assert settled.settings["head"] == "rdi,conv,conv"
     assert settled.complexity == auto.complexity
     assert auto.num_exits == 4
+
+
+def test_heads_are_written_out_for_the_exits_there_are():
+    assert spec(exits="4").settled().settings["head"] == "rdi"
+    assert spec(exits="none").settled().settings == {"exits": "none"}
+    assert spec(exits=THREE, head=["sdn", "bof", "bof"]).settled().num_exits == 4
+    with pytest.raises(UsageError, match=r"2 exit heads \(sdn,bof\) for 3 early exits"):
+        spec(exits=THREE, head="sdn,bof").build()
 
 
 def test_the_network_answers_as_it_does_whole():
@@ -71,7 +81,7 @@ def test_dropout_is_that_of_the_settings_in_heads_and_network():
         ({"exits": "block.3"}, "unknown layer 'block.3': did you mean 'blocks.3'"),
         ({"exits": "classifier"}, "an exit behind the last layer is the final exit"),
         ({"head": "cnv"}, "unknown exit head 'cnv': did you mean 'conv'"),
-        ({"head_settings": {"widht": 8}}, "setting of the head conv 'widht': did you mean 'width'"),
+        ({"head_settings": {"widht": 8}}, "setting of the head auto 'widht': did you mean 'width'"),
         ({"dropout": 1.5}, r"dropout must be in \[0, 1\), got 1.5"),
         ({"dropout": "much"}, "dropout must be a number, got 'much'"),
         ({"exit": "auto"}, "unknown model setting 'exit': did you mean 'exits'"),

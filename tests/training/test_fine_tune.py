@@ -38,7 +38,7 @@ def test_the_run_keeps_what_the_weights_were_trained_with(begun):
     assert config.preprocessing.std == (0.5, 0.5, 0.5)
     assert config.preprocessing.interpolation == "bicubic"
     assert config.starting_weights.sha256 == pretrained.packaged("lite0").origin.sha256
-    assert config.overrides == {"exits": "blocks.2,blocks.4"}
+    assert config.overrides == {"exits": "blocks.2,blocks.4", "head": "rdi,conv"}
 
 
 def test_training_begins_with_the_weights(begun):

@@ -55,7 +55,7 @@ def train(
         str | None,
         typer.Option(
             help="Exit head, such as conv, or one for each exit, such as rdi,conv,conv; not for "
-            "HiFuse.  [default: conv]"
+            "HiFuse.  [default: rdi for the first exit, conv for the others]"
         ),
     ] = None,
     recipe: Annotated[

@@ -12,7 +12,7 @@ from endoexit.models import timm_networks, user_networks
 from endoexit.models.collaboration import collaborating
 from endoexit.models.cut import uncut, with_exits
 from endoexit.models.efficientnet_lite import SCALINGS, EfficientNetLite
-from endoexit.models.exit_heads import require_settings
+from endoexit.models.exit_heads import AUTO, heads_of, require_settings
 from endoexit.models.placement import read_exits
 from endoexit.models.pretrained import Loaded, load_backbone
 from endoexit.models.staged import NetworkSettings, SizeError, StagedClassifier
@@ -34,7 +34,8 @@ class BackboneConfig(NetworkSettings):
         exits: Layers behind which it is cut: `auto`, numbers of groups or names of layers with
             commas between them, or `none`. A list of these is taken as well.
         head: Name of the exit head, or one for each exit with commas between them; see
-            `endoexit.models.exit_heads.HEADS`. A list of names is taken as well.
+            `endoexit.models.exit_heads.HEADS`. A list of names is taken as well. "auto" is `rdi`
+            at the first exit and `conv` at the others.
         head_settings: Settings of the exit heads. Each goes to the heads that have it.
         dropout: Dropout before the last layer of the network and of heads that have one.
         code_sha256: SHA-256 of the file of a user's network; None where it is not known yet.
@@ -46,7 +47,7 @@ class BackboneConfig(NetworkSettings):
 
     network: str
     exits: str = "auto"
-    head: str = "conv"
+    head: str = AUTO
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     dropout: float = 0.2
     code_sha256: str | None = None
@@ -118,7 +119,8 @@ def make_module(
 def settled(config: BackboneConfig, num_classes: int, size: int) -> BackboneConfig:
     """Return settings that say the same wherever and whenever they are read.
 
-    Exits are named by layers; a user's file has its whole path and its SHA-256.
+    Exits are named by layers, "auto" becomes the name of a head for each; a user's file has its
+    whole path and its SHA-256.
 
     Raises:
         UsageError: A group that does not exist, no place for an exit, or no such file.
@@ -127,7 +129,10 @@ def settled(config: BackboneConfig, num_classes: int, size: int) -> BackboneConf
         code = user_networks.code_sha256(config.network)
         config = replace(config, network=user_networks.absolute(config.network), code_sha256=code)
     module = make_module(config, num_classes, size)
-    return replace(config, exits=",".join(_layers(config, module, size)) or NONE)
+    layers = _layers(config, module, size)
+    if config.head == AUTO and layers:
+        config = replace(config, head=",".join(heads_of(AUTO, len(layers))))
+    return replace(config, exits=",".join(layers) or NONE)
 
 
 def _layers(config: BackboneConfig, module: nn.Module, size: int) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from endoexit.errors import ModelError, UsageError, unknown_name
+from endoexit.models.exit_heads import AUTO, heads_of, make_head, require_settings
 from endoexit.models.exit_heads import head_settings as settings_of
-from endoexit.models.exit_heads import heads_of, make_head, require_settings
 from endoexit.models.graph import Part, blank_batch, dry_run, refused_size, split, trace
 from endoexit.models.staged import Stage, StagedClassifier, State
 
@@ -23,7 +23,7 @@ def with_exits(
     module: nn.Module,
     at: Sequence[str],
     num_classes: int,
-    head: str = "conv",
+    head: str = AUTO,
     *,
     size: int = 224,
     head_settings: dict[str, Any] | None = None,
@@ -37,7 +37,8 @@ def with_exits(
         at: Names of layers, as `named_modules` gives them, in the order in which they run.
         num_classes: Number of classes C, at least 2.
         head: Name of the exit head, or one for each exit with commas between them; see
-            `endoexit.models.exit_heads.HEADS`.
+            `endoexit.models.exit_heads.HEADS`. "auto" is `rdi` at the first exit and `conv` at the
+            others.
         size: Side in pixels of the images of the dry run that finds the widths of the heads.
         head_settings: Settings of the exit heads. Each goes to the heads that have it.
 

@@ -17,6 +17,11 @@ from endoexit.models.staged import State
 
 Shape = tuple[int, ...]
 
+# The first exit reads a map that knows little yet: a head whose layers see neighbours finds more in
+# it. Later exits gain nothing by that. docs/networks.md has the comparison.
+AUTO = "auto"
+_AUTO_FIRST, _AUTO_LATER = "rdi", "conv"
+
 
 class AsMap(nn.Module):
     """Turns maps with the channels last, tokens and vectors into maps (B, C, H, W).
@@ -182,12 +187,15 @@ def heads_of(head: str, exits: int) -> tuple[str, ...]:
     """Return the names of the heads of so many early exits.
 
     Args:
-        head: One name for all exits, or one for each exit with commas between them.
+        head: One name for all exits, or one for each exit with commas between them; "auto" for
+            `rdi` at the first exit and `conv` at the others.
         exits: Number of early exits.
 
     Raises:
         UsageError: Another number of names, or no head of a name (the nearest is named).
     """
+    if head == AUTO:
+        return (_AUTO_FIRST, *[_AUTO_LATER] * (exits - 1))[:exits]
     names = head_names(head)
     if len(names) not in {1, exits}:
         raise UsageError(
@@ -198,11 +206,13 @@ def heads_of(head: str, exits: int) -> tuple[str, ...]:
 
 
 def head_names(head: str) -> tuple[str, ...]:
-    """Return the names in a list with commas between them.
+    """Return the names in a list with commas between them; those that "auto" may give for it.
 
     Raises:
         UsageError: No head of a name; the nearest is named.
     """
+    if head == AUTO:
+        return _AUTO_FIRST, _AUTO_LATER
     names = tuple(name.strip() for name in head.split(","))
     for name in names:
         head_settings(name)

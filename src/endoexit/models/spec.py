@@ -58,7 +58,7 @@ class NetworkSpec:
     def settled(self) -> "NetworkSpec":
         """Return the same network with settings that do not depend on where they are read.
 
-        Exits are named by layers, in place of `auto` or numbers.
+        Exits are named by layers, in place of `auto` or numbers, with the name of a head for each.
 
         Raises:
             UsageError, ModelError: The network cannot be cut there.
@@ -69,6 +69,8 @@ class NetworkSpec:
         with torch.device("meta"):
             sure = settled(config, self.classes, self.size)
         settings = self.settings | {"exits": sure.exits}
+        if sure.head != config.head:
+            settings["head"] = sure.head
         if sure.code_sha256 is not None:
             settings["code_sha256"] = sure.code_sha256
         return replace(self, name=sure.network, settings=settings)

@@ -40,7 +40,7 @@ def train(
         exits: Layers with an exit behind them: "auto", numbers of groups such as "3,5,6", names,
             or "none"; not for HiFuse. By default "auto".
         head: Exit head, such as "conv", or one for each exit, such as "rdi,conv,conv"; not for
-            HiFuse. By default "conv".
+            HiFuse. By default "rdi" at the first exit and "conv" at the others.
         recipe: Recipe that comes with the package, or a YAML file. By default "small-data", with
             weights "fine-tune".
         teacher: Folder of a trained run that teaches every exit of this one: the strategy
