@@ -96,8 +96,8 @@ def test_frozen_normalisation_keeps_weights_and_statistics_while_the_exits_learn
     norms = {name for name in before if "bn" in name}
     assert norms <= still
     assert {name for name in still - norms if "num_batches" not in name} == set()
-    assert not before["stages.0.head.inner.1.running_mean"].equal(
-        after["stages.0.head.inner.1.running_mean"]
+    assert not before["stages.0.head.inner.2.running_mean"].equal(
+        after["stages.0.head.inner.2.running_mean"]
     )
 
 
