@@ -22,7 +22,7 @@ def test_the_number_of_parameters_is_the_published_one(variant):
 def test_costs_with_three_exits():
     with torch.device("meta"):
         network = with_exits(
-            EfficientNetLite(0, 5), ["blocks.2", "blocks.4", "blocks.5"], 5, size=128
+            EfficientNetLite(0, 5), ["blocks.2", "blocks.4", "blocks.5"], 5, "conv", size=128
         )
     macs = measure_complexity(network, 128).macs
     assert [round(count / 1e9, 3) for count in macs] == [0.040, 0.084, 0.114, 0.131]
