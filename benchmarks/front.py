@@ -3,7 +3,7 @@
     python benchmarks/front.py train                 train what is missing, every candidate and seed
     python benchmarks/front.py train lite0-128 --seeds 0
     python benchmarks/front.py measure               time and compare all networks that were trained
-    python benchmarks/front.py pages                 the table and the figure from the results
+    python benchmarks/front.py pages                 tables and figure from the results
 
 Candidates are in front_networks.py, on the colonoscopy images of `real.py`. Trainings take minutes
 to an hour each on two cores. What a training showed is kept in benchmarks/results/front_points.json
@@ -11,7 +11,8 @@ and not trained again, also where its run is gone. Policies are found on calibra
 
 All times come from one process in which all networks take turns, one image at a time. They do not
 depend on the weights, so each network is trained for a moment on synthetic images for them. Results
-go to benchmarks/results/front.json, the table and the figure into docs/front.md.
+go to benchmarks/results/front.json, tables and figure into docs/front.md, and a sentence into
+README.md and docs/index.md.
 """
 
 import argparse
@@ -140,6 +141,7 @@ def step_measure(arguments: argparse.Namespace) -> None:
             "command": "python benchmarks/front.py measure",
             **measured,
             "not_trained": absent,
+            "test_images": len(test.images),
             "threads": arguments.threads,
             "rounds": arguments.rounds,
             "machine": describe_machine(),

@@ -72,5 +72,6 @@ EARLY = (
     Candidate(
         "cascade-mean", exits=True, members=("lite0-exits-96", "lite0-exits-128"), combine="mean"
     ),
+    Candidate("cascade-large", exits=True, members=("lite0-exits-128", "lite2-192")),
 )  # fmt: skip
 CANDIDATES = {candidate.name: candidate for candidate in (*STATIC, *EARLY)}

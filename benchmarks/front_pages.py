@@ -1,4 +1,4 @@
-"""The table and the figure of `front.py`, in docs/front.md."""
+"""The tables, the figure and the opening sentence that `front.py` writes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +13,9 @@ from front_points import FINAL
 from tables import ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "front.md"
+OPENING = (ROOT / "README.md", ROOT / "docs" / "index.md")  # pages that begin with a sentence of it
+STATIC, OURS = "lite0-128", "lite0-exits-128"  # what the sentence compares
+POLICY = "at most 1 points lost on calibrate"
 FIGURE = ROOT / "docs" / "images" / "front.svg"
 SIZE = (6.6, 4.2)  # inches
 DECODED = "to_baseline_with_decoding"
@@ -24,9 +27,28 @@ def write(results: dict[str, Any]) -> None:
     mpl.rcdefaults()  # settings of the machine's user have no effect on a published figure
     replace_between(PAGE, "front", f"{points_table(results)}\n\n{_note(results)}")
     replace_between(PAGE, "comparisons", comparisons_table(results))
+    for page in OPENING:
+        replace_between(page, "why", sentence(results))
     picture = figure(results)
     FIGURE.write_bytes(picture.svg)
     print(points_table(results), comparisons_table(results), sep="\n\n")
+
+
+def sentence(results: dict[str, Any]) -> str:
+    """Return in one sentence what early exits gain on the network that the guide starts with."""
+    rows = {
+        (row["network"], row["policy"]): row
+        for row in results["rows"]
+        if row["precision"] == PRECISION
+    }
+    whole, policy = rows[STATIC, FINAL], rows[OURS, POLICY]
+    return (
+        f"**Measured on {results['test_images']} test images of colonoscopy with "
+        f"{results['threads']} CPU threads, mean of {len(policy['seeds'])} trainings: "
+        f"EfficientNet-Lite0 takes {whole['ms']['median']:.1f} ms for an image, and "
+        f"{100 * whole['accuracy']:.1f} % of its answers are right. With early exits it takes "
+        f"{policy['ms']['median']:.1f} ms, and {100 * policy['accuracy']:.1f} % are right.**"
+    )
 
 
 def _early(row: dict[str, Any]) -> bool:

@@ -105,3 +105,16 @@ def test_the_page_is_that_of_its_results(load):
         pages.comparisons_table(read_json(measured)),
     ):
         assert f"begin -->\n\n{block}\n" in page
+    sentence = pages.sentence(read_json(measured))
+    for path in pages.OPENING:
+        text = path.read_text(encoding="utf-8")
+        assert f"<!-- why:begin -->\n\n{sentence}\n\n<!-- why:end -->" in text
+
+
+def test_the_figure_has_every_network_and_policy(load):
+    pages, results = load("front_pages"), read_json(load("tables").RESULTS / "front.json")
+    picture = pages.figure(results)
+    assert picture.svg.startswith(b"<?xml")
+    for row in results["rows"]:
+        if row["precision"] == pages.PRECISION:
+            assert f"{row['ms']['median']:.2f} ms, {100 * row['accuracy']:.1f} %" in picture.alt
