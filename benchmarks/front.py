@@ -2,6 +2,7 @@
 
     python benchmarks/front.py train                 train what is missing, every candidate and seed
     python benchmarks/front.py train lite0-128 --seeds 0
+    python benchmarks/front.py build                 make what is timed; `measure` does it, too
     python benchmarks/front.py measure               time and compare all networks that were trained
     python benchmarks/front.py pages                 tables and figure from the results
 
@@ -39,6 +40,7 @@ from tables import RESULTS, ROOT
 
 OUT = RESULTS / "front.json"
 PRECISIONS = ("f32", "int8")
+Bundles = dict[tuple[str, str], Path]  # by candidate and precision
 # Synthetic images of each class for a training of a moment.
 ROLES = ("train",) * 6 + ("val",) * 2 + ("calibrate",) * 2 + ("test",) * 2
 FILES = 20  # test images that are decoded and answered, one after the other
@@ -99,35 +101,44 @@ def synthetic_manifest(folder: Path) -> Path:
     return folder / "synthetic.csv"
 
 
+def momentary_bundles(names: Sequence[str], arguments: argparse.Namespace) -> Bundles:
+    """Train each network for a moment and export it, unless that is done; return what opens it."""
+    place = arguments.runs / "momentary"
+    place.mkdir(parents=True, exist_ok=True)
+    manifest = synthetic_manifest(place)
+    words = ["--threads", str(arguments.threads)]
+    bundles = {}
+    for name in names:
+        run = open_run(train_one(CANDIDATES[name].momentary(), place, manifest, 0, words))
+        for precision in arguments.precisions:
+            out = place / "bundles" / f"{name}-{precision}"
+            bundles[name, precision] = export_once(run, out, "openvino", precision)
+    return bundles
+
+
 def step_measure(arguments: argparse.Namespace) -> None:
     """Measure the time of every network that has points, and write the results."""
     points = kept_points()
     names = [name for name in CANDIDATES if any(point.network == name for point in points)]
     if not names:
         raise SystemExit("nothing is trained yet: run python benchmarks/front.py train")
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as made:
+    bundles = momentary_bundles(names, arguments)
+    if arguments.step == "build":
+        return
+    with tempfile.TemporaryDirectory() as made:
         place = Path(made)
         test = make_manifest("colonoscopy", place / "colonoscopy.csv", certify=False).cohort("test")
         files = [image.path for image in test.images[:: len(test.images) // FILES]][:FILES]
-        manifest = synthetic_manifest(place)
-        bundles = {}
-        for name in names:
-            words = ["--threads", str(arguments.threads)]
-            momentary = train_one(CANDIDATES[name].momentary(), place, manifest, 0, words)
-            for precision in arguments.precisions:
-                bundle = export_once(
-                    open_run(momentary), place / f"{name}-{precision}", "openvino", precision
-                )
-                bundles[name, precision] = open_session(bundle, threads=arguments.threads)
         measured = measure(
             points,
-            bundles,
+            {key: open_session(bundle, threads=arguments.threads)
+             for key, bundle in bundles.items()},
             files,
             place,
             threads=arguments.threads,
             rounds=arguments.rounds,
             track=progress,
-        )
+        )  # fmt: skip
     kept = read_points()
     absent = [
         f"{name}, seed {seed}"
@@ -155,21 +166,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("step", choices=["train", "measure", "pages"])
+    parser.add_argument("step", choices=["train", "build", "measure", "pages"])
     parser.add_argument("names", nargs="*", choices=[*CANDIDATES, []], help="default: all")
     parser.add_argument("--seeds", type=int, nargs="*", choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--again", action="store_true", help="also what was trained earlier")
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "front")
-    parser.add_argument("--folder", type=Path, help="folder for momentary runs; else temporary")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
     if arguments.step == "train":
         step_train(arguments.runs, arguments.names or list(CANDIDATES), arguments)
-    elif arguments.step == "measure":
+    elif arguments.step in {"build", "measure"}:
         step_measure(arguments)
-    if arguments.step != "train":
+    if arguments.step in {"measure", "pages"}:
         front_pages.write(read_json(OUT))
 
 
