@@ -96,7 +96,7 @@ def synthetic_manifest(folder: Path) -> Path:
     for label in sorted(path for path in phantom.iterdir() if path.is_dir()):
         for path, role in zip(sorted(label.glob("*.jpg")), ROLES, strict=True):
             name = path.relative_to(folder).as_posix()
-            rows.append(ManifestRow(name, label.name, path.stem, role))
+            rows.append(ManifestRow(name, label.name, name, role))
     write_manifest(folder / "synthetic.csv", rows, folder)
     return folder / "synthetic.csv"
 

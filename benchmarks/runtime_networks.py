@@ -1,5 +1,6 @@
 """Networks with random weights for `cpu_runtime.py`: exits, one piece, eager PyTorch, targets."""
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from endoexit.artifacts.bundle import is_bundle
+from endoexit.artifacts.bundle import is_bundle, open_bundle
 from endoexit.artifacts.run import Run, RunConfig, write_run
 from endoexit.bench.document import Spread
 from endoexit.bench.limit import limits, matrix_product
@@ -111,7 +112,9 @@ def phantom_images(folder: Path, size: int = SIZE) -> Manifest:
 
 
 def export_once(run: Run, out: Path, backend: str, precision: str, **settings: Any) -> Path:
-    """Export a run, unless the bundle is there already."""
+    """Export a run, unless the bundle is there already; one of other weights is made again."""
+    if is_bundle(out) and open_bundle(out).run_weights_sha256 != run.weights_sha256:
+        shutil.rmtree(out)
     if not is_bundle(out):
         options = ExportOptions(backend=backend, precision=precision, accept_drop=True)
         export_run(open_session(run, **settings), out, options)
