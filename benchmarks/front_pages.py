@@ -142,9 +142,10 @@ def figure(results: dict[str, Any]) -> Picture:
             place = (row["ms"]["median"], 100 * row["accuracy"])
             axes.plot(*place, linestyle="none", markeredgecolor="#1a1a1a", zorder=2, **look)
             if not policy:
-                beside = (6, 4) if _early(row) else (6, -10)
+                # The policies are on the left and below, other networks on the right.
+                beside, side = ((-5, 6), "right") if _early(row) else ((6, -10), "left")
                 axes.annotate(row["network"], place, xytext=beside, textcoords="offset points",
-                              fontsize=8)  # fmt: skip
+                              fontsize=8, ha=side)  # fmt: skip
         right = 1.25 * max(row["ms"]["median"] for row in rows)  # room for the names
         axes.set(xlim=(0, right), xlabel="mean time of an image (ms)",
                  ylabel="accuracy on test (%)")  # fmt: skip
