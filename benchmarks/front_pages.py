@@ -27,8 +27,9 @@ def write(results: dict[str, Any]) -> None:
     mpl.rcdefaults()  # settings of the machine's user have no effect on a published figure
     replace_between(PAGE, "front", f"{points_table(results)}\n\n{_note(results)}")
     replace_between(PAGE, "comparisons", comparisons_table(results))
-    for page in OPENING:
-        replace_between(page, "why", sentence(results))
+    if {STATIC, OURS} <= {row["network"] for row in results["rows"]}:
+        for page in OPENING:
+            replace_between(page, "why", sentence(results))
     picture = figure(results)
     FIGURE.write_bytes(picture.svg)
     print(points_table(results), comparisons_table(results), sep="\n\n")

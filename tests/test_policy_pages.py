@@ -79,6 +79,16 @@ def test_the_golden_cascades_save_against_the_larger_network(load):
     assert together["accuracy"] > small["accuracy_of_exits"][-1]
 
 
+def test_goals_of_accuracy_lose_less_on_new_images_by_held_out_ones(load):
+    benchmark = load("held_out")
+    rows = read_json(benchmark.RESULT)["rows"]
+    page = benchmark.PAGE.read_text(encoding="utf-8")
+    assert f"<!-- held-out:begin -->\n\n{benchmark.table(rows)}\n" in page
+    lost = {(r["drop"], r["way"]): r["lost"] for r in rows if r["data"] == "colonoscopy"}
+    for drop in benchmark.DROPS:
+        assert lost[drop, benchmark.HELD_OUT] < lost[drop, benchmark.CHEAPEST] - 0.01
+
+
 def test_the_mean_of_the_golden_cascades_is_that_of_the_network(load):
     mean = load("golden_cascade").mean_so_far(np.log([[[0.9, 0.1]], [[0.5, 0.5]]]))
     np.testing.assert_allclose(np.exp(mean), [[[0.9, 0.1]], [[0.7, 0.3]]])

@@ -5,9 +5,9 @@ import pytest
 
 from endoexit.policy.choice import choose
 from endoexit.policy.document import Costs
-from endoexit.policy.folds import LEAST_IMAGES, splits, subset
+from endoexit.policy.folds import LEAST_IMAGES, is_enough, splits, subset
 from endoexit.policy.goal_options import make_goal
-from endoexit.policy.held_out import can_hold_out, held_out_exits, points_of
+from endoexit.policy.held_out import accuracy_front, held_out_exits, safer_rules
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.base import Candidate
@@ -24,7 +24,8 @@ def table_of(data):
 @pytest.mark.parametrize("options", [RuleOptions(), RuleOptions(rule="margin")], ids=str)
 def test_the_labels_of_an_image_do_not_decide_where_it_exits(golden, options):
     data = golden("cal")
-    front, safer = points_of(table_of(data), options)
+    front = accuracy_front(table_of(data), options)
+    safer = safer_rules(table_of(data), options, front)
     before = held_out_exits(table_of(data), options, front, safer)
     _, looking = next(splits(data))
     labels = np.where(looking, (data.labels + 1) % data.num_classes, data.labels)
@@ -43,12 +44,14 @@ def test_the_labels_of_an_image_do_not_decide_where_it_exits(golden, options):
 def test_a_point_is_chosen_again_by_what_it_loses_and_a_safer_rule_by_its_place(golden):
     data, options = golden("cal"), RuleOptions(candidates=8)
     table = table_of(data)
-    front, safer = points_of(table, options)
+    front = accuracy_front(table, options)
+    safer = safer_rules(table, options, front)
     assert len(safer) > 1
     exits = held_out_exits(table, options, front, safer)
     for choosing, looking in splits(data):
         inside, outside = table_of(subset(data, choosing)), table_of(subset(data, looking))
-        points, rungs = points_of(inside, options)
+        points = accuracy_front(inside, options)
+        rungs = safer_rules(inside, options, points)
         for place in (0, len(front) // 2, len(front) - 1):
             most = data.final_accuracy - front[place].score
             losses = [inside.data.final_accuracy - point.score for point in points]
@@ -60,7 +63,8 @@ def test_a_point_is_chosen_again_by_what_it_loses_and_a_safer_rule_by_its_place(
 
 def test_safer_rules_cost_more_than_the_front_and_rise(golden):
     table = table_of(golden("cal"))
-    front, safer = points_of(table, RuleOptions())
+    front = accuracy_front(table, RuleOptions())
+    safer = safer_rules(table, RuleOptions(), front)
     costs = [table.outcome(rule.exits(table)).cost for rule in safer]
     assert front[-1].cost < costs[0]
     assert costs == sorted(costs)
@@ -92,10 +96,10 @@ def test_a_goal_of_accuracy_is_kept_on_new_images_better_than_by_the_cheapest(ma
 
 def test_a_cohort_with_too_few_images_or_groups_is_not_divided(make_data):
     data = make_data(4, images=LEAST_IMAGES)
-    assert can_hold_out(data)
-    assert not can_hold_out(make_data(4, images=LEAST_IMAGES - 1))
+    assert is_enough(data)
+    assert not is_enough(make_data(4, images=LEAST_IMAGES - 1))
     four = np.arange(LEAST_IMAGES) % 4
-    assert not can_hold_out(LogitSet("calibrate", data.logits, data.labels, four))
+    assert not is_enough(LogitSet("calibrate", data.logits, data.labels, four))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ def test_where_nothing_meets_a_drop_on_held_out_images_every_image_uses_the_fina
 
 def test_where_nothing_meets_an_accuracy_on_held_out_images_the_most_accurate_is_taken(make_data):
     data = lucky(make_data)
-    front, _ = points_of(table_of(data), RuleOptions())
+    front = accuracy_front(table_of(data), RuleOptions())
     result = searched(data, min_accuracy=front[-1].score)
     assert result.policy.rule == front[-1].rule
     assert result.policy.note == MOST_ACCURATE

@@ -5,7 +5,7 @@ from endoexit.errors import PolicyError, UsageError
 from endoexit.policy import ExitPolicy
 from endoexit.policy.document import Costs
 from endoexit.policy.goal_options import make_goal
-from endoexit.policy.held_out import held_out_exits, points_of
+from endoexit.policy.held_out import accuracy_front, held_out_exits, safer_rules
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.fixed import FixedRule
@@ -48,7 +48,8 @@ def test_least_cost_for_an_accuracy(golden):
         result = find(data, **goal)
         assert result.expected.accuracy >= floor
         table = ExitTable(data, result.policy.temperatures, COSTS.values)
-        front, safer = points_of(table, RuleOptions())
+        front = accuracy_front(table, RuleOptions())
+        safer = safer_rules(table, RuleOptions(), front)
         assert [point.rule for point in result.policy.front] == [each.rule for each in front]
         rules = [*(point.rule for point in front), *safer]
         held_out = held_out_exits(table, RuleOptions(), front, safer)

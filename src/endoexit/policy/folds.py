@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 from endoexit.errors import PolicyError
 from endoexit.policy.distance import features_of
 from endoexit.policy.logits import LogitSet
+from endoexit.policy.table import ExitTable
 
 FOLDS = 5
 LEAST_IMAGES = 50  # ten in each part: with fewer, a part says nothing about a fit
 _SEED = 0
+
+
+def is_enough(data: LogitSet) -> bool:
+    """Tell whether a cohort has enough images and groups to choose on some and look at others."""
+    groups = data.num_images if data.groups is None else len(np.unique(data.groups))
+    return data.num_images >= LEAST_IMAGES and groups >= FOLDS
 
 
 def require_enough_to_fit(data: LogitSet) -> None:
@@ -20,12 +27,12 @@ def require_enough_to_fit(data: LogitSet) -> None:
     Raises:
         PolicyError: Too few images, or too few groups; the message has both numbers.
     """
-    groups = data.num_images if data.groups is None else len(np.unique(data.groups))
-    if data.num_images >= LEAST_IMAGES and groups >= FOLDS:
+    if is_enough(data):
         return
     present = f"{data.num_images} images"
     least = f"{LEAST_IMAGES} images"
     if data.groups is not None:
+        groups = len(np.unique(data.groups))
         present, least = f"{present} in {groups} groups", f"{least} in {FOLDS} groups"
     raise PolicyError(
         f"{data.name} has {present}, too few to fit a gate: it takes at least {least}. Give it "
@@ -61,3 +68,19 @@ def subset(data: LogitSet, mask: NDArray[np.bool_]) -> LogitSet:
     groups = None if data.groups is None else data.groups[mask]
     features = features_of(data.features, mask)
     return LogitSet(data.name, data.logits[:, mask], data.labels[mask], groups, features)
+
+
+def parts(
+    table: ExitTable,
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_], ExitTable, ExitTable]]:
+    """Yield masks and tables of the images to fit on and of those to look at; see `splits`.
+
+    The temperatures of the table are kept: one number an exit, fitted on the whole cohort, as they
+    are for every rule.
+    """
+    for fitting, looking in splits(table.data):
+        inside, outside = (
+            ExitTable(subset(table.data, mask), table.temperatures, table.costs)
+            for mask in (fitting, looking)
+        )
+        yield fitting, looking, inside, outside

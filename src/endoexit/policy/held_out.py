@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.policy.folds import FOLDS, LEAST_IMAGES, splits, subset
+from endoexit.policy.folds import parts
 from endoexit.policy.guarantee import LADDER_STEPS
-from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.base import Candidate, Rule
 from endoexit.policy.rules.catalog import RULES
@@ -22,17 +21,14 @@ def accuracy_score(table: ExitTable) -> tuple[NDArray[np.float32], Scores]:
     return right, lambda totals: np.asarray(totals[0] / table.data.num_images)
 
 
-def can_hold_out(data: LogitSet) -> bool:
-    """Tell whether a cohort has enough images and groups to choose on some and look at others."""
-    units = data.num_images if data.groups is None else len(np.unique(data.groups))
-    return data.num_images >= LEAST_IMAGES and units >= FOLDS
+def accuracy_front(table: ExitTable, options: RuleOptions) -> list[Candidate]:
+    """Return the front of cost and accuracy, cheapest first."""
+    return RULES[options.rule].front(table, options, *accuracy_score(table))
 
 
-def points_of(table: ExitTable, options: RuleOptions) -> tuple[list[Candidate], list[Rule]]:
-    """Return the front of accuracy, and safer rules that cost more; each cheapest first."""
-    kind = RULES[options.rule]
-    front = kind.front(table, options, *accuracy_score(table))
-    return front, kind.ladder(table, options, front[-1], LADDER_STEPS)[::-1]
+def safer_rules(table: ExitTable, options: RuleOptions, front: Sequence[Candidate]) -> list[Rule]:
+    """Return rules that cost more than those of a front, cheapest first."""
+    return RULES[options.rule].ladder(table, options, front[-1], LADDER_STEPS)[::-1]
 
 
 def held_out_exits(
@@ -52,17 +48,14 @@ def held_out_exits(
     Args:
         table: The calibrate cohort.
         options: Which rules are tried.
-        front: Points of the cohort; see `points_of`.
-        safer: Rules of the cohort; see `points_of`.
+        front: Points of the cohort; see `accuracy_front`.
+        safer: Rules of the cohort; see `safer_rules`.
     """
     drops = table.data.final_accuracy - np.array([point.score for point in front])
     exits = np.empty((len(front) + len(safer), table.data.num_images), dtype=np.int64)
-    for choosing, looking in splits(table.data):
-        inside, outside = (
-            ExitTable(subset(table.data, mask), table.temperatures, table.costs)
-            for mask in (choosing, looking)
-        )
-        points, rungs = points_of(inside, options)
+    for _, looking, inside, outside in parts(table):
+        points = accuracy_front(inside, options)
+        rungs = safer_rules(inside, options, points)
         scores = np.array([point.score for point in points])
         least = inside.data.final_accuracy - drops - 1e-12
         chosen = np.minimum(np.searchsorted(scores, least), len(points) - 1)

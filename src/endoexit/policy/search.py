@@ -12,6 +12,7 @@ from endoexit.policy.confidence import CONFIDENCES, is_confidence
 from endoexit.policy.coverage import Coverage, coverage
 from endoexit.policy.distance import Distance
 from endoexit.policy.document import Costs, Request
+from endoexit.policy.folds import is_enough
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
@@ -22,7 +23,7 @@ from endoexit.policy.goals import (
     Guarantee,
 )
 from endoexit.policy.guarantee import Trial
-from endoexit.policy.held_out import accuracy_score, can_hold_out, held_out_exits, points_of
+from endoexit.policy.held_out import accuracy_front, held_out_exits, safer_rules
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.policy import ExitPolicy
@@ -186,7 +187,7 @@ def _budgeted(goal: Budget, table: ExitTable, costs: Costs, options: RuleOptions
     limit = limit_in(goal, costs)
     options = options.replaced(thresholds="geometric")
     kind = RULES[options.rule]
-    front = front_points(kind.front(table, options, *accuracy_score(table)), table)
+    front = front_points(accuracy_front(table, options), table)
     rules = kind.tried(table, options)[::-1]
     spent = [table.outcome(rule.exits(table)).cost for rule in rules]
     fitting = [index for index, cost in enumerate(spent) if cost <= limit]
@@ -205,18 +206,20 @@ def _cheapest_or_best(
     costs: Costs,
     options: RuleOptions,
 ) -> Chosen:
-    candidates, safer = points_of(table, options)
+    candidates = accuracy_front(table, options)
     front, final = front_points(candidates, table), table.data.final_accuracy
     chosen = candidates[choose(goal, front, costs, final)]
     # The scores of a gate are held out already.
-    if isinstance(goal, CostLimit) or chosen.crossed is not None or not can_hold_out(table.data):
+    if isinstance(goal, CostLimit) or chosen.crossed is not None or not is_enough(table.data):
         return Chosen(chosen.rule, front, note=UNPROVEN, crossed=chosen.crossed)
-    floor = least_accuracy(goal, final)
+    floor, safer = least_accuracy(goal, final), safer_rules(table, options, candidates)
     rules = [*(candidate.rule for candidate in candidates), *safer]
-    for rule, exits in zip(rules, held_out_exits(table, options, candidates, safer), strict=True):
+    held_out = held_out_exits(table, options, candidates, safer)
+    for rule, exits in zip(rules, held_out, strict=True):
         seen = (rule.exits(table), exits)
         if all(table.outcome(taken).accuracy >= floor for taken in seen):
             return Chosen(rule, front, note=HELD_OUT, crossed=exits)
     if isinstance(goal, AccuracyDrop):  # the final exit loses nothing against itself
         return Chosen(FixedRule(exit=table.data.num_exits), front, note=FINAL_EXIT)
-    return Chosen(candidates[-1].rule, front, note=MOST_ACCURATE)
+    best = len(candidates) - 1
+    return Chosen(rules[best], front, note=MOST_ACCURATE, crossed=held_out[best])

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from endoexit.errors import PolicyError
 from endoexit.policy.features import weigh
-from endoexit.policy.folds import require_enough_to_fit, splits, subset
+from endoexit.policy.folds import parts, require_enough_to_fit
 from endoexit.policy.rules.base import Candidate, Rule
 from endoexit.policy.rules.judging import best, judged, merits_of
 from endoexit.policy.rules.strengths import OPEN, exits_by, reaching, screened_thresholds
@@ -245,16 +245,8 @@ class GateRule(Rule, ABC):
     def crossed_fits(
         cls, table: ExitTable, merits: Values
     ) -> Iterator[tuple[NDArray[np.bool_], ExitTable, list[Self]]]:
-        """Yield a fifth of the images, as mask and table, with the rules fitted on the others.
-
-        The temperatures of the table are kept: one number an exit, fitted on the whole cohort, as
-        they are for every rule.
-        """
-        for fitting, looking in splits(table.data):
-            inside, outside = (
-                ExitTable(subset(table.data, mask), table.temperatures, table.costs)
-                for mask in (fitting, looking)
-            )
+        """Yield a fifth of the images, as mask and table, with the rules fitted on the others."""
+        for fitting, looking, inside, outside in parts(table):
             yield looking, outside, cls.fitted(inside, merits[:, fitting])
 
     @classmethod
