@@ -68,10 +68,10 @@ def carry_out(arguments: argparse.Namespace, manifest: Path) -> None:
     changes = [word for change in arguments.change for word in ("--set", change)]
     threads = ("--threads", arguments.threads)
     rows = read_json(arguments.result)["rows"] if arguments.result.is_file() else []
-    teacher = arguments.runs / "teacher-seed0"
-    if "distil" in arguments.strategies:
-        train(manifest, [*TEACHER, *changes], 0, teacher, *threads)
     for seed in arguments.seeds:
+        teacher = arguments.runs / f"teacher-seed{seed}"
+        if "distil" in arguments.strategies:
+            train(manifest, [*TEACHER, *changes], seed, teacher, *threads)
         for network in arguments.networks:
             for name in arguments.strategies:
                 settings = STRATEGIES[name]
@@ -149,7 +149,7 @@ def tables(result: dict[str, Any]) -> str:
         "and from the smallest to the largest. The policies may give up half a point and one point "
         "of the final exit's accuracy on calibrate. Training time is processor time relative to "
         "`joint`, with the same seeds. The "
-        "teacher of `distil` is one run of EfficientNet-Lite2 on images of 192 pixels. "
+        "teacher of `distil` is a run of EfficientNet-Lite2 on images of 192 pixels, of the same seed. "
         "Made by `python benchmarks/strategies.py`."
     )
     return "\n\n".join([legend, *parts])

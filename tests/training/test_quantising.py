@@ -3,6 +3,7 @@
 import pytest
 import safetensors.torch
 import torch
+from scipy.special import rel_entr, softmax
 
 import endoexit as endoexit_package
 from endoexit.artifacts.run import open_run
@@ -59,6 +60,31 @@ def test_what_was_trained_is_what_the_bundle_computes(tiny_run, tmp_path):
             export_run(open_session(done), tmp_path / "other", options)
     with pytest.raises(RunError, match="was trained for int8 already"):
         QuantisingRequest(done.path, out=tmp_path / "again").start()
+
+
+def test_each_exit_learns_to_answer_as_it_does_in_f32(tiny_run, tmp_path):
+    changes = ("epochs=4", "optimizer.lr=1e-4")
+    run = QuantisingRequest(tiny_run, changes, tmp_path / "run").start()
+    source = open_run(tiny_run)
+    assert run.config.recipe["strategy"]["teacher"] == str(tiny_run.resolve())
+    assert run.config.teacher.weights_sha256 == source.weights_sha256
+    exact = softmax(open_session(source).logits("train").logits, axis=2)
+    images = open_session(source).images(source.manifest().cohort("train"))
+    normalised = torch.from_numpy(source.config.preprocessing.normalise(images))
+
+    def errors():
+        with torch.no_grad():
+            logits = torch.stack(run.load_model()(normalised)).numpy()
+        return rel_entr(exact, softmax(logits, axis=2)).sum(axis=2).mean(axis=1)
+
+    before = errors()
+    fitting.fit(run, HERE)
+    # Rounding costs the first exit next to nothing before it learns.
+    assert (errors() < before)[1:].all()
+    asked = ("strategy={name: joint}",)
+    own = QuantisingRequest(tiny_run, asked, tmp_path / "own").start()
+    assert own.config.recipe["strategy"]["name"] == "joint"
+    assert own.config.teacher is None
 
 
 def test_an_interrupted_training_continues(tiny_run, tmp_path, monkeypatch):

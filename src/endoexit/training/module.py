@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from endoexit.errors import TrainingError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import StagedClassifier
+from endoexit.models.quantised import is_quantised
 from endoexit.training.augment import Augment, mixup
 from endoexit.training.depthwise import FastDepthwise
 from endoexit.training.loading import Batch
@@ -91,9 +92,13 @@ class ExitTraining(lightning.LightningModule):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "ExitTraining":
-        """Switch to training; what is frozen keeps its statistics."""
+        """Switch to training; what is frozen keeps its statistics.
+
+        A network that learns to bear int8 computes as it will: nothing is dropped out, and
+        normalisations keep their statistics.
+        """
         super().train(mode)
-        for module in self.frozen:
+        for module in self.frozen if not is_quantised(self.model) else [self.model]:
             module.eval()
         return self
 

@@ -22,8 +22,11 @@ from endoexit.models.weights import save_weights
 from endoexit.progress import Track, silent
 from endoexit.training.recipe import Recipe, validate_recipe
 from endoexit.training.start import check_free
+from endoexit.training.strategies.distil import DistilSettings
+from endoexit.training.teacher import open_teacher
 
 EPOCHS, SLOWER = 3, 0.05
+TEMPERATURE = 1.0
 RANGE_IMAGES = 64
 # What an exit reads is taken from inside a stage by these, past its quantisers.
 _INSIDE_STAGES = {"equilibrium", "two-stage"}
@@ -53,6 +56,9 @@ class QuantisingRequest:
     def settings(self, source: Run) -> Recipe:
         """Return the recipe: that of the run, for few epochs at a low rate.
 
+        Each exit learns to answer as the run's own in f32 does, unless another strategy is asked
+        for.
+
         Raises:
             UsageError: A setting that does not fit, or that int8 does not allow.
         """
@@ -66,8 +72,17 @@ class QuantisingRequest:
             weight_decay=0.0,
             freeze_norm=True,
         )
+        strategy = recipe.strategy
+        if not any(change.strip().startswith("strategy") for change in self.changes):
+            strategy = DistilSettings(
+                teacher=str(self.source.resolve()),
+                exit_by_exit=True,
+                alpha=1.0,
+                temperature=TEMPERATURE,
+            )
         changed = recipe.replaced(
             epochs=EPOCHS,
+            strategy=strategy,
             optimizer=slow,
             image=recipe.image.replaced(early_share=0.0),
             weight_average=0.0,
@@ -98,6 +113,7 @@ class QuantisingRequest:
         recipe = self.settings(source)
         check_free(self.path)
         manifest = source.known_manifest()
+        teacher = open_teacher(recipe, manifest, track)
         with track("finding ranges", 1) as bar:
             model = quantised(source.load_model(), _images(source, manifest))
             bar.advance()
@@ -107,6 +123,7 @@ class QuantisingRequest:
         save_weights(model, self.path / WEIGHTS)
         config = source.config.replaced(
             recipe=recipe.model_dump(mode="json"),
+            teacher=teacher and teacher.facts((1, teacher.config.network.num_exits)),
             seed=source.config.seed if self.seed is None else self.seed,
             manifest_sha256=copied.sha256,
             training_precision="32-true",

@@ -1,4 +1,4 @@
-"""The teacher of a training: another run, whose final exit answers for the same images."""
+"""The teacher of a training: another run, which answers for the same images."""
 
 from pathlib import Path
 from typing import Any
@@ -45,23 +45,22 @@ class Teacher:
 
     @torch.no_grad()
     def answers(self, images: Tensor) -> Tensor:
-        """Return the logits of its final exit, (B, classes).
+        """Return the logits of its exits, (exits, B, classes).
 
         Args:
             images: Images in [0, 1], (B, 3, size, size).
         """
-        logits: list[Tensor] = self.model(self._normalised(images))
-        return logits[-1]
+        return torch.stack(self.model(self._normalised(images)))
 
     @torch.no_grad()
     def maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the logits of its final exit, (B, classes), and the map that each exit reads.
+        """Return the logits of its exits, (exits, B, classes), and the map that each exit reads.
 
         Args:
             images: Images in [0, 1], (B, 3, size, size).
         """
         logits, maps = seen_by_exits(self.model, self._normalised(images))
-        return logits[-1], tuple(maps)
+        return torch.stack(logits), tuple(maps)
 
     def _normalised(self, images: Tensor) -> Tensor:
         if self._mean.device != images.device:

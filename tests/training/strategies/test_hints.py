@@ -70,13 +70,14 @@ def test_they_are_added_with_their_factor(networks):
         strategy.follow(small, 32, large, 64)
     assert plain.hints is None
     images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 2])
-    teacher, taught = seen_by_exits(large, torch.rand(2, 3, 64, 64))
+    logits, taught = seen_by_exits(large, torch.rand(2, 3, 64, 64))
+    teacher = torch.stack(logits)
     ones = torch.ones(1, 3, 1, 1)
     shown = Shown(images, labels, 0 * ones, ones, tuple(taught))
     answers = hinted.answers(small, shown)
     assert len(answers) == 8
-    expected = plain(plain.answers(small, shown), labels, teacher[-1]) + sum(answers[4:]) / 2
-    torch.testing.assert_close(hinted(answers, labels, teacher[-1]), expected)
+    expected = plain(plain.answers(small, shown), labels, teacher) + sum(answers[4:]) / 2
+    torch.testing.assert_close(hinted(answers, labels, teacher), expected)
 
 
 def prepared(manifest, path, teacher):

@@ -142,8 +142,8 @@ class Strategy(nn.Module):
         Args:
             logits: Logits of each exit, (batch, classes).
             target: Class indices (batch,), or probabilities (batch, classes).
-            teacher: Logits of the teacher for the same images, (batch, classes); None for the
-                strategies without one.
+            teacher: Logits of the teacher's exits for the same images, (exits, batch, classes);
+                None for the strategies without one.
         """
         # Autocast would round the sum to 8 bits.
         with torch.autocast(logits[0].device.type, enabled=False):

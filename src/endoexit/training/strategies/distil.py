@@ -23,12 +23,15 @@ NAME: Literal["distil"] = "distil"
 class DistilSettings(StrategySettings):
     """Σ_k w_k [(1 − α) CE_k + α T² H(softmax(z_T / T), softmax(z_k / T))], z_T of another run.
 
-    Hinton, Vinyals & Dean 2015, at every exit. The teacher sees the same view of each image as the
+    Hinton, Vinyals & Dean 2015, at every exit. z_T are the logits of the teacher's final exit or,
+    exit by exit, those of its exit k. The teacher sees the same view of each image as the
     network (the same crop, turn, colours and mixture) at its own size and with its own
     normalisation. H is a cross entropy. An exit that the teacher does not teach has w_k CE_k.
 
     Attributes:
-        teacher: Folder of the run whose final exit teaches; its size and preprocessing are its own.
+        teacher: Folder of the run that teaches; its size and preprocessing are its own.
+        exit_by_exit: Whether exit k learns from the teacher's exit k, of which it must have as
+            many; otherwise its final exit teaches all.
         alpha: Share α of the distillation; 0 for the joint sum.
         temperature: Temperature T.
         exits: Numbers of the exits that the teacher teaches, from 1; null for all.
@@ -39,6 +42,7 @@ class DistilSettings(StrategySettings):
 
     name: Literal["distil"] = NAME
     teacher: str = Field(min_length=1)
+    exit_by_exit: bool = False
     alpha: float = Field(0.5, ge=0, le=1)
     temperature: float = Field(2.0, gt=0)
     exits: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
@@ -74,6 +78,7 @@ class Distillation(Strategy):
     ) -> None:
         super().__init__(num_exits, label_smoothing, settings.weights, settings.temperature)
         taught = settings.exits or range(1, num_exits + 1)
+        self.exit_by_exit = settings.exit_by_exit
         shares = [settings.alpha if k in taught else 0.0 for k in range(1, num_exits + 1)]
         self.register_buffer("shares", torch.tensor(shares), persistent=False)
         self.factor = settings.hints
@@ -89,7 +94,17 @@ class Distillation(Strategy):
     def follow(
         self, model: StagedClassifier, size: int, teacher: StagedClassifier, teacher_size: int
     ) -> None:
-        """Make the regressions of the hints, if there are any; see `Hints`."""
+        """Make the regressions of the hints, if there are any; see `Hints`.
+
+        Raises:
+            UsageError: The teacher's exits cannot teach those of the network.
+        """
+        ours, theirs = model.num_stages, teacher.num_stages
+        if self.exit_by_exit and ours != theirs:
+            raise UsageError(
+                f"exit by exit a teacher must have as many exits as the network, {ours}, but it "
+                f"has {theirs}: leave out strategy.exit_by_exit, and its final exit teaches all."
+            )
         if self.needs_maps:
             self.hints = Hints(model, size, teacher, teacher_size)
 
@@ -107,7 +122,9 @@ class Distillation(Strategy):
         hints = logits[len(self.weights) :]
         logits = logits[: len(self.weights)]
         hard = self._entropies(logits, target)
-        soft = torch.stack([softened_entropy(teacher, z, t) for z in logits])
+        taught = teacher if self.exit_by_exit else teacher[-1:].expand(len(logits), -1, -1)
+        pairs = zip(taught, logits, strict=True)
+        soft = torch.stack([softened_entropy(known, z, t) for known, z in pairs])
         shares, weights = self.shares.to(hard.dtype), self.weights.to(hard.dtype)
         loss = ((1 - shares) * hard + shares * t**2 * soft) @ weights
         return loss + self.factor * torch.stack(hints).sum() if hints else loss
