@@ -25,8 +25,6 @@ from real_split import data_folder, make_manifest
 from real_studies import BITS, STUDIES, THRESHOLD, Study
 from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
 
-EXITS = ("exit 1", "exit 2", "exit 3", "final")
-
 
 def endoexit(*arguments: object) -> None:
     """Run one command of the package, shown as a user would type it."""
@@ -69,13 +67,16 @@ def carry_out(study: Study, folder: Path, threads: Sequence[object]) -> None:
     endoexit("audit", data, "--near-bits", BITS[name], *folds, *written)
     make_manifest(name, manifest, certify=study.certify)
     for seed, (run, twin) in runs_of(study, folder).items():
-        for what, path in ((study.train, run), (study.twin, twin)):
-            train(manifest, what, seed, path, *threads)
+        train(manifest, study.train, seed, run, *threads)
+        against: list[object] = []
+        if study.twin:
+            train(manifest, study.twin, seed, twin, *threads)
+            against = ["--against", twin]
         if study.goal:
             endoexit("calibrate", run, *study.goal)
-            endoexit("evaluate", run, "--against", twin)
+            endoexit("evaluate", run, *against)
         else:
-            endoexit("evaluate", run, "--threshold", THRESHOLD, "--against", twin)
+            endoexit("evaluate", run, "--threshold", THRESHOLD, *against)
 
 
 def summarise(study: Study, folder: Path) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def summarise(study: Study, folder: Path) -> dict[str, Any]:
         "prototype_percent": dict(study.prototype),
         "mean_accuracy_percent": {
             row: round(statistics.fmean(map(accuracy, rows_of(seeds, row))), 2)
-            for row in (*EXITS, "twin", "adaptive")
+            for row in (*exits_of(seeds), "twin", "adaptive")
             if rows_of(seeds, row)
         },
         "seeds": seeds,
@@ -146,6 +147,11 @@ def rows_of(seeds: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [seed["rows"][name] for seed in seeds if name in seed["rows"]]
 
 
+def exits_of(seeds: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the names of the rows of single exits."""
+    return [name for name, row in seeds[0]["rows"].items() if row["kind"] == "exit"]
+
+
 def accuracy(row: dict[str, Any]) -> float:
     """Return a row's accuracy in percent."""
     return 100 * float(row["scores"]["accuracy"]["value"])
@@ -171,7 +177,7 @@ def write_tables() -> None:
 def table(study: Study, result: dict[str, Any]) -> str:
     """Return the table of one study in Markdown."""
     seeds, mean = result["seeds"], result["mean_accuracy_percent"]
-    names = {"twin": "the same network without early exits", **{e: e for e in EXITS},
+    names = {"twin": "the same network without early exits", **{e: e for e in exits_of(seeds)},
              "adaptive": f"adaptive ({study.rule})"}  # fmt: skip
     rows = []
     for key, label in names.items():

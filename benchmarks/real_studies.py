@@ -16,7 +16,8 @@ class Study:
         model: Name of the network.
         recipe: Name of the recipe.
         train: Arguments of `endoexit train` for the network with exits.
-        twin: Arguments of `endoexit train` for the same network without early exits.
+        twin: Arguments of `endoexit train` for the same network without early exits. Empty for
+            none.
         folders: Beginnings of the names of the two run folders.
         seeds: Seeds of the trainings.
         goal: Arguments of `endoexit calibrate`. Empty for `THRESHOLD`.
@@ -78,6 +79,19 @@ def _fine_tuned(data: str, prototype: Mapping[str, float]) -> Study:
     )
 
 
+MSDNET = Study(
+    name="colonoscopy_msdnet",
+    data="colonoscopy",
+    model="msdnet_imagenet_k4",
+    recipe="small-data",
+    train=("--model", "msdnet_imagenet_k4", "--recipe", "small-data", "--set", "epochs=72"),
+    twin=(),
+    folders=("msdnet", ""),
+    seeds=(0,),
+    goal=("--max-accuracy-drop", "0.01"),
+    prototype={},
+    certify=False,
+)
 STUDIES = {
     study.name: study
     for study in (
@@ -96,6 +110,7 @@ STUDIES = {
             (0, 1, 2),
             {"exit 1": 94.4, "exit 2": 98.4, "exit 3": 96.8, "final": 94.4},
         ),
+        MSDNET,
     )
 }
 BITS = {"colonoscopy": 15, "otoscopy": 30}  # near-copies of the audit
