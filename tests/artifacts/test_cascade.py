@@ -3,19 +3,22 @@
 import shutil
 
 import numpy as np
+import openvino
 import pytest
+import torch
 
 from cascade_runs import LARGE, SMALL, member_run
 from endoexit.artifacts.bundle import is_bundle
 from endoexit.artifacts.cascade import make_cascade
-from endoexit.artifacts.run import open_run
-from endoexit.artifacts.source import CARD, WEIGHTS
-from endoexit.data.manifest import read_manifest, write_manifest
+from endoexit.artifacts.run import open_run, write_run
+from endoexit.artifacts.source import CARD, MANIFEST, WEIGHTS
+from endoexit.data.manifest import copy_manifest, read_manifest, write_manifest
 from endoexit.data.rows import ManifestRow
 from endoexit.errors import DataError, RunError, UsageError
 from endoexit.exporting.export import ExportOptions, export_run
 from endoexit.files import sha256_file
 from endoexit.images.sheet import Sheet
+from endoexit.models.quantised import quantised, structure_of
 from endoexit.runtime.session import open_session
 
 
@@ -53,6 +56,36 @@ def test_an_exported_one_answers_as_its_members_do(small, large, cascade, tmp_pa
     got = logits(bundle, tmp_path / "of-bundle", manifest=cascade.manifest())
     for answered, expected in zip(got, np.concatenate(alone), strict=True):
         np.testing.assert_allclose(answered, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def for_int8(run, path):
+    """A run with the ranges of int8, as a training for int8 begins."""
+    images = open_session(run).images(run.manifest().cohort("train"))
+    normalised = torch.from_numpy(run.config.preprocessing.normalise(images))
+    model = quantised(run.load_model(), list(normalised[:4].split(1)))
+    path.mkdir()
+    copied = copy_manifest(run.manifest(), path / MANIFEST)
+    changes = {"quantisation": structure_of(model), "manifest_sha256": copied.sha256}
+    return write_run(path, run.config.replaced(**changes), model)
+
+
+@pytest.mark.slow
+def test_members_that_were_trained_for_int8_compute_in_int8(small, large, tmp_path):
+    members = [for_int8(run, tmp_path / f"{run.path.name}-int8") for run in (small, large)]
+    paths = [member.path for member in members]
+    cascade = make_cascade(paths, tmp_path / "cascade")
+    alone = np.concatenate([logits(run, tmp_path / "of" / run.path.name) for run in members])
+    np.testing.assert_array_equal(logits(cascade, tmp_path), alone)
+    exact = np.concatenate([logits(run, tmp_path / "of" / run.path.name) for run in (small, large)])
+    assert abs(alone - exact).max() > 1e-3
+    options = ExportOptions("openvino", "int8", accept_drop=True)
+    bundle = export_run(open_session(cascade), tmp_path / "bundle", options).bundle
+    graph = openvino.Core().read_model(max(bundle.path.rglob("*.xml")))
+    assert "FakeQuantize" in {node.get_type_name() for node in graph.get_ops()}
+    got = logits(bundle, tmp_path / "got", manifest=cascade.manifest(), precision="f32")
+    assert abs(got - alone).max() < 0.1 * abs(alone).max()
+    with pytest.raises(UsageError, match="small was not, but one bundle holds all members"):
+        make_cascade([small.path, paths[1]], tmp_path / "mixed")
 
 
 def test_it_keeps_what_its_members_were(small, large, cascade):

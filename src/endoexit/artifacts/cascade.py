@@ -1,7 +1,7 @@
 """A cascade as a run folder: put together from trained runs, never trained itself."""
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ def make_cascade(
 
     Raises:
         UsageError: Fewer than two runs, one given twice, other classes, a large one before a
-            small one, or a folder with content.
+            small one, only some of them trained for int8, or a folder with content.
         RunError: One is a bundle or no run, its training has not ended, or its manifest is gone.
         DataError: One learnt from images that another keeps for calibrate, certify or test.
     """
@@ -51,6 +51,7 @@ def make_cascade(
     members = _opened(runs)
     _check_classes(members)
     _check_order(members)
+    _check_int8(members)
     manifests = {str(member.path): member.known_manifest() for member in members}
     kept = manifests[str(members[-1].path)]
     check_unseen(
@@ -113,6 +114,17 @@ def _check_order(members: Sequence[Run]) -> None:
             )
 
 
+def _check_int8(members: Sequence[Run]) -> None:
+    trained = [member for member in members if member.config.quantisation]
+    if trained and len(trained) < len(members):
+        other = next(member for member in members if not member.config.quantisation)
+        raise UsageError(
+            f"{trained[0].path} was trained for int8 and {other.path} was not, but one bundle "
+            "holds all members: train each for int8 (`endoexit train --quantise int8 --start "
+            "RUN`), or none."
+        )
+
+
 def _network(members: Sequence[Run], combine: "Combine") -> tuple["StagedClassifier", RunConfig]:
     """Return the network with the members' weights, and its settings."""
     from endoexit.models.cascade import NAME, Cascade, CascadeConfig, Member  # noqa: PLC0415
@@ -134,6 +146,7 @@ def _network(members: Sequence[Run], combine: "Combine") -> tuple["StagedClassif
         overrides=settings.document(),
         classes=members[-1].classes,
         preprocessing=preprocessing,
+        quantisation=tuple(chain.from_iterable(m.config.quantisation for m in members)),
         members=tuple(
             member.facts((end - network.num_stages + 1, end))
             for member, network, end in zip(members, networks, ends, strict=True)

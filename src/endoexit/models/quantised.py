@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from endoexit.errors import UsageError
+from endoexit.models.cascade import CascadeStage
 from endoexit.models.staged import Stage, StagedClassifier, State
 
 Structure = tuple[dict[str, Any], ...]
@@ -84,14 +85,19 @@ def structure_of(model: StagedClassifier) -> Structure:
     """Return where a network quantises, as values of JSON."""
     from nncf.torch import get_config  # noqa: PLC0415  (an extra)
 
-    return tuple(json.loads(json.dumps(get_config(stage))) for stage in model.stages)
+    return tuple(json.loads(json.dumps(get_config(_quantising(stage)))) for stage in model.stages)
+
+
+def _quantising(stage: nn.Module) -> nn.Module:
+    """Return the module of a stage that quantises: in a cascade, that of its member."""
+    return stage.member if isinstance(stage, CascadeStage) else stage
 
 
 def restored(model: StagedClassifier, structure: Structure) -> StagedClassifier:
     """Return a network that quantises where `structure` says, its ranges not yet read.
 
     Args:
-        model: The same network without quantisation.
+        model: The same network, or a cascade of such networks, without quantisation.
         structure: See `structure_of`.
 
     Raises:
@@ -102,7 +108,11 @@ def restored(model: StagedClassifier, structure: Structure) -> StagedClassifier:
 
     deployed = with_convolutions(simplified(model))
     for number, (stage, each) in enumerate(zip(list(deployed.stages), structure, strict=True)):
-        deployed.stages[number] = load_from_config(stage, each, allowed_modules=_LAYERS)
+        inner = load_from_config(_quantising(stage), each, allowed_modules=_LAYERS)
+        if isinstance(stage, CascadeStage):
+            stage.member = inner
+        else:
+            deployed.stages[number] = inner
     return deployed
 
 
@@ -110,7 +120,7 @@ def exportable(model: StagedClassifier) -> StagedClassifier:
     """Return a copy with PyTorch's own fake quantisation, which exporters know.
 
     Args:
-        model: Network of `quantised`, in evaluation mode.
+        model: Network of `quantised`, or a cascade of such networks, in evaluation mode.
     """
     _nncf()
     from nncf.torch.function_hook.wrapper import get_hook_storage  # noqa: PLC0415
@@ -118,7 +128,7 @@ def exportable(model: StagedClassifier) -> StagedClassifier:
 
     copied = copy.deepcopy(model)
     for stage in copied.stages:
-        storage = get_hook_storage(stage)
+        storage = get_hook_storage(_quantising(stage))
         for name, hook in list(storage.named_hooks()):
             if isinstance(hook, BaseQuantizer):
                 storage.set_submodule(name, _FakeQuantise(hook))

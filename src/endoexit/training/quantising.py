@@ -146,8 +146,8 @@ def _finished(path: Path) -> Run:
     run = open_run(path)
     if run.config.members:
         raise RunError(
-            f"{path} is a cascade, which is not trained: train its members for int8 and export "
-            "each."
+            f"{path} is a cascade, which is not trained: train its members for int8, then put "
+            "these together."
         )
     if run.config.quantisation:
         raise RunError(
