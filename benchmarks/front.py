@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import front_pages
-from endoexit.artifacts.run import open_run
+from endoexit.artifacts.run import Run, open_run
 from endoexit.cli.console import progress
 from endoexit.data.manifest import write_manifest
 from endoexit.data.rows import ManifestRow
@@ -70,6 +70,43 @@ def train_one(
     return path
 
 
+def train_for_int8(
+    candidate: Candidate, folder: Path, manifest: Path, seed: int, words: Sequence[str]
+) -> Path:
+    """Let a candidate learn to bear int8, unless that is done; return its run folder.
+
+    A cascade is put together from members that did.
+    """
+    start = train_one(candidate, folder, manifest, seed, words)
+    path = start.with_name(f"{start.name}-int8")
+    if candidate.members:
+        members = [
+            train_for_int8(needed, folder, manifest, seed, words) for needed in candidate.needs()
+        ]
+        if not (path / "config.json").is_file():
+            endoexit("cascade", *members, "--combine", candidate.combine, "--out", path)
+        return path
+    fewer = ["--set", "epochs=1"] if candidate.is_momentary else []
+    if not (path / "config.json").is_file():
+        endoexit("train", "--quantise", "int8", "--start", start, "--out", path, *fewer, *words)
+    elif not open_run(path).is_complete:
+        endoexit("train", "--resume", path, *words)
+    return path
+
+
+def run_at(
+    precision: str,
+    candidate: Candidate,
+    folder: Path,
+    manifest: Path,
+    seed: int,
+    words: Sequence[str],
+) -> Run:
+    """Return the run of a candidate that is exported at a precision, trained if need be."""
+    trained = train_for_int8 if precision == "int8" else train_one
+    return open_run(trained(candidate, folder, manifest, seed, words))
+
+
 def step_train(folder: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
     """Train candidates, seed by seed, and keep their points."""
     manifest = folder / "colonoscopy.csv"
@@ -79,14 +116,14 @@ def step_train(folder: Path, names: Sequence[str], arguments: argparse.Namespace
         for name in names:
             if f"{name}, seed {seed}" in read_points() and not arguments.again:
                 continue
-            run = open_run(train_one(CANDIDATES[name], folder, manifest, seed, words))
             points = []
             for precision in PRECISIONS:
+                run = run_at(precision, CANDIDATES[name], folder, manifest, seed, words)
                 out = folder / "bundles" / f"{name}-seed{seed}-{precision}"
                 bundle = export_once(run, out, "openvino", precision)
                 session = open_session(bundle, manifest=run.manifest(), threads=arguments.threads)
                 points += points_of(name, precision, seed, session)
-            keep(name, seed, run, points)
+            keep(name, seed, open_run(run_folder(folder, name, seed)), points)
 
 
 def synthetic_manifest(folder: Path) -> Path:
@@ -109,8 +146,8 @@ def momentary_bundles(names: Sequence[str], arguments: argparse.Namespace) -> Bu
     words = ["--threads", str(arguments.threads)]
     bundles = {}
     for name in names:
-        run = open_run(train_one(CANDIDATES[name].momentary(), place, manifest, 0, words))
         for precision in arguments.precisions:
+            run = run_at(precision, CANDIDATES[name].momentary(), place, manifest, 0, words)
             out = place / "bundles" / f"{name}-{precision}"
             bundles[name, precision] = export_once(run, out, "openvino", precision)
     return bundles
