@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import front_pages
-from endoexit.artifacts.run import Run, open_run
+from endoexit.artifacts.run import open_run
 from endoexit.cli.console import progress
 from endoexit.data.manifest import write_manifest
 from endoexit.data.rows import ManifestRow
@@ -39,7 +39,6 @@ from runtime_networks import export_once
 from tables import RESULTS, ROOT
 
 OUT = RESULTS / "front.json"
-PRECISIONS = ("f32", "int8")
 Bundles = dict[tuple[str, str], Path]  # by candidate and precision
 # Synthetic images of each class for a training of a moment.
 ROLES = ("train",) * 6 + ("val",) * 2 + ("calibrate",) * 2 + ("test",) * 2
@@ -94,17 +93,7 @@ def train_for_int8(
     return path
 
 
-def run_at(
-    precision: str,
-    candidate: Candidate,
-    folder: Path,
-    manifest: Path,
-    seed: int,
-    words: Sequence[str],
-) -> Run:
-    """Return the run of a candidate that is exported at a precision, trained if need be."""
-    trained = train_for_int8 if precision == "int8" else train_one
-    return open_run(trained(candidate, folder, manifest, seed, words))
+TRAINED = {"f32": train_one, "int8": train_for_int8}  # by precision
 
 
 def step_train(folder: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
@@ -117,8 +106,8 @@ def step_train(folder: Path, names: Sequence[str], arguments: argparse.Namespace
             if f"{name}, seed {seed}" in read_points() and not arguments.again:
                 continue
             points = []
-            for precision in PRECISIONS:
-                run = run_at(precision, CANDIDATES[name], folder, manifest, seed, words)
+            for precision, trained in TRAINED.items():
+                run = open_run(trained(CANDIDATES[name], folder, manifest, seed, words))
                 out = folder / "bundles" / f"{name}-seed{seed}-{precision}"
                 bundle = export_once(run, out, "openvino", precision)
                 session = open_session(bundle, manifest=run.manifest(), threads=arguments.threads)
@@ -147,7 +136,8 @@ def momentary_bundles(names: Sequence[str], arguments: argparse.Namespace) -> Bu
     bundles = {}
     for name in names:
         for precision in arguments.precisions:
-            run = run_at(precision, CANDIDATES[name].momentary(), place, manifest, 0, words)
+            trained = TRAINED[precision]
+            run = open_run(trained(CANDIDATES[name].momentary(), place, manifest, 0, words))
             out = place / "bundles" / f"{name}-{precision}"
             bundles[name, precision] = export_once(run, out, "openvino", precision)
     return bundles
@@ -207,7 +197,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*CANDIDATES, []], help="default: all")
     parser.add_argument("--seeds", type=int, nargs="*", choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--again", action="store_true", help="also what was trained earlier")
-    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--precisions", nargs="+", choices=TRAINED, default=list(TRAINED))
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "front")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--rounds", type=int, default=60)

@@ -148,8 +148,8 @@ def tables(result: dict[str, Any]) -> str:
         "Accuracy on test in percent, cost as a share of all multiply-adds: mean over the seeds, "
         "and from the smallest to the largest. The policies may give up half a point and one point "
         "of the final exit's accuracy on calibrate. Training time is processor time relative to "
-        "`joint`, with the same seeds. The "
-        "teacher of `distil` is a run of EfficientNet-Lite2 on images of 192 pixels, of the same seed. "
+        "`joint`, with the same seeds. The teacher of `distil` is a run of EfficientNet-Lite2 on "
+        "images of 192 pixels, of the same seed. "
         "Made by `python benchmarks/strategies.py`."
     )
     return "\n\n".join([legend, *parts])
