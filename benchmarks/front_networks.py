@@ -64,7 +64,7 @@ STATIC = (
 EARLY = (
     Candidate("lite0-exits-128", _lite(0, 128, "3,5,6"), exits=True),
     Candidate(
-        "lite0-taught-128", _lite(0, 128, "3,5,6"), exits=True, teacher="lite2-192"
+        "lite0-taught-128", _lite(0, 128, "3,5,6"), exits=True, teacher="lite0-exits-128"
     ),
     Candidate(
         "lite0-exits-96", _lite(0, 96, "3,5,6"), exits=True, teacher="lite0-exits-128"

@@ -38,15 +38,21 @@ PAGE, RESULT = ROOT / "docs" / "strategies.md", RESULTS / "strategies.json"
 DROPS = (0.005, 0.01)
 BASE = "joint"
 _FINE_TUNE = ("--recipe", "fine-tune")
-TEACHER = (
-    "--model", "efficientnet_lite2", "--weights", "pip:lite2", *_FINE_TUNE,
-    "--exits", "none", "--set", "image.size=192", "--set", "image.canvas=288",
-)  # fmt: skip
 NETWORKS: dict[str, tuple[str, ...]] = {
     "lite0": (
         "--model", "efficientnet_lite0", "--weights", "pip:lite0", *_FINE_TUNE, "--exits", "3,5,6",
     ),
     "nano": ("--model", "ee_hifuse_nano", "--recipe", "small-data"),
+}  # fmt: skip
+TEACHERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "distil": (
+        "lite0-self-distil", (*NETWORKS["lite0"], "--set", "strategy={name: self-distil}"),
+    ),
+    "distil-large": (
+        "lite2-192",
+        ("--model", "efficientnet_lite2", "--weights", "pip:lite2", *_FINE_TUNE,
+         "--exits", "none", "--set", "image.size=192", "--set", "image.canvas=288"),
+    ),
 }  # fmt: skip
 STRATEGIES: dict[str, str] = {
     "joint": "{name: joint}",
@@ -54,6 +60,7 @@ STRATEGIES: dict[str, str] = {
     "sdn": "{name: weighted, weights: sdn}",
     "self-distil": "{name: self-distil}",
     "distil": "{name: distil, teacher: '%s'}",
+    "distil-large": "{name: distil, teacher: '%s'}",
     "equilibrium": "{name: equilibrium}",
     "two-stage": "{name: two-stage}",
     "eenet": "{name: eenet}",
@@ -69,13 +76,13 @@ def carry_out(arguments: argparse.Namespace, manifest: Path) -> None:
     threads = ("--threads", arguments.threads)
     rows = read_json(arguments.result)["rows"] if arguments.result.is_file() else []
     for seed in arguments.seeds:
-        teacher = arguments.runs / f"teacher-seed{seed}"
-        if "distil" in arguments.strategies:
-            train(manifest, [*TEACHER, *changes], seed, teacher, *threads)
         for network in arguments.networks:
             for name in arguments.strategies:
                 settings = STRATEGIES[name]
-                if "%s" in settings:
+                if name in TEACHERS:
+                    known, train_it = TEACHERS[name]
+                    teacher = arguments.runs / f"{known}-seed{seed}"
+                    train(manifest, [*train_it, *changes], seed, teacher, *threads)
                     settings %= teacher
                 run = arguments.runs / f"{network}-{name}-seed{seed}"
                 what = [*NETWORKS[network], *changes, *NEEDS.get(name, ()),
@@ -148,8 +155,9 @@ def tables(result: dict[str, Any]) -> str:
         "Accuracy on test in percent, cost as a share of all multiply-adds: mean over the seeds, "
         "and from the smallest to the largest. The policies may give up half a point and one point "
         "of the final exit's accuracy on calibrate. Training time is processor time relative to "
-        "`joint`, with the same seeds. The teacher of `distil` is a run of EfficientNet-Lite2 on "
-        "images of 192 pixels, of the same seed. "
+        "`joint`, with the same seeds. The teacher of `distil` is the run of EfficientNet-Lite0 by "
+        "`self-distil`, that of `distil-large` a run of EfficientNet-Lite2 without early exits on "
+        "images of 192 pixels, both of the same seed. "
         "Made by `python benchmarks/strategies.py`."
     )
     return "\n\n".join([legend, *parts])
