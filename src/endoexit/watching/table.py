@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from endoexit.runtime.outputs.parquet import writing_parquet
 from endoexit.watching.answer import FrameRow
 
-ROW_GROUP = 8192
 _TEXT, _WHOLE = {"label", "shown", "blind", "referred"}, {"frame", "exit"}
 _TOLD = {"reused", "remembered", "cut", "dropped"}
 
@@ -84,21 +84,8 @@ def writing_frames(path: Path, columns: FrameColumns) -> Iterator[Callable[[Fram
         columns: Columns of the table.
     """
     import pyarrow as pa  # noqa: PLC0415  (slow to import)
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     kinds = {"text": pa.string(), "whole": pa.int64(), "told": pa.bool_(), "number": pa.float64()}
     schema = pa.schema([(name, kinds[columns.kind(name)]) for name in columns.names])
-    rows: list[dict[str, Any]] = []
-    with pq.ParquetWriter(path, schema) as writer:
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema))
-            rows.clear()
-
-        def write(row: FrameRow) -> None:
-            rows.append(columns.record(row))
-            if len(rows) == ROW_GROUP:
-                flush()
-
-        yield write
-        flush()
+    with writing_parquet(path, schema) as write:
+        yield lambda row: write(columns.record(row))

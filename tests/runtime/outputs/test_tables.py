@@ -10,6 +10,7 @@ import pytest
 from endoexit.errors import ImageError, UsageError
 from endoexit.images.reference import ImageRef
 from endoexit.runtime.engine import Prediction
+from endoexit.runtime.outputs import parquet
 from endoexit.runtime.outputs import tables as output
 from endoexit.runtime.outputs.tables import Layout, check_suffix, writing
 from endoexit.runtime.predictor import PredictedRow
@@ -60,7 +61,7 @@ def test_json_lines(tmp_path):
 
 
 def test_parquet(tmp_path, monkeypatch):
-    monkeypatch.setattr(output, "ROW_GROUP", 2)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 2)
     write_all(tmp_path / "out.parquet")
     table = pq.read_table(tmp_path / "out.parquet")
     assert table.to_pylist() == RECORDS

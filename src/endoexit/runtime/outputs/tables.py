@@ -10,10 +10,10 @@ from typing import Any, TextIO
 from endoexit.errors import UsageError
 from endoexit.files import csv_line, replacing
 from endoexit.naming import naming
+from endoexit.runtime.outputs.parquet import writing_parquet
 from endoexit.runtime.predictor import PredictedRow
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-ROW_GROUP = 8192
 
 Row = PredictedRow[Any]
 Write = Callable[[Row], None]
@@ -148,25 +148,11 @@ def _json_lines(stream: TextIO, layout: Layout) -> Write:
 @contextlib.contextmanager
 def _parquet(path: Path, layout: Layout) -> Iterator[Write]:
     import pyarrow as pa  # noqa: PLC0415  (slow to import, and only needed here)
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     text = {"path", "label", "deadline", "status", "reason", "error"}
     schema = pa.schema(
         (name, pa.string() if name in text else pa.int32() if name == "exit" else pa.float64())
         for name in layout.columns
     )
-    rows: list[dict[str, Any]] = []
-    with pq.ParquetWriter(path, schema) as writer:
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema))
-            rows.clear()
-
-        def write(row: Row) -> None:
-            rows.append(layout.record(row))
-            if len(rows) == ROW_GROUP:
-                flush()
-
-        yield write
-        if rows:
-            flush()
+    with writing_parquet(path, schema) as write:
+        yield lambda row: write(layout.record(row))
