@@ -39,6 +39,7 @@ from runtime_networks import export_once
 from tables import RESULTS, ROOT
 
 OUT = RESULTS / "front.json"
+PRECISIONS = ("f32", "int8")
 Bundles = dict[tuple[str, str], Path]  # by candidate and precision
 # Synthetic images of each class for a training of a moment.
 ROLES = ("train",) * 6 + ("val",) * 2 + ("calibrate",) * 2 + ("test",) * 2
@@ -69,33 +70,6 @@ def train_one(
     return path
 
 
-def train_for_int8(
-    candidate: Candidate, folder: Path, manifest: Path, seed: int, words: Sequence[str]
-) -> Path:
-    """Let a candidate learn to bear int8, unless that is done; return its run folder.
-
-    A cascade is put together from members that did.
-    """
-    start = train_one(candidate, folder, manifest, seed, words)
-    path = start.with_name(f"{start.name}-int8")
-    if candidate.members:
-        members = [
-            train_for_int8(needed, folder, manifest, seed, words) for needed in candidate.needs()
-        ]
-        if not (path / "config.json").is_file():
-            endoexit("cascade", *members, "--combine", candidate.combine, "--out", path)
-        return path
-    fewer = ["--set", "epochs=1"] if candidate.is_momentary else []
-    if not (path / "config.json").is_file():
-        endoexit("train", "--quantise", "int8", "--start", start, "--out", path, *fewer, *words)
-    elif not open_run(path).is_complete:
-        endoexit("train", "--resume", path, *words)
-    return path
-
-
-TRAINED = {"f32": train_one, "int8": train_for_int8}  # by precision
-
-
 def step_train(folder: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
     """Train candidates, seed by seed, and keep their points."""
     manifest = folder / "colonoscopy.csv"
@@ -105,14 +79,14 @@ def step_train(folder: Path, names: Sequence[str], arguments: argparse.Namespace
         for name in names:
             if f"{name}, seed {seed}" in read_points() and not arguments.again:
                 continue
+            run = open_run(train_one(CANDIDATES[name], folder, manifest, seed, words))
             points = []
-            for precision, trained in TRAINED.items():
-                run = open_run(trained(CANDIDATES[name], folder, manifest, seed, words))
+            for precision in PRECISIONS:
                 out = folder / "bundles" / f"{name}-seed{seed}-{precision}"
                 bundle = export_once(run, out, "openvino", precision)
                 session = open_session(bundle, manifest=run.manifest(), threads=arguments.threads)
                 points += points_of(name, precision, seed, session)
-            keep(name, seed, open_run(run_folder(folder, name, seed)), points)
+            keep(name, seed, run, points)
 
 
 def synthetic_manifest(folder: Path) -> Path:
@@ -135,9 +109,8 @@ def momentary_bundles(names: Sequence[str], arguments: argparse.Namespace) -> Bu
     words = ["--threads", str(arguments.threads)]
     bundles = {}
     for name in names:
+        run = open_run(train_one(CANDIDATES[name].momentary(), place, manifest, 0, words))
         for precision in arguments.precisions:
-            trained = TRAINED[precision]
-            run = open_run(trained(CANDIDATES[name].momentary(), place, manifest, 0, words))
             out = place / "bundles" / f"{name}-{precision}"
             bundles[name, precision] = export_once(run, out, "openvino", precision)
     return bundles
@@ -197,7 +170,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*CANDIDATES, []], help="default: all")
     parser.add_argument("--seeds", type=int, nargs="*", choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--again", action="store_true", help="also what was trained earlier")
-    parser.add_argument("--precisions", nargs="+", choices=TRAINED, default=list(TRAINED))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "front")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--rounds", type=int, default=60)

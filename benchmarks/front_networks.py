@@ -70,11 +70,11 @@ EARLY = (
         "lite0-exits-96", _lite(0, 96, "3,5,6"), exits=True, teacher="lite0-exits-128"
     ),
     Candidate(
-        "cascade", exits=True, members=("lite0-exits-96", "lite0-exits-128")
+        "cascade", exits=True, members=("lite0-exits-96", "lite0-taught-128")
     ),
     Candidate(
-        "cascade-mean", exits=True, members=("lite0-exits-96", "lite0-exits-128"), combine="mean"
+        "cascade-mean", exits=True, members=("lite0-exits-96", "lite0-taught-128"), combine="mean"
     ),
-    Candidate("cascade-large", exits=True, members=("lite0-exits-128", "lite2-192")),
+    Candidate("cascade-large", exits=True, members=("lite0-taught-128", "lite2-192")),
 )  # fmt: skip
 CANDIDATES = {candidate.name: candidate for candidate in (*STATIC, *EARLY)}

@@ -138,6 +138,11 @@ class Drop:
         self._first, self._reference = number - 1, reference
         self._before, self._after, self._at_work = before, after, at_work
 
+    @property
+    def images(self) -> int:
+        """Number of images that it is measured on."""
+        return len(self._reference.labels)
+
     def measure(self, prepared: Any, rows: Any) -> tuple[float, list[float]]:
         """Return a figure of some images, higher for better, and one for each image.
 
@@ -191,53 +196,59 @@ def quantise_stages(files: ExportedStages, int8: Int8, track: Track) -> tuple[st
             drop = None
             if int8.reference is not None:
                 drop = Drop(number, int8.reference, quantised, exact[number:], files.at_work)
-            files.replace(number, quantise(files.read(number), states, drop, int8.reference))
+            model = quantise(
+                files.read(number), states, drop, in_sequence=files.corrects_in_sequence
+            )
+            files.replace(number, model)
             quantised.append(files.run(number, exact=False))
             left += [f"{number}.{name}" for name in files.float_layers(number)]
             bar.advance()
     return tuple(left)
 
 
-def quantise(
-    model: Any, states: States, drop: Drop | None = None, reference: Reference | None = None
-) -> Any:
+def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequence: bool) -> Any:
     """Return an OpenVINO or ONNX model of one stage with int8 products.
 
-    Weights are quantised per channel and activations per tensor, with the ranges that the states
-    show, and biases are corrected for what the rounding shifts. What suffers most (softmax,
-    normalisations) stays in floating point.
+    Weights are quantised per channel and activations per tensor. Their ranges hold all that the
+    states show: the mean of the images' ranges, which NNCF takes by default, would cut what the
+    strongest images have. Biases are corrected for what the rounding shifts. What suffers most
+    (softmax, normalisations) stays in floating point.
 
     Args:
         model: An `openvino.Model`, or an `onnx.ModelProto`.
         states: States that it is fed.
         drop: Measure of what is lost; layers are put back to floating point until it is within the
             bound. None for none.
-        reference: Images that it is measured on.
+        in_sequence: Whether each bias is corrected behind the quantised layers before it, not
+            layer by layer: it takes longer, and what layers shift together is corrected too.
     """
     import nncf  # noqa: PLC0415  (an extra, slow to import)
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet  # noqa: PLC0415
 
     ranges = nncf.Dataset(states)
+    advanced = nncf.AdvancedQuantizationParameters(
+        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+    )
     settings: dict[str, Any] = {
+        "fast_bias_correction": not in_sequence,
         "preset": nncf.QuantizationPreset.MIXED,
         "model_type": nncf.ModelType.TRANSFORMER,
         "subset_size": len(states),
     }
     with quiet_nncf():
-        if drop is None or reference is None:
-            return nncf.quantize(model, ranges, **settings)
+        if drop is None:
+            return nncf.quantize(model, ranges, advanced_parameters=advanced, **settings)
         # SmoothQuant shares a scale between a layer's input and its weights. NNCF puts back the
         # weights of a layer that it leaves in floating point, and forgets the scale.
-        unshared = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
+        advanced.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
         return nncf.quantize_with_accuracy_control(
             model,
             ranges,
-            nncf.Dataset(range(len(reference.labels))),
+            nncf.Dataset(range(drop.images)),
             drop.measure,
             max_drop=_STEP,
             drop_type=nncf.DropType.ABSOLUTE,
-            advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
-                smooth_quant_alphas=unshared
-            ),
+            advanced_quantization_parameters=advanced,
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
                 ranking_subset_size=RANKING_IMAGES, num_ranking_workers=1
             ),

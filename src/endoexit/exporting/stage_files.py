@@ -20,6 +20,8 @@ class ExportedStages(Protocol):
 
     inputs: list[tuple[str, ...]]
     """Names of the tensors that each stage takes."""
+    corrects_in_sequence: bool
+    """Whether NNCF can correct each bias behind the quantised layers before it."""
 
     def write(self, graph: StageGraph) -> None:
         """Write the next stage, in f32."""
@@ -51,6 +53,8 @@ class OpenVinoStages:
     Args:
         folder: Folder of the stages.
     """
+
+    corrects_in_sequence = True
 
     def __init__(self, folder: Path) -> None:
         import openvino as ov  # noqa: PLC0415  (an extra)
@@ -102,6 +106,8 @@ class OnnxStages:
     Args:
         folder: Folder of the stages.
     """
+
+    corrects_in_sequence = False  # NNCF 3.4 cuts a graph behind its input, and cannot run the rest
 
     def __init__(self, folder: Path) -> None:
         self.inputs: list[tuple[str, ...]] = []
