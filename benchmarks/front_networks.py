@@ -75,6 +75,8 @@ EARLY = (
     Candidate(
         "cascade-mean", exits=True, members=("lite0-exits-96", "lite0-taught-128"), combine="mean"
     ),
+    Candidate("lite0-exits-160", _lite(0, 160, "3,5,6"), exits=True),
+    Candidate("cascade-160", exits=True, members=("lite0-exits-96", "lite0-exits-160")),
     Candidate("cascade-large", exits=True, members=("lite0-taught-128", "lite2-192")),
 )  # fmt: skip
 CANDIDATES = {candidate.name: candidate for candidate in (*STATIC, *EARLY)}
