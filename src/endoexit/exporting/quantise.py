@@ -12,7 +12,7 @@ from endoexit.data.manifest import Manifest
 from endoexit.exporting.stage_files import ExportedStages, Stage
 from endoexit.images.cache import cache_images
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.models.quantised import quiet_nncf
+from endoexit.models.quantised import advanced, quiet_nncf, settings
 from endoexit.progress import Track
 
 IMAGES = 256
@@ -209,10 +209,8 @@ def quantise_stages(files: ExportedStages, int8: Int8, track: Track) -> tuple[st
 def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequence: bool) -> Any:
     """Return an OpenVINO or ONNX model of one stage with int8 products.
 
-    Weights are quantised per channel and activations per tensor. Their ranges hold all that the
-    states show: the mean of the images' ranges, which NNCF takes by default, would cut what the
-    strongest images have. Biases are corrected for what the rounding shifts. What suffers most
-    (softmax, normalisations) stays in floating point.
+    See `settings` and `advanced` of `endoexit.models.quantised`. Biases are corrected for what
+    the rounding shifts.
 
     Args:
         model: An `openvino.Model`, or an `onnx.ModelProto`.
@@ -223,24 +221,17 @@ def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequenc
             layer by layer: it takes longer, and what layers shift together is corrected too.
     """
     import nncf  # noqa: PLC0415  (an extra, slow to import)
-    from nncf.quantization.range_estimator import RangeEstimatorParametersSet  # noqa: PLC0415
 
-    ranges = nncf.Dataset(states)
-    advanced = nncf.AdvancedQuantizationParameters(
-        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
-    )
-    settings: dict[str, Any] = {
-        "fast_bias_correction": not in_sequence,
-        "preset": nncf.QuantizationPreset.MIXED,
-        "model_type": nncf.ModelType.TRANSFORMER,
-        "subset_size": len(states),
-    }
+    ranges, parameters = nncf.Dataset(states), advanced()
+    how = settings(len(states)) | {"fast_bias_correction": not in_sequence}
     with quiet_nncf():
         if drop is None:
-            return nncf.quantize(model, ranges, advanced_parameters=advanced, **settings)
+            return nncf.quantize(model, ranges, advanced_parameters=parameters, **how)
         # SmoothQuant shares a scale between a layer's input and its weights. NNCF puts back the
         # weights of a layer that it leaves in floating point, and forgets the scale.
-        advanced.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
+        parameters.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(
+            matmul=-1, convolution=-1
+        )
         return nncf.quantize_with_accuracy_control(
             model,
             ranges,
@@ -248,9 +239,9 @@ def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequenc
             drop.measure,
             max_drop=_STEP,
             drop_type=nncf.DropType.ABSOLUTE,
-            advanced_quantization_parameters=advanced,
+            advanced_quantization_parameters=parameters,
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
                 ranking_subset_size=RANKING_IMAGES, num_ranking_workers=1
             ),
-            **settings,
+            **how,
         )
