@@ -19,6 +19,8 @@ IMAGES = 256
 RANKING_IMAGES = 100
 # One wrong answer more is a larger step for up to 100,000 images; see `Drop.measure`.
 _STEP = 1e-5
+# Of what a stage computes, as a share of its spread: a tenth of it is what rounding usually costs.
+_LARGE_ERROR = 0.1
 
 Feeds = dict[str, NDArray[np.float32]]
 
@@ -196,14 +198,54 @@ def quantise_stages(files: ExportedStages, int8: Int8, track: Track) -> tuple[st
             drop = None
             if int8.reference is not None:
                 drop = Drop(number, int8.reference, quantised, exact[number:], files.at_work)
-            model = quantise(
-                files.read(number), states, drop, in_sequence=files.corrects_in_sequence
-            )
-            files.replace(number, model)
+            quantise_stage(files, number, states, exact[number - 1], drop)
             quantised.append(files.run(number, exact=False))
             left += [f"{number}.{name}" for name in files.float_layers(number)]
             bar.advance()
     return tuple(left)
+
+
+def quantise_stage(
+    files: ExportedStages, number: int, states: States, exact: Stage, drop: Drop | None = None
+) -> None:
+    """Quantise a stage in its files.
+
+    Biases are corrected in sequence where rounding costs too much otherwise. Most networks do not
+    need it, and it takes several times as long.
+
+    Args:
+        files: Stages; that of `number` is in f32.
+        number: Number of the stage, from 1.
+        states: States that it is fed.
+        exact: The stage in f32, at work.
+        drop: See `quantise`.
+    """
+    model, in_sequence = files.read(number), False
+    if drop is None or files.corrects_in_sequence:
+        files.replace(number, quantise(files.read(number), states, in_sequence=False))
+    if files.corrects_in_sequence:
+        error = relative_error(files.run(number, exact=True), exact, states)
+        in_sequence = error > _LARGE_ERROR
+    if drop is not None or in_sequence:
+        files.replace(number, quantise(model, states, drop, in_sequence=in_sequence))
+
+
+def relative_error(rounded: Stage, exact: Stage, states: States) -> float:
+    """Return the largest error of a tensor that a stage hands on, or of its logits.
+
+    The error is the root of the mean square of differences, as a share of the tensor's standard
+    deviation, over all states.
+    """
+    squares, sums, errors = [], [], []
+    for feed in states:
+        state = list(feed.values())
+        pairs = [(np.asarray(a, np.float64), np.asarray(b, np.float64))
+                 for a, b in zip(exact(state), rounded(state), strict=True)]  # fmt: skip
+        squares.append([np.mean(a**2) for a, _ in pairs])
+        sums.append([np.mean(a) for a, _ in pairs])
+        errors.append([np.mean((a - b) ** 2) for a, b in pairs])
+    variance = np.mean(squares, axis=0) - np.mean(sums, axis=0) ** 2
+    return float(np.sqrt(np.mean(errors, axis=0) / np.maximum(variance, 1e-12)).max())
 
 
 def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequence: bool) -> Any:
