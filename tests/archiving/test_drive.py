@@ -73,6 +73,13 @@ def test_each_shard_goes_to_one_worker(folder):
     assert Manifest.read(folder.path) == manifest
 
 
+def test_what_killed_writers_left_behind_is_gone_at_the_end(folder):
+    left = folder.out / f".{folder.file(0).name}.x1y2z3.part"
+    left.write_bytes(b"half a shard")
+    drive(folder, [Fated(folder)])
+    assert not left.exists()
+
+
 def test_a_pause_ends_after_the_shards_that_have_begun(folder):
     pause = threading.Event()
 

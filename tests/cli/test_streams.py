@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,18 @@ OLD = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 CP1252 = {"PYTHONIOENCODING": "cp1252"}
 
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+
+
+def test_a_thread_that_waits_for_input_does_not_keep_the_program_from_ending():
+    program = (
+        "import threading, time; from endoexit.cli.streams import standard_input;"
+        "threading.Thread(target=standard_input().readline, daemon=True).start();"
+        "time.sleep(0.3)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.wait(60) == 0, process.stderr.read().decode()
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,7 @@ def drive(
             f"paused: {len(files)} of {job.shards} shards have their file. Run the same command "
             "again to continue."
         )
+    folder.sweep()
     manifest = Manifest(
         images=job.images,
         failed=sum(file.failed for file in files.values()),

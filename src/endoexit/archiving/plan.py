@@ -80,6 +80,11 @@ class JobFolder:
             return set()
         return {shard for shard in range(self.job.shards) if self.file(shard).name in there}
 
+    def sweep(self) -> None:
+        """Remove what writers that were killed left behind; call it when all shards are done."""
+        for left in self.out.glob(".*.part"):
+            left.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other drivers from the job, and remove what a killed one left half-written.

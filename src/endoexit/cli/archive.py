@@ -22,6 +22,7 @@ from endoexit.cli.console import (
     name_images,
     progress,
 )
+from endoexit.cli.streams import standard_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,6 @@ def plan(
     output = Output(as_json)
     name_images(names, names_key)
     output.warn_if_unfinished(run)
-    stdin = getattr(sys.stdin, "buffer", None)
     planned = plan_archive(
         run,
         paths,
@@ -83,7 +83,7 @@ def plan(
         frames=frames,
         shard_images=shard_images,
         null=null,
-        stdin=stdin,
+        stdin=standard_input(),
     )
     job = planned.folder.job
     if job.decided_by == NO_POLICY and job.answering.exits > 1:

@@ -31,6 +31,7 @@ from endoexit.cli.dicom_out import (
     say_written,
     writing_dicom,
 )
+from endoexit.cli.streams import standard_input
 
 if TYPE_CHECKING:
     from endoexit.images.reference import ImageRef
@@ -114,8 +115,7 @@ def predict(
         deadline=with_deadline,
         referral=engine.policy.referral is not None,
     )
-    stdin = getattr(sys.stdin, "buffer", None)
-    inputs = Inputs(paths, stdin, null=null or None, frames=chosen_frames)
+    inputs = Inputs(paths, standard_input(), null=null or None, frames=chosen_frames)
     tally = _Tally()
     records: list[dict[str, Any]] | None = [] if as_json and out is None else None
     with (

@@ -16,6 +16,21 @@ _PLAIN = {
 _ERRORS = "endoexit.plain"
 
 
+def standard_input() -> io.BufferedIOBase | None:
+    """Return standard input as bytes; None if it is closed.
+
+    It is not the reader of `sys.stdin`: a thread that still waits for input when the program ends
+    holds the lock of its reader, and Python would abort at the lock of that one.
+    """
+    stream: io.BufferedIOBase | None = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        return None
+    try:
+        return open(stream.fileno(), "rb", closefd=False)
+    except OSError:  # no file behind it
+        return stream
+
+
 class OutputError(EndoexitError):
     """Standard output takes no more."""
 
