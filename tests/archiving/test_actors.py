@@ -26,7 +26,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
-    return material(tmp_path_factory.mktemp("images") / "in") * 16
+    return material(tmp_path_factory.mktemp("images") / "in") * 48
 
 
 @pytest.fixture(scope="module")
