@@ -81,8 +81,8 @@ class JobFolder:
         return {shard for shard in range(self.job.shards) if self.file(shard).name in there}
 
     def sweep(self) -> None:
-        """Remove what writers that were killed left behind; call it when all shards are done."""
-        for left in self.out.glob(".*.part"):
+        """Remove what writers that were killed left half-written; call it when none is at work."""
+        for left in self.out.glob(".shard-*.part"):
             left.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -105,8 +105,7 @@ class JobFolder:
                 f"cannot write {self.path}: {error.strerror or error}. Change its permissions."
             ) from error
         with lock:
-            for left in self.out.glob(".shard-*.part"):
-                left.unlink(missing_ok=True)
+            self.sweep()
             yield
 
     @property

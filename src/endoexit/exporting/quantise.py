@@ -1,6 +1,6 @@
 """int8 by post-training quantisation with NNCF, stage by stage."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from endoexit.data.manifest import Manifest
 from endoexit.exporting.stage_files import ExportedStages, Stage
 from endoexit.images.cache import cache_images
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.models.quantised import advanced, quiet_nncf, settings
+from endoexit.models.quantised import Ranges, advanced, quiet_nncf, settings
 from endoexit.progress import Track
 
 IMAGES = 256
@@ -21,6 +21,8 @@ RANKING_IMAGES = 100
 _STEP = 1e-5
 # Of what a stage computes, as a share of its spread: a tenth of it is what rounding usually costs.
 _LARGE_ERROR = 0.1
+# Tried in order, until a stage keeps its bound with layers in floating point.
+_RANGES: tuple[Ranges, ...] = ("MINMAX", "MEAN_MINMAX")
 
 Feeds = dict[str, NDArray[np.float32]]
 
@@ -145,6 +147,10 @@ class Drop:
         """Number of images that it is measured on."""
         return len(self._reference.labels)
 
+    def is_within(self, stage: Stage) -> bool:
+        """Return whether no exit loses more than the bound, and the logits are near enough."""
+        return self._figures(stage, range(self.images))[0] >= 1 - _STEP
+
     def measure(self, prepared: Any, rows: Any) -> tuple[float, list[float]]:
         """Return a figure of some images, higher for better, and one for each image.
 
@@ -155,8 +161,10 @@ class Drop:
             prepared: Model of the stage that NNCF has prepared.
             rows: Numbers of the images.
         """
-        chosen = list(rows)
-        stages = [self._at_work(prepared), *self._after]
+        return self._figures(self._at_work(prepared), rows)
+
+    def _figures(self, stage: Stage, rows: Iterable[int]) -> tuple[float, list[float]]:
+        chosen, stages = list(rows), [stage, *self._after]
         answers = np.stack([self._logits(row, stages) for row in chosen], axis=1)
         expected = self._reference.logits[self._first :, chosen]
         labels = self._reference.labels[chosen]
@@ -211,23 +219,28 @@ def quantise_stage(
     """Quantise a stage in its files.
 
     Biases are corrected in sequence where rounding costs too much otherwise. Most networks do not
-    need it, and it takes several times as long.
+    need it, and it takes several times as long. Where layers go back to floating point, each is
+    corrected by itself: in sequence, the others would hold what a layer shifted that is back.
 
     Args:
         files: Stages; that of `number` is in f32.
         number: Number of the stage, from 1.
         states: States that it is fed.
         exact: The stage in f32, at work.
-        drop: See `quantise`.
+        drop: Measure of what is lost; layers are put back to floating point until it is within
+            the bound. None for none.
     """
-    model, in_sequence = files.read(number), False
-    if drop is None or files.corrects_in_sequence:
-        files.replace(number, quantise(files.read(number), states, in_sequence=False))
+    # Read before its files are written over; NNCF may change what it is given.
+    exact_ones = iter([files.read(number) for _ in range(2 + len(_RANGES))])
+    files.replace(number, quantise(next(exact_ones), states, in_sequence=False))
     if files.corrects_in_sequence:
         error = relative_error(files.run(number, exact=True), exact, states)
-        in_sequence = error > _LARGE_ERROR
-    if drop is not None or in_sequence:
-        files.replace(number, quantise(model, states, drop, in_sequence=in_sequence))
+        if error > _LARGE_ERROR:
+            files.replace(number, quantise(next(exact_ones), states, in_sequence=True))
+    for ranges in _RANGES:
+        if drop is None or drop.is_within(files.run(number, exact=False)):
+            break
+        files.replace(number, quantise_within(next(exact_ones), states, drop, ranges))
 
 
 def relative_error(rounded: Stage, exact: Stage, states: States) -> float:
@@ -248,7 +261,7 @@ def relative_error(rounded: Stage, exact: Stage, states: States) -> float:
     return float(np.sqrt(np.mean(errors, axis=0) / np.maximum(variance, 1e-12)).max())
 
 
-def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequence: bool) -> Any:
+def quantise(model: Any, states: States, *, in_sequence: bool) -> Any:
     """Return an OpenVINO or ONNX model of one stage with int8 products.
 
     See `settings` and `advanced` of `endoexit.models.quantised`. Biases are corrected for what
@@ -257,26 +270,42 @@ def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequenc
     Args:
         model: An `openvino.Model`, or an `onnx.ModelProto`.
         states: States that it is fed.
-        drop: Measure of what is lost; layers are put back to floating point until it is within the
-            bound. None for none.
         in_sequence: Whether each bias is corrected behind the quantised layers before it, not
             layer by layer: it takes longer, and what layers shift together is corrected too.
     """
     import nncf  # noqa: PLC0415  (an extra, slow to import)
 
-    ranges, parameters = nncf.Dataset(states), advanced()
-    how = settings(len(states)) | {"fast_bias_correction": not in_sequence}
     with quiet_nncf():
-        if drop is None:
-            return nncf.quantize(model, ranges, advanced_parameters=parameters, **how)
-        # SmoothQuant shares a scale between a layer's input and its weights. NNCF puts back the
-        # weights of a layer that it leaves in floating point, and forgets the scale.
-        parameters.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(
-            matmul=-1, convolution=-1
+        return nncf.quantize(
+            model,
+            nncf.Dataset(states),
+            fast_bias_correction=not in_sequence,
+            advanced_parameters=advanced(),
+            **settings(len(states)),
         )
+
+
+def quantise_within(model: Any, states: States, drop: Drop, ranges: Ranges) -> Any:
+    """Return a model as `quantise` does, with layers in floating point to keep a bound.
+
+    NNCF measures what it tries, but not what it then gives: look whether that is within.
+
+    Args:
+        model: An `openvino.Model`, or an `onnx.ModelProto`.
+        states: States that it is fed.
+        drop: Measure of what is lost.
+        ranges: Ranges of activations.
+    """
+    import nncf  # noqa: PLC0415  (an extra, slow to import)
+
+    parameters = advanced(ranges)
+    # SmoothQuant shares a scale between a layer's input and its weights. NNCF puts back the
+    # weights of a layer that it leaves in floating point, and forgets the scale.
+    parameters.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
+    with quiet_nncf():
         return nncf.quantize_with_accuracy_control(
             model,
-            ranges,
+            nncf.Dataset(states),
             nncf.Dataset(range(drop.images)),
             drop.measure,
             max_drop=_STEP,
@@ -285,5 +314,5 @@ def quantise(model: Any, states: States, drop: Drop | None = None, *, in_sequenc
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
                 ranking_subset_size=RANKING_IMAGES, num_ranking_workers=1
             ),
-            **how,
+            **settings(len(states)),
         )

@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,17 +96,23 @@ def settings(images: int) -> dict[str, Any]:
     }
 
 
-def advanced() -> Any:
-    """Return NNCF's advanced parameters: ranges hold all that the images show.
+Ranges = Literal["MINMAX", "MEAN_MINMAX"]
+"""Ranges that hold all that the images show, or the mean of the images' ranges."""
 
-    The mean of the images' ranges, which NNCF takes by default, would cut what the strongest
-    images have.
+
+def advanced(ranges: Ranges = "MINMAX") -> Any:
+    """Return NNCF's advanced parameters.
+
+    Args:
+        ranges: Ranges of activations. The mean, which NNCF takes by default, cuts what the
+            strongest images have. All leaves few steps to the others where one channel is by far
+            the largest.
     """
     nncf = _nncf()
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet  # noqa: PLC0415
 
     return nncf.AdvancedQuantizationParameters(
-        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        activations_range_estimator_params=getattr(RangeEstimatorParametersSet, ranges)
     )
 
 
