@@ -156,6 +156,25 @@ def test_biases_are_corrected_in_sequence_where_a_stage_errs_too_much(
     assert seen == sequences * 2
 
 
+def test_what_loses_least_is_kept_where_nothing_is_within_the_bound(spoilt, tmp_path, monkeypatch):
+    model, images, logits = spoilt
+    reference = Reference(images, logits, logits[1].argmax(axis=1), BOUND)
+    plain = exported(model, tmp_path / "plain", OpenVinoStages)
+    quantise_stages(plain, Int8(images), silent)
+    stages = exported(model, tmp_path / "stages", OpenVinoStages)
+
+    def worse(model, states, drop, ranges):
+        return quantise.quantise(model, States(images[:1] / 100, states._before, states._names),
+                                 in_sequence=False)  # fmt: skip
+
+    monkeypatch.setattr(quantise, "quantise_within", worse)
+    quantise_stages(stages, Int8(images, reference), silent)
+    labels = reference.labels
+    np.testing.assert_array_equal(
+        accuracies(stages, images, labels), accuracies(plain, images, labels)
+    )
+
+
 def first_maps(stages, images):
     """Return the state behind stage 1, each tensor (N, ...)."""
     run = stages.run(1, exact=False)
