@@ -149,7 +149,7 @@ class Drop:
         return len(self._reference.labels)
 
     def figure(self, stage: Stage) -> float:
-        """Return the figure of all images; see `measure`. Within the bound it is at least `_WITHIN`."""
+        """Return the figure of all images; see `measure`. Within the bound: `_WITHIN` or more."""
         return self._figures(stage, range(self.images))[0]
 
     def measure(self, prepared: Any, rows: Any) -> tuple[float, list[float]]:
