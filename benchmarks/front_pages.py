@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from endoexit.reporting.style import POLICY_COLOUR, Picture, draw, percent_axis
+from endoexit.reporting.style import Picture, draw, percent_axis
 from front_measure import NEAR, WITHIN
 from front_networks import CANDIDATES
 from front_points import FINAL
@@ -20,6 +20,7 @@ FIGURE = ROOT / "docs" / "images" / "front.svg"
 SIZE = (6.6, 4.2)  # inches
 DECODED = "to_baseline_with_decoding"
 PRECISION = "f32"  # of the figure; the tables have both
+COLOURS = [f"C{number}" for number in range(10) if number != 7]  # grey is for static networks
 
 
 def write(results: dict[str, Any]) -> None:
@@ -132,24 +133,27 @@ def figure(results: dict[str, Any]) -> Picture:
 
     def paint(page: Figure) -> None:
         axes = page.subplots()
-        for name in dict.fromkeys(row["network"] for row in rows if _early(row)):
+        early = list(dict.fromkeys(row["network"] for row in rows if _early(row)))
+        for number, name in enumerate(early):
             places = sorted((row["ms"]["median"], 100 * row["accuracy"])
                             for row in rows if row["network"] == name)  # fmt: skip
-            axes.plot(*zip(*places, strict=True), color="#b0b0b0", linewidth=1, zorder=1)
+            colour = COLOURS[number]
+            axes.plot(*zip(*places, strict=True), color=colour, linewidth=1, zorder=1, label=name)
         for row in rows:
             policy = _early(row) and row["policy"] != FINAL
-            look = {"marker": "*" if policy else "o", "markersize": 12 if policy else 7,
-                    "color": POLICY_COLOUR if _early(row) else "#808080"}  # fmt: skip
+            colour = COLOURS[early.index(row["network"])] if _early(row) else "#808080"
             place = (row["ms"]["median"], 100 * row["accuracy"])
-            axes.plot(*place, linestyle="none", markeredgecolor="#1a1a1a", zorder=2, **look)
-            if not policy:
-                # The policies are on the left and below, other networks on the right.
-                beside, side = ((-5, 6), "right") if _early(row) else ((6, -10), "left")
-                axes.annotate(row["network"], place, xytext=beside, textcoords="offset points",
-                              fontsize=8, ha=side)  # fmt: skip
-        right = 1.25 * max(row["ms"]["median"] for row in rows)  # room for the names
-        axes.set(xlim=(0, right), xlabel="mean time of an image (ms)",
+            axes.plot(*place, linestyle="none", color=colour, markeredgecolor="#1a1a1a", zorder=2,
+                      marker="*" if policy else "o", markersize=12 if policy else 7)  # fmt: skip
+            if not _early(row):
+                axes.annotate(row["network"], place, xytext=(7, -3), textcoords="offset points",
+                              fontsize=8, zorder=3)  # fmt: skip
+        axes.set(xscale="log", xlabel="mean time of an image (ms)",
                  ylabel="accuracy on test (%)")  # fmt: skip
+        ticks = (0.4, 0.6, 1, 2, 3, 5)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
+        axes.legend(fontsize=8, loc="lower right")
         percent_axis(axes)
 
     words = "; ".join(
