@@ -8,6 +8,7 @@ import numpy as np
 import openvino as ov
 import pytest
 import torch
+from nncf.torch.quantization.layers import BaseQuantizer
 
 from endoexit.errors import UsageError
 from endoexit.exporting.graphs import stage_graphs, write_openvino
@@ -46,6 +47,17 @@ def test_rounding_changes_answers_a_little(networks):
     assert not is_quantised(model)
     assert not torch.equal(exact, coarse)
     assert (exact - coarse).abs().max() < 0.2 * exact.abs().max()
+
+
+def test_the_layer_that_gives_the_logits_is_not_rounded(networks):
+    _, rounded, _ = networks
+    for number, stage in enumerate(rounded.stages, start=1):
+        places = [
+            name for name, module in stage.named_modules() if isinstance(module, BaseQuantizer)
+        ]
+        assert not any("head/classify/linear" in place for place in places)
+        inside_head = [place for place in places if "head/attention/0/squeeze/linear" in place]
+        assert bool(inside_head) == (number < len(rounded.stages)), "other layers are rounded"
 
 
 def test_a_network_is_built_again_from_its_document_and_weights(networks):

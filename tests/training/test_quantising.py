@@ -63,8 +63,14 @@ def test_what_was_trained_is_what_the_bundle_computes(tiny_run, tmp_path):
 
 
 def test_each_exit_learns_to_answer_as_it_does_in_f32(tiny_run, tmp_path):
-    changes = ("epochs=4", "optimizer.lr=1e-4")
+    changes = ("epochs=4", "optimizer.lr=1e-3")
     run = QuantisingRequest(tiny_run, changes, tmp_path / "run").start()
+    # Rounding costs so small a network next to nothing: spoil what each exit answers.
+    weights = tensors(run)
+    for name in weights:
+        if name.endswith("head.classify.bias"):
+            weights[name][0] += 1.0
+    safetensors.torch.save_file(weights, run.weights_path)
     source = open_run(tiny_run)
     assert run.config.recipe["strategy"]["teacher"] == str(tiny_run.resolve())
     assert run.config.teacher.weights_sha256 == source.weights_sha256
@@ -79,8 +85,7 @@ def test_each_exit_learns_to_answer_as_it_does_in_f32(tiny_run, tmp_path):
 
     before = errors()
     fitting.fit(run, HERE)
-    # Rounding costs the first exit next to nothing before it learns.
-    assert (errors() < before)[1:].all()
+    assert (errors() < 0.96 * before).all()
     asked = ("strategy={name: joint}",)
     own = QuantisingRequest(tiny_run, asked, tmp_path / "own").start()
     assert own.config.recipe["strategy"]["name"] == "joint"

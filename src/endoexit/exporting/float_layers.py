@@ -1,9 +1,11 @@
-"""Which layers with weights compute in floating point in a quantised graph."""
+"""Which layers of a graph compute in floating point, and which one gives its logits."""
 
 from typing import Any
 
 # Nodes between a layer and its stored weights: of decompression, and of layouts.
 _BETWEEN = {"Convert", "Multiply", "Subtract", "Reshape", "Transpose"}
+# Operations between a product and the logits: its bias, and layouts.
+_BEHIND = {"Add", "Reshape", "Identity"}
 _INTEGERS = {"i8", "u8", "i4", "u4"}
 _MODULE, _PREFIX = "__module.", "owner."
 
@@ -52,3 +54,24 @@ def float_layers_onnx(model: Any) -> tuple[str, ...]:
         if node.op_type in {"Conv", "Gemm", "MatMul"} and node.input[1] in weights
     ]
     return tuple(dict.fromkeys(names))
+
+
+def classifier_openvino(model: Any) -> str | None:
+    """Return the node of an `openvino.Model` that makes its last result by a product with weights.
+
+    None where another operation makes it.
+    """
+    node = model.get_results()[-1].input_value(0).get_node()
+    while node.get_type_name() in _BEHIND:
+        node = node.input_value(0).get_node()
+    name: str = node.get_friendly_name()
+    return name if node.get_type_name() == "MatMul" else None
+
+
+def classifier_onnx(model: Any) -> str | None:
+    """Return the node of an `onnx.ModelProto` as `classifier_openvino` does."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    node = makers[model.graph.output[-1].name]
+    while node.op_type in _BEHIND and node.input[0] in makers:
+        node = makers[node.input[0]]
+    return node.name if node.op_type in {"Gemm", "MatMul"} else None

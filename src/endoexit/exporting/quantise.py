@@ -233,12 +233,13 @@ def quantise_stage(
     """
     # Read before its files are written over; NNCF may change what it is given.
     exact_ones = iter([files.read(number) for _ in range(2 + len(_RANGES))])
-    best = quantise(next(exact_ones), states, in_sequence=False)
+    classifier = files.classifier(number)
+    best = quantise(next(exact_ones), states, classifier, in_sequence=False)
     files.replace(number, best)
     if files.corrects_in_sequence:
         error = relative_error(files.run(number, exact=True), exact, states)
         if error > _LARGE_ERROR:
-            best = quantise(next(exact_ones), states, in_sequence=True)
+            best = quantise(next(exact_ones), states, classifier, in_sequence=True)
             files.replace(number, best)
     if drop is None:
         return
@@ -246,7 +247,7 @@ def quantise_stage(
     for ranges in _RANGES:
         if highest >= _WITHIN:
             break
-        tried = quantise_within(next(exact_ones), states, drop, ranges)
+        tried = quantise_within(next(exact_ones), states, classifier, drop, ranges)
         files.replace(number, tried)
         figure = drop.figure(files.run(number, exact=False))
         if figure > highest:
@@ -272,7 +273,7 @@ def relative_error(rounded: Stage, exact: Stage, states: States) -> float:
     return float(np.sqrt(np.mean(errors, axis=0) / np.maximum(variance, 1e-12)).max())
 
 
-def quantise(model: Any, states: States, *, in_sequence: bool) -> Any:
+def quantise(model: Any, states: States, classifier: str | None, *, in_sequence: bool) -> Any:
     """Return an OpenVINO or ONNX model of one stage with int8 products.
 
     See `settings` and `advanced` of `endoexit.models.quantised`. Biases are corrected for what
@@ -281,6 +282,7 @@ def quantise(model: Any, states: States, *, in_sequence: bool) -> Any:
     Args:
         model: An `openvino.Model`, or an `onnx.ModelProto`.
         states: States that it is fed.
+        classifier: Name of the layer that gives the logits; see `settings`.
         in_sequence: Whether each bias is corrected behind the quantised layers before it, not
             layer by layer: it takes longer, and what layers shift together is corrected too.
     """
@@ -292,11 +294,13 @@ def quantise(model: Any, states: States, *, in_sequence: bool) -> Any:
             nncf.Dataset(states),
             fast_bias_correction=not in_sequence,
             advanced_parameters=advanced(),
-            **settings(len(states)),
+            **settings(len(states), classifier),
         )
 
 
-def quantise_within(model: Any, states: States, drop: Drop, ranges: Ranges) -> Any:
+def quantise_within(
+    model: Any, states: States, classifier: str | None, drop: Drop, ranges: Ranges
+) -> Any:
     """Return a model as `quantise` does, with layers in floating point to keep a bound.
 
     NNCF measures what it tries, but not what it then gives: look whether that is within.
@@ -304,6 +308,7 @@ def quantise_within(model: Any, states: States, drop: Drop, ranges: Ranges) -> A
     Args:
         model: An `openvino.Model`, or an `onnx.ModelProto`.
         states: States that it is fed.
+        classifier: Name of the layer that gives the logits; see `settings`.
         drop: Measure of what is lost.
         ranges: Ranges of activations.
     """
@@ -325,5 +330,5 @@ def quantise_within(model: Any, states: States, drop: Drop, ranges: Ranges) -> A
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
                 ranking_subset_size=RANKING_IMAGES, num_ranking_workers=1
             ),
-            **settings(len(states)),
+            **settings(len(states), classifier),
         )

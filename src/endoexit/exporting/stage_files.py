@@ -7,7 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from endoexit.exporting.float_layers import float_layers_onnx, float_layers_openvino
+from endoexit.exporting.float_layers import (
+    classifier_onnx,
+    classifier_openvino,
+    float_layers_onnx,
+    float_layers_openvino,
+)
 from endoexit.exporting.graphs import StageGraph, save_openvino, write_onnx, write_openvino
 
 Arrays = list[NDArray[np.float32]]
@@ -45,6 +50,9 @@ class ExportedStages(Protocol):
 
     def float_layers(self, number: int) -> tuple[str, ...]:
         """Return the names of layers with weights that compute in floating point."""
+
+    def classifier(self, number: int) -> str | None:
+        """Return the name, in the graph, of the linear layer that gives the logits, if one does."""
 
 
 class OpenVinoStages:
@@ -95,6 +103,10 @@ class OpenVinoStages:
     def float_layers(self, number: int) -> tuple[str, ...]:
         """See `ExportedStages`."""
         return float_layers_openvino(self.read(number))
+
+    def classifier(self, number: int) -> str | None:
+        """See `ExportedStages`."""
+        return classifier_openvino(self.read(number))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.xml"
@@ -151,6 +163,10 @@ class OnnxStages:
     def float_layers(self, number: int) -> tuple[str, ...]:
         """See `ExportedStages`."""
         return float_layers_onnx(self.read(number))
+
+    def classifier(self, number: int) -> str | None:
+        """See `ExportedStages`."""
+        return classifier_onnx(self.read(number))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.onnx"
