@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from endoexit.artifacts.run import open_run
+from endoexit.errors import counted
 from endoexit.evaluation.document import Evaluation
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
@@ -201,10 +202,12 @@ def table(study: Study, result: dict[str, Any]) -> str:
     facts = seeds[0]["training"]
     size = facts["recipe"]["image"]["size"]
     planned = result["seeds_planned"]
-    count = f"{len(seeds)} seeds" if len(seeds) == planned else f"{len(seeds)} of {planned} seeds"
+    count = f"{len(seeds)} of {planned} seeds" if len(seeds) < planned else counted(planned, "seed")
+    exits = facts["recipe"]["model"].get("exits")
+    cut = f", `--exits {exits}`" if exits else ""
     return markdown_table(header, rows) + (
-        f"\n\n`{study.model}` at {size}×{size}, recipe `{study.recipe}`, {facts['epochs']} epochs, "
-        f"{count}, {facts['precision']}. Made by `{result['command']}`."
+        f"\n\n`{study.model}` at {size}×{size}, recipe `{study.recipe}`{cut}, "
+        f"{facts['epochs']} epochs, {count}, {facts['precision']}. Made by `{result['command']}`."
     )
 
 

@@ -62,14 +62,14 @@ def _from_scratch(
     )
 
 
-def _fine_tuned(data: str, prototype: Mapping[str, float]) -> Study:
+def _fine_tuned(data: str, exits: str, prototype: Mapping[str, float]) -> Study:
     network = ("--model", "efficientnet_lite0", "--weights", "pip:lite0", "--recipe", "fine-tune")
     return Study(
         name=f"{data}_fine_tuned",
         data=data,
         model="efficientnet_lite0",
         recipe="fine-tune",
-        train=(*network, "--exits", "3,5,6"),
+        train=(*network, "--exits", exits),
         twin=(*network, "--exits", "none"),
         folders=("lite0", "lite0-whole"),
         seeds=(0, 1, 2),
@@ -95,8 +95,14 @@ MSDNET = Study(
 STUDIES = {
     study.name: study
     for study in (
-        _fine_tuned("colonoscopy", {"exit 1": 78.9, "exit 2": 91.6, "exit 3": 95.1, "final": 94.4}),
-        _fine_tuned("otoscopy", {}),
+        # Exit 2 is behind the layer that halves the map, not before it as that of the prototype:
+        # on the images of val and calibrate it is better with every seed.
+        _fine_tuned(
+            "colonoscopy",
+            "blocks.2,blocks.5.0,blocks.5",
+            {"exit 1": 78.9, "exit 2": 91.6, "exit 3": 95.1, "final": 94.4},
+        ),
+        _fine_tuned("otoscopy", "3,5,6", {}),
         # 72 epochs are what fits into an hour of two cores; 32 into half an hour of one.
         _from_scratch(
             "colonoscopy",

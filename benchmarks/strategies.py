@@ -40,7 +40,8 @@ BASE = "joint"
 _FINE_TUNE = ("--recipe", "fine-tune")
 NETWORKS: dict[str, tuple[str, ...]] = {
     "lite0": (
-        "--model", "efficientnet_lite0", "--weights", "pip:lite0", *_FINE_TUNE, "--exits", "3,5,6",
+        "--model", "efficientnet_lite0", "--weights", "pip:lite0", *_FINE_TUNE,
+        "--exits", "blocks.2,blocks.5.0,blocks.5",
     ),
     "nano": ("--model", "ee_hifuse_nano", "--recipe", "small-data"),
 }  # fmt: skip
