@@ -1,17 +1,18 @@
 """Referral to a human: what is answered, what is promised of it, and what is recognised as foreign.
 
-    python benchmarks/referral.py golden
+    python benchmarks/referral.py golden [RUN ...]
     OMP_NUM_THREADS=1 python benchmarks/referral.py simulation
     python benchmarks/referral.py run RUN --foreign FOLDER [--foreign FOLDER ...]
 
-`golden` reads the logits of three fine-tuned networks on colonoscopy (tests/golden). All their
-images that trained nothing are split 50 times into calibrate, certify and test; each split asks for
-a promise and holds it against test. A few minutes. `simulation` draws cohorts from simulated exits
-whose truth is known, 2000 times for each size: does the promise hold? About half an hour on one
-core, by estimate; `--resume` leaves out the sizes that have so many repetitions. `run` calibrates
-copies of a trained run, certifies them, and evaluates them with foreign images: the folders named,
-noise, black frames and phantom images. Each part is written into benchmarks/results/referral.json,
-and its table into docs/referral.md; `--table-only` makes the tables again from the JSON.
+`golden` reads the logits of three fine-tuned networks on colonoscopy (tests/golden), and those of
+trained runs. All their images that trained nothing are split 50 times into calibrate, certify and
+test; each split asks for a promise and holds it against test. A few minutes. `simulation` draws
+cohorts from simulated exits whose truth is known, 2000 times for each size: does the promise hold?
+About half an hour on one core, by estimate; `--resume` leaves out the sizes that have so many
+repetitions. `run` calibrates copies of a trained run, certifies them, and evaluates them with
+foreign images: the folders named, noise, black frames and phantom images. Each part is written into
+benchmarks/results/referral.json, and its table into docs/referral.md; `--table-only` makes the
+tables again from the JSON.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from endoexit.policy.options import RuleOptions
 from endoexit.policy.referral import sureness
 from endoexit.policy.search import find_policy
 from endoexit.policy.simulation import CLASSES, SimulatedExits
+from endoexit.runtime.session import open_session
 from foreign import make_foreign
 from tables import RESULTS, ROOT, markdown_table, replace_between, without_places
 
@@ -46,6 +48,7 @@ NETWORKS = {
     "EfficientNet-Lite0 at 96, distilled": "colonoscopy_lite0_96_distilled",
     "EfficientNet-Lite0 at 96": "colonoscopy_lite0_96",
 }
+ROLES = ("val", "calibrate", "test")  # whose images trained nothing
 SPLITS = 50  # of each network
 SHARES = (0.3, 0.45)  # of calibrate and certify; the rest is test
 MOST = 0.4
@@ -69,9 +72,17 @@ RULES = ("refer_unlike", "unlike_by")  # options of the rules, the others are of
 def pool(name: str) -> LogitSet:
     """Return all golden logits of a network as one cohort."""
     with np.load(GOLDEN / f"{name}_logits.npz", allow_pickle=False) as arrays:
-        roles = ("val", "calibrate", "test")
-        logits = np.concatenate([arrays[f"{role}_logits"] for role in roles], axis=1)
-        return LogitSet("all", logits, np.concatenate([arrays[f"{role}_labels"] for role in roles]))
+        logits = np.concatenate([arrays[f"{role}_logits"] for role in ROLES], axis=1)
+        return LogitSet("all", logits, np.concatenate([arrays[f"{role}_labels"] for role in ROLES]))
+
+
+def pool_of(run: Path) -> tuple[str, LogitSet]:
+    """Return a name of a trained run, and all its logits of images that trained nothing."""
+    session = open_session(run)
+    config, sets = open_run(run).config, [session.logits(role).as_set() for role in ROLES]
+    name = f"{config.model} at {config.preprocessing.size}, seed {config.seed}"
+    logits = np.concatenate([each.logits for each in sets], axis=1)
+    return name, LogitSet("all", logits, np.concatenate([each.labels for each in sets]))
 
 
 def part(data: LogitSet, name: str, images: np.ndarray) -> LogitSet:
@@ -133,10 +144,10 @@ def asked(data: LogitSet, tolerance: float) -> dict:
     )
 
 
-def measure_golden() -> dict:
+def measure_golden(runs: list[Path]) -> dict:
     by_name = {}
-    for name, file in NETWORKS.items():
-        data = pool(file)
+    pools = {name: pool(file) for name, file in NETWORKS.items()} | dict(map(pool_of, runs))
+    for name, data in pools.items():
         by_name[name] = {
             "images": data.num_images,
             "final_error": 1 - data.final_accuracy,
@@ -285,7 +296,7 @@ def run_table(result: dict) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="?", choices=("golden", "simulation", "run"))
-    parser.add_argument("source", nargs="?", type=Path, help="trained run, for the part run")
+    parser.add_argument("runs", nargs="*", type=Path, help="trained runs; one for the part run")
     parser.add_argument("--foreign", action="append", type=Path, default=[])
     parser.add_argument("--manifest", type=Path, help="roles to take in place of the run's")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
@@ -293,14 +304,14 @@ def main() -> int:
     parser.add_argument("--table-only", action="store_true", help="use the JSON that is there")
     options = parser.parse_args()
     if not options.table_only:
-        if options.part is None or (options.part == "run") != (options.source is not None):
-            parser.error("name a part; the part run, and no other, takes a trained run.")
+        if options.part is None or (options.part == "run" and len(options.runs) != 1):
+            parser.error("name a part; the part run takes one trained run.")
         if options.part == "golden":
-            measured = measure_golden()
+            measured = measure_golden(options.runs)
         elif options.part == "simulation":
             measured = measure_simulation(options.repetitions, resume=options.resume)
         else:
-            measured = measure_run(options.source, options.foreign, options.manifest)
+            measured = measure_run(options.runs[0], options.foreign, options.manifest)
         keep(options.part, measured)
     results = read_json(RESULT)
     tables = {"golden": (("referral-curves", curve_table), ("referral-promises", promise_table)),
