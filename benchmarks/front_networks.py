@@ -63,6 +63,8 @@ STATIC = (
 )
 EARLY = (
     Candidate("lite0-exits-128", _lite(0, 128, "3,5,6"), exits=True),
+    # Exit 2 behind the layer that halves the map, not before it.
+    Candidate("lite0-moved-128", _lite(0, 128, "blocks.2,blocks.5.0,blocks.5"), exits=True),
     Candidate(
         "lite0-taught-128", _lite(0, 128, "3,5,6"), exits=True, teacher="lite0-exits-128"
     ),

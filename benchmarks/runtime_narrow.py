@@ -14,6 +14,7 @@ from endoexit.evaluation.turns import Work, take_turns
 from endoexit.progress import Track
 from endoexit.runtime.backends.openvino import OpenVinoBackend, joined
 from endoexit.runtime.session import Session, open_session
+from runtime_convolutions import measure_convolutions
 from runtime_networks import held, milliseconds, open_variants
 from runtime_road import ROADS, SIDE
 
@@ -46,6 +47,7 @@ def measure_narrow(name: str, folder: Path, *, rounds: int, track: Track) -> dic
         "environment": f"{VARIABLE}={VALUE}",
         "milliseconds": {key: milliseconds(values) for key, values in times.items()},
         "layers": {key: _layers(model) for key, model in models.items()},
+        "convolutions": measure_convolutions(sessions, SIDE, rounds, track),
         "targets": [held(WHAT, ratio(times, "int8", "f32"), AT_MOST)],
     }
 

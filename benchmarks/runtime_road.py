@@ -17,6 +17,7 @@ from endoexit.progress import Track
 from endoexit.runtime.backends.openvino import OpenVinoBackend
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.session import Session
+from runtime_convolutions import measure_convolutions
 from runtime_files import large_jpegs
 from runtime_networks import held, milliseconds, open_variants, rounded
 from runtime_pieces import one_piece
@@ -90,6 +91,8 @@ def measure_road(
                 name, folder, ["openvino-f32"], threads, track, size=SIDE, settings=ROADS[name]
             )["openvino-f32"]
             targets.append(_to_f32(lambda: final(state), f32, state, rounds, track))
+            both = {"int8": session, "f32": f32}
+            measured["convolutions"] = measure_convolutions(both, SIDE, rounds, track)
     return measured | {"targets": targets}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from endoexit.errors import counted
 from tables import markdown_table
 
 STEPS = ("read the file", "decode", "resize", "normalise")
@@ -81,9 +82,10 @@ def road_targets(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def answers(part: dict[str, Any]) -> Iterator[str]:
     """Yield what is said of a trained run from its files."""
     yield f"## A trained `{part['network']}` from its files"
-    exits = ", ".join(f"{count} at exit {number}" for number, count in part["leave_at"].items())
+    exits = ", ".join(f"{count} at exit {number}" for number, count in part["exit_at"].items())
+    threads = counted(part["threads"], "thread")
     yield (
-        f"{part['size']}×{part['size']}, {part['threads']} threads, on "
+        f"`{part['training']}`, {threads}, on "
         f"{part['machine']['processor']}: {part['files']} of {part['test_images']} test images, "
         f"one after another. Policy: {part['goal']}; {exits}. Milliseconds an image, medians of "
         f"{part['rounds']} rounds. The baseline is `hifuse_small` at 224×224 in eager PyTorch. "
@@ -103,6 +105,19 @@ def answers(part: dict[str, Any]) -> Iterator[str]:
         f"takes {share:.2f} of the time of the whole network from its file, so no policy and no "
         "precision can get below it."
     )
+    streams, accuracy = part["streams"], part["accuracy"]
+    rows = [(f"all at {name}" if name != "policy" else "under the policy", f"{time:.0f}")
+            for name, time in streams["microseconds_an_image"].items()]  # fmt: skip
+    exits = ", ".join(f"{count} at exit {number}" for number, count in streams["exit_at"].items())
+    yield (
+        f"**What limits the gain in streams.** All {part['test_images']} test images in full "
+        f"batches, with policy {exits}; {100 * accuracy['policy']:.1f} % are answered correctly, "
+        f"{100 * accuracy['final exit']:.1f} % by the final exit. If every image exited at exit 1, "
+        f"the gain would be {streams['limits']['all at exit 1']:.2f}. With the exits of this "
+        f"policy it cannot exceed {streams['limits']['these exits']:.2f}: deciding, and gathering "
+        "full batches again behind each exit, take the rest."
+    )
+    yield markdown_table(("in full batches", "microseconds an image"), rows)
 
 
 def tails(parts: dict[str, Any]) -> Iterator[str]:
