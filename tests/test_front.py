@@ -65,6 +65,27 @@ def test_another_precision_is_not_compared(compare):
     assert compare((0.95, 1.0, [0]), precision="int8") is None
 
 
+def test_the_page_says_why_early_exits_do_not_save_enough(load):
+    ratio = {"median": 0.9, "low": 0.9, "high": 0.9}
+
+    def comparison(name, accuracy, rival, seeds=3, *, met=False):
+        best = {"network": rival, "policy": "p", "seeds": seeds, "accuracy": 0.94, "met": met,
+                "ratio": ratio}  # fmt: skip
+        return {"network": name, "precision": "f32", "accuracy": accuracy, "best": best}
+
+    none = comparison("d", 0.99, "x") | {"best": None}
+    failed = [comparison("a", 0.8, "x"), comparison("b", 0.94, "cascade-large", seeds=1),
+              comparison("c", 0.94, "x"), none]  # fmt: skip
+    made = load("front_pages").comparisons_table(
+        {"comparisons": [comparison("kept", 0.94, "x", met=True), *failed]}
+    )
+    reasons = [line for line in made.splitlines() if line.startswith("- ")]
+    assert [line[:7] for line in reasons] == ["- a, f3", "- b, f3", "- c, f3", "- d, f3"]
+    said = ("14 points less accurate", "large network of cascade-large for many images. One seed",
+            "too many images need the late exits.", "no network with early exits")  # fmt: skip
+    assert all(words in line for words, line in zip(said, reasons, strict=True))
+
+
 def test_points_that_were_kept_are_read_again(load, tmp_path, monkeypatch):
     made = load("front_points")
     monkeypatch.setattr(made, "POINTS", tmp_path / "points.json")
