@@ -164,8 +164,8 @@ def test_what_loses_least_is_kept_where_nothing_is_within_the_bound(spoilt, tmp_
     stages = exported(model, tmp_path / "stages", OpenVinoStages)
 
     def worse(model, states, classifier, drop, ranges):
-        return quantise.quantise(model, States(images[:1] / 100, states._before, states._names), classifier,
-                                 in_sequence=False)  # fmt: skip
+        few = States(images[:1] / 100, states._before, states._names)
+        return quantise.quantise(model, few, classifier, in_sequence=False)
 
     monkeypatch.setattr(quantise, "quantise_within", worse)
     quantise_stages(stages, Int8(images, reference), silent)
