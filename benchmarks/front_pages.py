@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from endoexit.reporting.style import Picture, draw, percent_axis
 from front_measure import NEAR, WITHIN
@@ -18,7 +20,7 @@ FAR = 5.0  # points: so much more accurate is another class of network
 STATIC, OURS = "lite0-128", "lite0-moved-128"  # what the sentence compares
 POLICY = "at most 1 points lost on calibrate"
 FIGURE = ROOT / "docs" / "images" / "front.svg"
-SIZE = (6.6, 4.2)  # inches
+SIZE = (6.6, 4.8)  # inches
 DECODED = "to_baseline_with_decoding"
 PRECISION = "f32"  # of the figure; the tables have both
 COLOURS = [f"C{number}" for number in range(10) if number != 7]  # grey is for static networks
@@ -153,37 +155,56 @@ def _seeds_by_network(runs: Sequence[str]) -> str:
 
 
 def figure(results: dict[str, Any]) -> Picture:
-    """Draw accuracy against time: static networks, final exits, policies."""
-    rows = [row for row in results["rows"] if row["precision"] == PRECISION]
+    """Draw accuracy against time: static networks, final exits, policies.
+
+    What is far below the best is named under the axis: drawn, it would press all else together.
+    """
+    measured = [row for row in results["rows"] if row["precision"] == PRECISION]
+    lowest = 100 * max(row["accuracy"] for row in measured) - FAR
+    rows = [row for row in measured if 100 * row["accuracy"] >= lowest]
+    below = "\n".join(
+        f"{row['network']}, {row['ms']['median']:.2f} ms: {100 * row['accuracy']:.1f} %"
+        for row in measured
+        if row not in rows
+    )
 
     def paint(page: Figure) -> None:
-        axes = page.subplots()
+        axes, outline = page.subplots(), withStroke(linewidth=3, foreground="white")
         early = list(dict.fromkeys(row["network"] for row in rows if _early(row)))
-        for number, name in enumerate(early):
-            places = sorted((row["ms"]["median"], 100 * row["accuracy"])
-                            for row in rows if row["network"] == name)  # fmt: skip
-            colour = COLOURS[number]
+        colours = dict(zip(early, COLOURS, strict=False))
+        for name, colour in colours.items():
+            places = sorted(_place(row) for row in rows if row["network"] == name)
             axes.plot(*zip(*places, strict=True), color=colour, linewidth=1, zorder=1, label=name)
         for row in rows:
             policy = _early(row) and row["policy"] != FINAL
-            colour = COLOURS[early.index(row["network"])] if _early(row) else "#808080"
-            place = (row["ms"]["median"], 100 * row["accuracy"])
-            axes.plot(*place, linestyle="none", color=colour, markeredgecolor="#1a1a1a", zorder=2,
-                      marker="*" if policy else "o", markersize=12 if policy else 7)  # fmt: skip
+            axes.plot(*_place(row), linestyle="none", color=colours.get(row["network"], "#808080"),
+                      marker="*" if policy else "o", markersize=11 if policy else 7,
+                      markeredgecolor="#1a1a1a", zorder=2)  # fmt: skip
             if not _early(row):
-                axes.annotate(row["network"], place, xytext=(7, -3), textcoords="offset points",
-                              fontsize=8, zorder=3)  # fmt: skip
-        axes.set(xscale="log", xlabel="mean time of an image (ms)",
-                 ylabel="accuracy on test (%)")  # fmt: skip
-        ticks = (0.4, 0.6, 1, 2, 3, 5)
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.set_xticks([], minor=True)
-        axes.legend(fontsize=8, loc="lower right")
-        percent_axis(axes)
+                axes.annotate(row["network"], _place(row), xytext=(0, 7), ha="center", fontsize=8,
+                              textcoords="offset points", zorder=3,
+                              path_effects=[outline])  # fmt: skip
+        axes.set_ylim(bottom=lowest)
+        _scales(axes)
+        if below:
+            axes.text(0.01, 0.02, f"below:\n{below}", transform=axes.transAxes, fontsize=8)
 
     words = "; ".join(
         f"{row['network']} {row['policy']} {row['ms']['median']:.2f} ms, "
         f"{100 * row['accuracy']:.1f} %"
-        for row in rows
+        for row in measured
     )
     return draw(FIGURE.stem, SIZE, paint, alt=words, caption="", source="results", synthetic=False)
+
+
+def _place(row: dict[str, Any]) -> tuple[float, float]:
+    return row["ms"]["median"], 100 * row["accuracy"]
+
+
+def _scales(axes: Axes) -> None:
+    axes.set(xscale="log", xlabel="mean time of an image (ms)", ylabel="accuracy on test (%)")
+    ticks = (0.4, 0.6, 1, 2, 3, 5)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.legend(fontsize=8, loc="lower right")
+    percent_axis(axes)
