@@ -124,12 +124,15 @@ def _why(comparison: dict[str, Any]) -> str:
     more = 100 * (best["accuracy"] - comparison["accuracy"])
     if more > FAR:
         return (
-            f"it is faster, and {more:.0f} points less accurate. No policy here may lose more than "
-            "a point, so none is as cheap."
+            f"it is {more:.0f} points less accurate. No policy here may lose more than a point, so "
+            "none trades that accuracy for time."
         )
-    words = f"what is as accurate needs the large network of {best['network']} for many images."
-    if "cascade" not in best["network"]:
-        words = f"of {best['network']}, which is as accurate, too many images need the late exits."
+    words = "the exits of the fastest that is as accurate save too little."
+    if CANDIDATES[best["network"]].members:
+        words = (
+            "the fastest that is as accurate is a cascade, and an image that reaches its large "
+            "network pays for both."
+        )
     return words + (" One seed alone is compared." if best["seeds"] == 1 else "")
 
 
@@ -151,13 +154,16 @@ def _seeds_by_network(runs: Sequence[str]) -> str:
     for run in runs:
         name, _, seed = run.partition(", seed ")
         seeds.setdefault(name, []).append(seed)
-    return "; ".join(f"{name} (seeds {', '.join(numbers)})" for name, numbers in seeds.items())
+    return "; ".join(
+        f"{name} ({'seed' if len(numbers) == 1 else 'seeds'} {', '.join(numbers)})"
+        for name, numbers in seeds.items()
+    )
 
 
 def figure(results: dict[str, Any]) -> Picture:
     """Draw accuracy against time: static networks, final exits, policies.
 
-    What is far below the best is named under the axis: drawn, it would press all else together.
+    What is far below the best is named in a corner: drawn, it would press all else together.
     """
     measured = [row for row in results["rows"] if row["precision"] == PRECISION]
     lowest = 100 * max(row["accuracy"] for row in measured) - FAR
@@ -171,7 +177,7 @@ def figure(results: dict[str, Any]) -> Picture:
     def paint(page: Figure) -> None:
         axes, outline = page.subplots(), withStroke(linewidth=3, foreground="white")
         early = list(dict.fromkeys(row["network"] for row in rows if _early(row)))
-        colours = dict(zip(early, COLOURS, strict=False))
+        colours = dict(zip(early, COLOURS[: len(early)], strict=True))
         for name, colour in colours.items():
             places = sorted(_place(row) for row in rows if row["network"] == name)
             axes.plot(*zip(*places, strict=True), color=colour, linewidth=1, zorder=1, label=name)

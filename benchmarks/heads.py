@@ -3,7 +3,8 @@
     python benchmarks/heads.py                               every head, seed 0
     python benchmarks/heads.py --heads conv sdn --seeds 0 1 2    more seeds of some
     python benchmarks/heads.py --heads rdi,conv,conv             one for each exit
-    python benchmarks/heads.py --heads rdi,conv,conv --exits blocks.2,blocks.5.0,blocks.5
+    python benchmarks/heads.py --heads rdi,conv,conv --exits blocks.2,blocks.5.0,blocks.5 \
+        --seeds 0 1 2                                        other places
     python benchmarks/heads.py --table-only                  the page from the last results
 
 Fine-tunes EfficientNet-Lite0 from ImageNet weights with exits behind its groups 3, 5 and 6, or
@@ -91,7 +92,7 @@ def places_table(rows: list[dict[str, Any]]) -> str:
         "exits are on the test images of colonoscopy. `known` is the mean of all exits on the "
         "images of val and calibrate, the next column exit 2 alone: by these a place is chosen. "
         f"EfficientNet-Lite0 at 128×128, heads `{COMPARED}`, recipe `fine-tune`. Made by "
-        f"`python benchmarks/heads.py --heads {COMPARED} --exits {others}`."
+        f"`python benchmarks/heads.py --heads {COMPARED} --exits {others} --seeds 0 1 2`."
     )
 
 

@@ -159,7 +159,7 @@ def measure(
             if path == paths[0]:
                 load, first = os.getloadavg()[0], at_work["f32"][1]
                 times = timed({name: session for name, (_, session) in at_work.items()}, rounds)
-    rows = {name: {**row, **times[name], **mean_of(row["runs"])} for name, row in rows.items()}
+    rows = {name: {**row, **times[name]} for name, row in rows.items()}
     epochs = open_run(trained[0]).config.recipe["epochs"] if trained else None
     return {
         "training": without_places(open_run(paths[0]).config.command),
@@ -176,16 +176,6 @@ def measure(
     }
 
 
-def mean_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the mean over runs: of the accuracy of every exit, under the policy, of layers."""
-    return {
-        key: _rounded(map(fmean, zip(*(run[key] for run in runs), strict=True)))
-        for key in ("exits", "policies")
-    } | {
-        "float_layers": round(fmean(run["float_layers"] for run in runs), 1),
-    }
-
-
 def page(document: dict[str, Any]) -> str:
     """Return the tables of all networks that were measured."""
     parts = []
@@ -199,12 +189,12 @@ def page(document: dict[str, Any]) -> str:
                 *(mean_and_range([100 * each for each in of_exit])
                   for key in ("exits", "policies")
                   for of_exit in zip(*(run[key] for run in runs), strict=True)),
-                f"{row['float_layers']:g}",
+                f"{fmean(run['float_layers'] for run in runs):g}",
                 f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]",
             ))  # fmt: skip
-        exits = len(next(iter(part["variants"].values()))["exits"])
+        exits = len(part["variants"]["f32"]["runs"][0]["exits"])
         columns = [*(f"exit {number}, %" for number in range(1, exits)), "final exit, %"]
-        columns += [f"policy −{100 * drop:g}, %" for drop in part["goals"]]
+        columns += [f"policy, {100 * drop:g} lost, %" for drop in part["goals"]]
         header = ("computes in", *columns, "layers in float", "time / f32")
         parts.append(markdown_table(header, rows))
     return "\n\n".join(parts)
@@ -234,8 +224,8 @@ def about(network: str, part: dict[str, Any]) -> str:
         words.append(
             f"The last row was trained for int8 for {counted(part['trained_epochs'], 'epoch')}."
         )
-    words.append("A policy may lose so many points of the final exit's accuracy on calibrate; it "
-                 "is found again for each row.")  # fmt: skip
+    words.append("A policy may lose as many points of the final exit's accuracy on calibrate as "
+                 "its column says; it is found again for each row.")  # fmt: skip
     return " ".join(words)
 
 

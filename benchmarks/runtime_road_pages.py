@@ -85,7 +85,7 @@ def answers(part: dict[str, Any]) -> Iterator[str]:
     exits = ", ".join(f"{count} at exit {number}" for number, count in part["exit_at"].items())
     threads = counted(part["threads"], "thread")
     yield (
-        f"`{part['training']}`, {threads}, on "
+        f"Run of `{part['training'].partition(' --out ')[0]}`, {threads}, on "
         f"{part['machine']['processor']}: {part['files']} of {part['test_images']} test images, "
         f"one after another. Policy: {part['goal']}; {exits}. Milliseconds an image, medians of "
         f"{part['rounds']} rounds. The baseline is `hifuse_small` at 224×224 in eager PyTorch. "
@@ -111,8 +111,9 @@ def answers(part: dict[str, Any]) -> Iterator[str]:
     exits = ", ".join(f"{count} at exit {number}" for number, count in streams["exit_at"].items())
     yield (
         f"**What limits the gain in streams.** All {part['test_images']} test images in full "
-        f"batches, with policy {exits}; {100 * accuracy['policy']:.1f} % are answered correctly, "
-        f"{100 * accuracy['final exit']:.1f} % by the final exit. If every image exited at exit 1, "
+        f"batches, under the policy: {exits}. Of these {100 * accuracy['policy']:.1f} % are "
+        f"answered correctly, and {100 * accuracy['final exit']:.1f} % by the final exit. If every "
+        "image exited at exit 1, "
         f"the gain would be {streams['limits']['all at exit 1']:.2f}. With the exits of this "
         f"policy it cannot exceed {streams['limits']['these exits']:.2f}: deciding, and gathering "
         "full batches again behind each exit, take the rest."

@@ -85,24 +85,25 @@ def _int8() -> Iterator[Row]:
                 if refused or variant == "int8":  # the others are for networks that need them
                     yield Row(f"{about}, largest of all exits", POINTS, reason)
                 continue
-            seeds = len(row["runs"])
-            exact = part["variants"]["f32"]["runs"][:seeds]
+            runs = row["runs"]
+            exact = part["variants"]["f32"]["runs"][: len(runs)]
             limited_by = (
                 f"one image of {part['test_images']} is {100 / part['test_images']:.2f} points; "
-                f"mean of {counted(seeds, 'seed')}"
+                f"mean of {counted(len(runs), 'seed')}"
             )
-            lost = max(_lost(exact, row, "exits"))
+            lost = max(_lost(exact, runs, "exits"))
             yield Row(f"{about}, largest of all exits", POINTS, limited_by, part, _one(lost))
-            for drop, points in zip(part["goals"], _lost(exact, row, "policies"), strict=True):
+            for drop, points in zip(part["goals"], _lost(exact, runs, "policies"), strict=True):
                 words = f"{about}, under the policy that may lose {100 * drop:g} on calibrate"
                 reason = f"{limited_by}; each policy is found again"
                 yield Row(words, POINTS, reason, part, _one(points))
 
 
-def _lost(exact: list[dict[str, Any]], row: dict[str, Any], key: str) -> list[float]:
+def _lost(exact: list[dict[str, Any]], runs: list[dict[str, Any]], key: str) -> list[float]:
     """Return the points that int8 loses against the same runs in f32, mean over the runs."""
-    before = zip(*(run[key] for run in exact), strict=True)
-    return [100 * (fmean(was) - now) for was, now in zip(before, row[key], strict=True)]
+    before, after = (map(fmean, zip(*(run[key] for run in each), strict=True))
+                     for each in (exact, runs))  # fmt: skip
+    return [100 * (was - now) for was, now in zip(before, after, strict=True)]
 
 
 def _products(results: dict[str, Any]) -> Iterator[Row]:

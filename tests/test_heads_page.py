@@ -45,7 +45,7 @@ def test_places_are_compared_with_one_head_and_heads_at_one_place(script):
     assert [line.split(" | ")[:3] for line in places] == [
         ["| `a,b,c`", "90.0", "90.0"], ["| `3,5,6`", "87.5", "80.0"]
     ]  # fmt: skip
-    assert "--exits a,b,c`" in script.places_table(rows)
+    assert "--exits a,b,c " in script.places_table(rows)
 
 
 def test_the_page_explains_every_head_that_is_measured(script):

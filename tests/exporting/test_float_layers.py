@@ -50,7 +50,7 @@ def test_only_layers_that_stay_in_floating_point_are_named(tmp_path, suffix, con
 
 
 @pytest.mark.parametrize("suffix", READ)
-def test_what_gives_the_logits_is_a_classifier_only_with_weights(tmp_path, suffix):
+def test_only_a_matrix_product_is_a_classifier(tmp_path, suffix):
     write, read, _, classifier = READ[suffix]
     path = tmp_path / f"1{suffix}"
     owner = nn.ModuleDict({"conv": nn.Conv2d(3, 4, 3)}).eval()

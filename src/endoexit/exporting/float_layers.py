@@ -57,9 +57,9 @@ def float_layers_onnx(model: Any) -> tuple[str, ...]:
 
 
 def classifier_openvino(model: Any) -> str | None:
-    """Return the node of an `openvino.Model` that makes its last result by a product with weights.
+    """Return the matrix product of an `openvino.Model` that gives its last result.
 
-    None where another operation makes it.
+    None where another operation gives it.
     """
     node = model.get_results()[-1].input_value(0).get_node()
     while node.get_type_name() in _BEHIND:

@@ -52,7 +52,7 @@ class Int8:
     Attributes:
         images: Normalised images (N, 3, S, S) of the train role, which give the ranges.
         reference: What must be kept, at the price of layers in floating point; None for all
-            layers in int8, whatever is lost.
+            layers in int8 but those that give the logits, whatever is lost.
     """
 
     images: NDArray[np.float32]
