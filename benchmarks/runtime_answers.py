@@ -55,6 +55,7 @@ def measure_answers(
         works: dict[str, Work] = {
             "policy": lambda _: _answers(session.engine, files),
             "whole": lambda _: _answers(whole, files),
+            **{name: _to(engine, files) for name, engine in by_exit(session.engine).items()},
             "decoding": lambda _: [view.load(file) for file in files],
             "baseline": lambda turn: _answers(eager, _some(files, turn)),
         }
@@ -101,16 +102,30 @@ def measure_answers(
                 name: rounded(1000 * float(np.median(ms)) / len(images))
                 for name, ms in streams.items()
             },
-            "limits": _limits(streams, left),
+            "limits": _gains(streams, left),
         },
         "milliseconds": {name: rounded(spread(ms).model_dump()) for name, ms in times.items()},
         "decoding_to_whole": rounded(decoding.model_dump()),
+        "limits": _least(times, exits),
         "targets": targets,
     }
 
 
 def _answers(engine: Engine, files: Sequence[ImageRef]) -> list[Any]:
     return [engine.predict(engine.preprocessing.load(file)[None])[0] for file in files]
+
+
+def _to(engine: Engine, files: Sequence[ImageRef]) -> Work:
+    return lambda _: _answers(engine, files)
+
+
+def by_exit(engine: Engine) -> dict[str, Engine]:
+    """Return an engine for each exit, at which all images exit."""
+    last = engine.backend.num_stages
+    return {
+        f"exit {number}": Engine(engine.backend, fixed_exit(last, number), engine.preprocessing)
+        for number in range(1, last + 1)
+    }
 
 
 def _some(files: Sequence[ImageRef], turn: int) -> list[ImageRef]:
@@ -120,10 +135,8 @@ def _some(files: Sequence[ImageRef], turn: int) -> list[ImageRef]:
 def _streams(engine: Engine, images: Images, track: Track) -> dict[str, list[float]]:
     """Return milliseconds of passes in full batches: all images at one exit, and by the policy."""
     last = engine.backend.num_stages
-    engines = {
-        f"exit {number}": Engine(engine.backend, fixed_exit(last, number), engine.preprocessing)
-        for number in range(1, last)
-    }
+    engines = by_exit(engine)
+    del engines[f"exit {last}"]
     # Without exits: one piece, without their heads.
     engines[FINAL] = Engine(
         engine.backend, fixed_exit(last, last), engine.preprocessing, fused=True
@@ -134,15 +147,28 @@ def _streams(engine: Engine, images: Images, track: Track) -> dict[str, list[flo
         return take_turns(works, PASSES, bar, warm_up=1)
 
 
-def _limits(streams: dict[str, list[float]], left: Counter[int]) -> dict[str, float]:
+def _gains(streams: dict[str, list[float]], left: Counter[int]) -> dict[str, float]:
     """Return the largest gain of a stream: if all images exited at exit 1, and with these exits.
 
     A policy can at best spend on an image what a pass to its exit spends on each.
     """
-    *early, final = (np.median(ms) for name, ms in streams.items() if name != POLICY)
-    costs = dict(enumerate([*early, final], start=1))
-    spent = sum(costs[number] * count for number, count in left.items()) / left.total()
+    *early, final = (float(np.median(ms)) for name, ms in streams.items() if name != POLICY)
+    costs = [*early, final]
     return {
-        "all at exit 1": rounded(float(final / costs[1])),
-        "these exits": rounded(float(final / spent)),
+        "all at exit 1": rounded(final / costs[0]),
+        "these exits": rounded(final / _spent(costs, left)),
     }
+
+
+def _least(times: dict[str, Any], exits: Counter[int]) -> dict[str, float]:
+    """Return the least ratio to the whole network from the file, likewise."""
+    costs = [float(np.median(ms)) for name, ms in times.items() if name.startswith("exit ")]
+    whole = float(np.median(times["whole"]))
+    return {
+        "all at exit 1": rounded(costs[0] / whole),
+        "these exits": rounded(_spent(costs, exits) / whole),
+    }
+
+
+def _spent(costs: Sequence[float], exits: Counter[int]) -> float:
+    return sum(costs[number - 1] * count for number, count in exits.items()) / exits.total()

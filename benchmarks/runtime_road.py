@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from endoexit.bench.ratios import ratio, spread
-from endoexit.bench.throughput import measure_throughput
 from endoexit.evaluation.turns import Work, take_turns
 from endoexit.images.decode import read_bytes, read_image
 from endoexit.policy import threshold_policy
@@ -17,6 +16,7 @@ from endoexit.progress import Track
 from endoexit.runtime.backends.openvino import OpenVinoBackend
 from endoexit.runtime.engine import Engine
 from endoexit.runtime.session import Session
+from runtime_bookkeeping import around_the_stages, by_itself
 from runtime_convolutions import measure_convolutions
 from runtime_files import large_jpegs
 from runtime_networks import held, milliseconds, open_variants, rounded
@@ -78,9 +78,9 @@ def measure_road(
         "milliseconds": {work: milliseconds(values) for work, values in times.items()},
         "around_the_stages_ms": rounded(spread(deciding).model_dump()),
     }
-    overhead = measure_throughput(
-        engine, np.concatenate(squares), (1,), rounds=21, track=track, length=16
-    )[0].overhead_ms
+    overhead = around_the_stages(engine, np.concatenate(squares), track)
+    alone = by_itself(engine, np.concatenate(squares), track)
+    measured["bookkeeping_by_itself_ms"] = rounded(alone.model_dump())
     targets = [held("policy, gathering and bookkeeping, ms an image", overhead, OVERHEAD)]
     if "one piece, all exits" in times:
         cut = ratio(times, "all stages in sequence", "one piece, all exits")

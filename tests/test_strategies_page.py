@@ -9,6 +9,7 @@ import yaml
 from endoexit.training.recipe import read_recipe
 from endoexit.training.strategies.catalog import STRATEGIES
 
+NEEDED = {"max_probability": 80, "linear_gate": 100, "jei_dnn": 150, "eenet": None}
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -20,8 +21,12 @@ def script(monkeypatch):
 
 def row(strategy, seed, accuracy, seconds=10.0):
     policies = [{"drop": 0.005, "cost": 0.5, "gap": 0.0}, {"drop": 0.01, "cost": 0.4, "gap": 0.0}]
+    rules = {
+        kind: {"cost": 0.4 + place / 100, "gap": (seed - place) / 100, "certify_images": images}
+        for place, (kind, images) in enumerate(NEEDED.items())
+    }
     return {"network": "nano", "strategy": strategy, "seed": seed, "accuracy": accuracy,
-            "policies": policies, "cpu_seconds": seconds}  # fmt: skip
+            "policies": policies, "rules": rules, "cpu_seconds": seconds}  # fmt: skip
 
 
 def test_it_trains_every_strategy_by_settings_that_a_recipe_takes(script):
@@ -45,6 +50,17 @@ def test_a_table_has_means_spreads_and_the_time_beside_the_joint_sum(script):
     assert [cell.strip() for cell in line.split("|")[2:-1]] == [
         "60.5 (60.0–61.0)", "85.0 (80.0–90.0)", "50.0 (50.0–50.0)", "40.0 (40.0–40.0)", "2.00",
     ]  # fmt: skip
+
+
+def test_gates_are_compared_with_thresholds_on_the_same_runs(script):
+    text = script.tables({"rows": [row("joint", seed, [0.5, 0.8]) for seed in (0, 1)]})
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[-4:]]
+    assert lines == [
+        ["`max_probability`", "40.0", "+0.5", "80"],
+        ["`linear_gate`", "41.0 (+1.0 ± 0.0)", "-0.5 (-1.0 ± 0.0)", "100"],
+        ["`jei_dnn`", "42.0 (+2.0 ± 0.0)", "-1.5 (-2.0 ± 0.0)", "150"],
+        ["`eenet`", "43.0 (+3.0 ± 0.0)", "-2.5 (-3.0 ± 0.0)", "more than 1600"],
+    ]
 
 
 def test_results_of_earlier_calls_are_kept_and_replaced_run_by_run(script):

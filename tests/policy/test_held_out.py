@@ -21,9 +21,9 @@ def table_of(data):
     return ExitTable(data, (1.0,) * data.num_exits, COSTS)
 
 
-@pytest.mark.parametrize("options", [RuleOptions(), RuleOptions(rule="margin")], ids=str)
-def test_the_labels_of_an_image_do_not_decide_where_it_exits(golden, options):
-    data = golden("cal")
+@pytest.mark.parametrize("rule", ["max_probability", "margin", "linear_gate"])
+def test_the_labels_of_an_image_do_not_decide_where_it_exits(golden, rule):
+    data, options = golden("cal"), RuleOptions(rule=rule)
     front = accuracy_front(table_of(data), options)
     safer = safer_rules(table_of(data), options, front)
     before = held_out_exits(table_of(data), options, front, safer)
@@ -103,19 +103,23 @@ def test_a_cohort_with_too_few_images_or_groups_is_not_divided(make_data):
 
 
 @pytest.mark.parametrize(
-    ("images", "goal", "note"),
+    ("images", "goal", "rule", "note"),
     [
-        (400, {"max_accuracy_drop": 0.02}, HELD_OUT),
-        (400, {"mean_exit_cost": 0.6}, UNPROVEN),
-        (LEAST_IMAGES - 1, {"max_accuracy_drop": 0.02}, UNPROVEN),
+        (400, {"max_accuracy_drop": 0.02}, "max_probability", HELD_OUT),
+        (400, {"mean_exit_cost": 0.6}, "max_probability", UNPROVEN),
+        (LEAST_IMAGES - 1, {"max_accuracy_drop": 0.02}, "max_probability", UNPROVEN),
+        # A gate is fitted on four fifths of what thresholds are chosen on.
+        (400, {"max_accuracy_drop": 0.02}, "linear_gate", HELD_OUT),
+        (LEAST_IMAGES, {"max_accuracy_drop": 0.02}, "linear_gate", UNPROVEN),
     ],
 )
-def test_the_note_says_what_judged(make_data, images, goal, note):
+def test_the_note_says_what_judged(make_data, images, goal, rule, note):
     data = make_data(4, images=images)
     costs = Costs(values=COSTS, unit="ms", source="stopwatch")
     names = tuple(f"class {c}" for c in range(data.num_classes))
-    assert find_policy(make_goal(**goal), calibrate=data, costs=costs,
-                       classes=names).policy.note == note  # fmt: skip
+    result = find_policy(make_goal(**goal), calibrate=data, costs=costs, classes=names,
+                         options=RuleOptions(rule=rule))  # fmt: skip
+    assert result.policy.note == note
 
 
 def searched(data, **goal):

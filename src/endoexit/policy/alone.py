@@ -1,4 +1,4 @@
-"""The decision of a policy on one image alone, with less around it than for a batch."""
+"""What a policy does with one image alone, with less around it than for a batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.policy.confidence import softmax_of_one
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.rules.gate import GateRule
 
@@ -40,3 +41,23 @@ def leaves_alone(
     if certain is not None:
         return certain
     return bool(policy.leaves(exit_number, logits, np.array([labels], np.int64))[0])
+
+
+def probabilities_alone(
+    policy: ExitPolicy, exit_number: int, logits: NDArray[Any], row: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return the class probabilities (C,) of one image, as `ExitPolicy.probabilities` does.
+
+    They are the same to the last digits.
+
+    Args:
+        policy: Any.
+        exit_number: Number of the exit, 1 to M.
+        logits: Logits (1, C) of the exit.
+        row: The same logits (C,).
+
+    Raises:
+        PolicyError: Logits not finite.
+    """
+    few = softmax_of_one(row, policy.temperatures[exit_number - 1])
+    return policy.probabilities(exit_number, logits)[0] if few is None else few

@@ -125,19 +125,39 @@ def confidence_of_one(
     Returns:
         The confidence; None for many classes, and for logits that are not finite.
     """
+    parts = _powers_of_one(logits, temperature)
+    if parts is None:
+        return None
+    below, powers = parts
+    total = sum(powers)
+    if rule == "max_probability":
+        return 1.0 / total
+    if rule == "entropy":
+        mean = sum(power * value for power, value in zip(powers, below, strict=True))
+        value = 1.0 + (mean / total - math.log(total)) / math.log(len(powers))
+    else:
+        value = (1.0 - sorted(powers)[-2]) / total
+    return min(max(value, 0.0), 1.0)
+
+
+def softmax_of_one(logits: Sequence[float], temperature: float) -> NDArray[np.float64] | None:
+    """Return the softmax (C,) of one image, as `confidence_of_one` returns its confidence."""
+    parts = _powers_of_one(logits, temperature)
+    if parts is None:
+        return None
+    total = sum(parts[1])
+    return np.array([power / total for power in parts[1]])
+
+
+def _powers_of_one(
+    logits: Sequence[float], temperature: float
+) -> tuple[list[float], list[float]] | None:
+    """Return logits / temperature less the largest, and their powers of e."""
     if len(logits) > FEW_CLASSES:
         return None
     scaled = [value / temperature for value in logits]
     if not math.isfinite(sum(scaled)):
         return None
     top = max(scaled)
-    powers = [math.exp(value - top) for value in scaled]
-    total = sum(powers)
-    if rule == "max_probability":
-        return 1.0 / total
-    if rule == "entropy":
-        mean = sum(power * (value - top) for power, value in zip(powers, scaled, strict=True))
-        value = 1.0 + (mean / total - math.log(total)) / math.log(len(powers))
-    else:
-        value = (1.0 - sorted(powers)[-2]) / total
-    return min(max(value, 0.0), 1.0)
+    below = [value - top for value in scaled]
+    return below, [math.exp(value) for value in below]

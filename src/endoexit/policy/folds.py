@@ -21,6 +21,18 @@ def is_enough(data: LogitSet) -> bool:
     return data.num_images >= LEAST_IMAGES and groups >= FOLDS
 
 
+def is_enough_to_hold_out(data: LogitSet, *, fits: bool) -> bool:
+    """Tell whether thresholds can be chosen on some images and looked at on the others.
+
+    Args:
+        data: The cohort.
+        fits: Whether the rule is fitted too: then each four fifths are parted once more.
+    """
+    if not is_enough(data):
+        return False
+    return not fits or all(is_enough(subset(data, fitting)) for fitting, _ in splits(data))
+
+
 def require_enough_to_fit(data: LogitSet) -> None:
     """Refuse a cohort that is too small to fit a gate on some images and to judge it on others.
 

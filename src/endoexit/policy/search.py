@@ -12,7 +12,7 @@ from endoexit.policy.confidence import CONFIDENCES, is_confidence
 from endoexit.policy.coverage import Coverage, coverage
 from endoexit.policy.distance import Distance
 from endoexit.policy.document import Costs, Request
-from endoexit.policy.folds import is_enough
+from endoexit.policy.folds import is_enough_to_hold_out
 from endoexit.policy.goals import (
     AccuracyDrop,
     AccuracyFloor,
@@ -209,8 +209,8 @@ def _cheapest_or_best(
     candidates = accuracy_front(table, options)
     front, final = front_points(candidates, table), table.data.final_accuracy
     chosen = candidates[choose(goal, front, costs, final)]
-    # The scores of a gate are held out already.
-    if isinstance(goal, CostLimit) or chosen.crossed is not None or not is_enough(table.data):
+    enough = is_enough_to_hold_out(table.data, fits=chosen.crossed is not None)
+    if isinstance(goal, CostLimit) or not enough:
         return Chosen(chosen.rule, front, note=UNPROVEN, crossed=chosen.crossed)
     floor, safer = least_accuracy(goal, final), safer_rules(table, options, candidates)
     rules = [*(candidate.rule for candidate in candidates), *safer]

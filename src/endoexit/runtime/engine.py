@@ -17,7 +17,7 @@ import numpy.typing as npt
 from endoexit.errors import PolicyError, UsageError
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.policy import ExitPolicy
-from endoexit.policy.alone import decides_alone, leaves_alone
+from endoexit.policy.alone import decides_alone, leaves_alone, probabilities_alone
 from endoexit.policy.distance import Features
 from endoexit.policy.referral import Reason
 from endoexit.runtime.backends.base import Backend, Rows, RunsTogether
@@ -40,6 +40,7 @@ class Prediction:
     Attributes:
         label: Index of the most probable class; no answer if the image is referred.
         probabilities: Class probabilities (C,), at the temperature of the exit that answered.
+            Their last digits may differ between an image alone and the same in a batch.
         exit: Number of the exit that answered, 1 to M.
         stage_ms: Milliseconds of each stage that ran: this image's equal share of its batch.
             Loading and compiling a stage is not included. Of stages that ran as one, the last
@@ -177,7 +178,7 @@ class Engine:
             row = logits[0].tolist()
             exits = leaves_alone(self.policy, number, logits, row, labels)
             labels.append(row.index(max(row)))
-        probabilities = self.policy.probabilities(number, logits)[0]
+        probabilities = probabilities_alone(self.policy, number, logits, row)
         return Prediction(labels[-1], probabilities, number, tuple(spent_ms))
 
     def warm_up(self, batch_size: int = 1) -> None:
