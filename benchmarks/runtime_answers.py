@@ -161,7 +161,7 @@ def _gains(streams: dict[str, list[float]], left: Counter[int]) -> dict[str, flo
 
 
 def _least(times: dict[str, Any], exits: Counter[int]) -> dict[str, float]:
-    """Return the least ratio to the whole network from the file, likewise."""
+    """Return the least ratio to the whole network from the file, for the same two cases."""
     costs = [float(np.median(ms)) for name, ms in times.items() if name.startswith("exit ")]
     whole = float(np.median(times["whole"]))
     return {

@@ -12,7 +12,8 @@ from endoexit.evaluation.turns import Work, take_turns
 from endoexit.policy import ExitPolicy
 from endoexit.policy.rules.threshold import ThresholdRule
 from endoexit.progress import Track
-from endoexit.runtime.engine import Engine, Images, Prediction
+from endoexit.runtime.engine import Engine, Images
+from endoexit.runtime.prediction import Prediction
 from runtime_files import large_jpegs
 from runtime_networks import milliseconds, open_variants, rounded
 from runtime_road import NEVER, ROADS, SIDE

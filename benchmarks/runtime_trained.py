@@ -29,7 +29,8 @@ from endoexit.policy.goal_options import make_goal
 from endoexit.precision import Precision
 from endoexit.progress import Track
 from endoexit.runtime.backends.choice import has_bf16
-from endoexit.runtime.engine import Images, Prediction
+from endoexit.runtime.engine import Images
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.session import Session, open_session
 from runtime_networks import OVERHEAD_MS, export_once, held, milliseconds, rounded
 

@@ -135,6 +135,9 @@ def tables(result: dict[str, Any]) -> str:
         )
         seeds = len({row["seed"] for row in rows})
         what = f"`{' '.join(NETWORKS[network])}`, seeds: {seeds}."
+        missing = ", ".join(f"`{name}`" for name in STRATEGIES if name not in of)
+        if missing:
+            what += f" Not trained yet: {missing}."
         parts += [f"{what} {_sentence(of)}", table, rules_table(rows)]
     legend = (
         "Accuracy on test in percent, cost as a share of all multiply-adds: mean over the seeds, "

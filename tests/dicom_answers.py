@@ -7,8 +7,8 @@ import numpy as np
 from endoexit.errors import ImageError
 from endoexit.images.reference import ImageRef
 from endoexit.policy.referral import Reason
-from endoexit.runtime.engine import Prediction
 from endoexit.runtime.outputs.dicom.answers import ModelFacts
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.predictor import PredictedRow
 
 CLASSES = ("esophagitis", "normal-cecum", "Pólyp")

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "reproduction/study.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
     "reproduction/table.py": ("cli/test_kvasir.py", "needs a whole reproduction"),
     "runtime/batch.py": ("runtime/test_engine.py", "records that the engine fills"),
+    "runtime/prediction.py": ("runtime/test_engine.py", "records that the engine fills"),
     "runtime/backends/base.py": ("runtime/test_engine.py", "drives an engine with a backend of its"
                                  " own; the module is a protocol"),
     "runtime/backends/onnx.py": ("runtime/backends/test_openvino.py", "tests all backends of "

@@ -86,6 +86,13 @@ def test_the_processor_time_is_that_of_all_epochs_or_none(script, tmp_path):
     assert line.split("|")[-2].strip() == "–"
 
 
+def test_strategies_that_are_not_trained_are_named(script):
+    rows = [row(name, 0, [0.5, 0.8]) for name in script.STRATEGIES if name not in ("sdn", "eenet")]
+    assert "Not trained yet: `sdn`, `eenet`." in script.tables({"rows": rows})
+    rows += [row(name, 0, [0.5, 0.8]) for name in ("sdn", "eenet")]
+    assert "Not trained" not in script.tables({"rows": rows})
+
+
 def test_without_the_joint_sum_nothing_is_compared(script):
     text = script.tables({"rows": [row("eenet", 0, [0.6, 0.9])]})
     assert "The joint sum was not trained, so nothing is compared." in text

@@ -3,7 +3,7 @@
 import numpy as np
 
 from endoexit.policy.temporal.watch import Look
-from endoexit.runtime.engine import Prediction
+from endoexit.runtime.prediction import Prediction
 from endoexit.watching.answer import FrameRow
 
 FPS = 25

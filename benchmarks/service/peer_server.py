@@ -12,7 +12,8 @@ import numpy as np
 from fastapi import Body
 
 from endoexit.policy import fixed_exit
-from endoexit.runtime.engine import Engine, Images, Prediction
+from endoexit.runtime.engine import Engine, Images
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.session import open_session
 
 

@@ -18,7 +18,7 @@ from asking import Connection, Seen
 from endoexit.artifacts.bundle import open_source
 from endoexit.artifacts.run import RunConfig, write_run
 from endoexit.policy import threshold_policy
-from endoexit.runtime.engine import Prediction
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.session import open_session
 
 PATIENT = "?deadline_ms=10000"  # what a fault costs is not to be hidden by a missed deadline

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from endoexit.errors import ImageError
 from endoexit.policy.referral import Reason
 from endoexit.precision import FloatFormat
-from endoexit.runtime.engine import Prediction
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.session import Session, open_session
 
 Image = str | Path | npt.NDArray[np.uint8]

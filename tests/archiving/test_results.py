@@ -6,7 +6,7 @@ import pytest
 from endoexit.archiving.results import describe, read_results, write_results
 from endoexit.errors import ImageError, RunError
 from endoexit.files import sha256_file
-from endoexit.runtime.engine import Prediction
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.predictor import PredictedRow
 
 CLASSES = ("a", "b")

@@ -10,7 +10,7 @@ import numpy as np
 from endoexit.archiving.document import ShardFile
 from endoexit.errors import ImageError, RunError
 from endoexit.files import sha256_bytes, sha256_file, write_once
-from endoexit.runtime.engine import Prediction
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.predictor import PredictedRow
 
 _COLUMNS = ("id", "label", "exit", "probabilities", "stage_ms", "fault")

@@ -12,7 +12,8 @@ from endoexit.evaluation.document import Time, Timing
 from endoexit.evaluation.turns import take_turns
 from endoexit.machine import describe_machine
 from endoexit.policy import ExitPolicy, fixed_exit
-from endoexit.runtime.engine import Engine, Prediction
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.session import Session
 
 ROUNDS = 30

@@ -8,7 +8,8 @@ import numpy as np
 
 from endoexit.errors import DataError, UsageError
 from endoexit.runtime.batch import Batch, StageResult, Ticket
-from endoexit.runtime.engine import Engine, Images, Prediction
+from endoexit.runtime.engine import Engine, Images
+from endoexit.runtime.prediction import Prediction
 
 
 class Pools(Generic[Ticket]):

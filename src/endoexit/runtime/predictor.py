@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 
 from endoexit.errors import ImageError
 from endoexit.images.reference import ImageRef
-from endoexit.runtime.engine import Engine, Images, Prediction
+from endoexit.runtime.engine import Engine, Images
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.prefetch import Prefetch
 from endoexit.runtime.stream import WINDOW_BATCHES, BatchByBatch, Stream
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from endoexit.errors import UsageError
-from endoexit.runtime.engine import Engine, Images, Prediction
+from endoexit.runtime.engine import Engine, Images
 from endoexit.runtime.pools import Pools
+from endoexit.runtime.prediction import Prediction
 
 WINDOW_BATCHES = 16
 

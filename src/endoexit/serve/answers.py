@@ -6,7 +6,7 @@ from pydantic import Field
 
 from endoexit.documents import Record
 from endoexit.policy.referral import Reason
-from endoexit.runtime.engine import Prediction
+from endoexit.runtime.prediction import Prediction
 from endoexit.serve.model import Model
 from endoexit.serve.problems import Problem
 

@@ -7,7 +7,8 @@ from typing import Generic
 import numpy as np
 
 from endoexit.runtime.batch import Batch, StageResult, Ticket
-from endoexit.runtime.engine import Engine, Prediction
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import numpy as np
 from endoexit.errors import EndoexitError
 from endoexit.runtime.backends.sizes import WARM_UP_RUNS, sizes_up_to
 from endoexit.runtime.batch import StageResult, Ticket
-from endoexit.runtime.engine import Engine, Images, Prediction
+from endoexit.runtime.engine import Engine, Images
 from endoexit.runtime.forecast import StageTimes
 from endoexit.runtime.pools import Pools
+from endoexit.runtime.prediction import Prediction
 from endoexit.serve.job import Job, Ran
 
 # A stage is tried again so many seconds after its last run, whatever its forecast: forecasts

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from endoexit.errors import EndoexitError
-from endoexit.runtime.engine import Prediction
+from endoexit.runtime.prediction import Prediction
 from endoexit.serve.answers import (
     Answered,
     ExitAnswer,

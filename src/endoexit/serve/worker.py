@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from endoexit.runtime.engine import Images, Prediction
+from endoexit.runtime.engine import Images
+from endoexit.runtime.prediction import Prediction
 from endoexit.serve.job import Job
 from endoexit.serve.scheduler import Outcome, Scheduler
 

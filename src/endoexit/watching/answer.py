@@ -9,7 +9,8 @@ import numpy as np
 from endoexit.images.video.clip import ClipFrame
 from endoexit.images.video.upright import Pixels
 from endoexit.policy.temporal.watch import Look, Watch
-from endoexit.runtime.engine import Engine, Prediction
+from endoexit.runtime.engine import Engine
+from endoexit.runtime.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)

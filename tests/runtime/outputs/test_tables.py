@@ -9,10 +9,10 @@ import pytest
 
 from endoexit.errors import ImageError, UsageError
 from endoexit.images.reference import ImageRef
-from endoexit.runtime.engine import Prediction
 from endoexit.runtime.outputs import parquet
 from endoexit.runtime.outputs import tables as output
 from endoexit.runtime.outputs.tables import Layout, check_suffix, writing
+from endoexit.runtime.prediction import Prediction
 from endoexit.runtime.predictor import PredictedRow
 
 CLASSES = ("clean, bowel", "polyp")
