@@ -93,6 +93,11 @@ def test_strategies_that_are_not_trained_are_named(script):
     assert "Not trained" not in script.tables({"rows": rows})
 
 
+def test_a_network_that_only_some_strategies_train_misses_no_others(script):
+    rows = [{**row("joint", 0, [0.5, 0.8]), "network": "lite0-96"}]
+    assert "Not trained yet: `self-distil`, `distil`." in script.tables({"rows": rows})
+
+
 def test_without_the_joint_sum_nothing_is_compared(script):
     text = script.tables({"rows": [row("eenet", 0, [0.6, 0.9])]})
     assert "The joint sum was not trained, so nothing is compared." in text

@@ -48,8 +48,6 @@ def probabilities_alone(
 ) -> NDArray[np.float64]:
     """Return the class probabilities (C,) of one image, as `ExitPolicy.probabilities` does.
 
-    They are the same to the last digits.
-
     Args:
         policy: Any.
         exit_number: Number of the exit, 1 to M.

@@ -125,10 +125,10 @@ def confidence_of_one(
     Returns:
         The confidence; None for many classes, and for logits that are not finite.
     """
-    parts = _powers_of_one(logits, temperature)
-    if parts is None:
+    below = _below_largest_of_one(logits, temperature)
+    if below is None:
         return None
-    below, powers = parts
+    powers = [math.exp(value) for value in below]
     total = sum(powers)
     if rule == "max_probability":
         return 1.0 / total
@@ -141,23 +141,29 @@ def confidence_of_one(
 
 
 def softmax_of_one(logits: Sequence[float], temperature: float) -> NDArray[np.float64] | None:
-    """Return the softmax (C,) of one image, as `confidence_of_one` returns its confidence."""
-    parts = _powers_of_one(logits, temperature)
-    if parts is None:
+    """Return what `softmax` returns for one image (C,), bit for bit, with less work on arrays.
+
+    Args:
+        logits: (C,), at least two.
+        temperature: T > 0.
+
+    Returns:
+        The softmax; None for many classes, and for logits that are not finite.
+    """
+    below = _below_largest_of_one(logits, temperature)
+    if below is None:
         return None
-    total = sum(parts[1])
-    return np.array([power / total for power in parts[1]])
+    powers: NDArray[np.float64] = np.exp(below)
+    powers /= np.add.reduce(powers)
+    return powers
 
 
-def _powers_of_one(
-    logits: Sequence[float], temperature: float
-) -> tuple[list[float], list[float]] | None:
-    """Return logits / temperature less the largest, and their powers of e."""
+def _below_largest_of_one(logits: Sequence[float], temperature: float) -> list[float] | None:
+    """Return logits / temperature, less the largest."""
     if len(logits) > FEW_CLASSES:
         return None
     scaled = [value / temperature for value in logits]
     if not math.isfinite(sum(scaled)):
         return None
     top = max(scaled)
-    below = [value - top for value in scaled]
-    return below, [math.exp(value) for value in below]
+    return [value - top for value in scaled]

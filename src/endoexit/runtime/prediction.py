@@ -15,7 +15,6 @@ class Prediction:
     Attributes:
         label: Index of the most probable class; no answer if the image is referred.
         probabilities: Class probabilities (C,), at the temperature of the exit that answered.
-            Their last digits may differ between an image alone and the same in a batch.
         exit: Number of the exit that answered, 1 to M.
         stage_ms: Milliseconds of each stage that ran: this image's equal share of its batch.
             Loading and compiling a stage is not included. Of stages that ran as one, the last
