@@ -137,7 +137,8 @@ def tables(result: dict[str, Any]) -> str:
         of = {name: [row for row in rows if row["strategy"] == name] for name in names}
         exits = len(rows[0]["accuracy"])
         header = ["strategy", *(f"exit {k}" for k in range(1, exits)), "final exit"]
-        header += [f"cost at −{100 * drop:g} point" for drop in DROPS]
+        header += ["all exits against `joint`"]
+        header += [cell for drop in DROPS for cell in (f"cost at −{100 * drop:g} point", "points")]
         table = markdown_table(
             [*header, "training time"], [_line(name, of, exits) for name in names]
         )
@@ -148,30 +149,20 @@ def tables(result: dict[str, Any]) -> str:
         if missing:
             what += f" Not trained yet: {missing}."
         parts += [f"{what} {_sentence(of)}", table, rules_table(rows)]
-    legend = (
-        "Accuracy on test in percent, cost as a share of all multiply-adds: mean over the seeds, "
-        "and from the smallest to the largest. The policies may give up half a point and one point "
-        "of the final exit's accuracy on calibrate. Training time is processor time relative to "
-        "`joint`, with the same seeds. The teacher of `distil` is the run of EfficientNet-Lite0 by "
-        "`self-distil` on images of 128 pixels, that of `distil-large` a run of EfficientNet-Lite2 "
-        "without early exits on images of 192 pixels, both of the same seed. "
-        "The second table of a network has thresholds and learned gates that give up one point, as "
-        "means over all its runs; in brackets is the difference from `max_probability` on the same "
-        "runs, with its standard error. *Certify images* says how many images prove "
-        "`accuracy_loss<=0.05` in nine of ten draws from the images of test: the median over the "
-        "runs. Made by `python benchmarks/strategies.py`."
-    )
-    return "\n\n".join([legend, *parts])
+    return "\n\n".join(parts)
 
 
 def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[str]:
     rows = of[name]
     line = [f"`{name}`"]
     line += [mean_and_range([100 * row["accuracy"][k] for row in rows]) for k in range(exits)]
-    line += [
-        mean_and_range([100 * row["policies"][i]["cost"] for row in rows])
-        for i in range(len(DROPS))
-    ]
+    gains = [] if name == BASE else _gains(name, of)
+    error = f" ± {statistics.stdev(gains) / len(gains) ** 0.5:.1f}" if len(gains) > 1 else ""
+    line.append(f"{statistics.fmean(gains):+.1f}{error}" if gains else "–")
+    for number in range(len(DROPS)):
+        policies = [row["policies"][number] for row in rows]
+        line.append(mean_and_range([100 * policy["cost"] for policy in policies]))
+        line.append(f"{100 * statistics.fmean(policy['gap'] for policy in policies):+.1f}")
     base = {row["seed"]: row["cpu_seconds"] for row in of.get(BASE, []) if row["cpu_seconds"]}
     times = [
         row["cpu_seconds"] / base[row["seed"]]
@@ -181,23 +172,29 @@ def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[st
     return [*line, f"{statistics.fmean(times):.2f}" if times else "–"]
 
 
+def _gains(name: str, of: dict[str, list[dict[str, Any]]]) -> list[float]:
+    """Return the points that the mean over the exits wins against the joint sum, by seed."""
+    base = {row["seed"]: statistics.fmean(row["accuracy"]) for row in of.get(BASE, [])}
+    return [
+        100 * (statistics.fmean(row["accuracy"]) - base[row["seed"]])
+        for row in of[name]
+        if row["seed"] in base
+    ]
+
+
 def _sentence(of: dict[str, list[dict[str, Any]]]) -> str:
     """Say which strategies are better, or worse, than the joint sum with every seed."""
-    base = {row["seed"]: statistics.fmean(row["accuracy"]) for row in of.get(BASE, [])}
     better, worse = [], []
-    for name, rows in of.items():
-        gains = [
-            statistics.fmean(row["accuracy"]) - base[row["seed"]]
-            for row in rows
-            if row["seed"] in base
-        ]
+    for name in of:
+        gains = _gains(name, of)
         if name == BASE or not gains:
             continue
+        words = f"`{name}` ({statistics.fmean(gains):+.1f} points)"
         if min(gains) > 0:
-            better.append(f"`{name}` ({100 * statistics.fmean(gains):+.1f} points)")
+            better.append(words)
         elif max(gains) < 0:
-            worse.append(f"`{name}` ({100 * statistics.fmean(gains):+.1f} points)")
-    if not base:
+            worse.append(words)
+    if BASE not in of:
         return "The joint sum was not trained, so nothing is compared."
     return (
         "In the mean over the exits, better than the joint sum with every seed: "

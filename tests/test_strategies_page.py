@@ -20,7 +20,7 @@ def script(monkeypatch):
 
 
 def row(strategy, seed, accuracy, seconds=10.0):
-    policies = [{"drop": 0.005, "cost": 0.5, "gap": 0.0}, {"drop": 0.01, "cost": 0.4, "gap": 0.0}]
+    policies = [{"drop": 0.005, "cost": 0.5, "gap": 0.0}, {"drop": 0.01, "cost": 0.4, "gap": -0.01}]
     rules = {
         kind: {"cost": 0.4 + place / 100, "gap": (seed - place) / 100, "certify_images": images}
         for place, (kind, images) in enumerate(NEEDED.items())
@@ -48,7 +48,8 @@ def test_a_table_has_means_spreads_and_the_time_beside_the_joint_sum(script):
     assert "worse with every seed: none." in text, "one of the two seeds is as good"
     line = next(line for line in text.splitlines() if line.startswith("| `eenet`"))
     assert [cell.strip() for cell in line.split("|")[2:-1]] == [
-        "60.5 (60.0–61.0)", "85.0 (80.0–90.0)", "50.0 (50.0–50.0)", "40.0 (40.0–40.0)", "2.00",
+        "60.5 (60.0–61.0)", "85.0 (80.0–90.0)", "+5.3 ± 4.7", "50.0 (50.0–50.0)", "+0.0",
+        "40.0 (40.0–40.0)", "-1.0", "2.00",
     ]  # fmt: skip
 
 
@@ -101,4 +102,4 @@ def test_a_network_that_only_some_strategies_train_misses_no_others(script):
 def test_without_the_joint_sum_nothing_is_compared(script):
     text = script.tables({"rows": [row("eenet", 0, [0.6, 0.9])]})
     assert "The joint sum was not trained, so nothing is compared." in text
-    assert "| `eenet` | 60.0 | 90.0 | 50.0 | 40.0 | – |" in " ".join(text.split())
+    assert "| `eenet` | 60.0 | 90.0 | – | 50.0 | +0.0 | 40.0 | -1.0 | – |" in " ".join(text.split())
