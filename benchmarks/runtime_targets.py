@@ -144,10 +144,7 @@ def _around(results: dict[str, Any]) -> Iterator[Row]:
             limited_by = "lines of Python between the stages"
             if "bookkeeping_by_itself_ms" in part:
                 alone = part["bookkeeping_by_itself_ms"]["median"]
-                limited_by += (
-                    f", which take {alone:.3f} ms where no stage computes: stages push this code "
-                    "out of the caches"
-                )
+                limited_by += f", which take {alone:.3f} ms where no stage computes"
             yield _row(
                 f"`{name}` 128, {variant}: policy, gathering and bookkeeping, ms an image", 0.10,
                 limited_by, part, "policy, gathering and bookkeeping, ms an image",
