@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import sys
+import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from endoexit.images.preprocessing import Preprocessing
-from endoexit.serve.decoding import frame
+from endoexit.serve.decoding import BEGUN, frame
 from endoexit.serve.metrics import Metrics
 from endoexit.serve.problems import Problem
 from endoexit.serve.settings import Limits
@@ -21,6 +23,8 @@ Square = npt.NDArray[np.uint8]
 
 _COMMAND = (sys.executable, "-m", "endoexit.serve.decoding")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # threads take address space
+_START_S = 60.0  # a new process imports its libraries; on a busy machine that takes seconds
+_ATTEMPTS = 2  # to have an image begun
 _LIMITS = {"image_pixels", "min_side", "max_side", "decode_s", "decode_bytes"}
 
 
@@ -30,6 +34,10 @@ class _Job:
     preprocessing: Preprocessing
     frame: int | None
     done: asyncio.Future[tuple[Square, float]]
+
+
+class _NotBegunError(RuntimeError):
+    """An image for which there is no process."""
 
 
 class Decoders:
@@ -48,6 +56,7 @@ class Decoders:
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._started: set[int] = set()  # those that have begun an image
 
     @property
     def pids(self) -> list[int]:
@@ -80,58 +89,87 @@ class Decoders:
 
         Raises:
             Problem: The image is refused, or took too much time or memory.
+            RuntimeError: There is no process that decodes.
         """
         job = _Job(content, preprocessing, frame, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
         return await job.done
 
     async def _serve(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             job = await self._jobs.get()
             if job.done.done():  # its request is not waiting any more
                 continue
-            if self._processes[number].returncode is not None:  # it died while it was idle
-                await self._replace(number, "died")
-            begin = loop.time()
             try:
-                square = await asyncio.wait_for(self._ask(number, job), self.limits.decode_s)
+                await self._hand_over(number, job)
+                answer = await self._timed(self._answer(number, job))
             except Problem as problem:
                 _fail(job, problem)
-            except (TimeoutError, OSError, EOFError, ValueError) as error:
-                reason = "timeout" if isinstance(error, TimeoutError) else "died"
-                await self._replace(number, reason)
+            except _NotBegunError as error:
+                _fail(job, error)
+            except Exception as error:  # event loops differ in what a broken pipe raises
+                await self._replace(number, error)
                 _fail(job, Problem("image.too_slow"))
             else:
-                seconds = loop.time() - begin
-                self._metrics.decode_seconds.observe(seconds)
+                self._metrics.decode_seconds.observe(answer[1])
                 if not job.done.done():
-                    job.done.set_result((square, seconds))
+                    job.done.set_result(answer)
 
-    async def _ask(self, number: int, job: _Job) -> Square:
-        process = self._processes[number]
-        assert process.stdin is not None  # noqa: S101  both are pipes
-        assert process.stdout is not None  # noqa: S101
+    async def _timed(self, answer: Awaitable[Square]) -> tuple[Square, float]:
+        begin = time.monotonic()
+        square = await asyncio.wait_for(answer, self.limits.decode_s)
+        return square, time.monotonic() - begin
+
+    async def _hand_over(self, number: int, job: _Job) -> None:
+        """Give an image to a process, and to the one that replaces it if it is not begun."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                if number not in self._processes:
+                    await self._spawn(number)
+                seconds = self.limits.decode_s if number in self._started else _START_S
+                await asyncio.wait_for(self._give(number, job), seconds)
+            except Exception as error:
+                await self._replace(number, error)
+                if attempt == _ATTEMPTS - 1:
+                    raise _NotBegunError(f"no process begins to decode: {error!r}") from error
+            else:
+                self._started.add(number)
+                return
+
+    async def _give(self, number: int, job: _Job) -> None:
+        sink, source = self._pipes(number)
         fields = job.preprocessing.model_dump(mode="json")
         head = {
             "preprocessing": fields,
             "frame": job.frame,
             **self.limits.model_dump(include=_LIMITS),
         }
-        process.stdin.write(frame(head, job.content))
-        await process.stdin.drain()
-        length = int.from_bytes(await process.stdout.readexactly(4), "big")
-        answer: dict[str, Any] = json.loads(await process.stdout.readexactly(length))
-        pixels = await process.stdout.readexactly(answer["length"])
+        sink.write(frame(head, job.content))
+        await sink.drain()
+        await source.readexactly(len(BEGUN))
+
+    async def _answer(self, number: int, job: _Job) -> Square:
+        _, source = self._pipes(number)
+        length = int.from_bytes(await source.readexactly(4), "big")
+        answer: dict[str, Any] = json.loads(await source.readexactly(length))
+        pixels = await source.readexactly(answer["length"])
         if "code" in answer:
             raise Problem(answer["code"])
         side = job.preprocessing.size
         return np.frombuffer(pixels, np.uint8).reshape(side, side, 3)
 
-    async def _replace(self, number: int, reason: str) -> None:
+    def _pipes(self, number: int) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+        process = self._processes[number]
+        assert process.stdin is not None  # noqa: S101  both are pipes
+        assert process.stdout is not None  # noqa: S101
+        return process.stdin, process.stdout
+
+    async def _replace(self, number: int, error: Exception) -> None:
+        reason = "timeout" if isinstance(error, TimeoutError) else "died"
         self._metrics.decoder_restarts.labels(reason).inc()
-        await self._end(number)
-        await self._spawn(number)
+        await self._end(number, alive=reason == "timeout")
+        with contextlib.suppress(OSError):  # no memory for it now; the next image tries again
+            await self._spawn(number)
 
     async def _spawn(self, number: int) -> None:
         self._processes[number] = await asyncio.create_subprocess_exec(
@@ -143,13 +181,19 @@ class Decoders:
             limit=2**20,
         )
 
-    async def _end(self, number: int) -> None:
-        process = self._processes.pop(number)
+    async def _end(self, number: int, *, alive: bool = True) -> None:
+        process = self._processes.pop(number, None)
+        self._started.discard(number)
+        if process is None:
+            return
+        if not alive:  # its pipe may close before it is gone; asyncio warns where both reap it
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 1)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
 
 
-def _fail(job: _Job, problem: Problem) -> None:
+def _fail(job: _Job, error: Exception) -> None:
     if not job.done.done():
-        job.done.set_exception(problem)
+        job.done.set_exception(error)

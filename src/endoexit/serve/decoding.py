@@ -2,7 +2,8 @@
 
 It is separate from the service, so that a hostile image ends it and not the service. It uses its
 standard streams, in frames of a JSON head and bytes: nothing is left over when either side is
-killed. It ends when its input does.
+killed. One byte says that it begins an image, so that an image which a dying process never began is
+given to the next one. It ends when its input does.
 """
 
 import io
@@ -25,6 +26,8 @@ from endoexit.images.dicom.recognise import HEAD_BYTES, is_dicom
 from endoexit.images.formats import FORMATS, format_of
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.sheet import read_preprocessing
+
+BEGUN = b"\x01"  # the image is here, and is decoded now
 
 _KINDS = {
     "empty": "image.empty",
@@ -55,6 +58,8 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while (job := _read(source)) is not None:
         head, content = job
+        sink.write(BEGUN)
+        sink.flush()
         _limit(head["decode_bytes"], head["decode_s"])
         try:
             pixels = decode(content, head)
