@@ -24,12 +24,14 @@ PREPROCESSING = Preprocessing(size=32)
 
 @contextlib.asynccontextmanager
 async def running(count=1, **limits):
-    decoders = Decoders(count, Limits(**limits), Metrics())
+    died = []
+    decoders = Decoders(count, Limits(**limits), Metrics(), died.append)
     await decoders.start()
     try:
         yield decoders
     finally:
         await decoders.close()
+    assert not died
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -63,7 +65,7 @@ def test_a_killed_process_fails_the_image_that_it_has_begun(run, monkeypatch):
     async def work():
         with monkeypatch.context() as patch:
             only_begins(patch)
-            decoders = Decoders(1, Limits(), Metrics())
+            decoders = Decoders(1, Limits(), Metrics(), pytest.fail)
             await decoders.start()
         (pid,) = decoders.pids
         job = asyncio.create_task(decoders.decode(PHOTOS[0], PREPROCESSING))
@@ -161,7 +163,7 @@ def test_a_process_that_hangs_in_an_image_is_replaced(run, monkeypatch):
     async def work():
         with monkeypatch.context() as patch:
             only_begins(patch)
-            decoders = Decoders(1, Limits(decode_s=0.2), Metrics())
+            decoders = Decoders(1, Limits(decode_s=0.2), Metrics(), pytest.fail)
             await decoders.start()
         with pytest.raises(Problem, match=r"image\.too_slow"):
             await decoders.decode(PHOTOS[0], PREPROCESSING)
@@ -209,11 +211,28 @@ def test_kills_at_any_moment_leave_all_processes_at_work(run):
                         os.kill(kills[-1], signal.SIGKILL)
             await asyncio.wait_for(asyncio.gather(*asking), 60)
             await asyncio.gather(*(decoders.decode(PHOTOS[0], PREPROCESSING) for _ in range(20)))
-            assert not any(task.done() for task in decoders._tasks)
             assert len(decoders.pids) == 2
 
     run(work())
     assert len(failed) <= 12
+
+
+def test_a_bug_in_the_hand_over_is_told_to_the_service(run, monkeypatch):
+    async def broken(*arguments):
+        raise ZeroDivisionError
+
+    async def work():
+        died = asyncio.get_running_loop().create_future()
+        decoders = Decoders(1, Limits(), Metrics(), died.set_result)
+        await decoders.start()
+        monkeypatch.setattr(decoders, "_hand_over", broken)
+        monkeypatch.setattr(decoders, "_replace", broken)
+        job = asyncio.create_task(decoders.decode(PHOTOS[0], PREPROCESSING))
+        assert isinstance(await died, ZeroDivisionError)
+        job.cancel()
+        await decoders.close()
+
+    run(work())
 
 
 def test_an_image_that_nobody_waits_for_is_not_decoded(run):

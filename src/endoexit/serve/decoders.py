@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +47,15 @@ class Decoders:
         count: Number of processes.
         limits: Limits of an image, of the time and the memory.
         metrics: Metrics that count the outcomes.
+        die: Function that is called with the error if no image can be decoded any more.
     """
 
-    def __init__(self, count: int, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, count: int, limits: Limits, metrics: Metrics, die: Callable[[BaseException], None]
+    ) -> None:
         self._count = count
         self._metrics = metrics
+        self._die = die
         self.limits = limits
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,7 +71,14 @@ class Decoders:
         """Start the processes."""
         for number in range(self._count):
             await self._spawn(number)
-            self._tasks.append(asyncio.create_task(self._serve(number)))
+            task = asyncio.create_task(self._serve(number))
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._die(error)
 
     async def close(self) -> None:
         """End the processes."""

@@ -81,9 +81,9 @@ class Replica:
                 return
 
     async def check_health(self) -> None:
-        """Raise if the engine has ended or hangs: Ray Serve puts another replica in its place."""
+        """Raise if the service has failed or its engine hangs: Ray Serve then replaces it."""
         if self._service.state == "failed" or self._service.is_hung:
-            raise RuntimeError("the engine has ended or hangs")
+            raise RuntimeError("the service has failed, or its engine hangs")
 
 
 class Driver:

@@ -26,7 +26,7 @@ from endoexit.serve.service import Service
 from endoexit.serve.settings import Settings, check_tls
 
 MOST_DESCRIPTORS = 2**16
-EX_SOFTWARE = 70  # of sysexits.h: the engine has ended by an error
+EX_SOFTWARE = 70  # of sysexits.h: the service has ended by an error
 log = logging.getLogger("endoexit.serve")
 
 
@@ -224,7 +224,7 @@ async def _serve(
     if isinstance(service.error, EndoexitError):
         raise service.error
     if service.error is not None:
-        raise EngineError("the engine has ended by an error: see above, and start it again.")
+        raise EngineError("the service has ended by an error: see above, and start it again.")
 
 
 async def _start(service: Service, server: Server) -> None:

@@ -74,7 +74,7 @@ class Service:
         self.metrics = Metrics()
         self.gate = Gate(settings.limits, self.metrics, Rate(float("inf")))
         self.refusals = Refusals()
-        self.decoders = Decoders(settings.decoders, settings.limits, self.metrics)
+        self.decoders = Decoders(settings.decoders, settings.limits, self.metrics, self.die)
         self.tokens: Tokens | None = None
         self.model: Model | None = None
         self.worker: Worker | None = None
@@ -135,9 +135,9 @@ class Service:
             self.metrics.labels.labels(label)
 
     def die(self, error: BaseException) -> None:
-        """End the service, as its engine has ended."""
+        """End the service, as its engine has ended, or what hands images to those that decode."""
         self.state, self.error = "failed", error
-        log.error("the engine has ended", exc_info=error)
+        log.error("the service has failed", exc_info=error)
         self.ended.set()
 
     async def close(self) -> None:
