@@ -13,9 +13,9 @@ tables into docs/strategies.md.
 """
 
 import argparse
-import csv
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from tables import (
 )
 
 PAGE, RESULT = ROOT / "docs" / "strategies.md", RESULTS / "strategies.json"
+TIMES = RESULTS / "strategy_times.json"
 BASE = "joint"
 _FINE_TUNE = ("--recipe", "fine-tune")
 NETWORKS: dict[str, tuple[str, ...]] = {
@@ -74,32 +75,59 @@ ON_NETWORK = {"lite0-96": ("joint", "self-distil", "distil")}  # on others, all
 NEEDS = {"collaboration": ("--set", "model.collaborate=true")}
 
 
-def carry_out(arguments: argparse.Namespace, manifest: Path) -> None:
+@dataclass(frozen=True)
+class Study:
+    """Images and runs.
+
+    Attributes:
+        manifest: Manifest of the images.
+        runs: Folder of the runs.
+        changes: Options of all trainings.
+        threads: Threads of a training.
+    """
+
+    manifest: Path
+    runs: Path
+    changes: tuple[str, ...] = ()
+    threads: int = 1
+
+    def train(self, what: Sequence[str], seed: int, run: Path) -> None:
+        """Train a run, continue it, or leave it as it is."""
+        train(self.manifest, what, seed, run, "--threads", self.threads)
+
+
+def carry_out(arguments: argparse.Namespace, study: Study) -> None:
     """Train what is not trained yet, and add what each run showed to the results."""
-    changes = [word for change in arguments.change for word in ("--set", change)]
-    threads = ("--threads", arguments.threads)
     rows = read_json(arguments.result)["rows"] if arguments.result.is_file() else []
     for seed in arguments.seeds:
         for network in arguments.networks:
-            for name in _strategies_on(network, arguments.strategies):
-                settings = STRATEGIES[name]
-                if name in TEACHERS:
-                    known, train_it = TEACHERS[name]
-                    teacher = arguments.runs / f"{known}-seed{seed}"
-                    train(manifest, [*train_it, *changes], seed, teacher, *threads)
-                    settings %= teacher
-                run = arguments.runs / f"{network}-{name}-seed{seed}"
-                what = [*NETWORKS[network], *changes, *NEEDS.get(name, ()),
-                        "--set", f"strategy={settings}"]  # fmt: skip
-                train(manifest, what, seed, run, *threads)
-                row = {"network": network, "strategy": name, "seed": seed, **measure(run)}
+            for name in strategies_on(network, arguments.strategies):
+                what, teacher = what_to_train(network, name, seed, study)
+                run = study.runs / f"{network}-{name}-seed{seed}"
+                study.train(what, seed, run)
+                row = {"network": network, "strategy": name, "seed": seed, **measure(run, teacher)}
                 rows = with_row(rows, row)
                 write_json(arguments.result, {"rows": rows, "machine": describe_machine(),
                                               "versions": library_versions()})  # fmt: skip
 
 
-def _strategies_on(network: str, asked: Sequence[str]) -> list[str]:
+def strategies_on(network: str, asked: Sequence[str]) -> list[str]:
+    """Return those of some strategies that are tried on a network."""
     return [name for name in asked if name in ON_NETWORK.get(network, STRATEGIES)]
+
+
+def what_to_train(
+    network: str, name: str, seed: int, study: Study
+) -> tuple[list[str], Path | None]:
+    """Return the options of a training, and its teacher, which is trained first if need be."""
+    settings, teacher = STRATEGIES[name], None
+    if name in TEACHERS:
+        known, options = TEACHERS[name]
+        teacher = study.runs / f"{known}-seed{seed}"
+        study.train([*options, *study.changes], seed, teacher)
+        settings %= teacher
+    options = (*NETWORKS[network], *study.changes, *NEEDS.get(name, ()))
+    return [*options, "--set", f"strategy={settings}"], teacher
 
 
 def with_row(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,24 +140,28 @@ def with_row(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, 
     return sorted([*(each for each in rows if place(each) != place(row)), row], key=place)
 
 
-def measure(run: Path) -> dict[str, Any]:
-    """Return what the exits and the policies of a run do on test, and how it was trained."""
+def measure(run: Path, teacher: Path | None) -> dict[str, Any]:
+    """Return what the exits and the policies of a run do on test, and the command that trained it.
+
+    `teacher` is the accuracy of the final exit of the run that taught it, on test as well.
+    """
     return {
         **measure_policies(open_session(open_run(run))),
-        "cpu_seconds": cpu_seconds(run / "metrics.csv"),
+        "teacher": None if teacher is None else final_accuracy(teacher),
         "command": without_places(open_run(run).config.command),
     }
 
 
-def cpu_seconds(metrics: Path) -> float | None:
-    """Return the processor time of a training; None where not every epoch has it."""
-    with metrics.open(encoding="utf-8", newline="") as stream:
-        epochs = [row.get("cpu_seconds") for row in csv.DictReader(stream)]
-    return None if None in epochs else sum(map(float, filter(None, epochs)))
+def final_accuracy(run: Path) -> float:
+    """Return the accuracy of the final exit of a run on test."""
+    return open_session(open_run(run)).logits("test").as_set().final_accuracy
 
 
-def tables(result: dict[str, Any]) -> str:
-    """Return one table for each network, with a sentence on what helps."""
+def tables(result: dict[str, Any], times: dict[str, Any]) -> str:
+    """Return one table for each network, with a sentence on what helps.
+
+    `times` is the result of `strategy_times.py`.
+    """
     parts = []
     for network in dict.fromkeys(row["network"] for row in result["rows"]):
         rows = [row for row in result["rows"] if row["network"] == network]
@@ -138,17 +170,19 @@ def tables(result: dict[str, Any]) -> str:
         exits = len(rows[0]["accuracy"])
         header = ["strategy", *(f"exit {k}" for k in range(1, exits)), "final exit"]
         header += ["all exits against `joint`"]
-        header += [cell for drop in DROPS for cell in (f"cost at −{100 * drop:g} point", "points")]
-        table = markdown_table(
-            [*header, "training time"], [_line(name, of, exits) for name in names]
-        )
+        for drop in DROPS:
+            header += [f"cost at −{100 * drop:g} point", "least", "points"]
+        ratios = times.get(network, {}).get("ratios", {})
+        lines = [[*_line(name, of, exits), _time(ratios.get(name))] for name in names]
+        table = markdown_table([*header, "training time"], lines)
         seeds = len({row["seed"] for row in rows})
-        what = f"`{' '.join(NETWORKS[network])}`, seeds: {seeds}."
-        planned = _strategies_on(network, list(STRATEGIES))
+        what = f"`{' '.join(NETWORKS[network])}`, seeds: {seeds}. One image takes "
+        what += f"{rows[0]['macs'] / 1e6:.0f} million multiply-adds through all exits."
+        planned = strategies_on(network, list(STRATEGIES))
         missing = ", ".join(f"`{name}`" for name in planned if name not in of)
         if missing:
             what += f" Not trained yet: {missing}."
-        parts += [f"{what} {_sentence(of)}", table, rules_table(rows)]
+        parts += [f"{what} {_sentence(of)}{_teachers(of)}", table, rules_table(rows)]
     return "\n\n".join(parts)
 
 
@@ -162,14 +196,16 @@ def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[st
     for number in range(len(DROPS)):
         policies = [row["policies"][number] for row in rows]
         line.append(mean_and_range([100 * policy["cost"] for policy in policies]))
+        line.append(f"{100 * statistics.fmean(policy['least'] for policy in policies):.1f}")
         line.append(f"{100 * statistics.fmean(policy['gap'] for policy in policies):+.1f}")
-    base = {row["seed"]: row["cpu_seconds"] for row in of.get(BASE, []) if row["cpu_seconds"]}
-    times = [
-        row["cpu_seconds"] / base[row["seed"]]
-        for row in rows
-        if row["cpu_seconds"] and row["seed"] in base
-    ]
-    return [*line, f"{statistics.fmean(times):.2f}" if times else "–"]
+    return line
+
+
+def _time(ratio: dict[str, float] | None) -> str:
+    if ratio is None:
+        return "–"
+    median, *ends = (f"{ratio[name]:.2f}" for name in ("median", "smallest", "largest"))
+    return median if set(ends) == {median} else f"{median} ({'–'.join(ends)})"
 
 
 def _gains(name: str, of: dict[str, list[dict[str, Any]]]) -> list[float]:
@@ -202,6 +238,16 @@ def _sentence(of: dict[str, list[dict[str, Any]]]) -> str:
     )
 
 
+def _teachers(of: dict[str, list[dict[str, Any]]]) -> str:
+    """Say how good the final exits of the teachers are."""
+    words = [
+        f" The teachers of `{name}` reach {mean_and_range([100 * row['teacher'] for row in rows])}."
+        for name, rows in of.items()
+        if name in TEACHERS
+    ]
+    return "".join(words)
+
+
 def main() -> None:
     """Train, measure, and write results and page."""
     parser = argparse.ArgumentParser(
@@ -222,8 +268,10 @@ def main() -> None:
         if manifest is None:
             manifest = arguments.runs / "colonoscopy.csv"
             make_manifest("colonoscopy", manifest, certify=False)
-        carry_out(arguments, manifest)
-    text = tables(read_json(arguments.result))
+        changes = tuple(word for change in arguments.change for word in ("--set", change))
+        carry_out(arguments, Study(manifest, arguments.runs, changes, arguments.threads))
+    times = read_json(TIMES) if TIMES.is_file() else {}
+    text = tables(read_json(arguments.result), times)
     if arguments.result == RESULT:
         replace_between(PAGE, "strategies", text)
     else:
