@@ -74,7 +74,7 @@ def test_a_replica_has_the_application_of_the_service(served_run):
             ready = await client.get("/readyz")
         await replica.check_health()
         replica._service.state = "failed"
-        with pytest.raises(RuntimeError, match="ended or hangs"):
+        with pytest.raises(RuntimeError, match="has failed, or its engine hangs"):
             await replica.check_health()
         coming = iter(["startup", "shutdown"])
 
