@@ -122,9 +122,9 @@ def what_to_train(
     """Return the options of a training, and its teacher, which is trained first if need be."""
     settings, teacher = STRATEGIES[name], None
     if name in TEACHERS:
-        known, options = TEACHERS[name]
+        known, train_it = TEACHERS[name]
         teacher = study.runs / f"{known}-seed{seed}"
-        study.train([*options, *study.changes], seed, teacher)
+        study.train([*train_it, *study.changes], seed, teacher)
         settings %= teacher
     options = (*NETWORKS[network], *study.changes, *NEEDS.get(name, ()))
     return [*options, "--set", f"strategy={settings}"], teacher

@@ -8,7 +8,7 @@ processor time of the second and the fourth epoch, as a ratio to that of the joi
 round; the result has the median over the rounds, the smallest and the largest. Strategies of
 two parts spend half of the epochs in each, so both parts count; the first epoch is left out, as it
 prepares what later ones use.
-The images are one in six of train. Teachers are the runs of `strategies.py`, which trains them.
+The images are one in six of each role. Teachers are the runs of `strategies.py`, which trains them.
 Writes benchmarks/results/strategy_times.json; `strategies.py --table-only` puts it into the page.
 """
 
@@ -33,7 +33,7 @@ COUNTED = (2, EPOCHS)  # epochs, one of each half
 
 
 def make_small_manifest(whole: Path, path: Path) -> None:
-    """Write a manifest with one in so many training images, and a few of other roles."""
+    """Write a manifest with one in six images of each role."""
     manifest = read_manifest(whole)
     rows = [
         row

@@ -179,7 +179,7 @@ def test_a_process_that_hangs_before_it_begins_fails_no_image(run):
     async def work():
         async with running() as decoders:
             await decoders.decode(PHOTOS[0], PREPROCESSING)
-            decoders.limits = decoders.limits.replaced(decode_s=0.5)
+            decoders.limits = decoders.limits.replaced(decode_s=2)
             os.kill(decoders.pids[0], signal.SIGSTOP)
             await decoders.decode(PHOTOS[0], PREPROCESSING)
             assert restarts(decoders, "timeout") == 1
