@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from endoexit.models.pools import mean_of_positions, over_channels, over_positions
 from endoexit.models.staged import State
 
 OPEN = 3.0  # sigmoid(3) = 0.95
@@ -19,7 +20,7 @@ class SpatialGate(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """Return the attention map in (0, 1), shape (B, 1, H, W)."""
-        summary = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), dim=1)
+        summary = torch.cat(over_channels(x), dim=1)
         return torch.sigmoid(self.norm(self.conv(summary)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +53,8 @@ class Cbam(nn.Module):
 
     def channels(self, x: Tensor) -> Tensor:
         """Weight the channels of x, shape (B, C, H, W)."""
-        scores = self._score(x.mean((2, 3))) + self._score(x.amax((2, 3)))
+        largest, mean = (pool.flatten(1) for pool in over_positions(x))
+        scores = self._score(mean) + self._score(largest)
         return x * torch.sigmoid(scores)[:, :, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +82,7 @@ class CbamHead(nn.Module):
 
     def forward(self, state: State) -> Tensor:
         """Return logits (B, classes) from the state's last tensor, the fused map."""
-        result: Tensor = self.classify(self.attention(state[-1]).mean((2, 3)))
+        result: Tensor = self.classify(mean_of_positions(self.attention(state[-1])))
         return result
 
     def gates(self, state: State) -> list[Tensor]:
@@ -113,5 +115,5 @@ class FinalClassifier(nn.Module):
 
     def forward(self, state: State) -> Tensor:
         """Return logits (B, classes) from the state's last tensor, the fused map."""
-        result: Tensor = self.classify(self.norm(state[-1].mean((2, 3))))
+        result: Tensor = self.classify(self.norm(mean_of_positions(state[-1])))
         return result

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from endoexit.models.heads import SpatialGate
 from endoexit.models.hifuse.layers import ChannelNorm, ConvNorm, join
+from endoexit.models.pools import over_positions
 
 
 class ChannelGate(nn.Module):
@@ -23,8 +24,7 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weight the channels of x, shape (B, C, H, W)."""
-        # amax and mean, not pooling layers: kernels sized from a tensor do not export.
-        largest, mean = x.amax((2, 3), keepdim=True), x.mean((2, 3), keepdim=True)
+        largest, mean = over_positions(x)
         return x * torch.sigmoid(self._score(largest) + self._score(mean))
 
 
