@@ -19,6 +19,7 @@ ELSEWHERE = {
     "evaluation/estimates.py": ("evaluation/test_document.py", "records without rules"),
     "evaluation/lines.py": ("evaluation/test_study.py", "needs a whole evaluation"),
     "evaluation/robustness.py": ("evaluation/test_robustness_study.py", "needs such a study"),
+    "exporting/int8_drop.py": ("exporting/test_quantise.py", "needs stages that lose something"),
     "exporting/stage_files.py": ("exporting/test_quantise.py", "quantises stages in their files"),
     "exporting/stages.py": ("exporting/test_export.py", "looks into whole bundles"),
     "images/dicom/baseline.py": ("images/dicom/test_read.py", "reads whole objects"),

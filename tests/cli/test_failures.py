@@ -44,10 +44,11 @@ def test_the_error_is_one_document(arguments, tmp_path):
         (["audit"], "Missing argument"),
         (["audit", ".", "--nonsense"], "No such option: --nonsense"),
         (["models", "--size", "large"], "Invalid value for '--size'"),
+        (["train", "--accelerator", "tpu"], "'--accelerator': 'tpu' is not one of"),
         (["modles"], "No such command 'modles'"),
         (["reproduce", "table4"], "No such command 'table4'"),
     ],
-    ids=["missing", "option", "value", "command", "below"],
+    ids=["missing", "option", "value", "choice", "command", "below"],
 )
 def test_wrong_usage_is_one_document(arguments, words):
     done = endoexit(*arguments, "--json")

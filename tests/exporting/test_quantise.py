@@ -8,7 +8,9 @@ from torch.nn import functional
 
 from endoexit.exporting import quantise
 from endoexit.exporting.graphs import stage_graphs
-from endoexit.exporting.quantise import Int8, Reference, States, quantise_stages
+from endoexit.exporting.int8_drop import Reference
+from endoexit.exporting.int8_states import States
+from endoexit.exporting.quantise import Int8, quantise_stages
 from endoexit.exporting.stage_files import OnnxStages, OpenVinoStages
 from endoexit.models import NetworkSpec, create_model
 from endoexit.models.starting import read_start, start_from
@@ -29,21 +31,6 @@ def test_int8_stages_are_smaller(bundles):
         for precision in ("f32", "int8")
     }
     assert sizes["int8"] < 0.5 * sizes["f32"]
-
-
-def test_each_stage_is_fed_what_the_stages_before_it_make_of_one_image():
-    images = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
-
-    def halved(state):
-        return [state[0] / 2, state[0].sum(axis=(1, 2)), np.zeros((1, 3))]  # logits last
-
-    feeds = States(images, [halved], ["map", "vector"])
-    assert len(feeds) == 2
-    for image, feed in zip(images, feeds, strict=True):
-        assert list(feed) == ["map", "vector"]
-        np.testing.assert_array_equal(feed["map"], image[None].transpose(0, 2, 3, 1) / 2)
-        np.testing.assert_array_equal(feed["vector"], image.sum(axis=(1, 2))[None])
-    assert len(list(feeds)) == 2  # NNCF passes over them several times
 
 
 def test_the_images_of_train_are_chosen_by_their_seed(bundles):

@@ -10,12 +10,14 @@ from endoexit.cli.streams import OutputError
 
 AS_JSON = "--json"
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
+_PREFIX = "Value error, "  # which the parser puts before the words for a choice that does not exist
 
 
 class WrongUsage(Protocol):
     """What Typer raises for wrong options and arguments, under the names of its versions."""
 
     exit_code: int
+    message: str
 
     def format_message(self) -> str:
         """Return what is wrong."""
@@ -50,5 +52,6 @@ class Failures:
         """Print what is wrong with the command line; return the exit code."""
         from typer.rich_utils import rich_format_error
 
+        error.message = error.message.replace(_PREFIX, "")
         rich_format_error(cast(Any, error))  # a class that Typer hides
         return self.document(error.format_message(), error.exit_code)

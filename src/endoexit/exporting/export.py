@@ -14,8 +14,9 @@ from endoexit.data.manifest import Manifest
 from endoexit.errors import ModelError, RunError, UsageError, counted
 from endoexit.evaluation.fitting import require_unseen
 from endoexit.exporting.bundle_card import write_bundle_card
+from endoexit.exporting.int8_drop import Reference
 from endoexit.exporting.policies import RunPolicy, read_run_policy
-from endoexit.exporting.quantise import IMAGES, Int8, Reference, calibration_images
+from endoexit.exporting.quantise import IMAGES, Int8, calibration_images
 from endoexit.exporting.requirements import computed_precisions, require_export
 from endoexit.exporting.stages import write_stages
 from endoexit.files import replacing_folder, require_new_folder

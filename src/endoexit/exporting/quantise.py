@@ -1,6 +1,5 @@
 """int8 by post-training quantisation with NNCF, stage by stage."""
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.data.manifest import Manifest
+from endoexit.exporting.int8_drop import STEP, WITHIN, Drop, Reference
+from endoexit.exporting.int8_states import States
 from endoexit.exporting.stage_files import ExportedStages, Stage
 from endoexit.images.cache import cache_images
 from endoexit.images.preprocessing import Preprocessing
@@ -17,32 +18,10 @@ from endoexit.progress import Track
 
 IMAGES = 256
 RANKING_IMAGES = 100
-# One wrong answer more is a larger step for up to 100,000 images; see `Drop.measure`.
-_STEP = 1e-5
-_WITHIN = 1 - _STEP
 # Of what a stage computes, as a share of its spread: a tenth of it is what rounding usually costs.
 _LARGE_ERROR = 0.1
 # Tried in order, until a stage keeps its bound with layers in floating point.
 _RANGES: tuple[Ranges, ...] = ("MINMAX", "MEAN_MINMAX")
-
-Feeds = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What the run answers on the images of calibrate, which int8 must keep.
-
-    Attributes:
-        images: Normalised images (N, 3, S, S).
-        logits: Logits of the run, (M, N, C).
-        labels: Class indices, (N,).
-        bound: Largest drop of the accuracy of an exit, a share of the images.
-    """
-
-    images: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    bound: float
 
 
 @dataclass(frozen=True)
@@ -82,108 +61,6 @@ def calibration_images(
     chosen = np.random.default_rng(seed).permutation(len(images))[:count]
     cached = cache_images([images[row] for row in sorted(chosen)], preprocessing, cache)
     return preprocessing.normalise(np.asarray(cached.images))
-
-
-class States:
-    """What one stage is fed: the images, sent through the unquantised stages before it.
-
-    It is computed anew at each pass, one image at a time: the states of all images do not fit
-    into memory.
-
-    Args:
-        images: (N, 3, S, S).
-        before: The stages before, in order, each from arrays to arrays.
-        names: Names of the inputs of the stage.
-    """
-
-    def __init__(
-        self, images: NDArray[np.float32], before: list[Stage], names: tuple[str, ...]
-    ) -> None:
-        self._images, self._before, self._names = images, before, names
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __iter__(self) -> Iterator[Feeds]:
-        for image in self._images:
-            state = _state(image, self._before)
-            yield dict(zip(self._names, state, strict=True))
-
-
-def _state(image: NDArray[np.float32], before: list[Stage]) -> list[NDArray[np.float32]]:
-    """Return what the stages before hand on for one image (3, S, S)."""
-    state = [np.ascontiguousarray(image[None].transpose(0, 2, 3, 1))]
-    for stage in before:
-        *state, _logits = stage(state)
-    return state
-
-
-class Drop:
-    """How much of the run's accuracy is lost with a quantised stage among the others.
-
-    An image passes the quantised stages before it, the stage, and the others in f32: so the drop
-    of its exit is what the bundle will have, and later exits show what its state has lost.
-
-    Args:
-        number: Number of the stage, from 1.
-        reference: What must be kept.
-        before: Quantised stages before it, at work.
-        after: Stages after it in f32, at work.
-        at_work: Function from a model that NNCF has prepared to a stage.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        reference: Reference,
-        before: list[Stage],
-        after: list[Stage],
-        at_work: Callable[[Any], Stage],
-    ) -> None:
-        self._first, self._reference = number - 1, reference
-        self._before, self._after, self._at_work = before, after, at_work
-
-    @property
-    def images(self) -> int:
-        """Number of images that it is measured on."""
-        return len(self._reference.labels)
-
-    def figure(self, stage: Stage) -> float:
-        """Return the figure of all images; see `measure`. Within the bound: `_WITHIN` or more."""
-        return self._figures(stage, range(self.images))[0]
-
-    def measure(self, prepared: Any, rows: Any) -> tuple[float, list[float]]:
-        """Return a figure of some images, higher for better, and one for each image.
-
-        The figure is 1 less what the largest drop exceeds the bound by. Less than one wrong answer
-        more would cost, the error of the logits also counts: it ranks layers with equal drops.
-
-        Args:
-            prepared: Model of the stage that NNCF has prepared.
-            rows: Numbers of the images.
-        """
-        return self._figures(self._at_work(prepared), rows)
-
-    def _figures(self, stage: Stage, rows: Iterable[int]) -> tuple[float, list[float]]:
-        chosen, stages = list(rows), [stage, *self._after]
-        answers = np.stack([self._logits(row, stages) for row in chosen], axis=1)
-        expected = self._reference.logits[self._first :, chosen]
-        labels = self._reference.labels[chosen]
-        right, was = (
-            (logits.argmax(axis=2) == labels).mean(axis=1) for logits in (answers, expected)
-        )
-        excess = max(0.0, float((was - right).max()) - self._reference.bound - 1e-9)
-        errors = ((answers - expected) ** 2).mean(axis=(0, 2)) / (expected**2).mean()
-        marks = np.minimum(errors, 1.0) * _STEP
-        return 1 - excess - float(marks.mean()), [-float(mark) for mark in marks]
-
-    def _logits(self, row: int, stages: list[Stage]) -> NDArray[np.float32]:
-        """Return the logits (exits, C) of one image at this exit and the later ones."""
-        state, logits = _state(self._reference.images[row], self._before), []
-        for stage in stages:
-            *state, answer = stage(state)
-            logits.append(answer[0])
-        return np.stack(logits)
 
 
 def quantise_stages(files: ExportedStages, int8: Int8, track: Track) -> tuple[str, ...]:
@@ -245,7 +122,7 @@ def quantise_stage(
         return
     highest = drop.figure(files.run(number, exact=False))
     for ranges in _RANGES:
-        if highest >= _WITHIN:
+        if highest >= WITHIN:
             break
         tried = quantise_within(next(exact_ones), states, classifier, drop, ranges)
         files.replace(number, tried)
@@ -324,7 +201,7 @@ def quantise_within(
             nncf.Dataset(states),
             nncf.Dataset(range(drop.images)),
             drop.measure,
-            max_drop=_STEP,
+            max_drop=STEP,
             drop_type=nncf.DropType.ABSOLUTE,
             advanced_quantization_parameters=parameters,
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
