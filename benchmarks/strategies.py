@@ -178,6 +178,9 @@ def tables(result: dict[str, Any], times: dict[str, Any]) -> str:
         seeds = len({row["seed"] for row in rows})
         what = f"`{' '.join(NETWORKS[network])}`, seeds: {seeds}. One image takes "
         what += f"{rows[0]['macs'] / 1e6:.0f} million multiply-adds through all exits."
+        fewer = ", ".join(f"`{name}` {len(of[name])}" for name in names if len(of[name]) < seeds)
+        if fewer:
+            what += f" Seeds of those that have fewer: {fewer}."
         planned = strategies_on(network, list(STRATEGIES))
         missing = ", ".join(f"`{name}`" for name in planned if name not in of)
         if missing:

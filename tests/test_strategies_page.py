@@ -91,6 +91,16 @@ def test_strategies_that_are_not_trained_are_named(script):
     assert "Not trained" not in script.tables({"rows": rows}, {})
 
 
+def test_strategies_with_fewer_seeds_are_named(script):
+    rows = [row("joint", seed, [0.5, 0.8]) for seed in (0, 1, 2)]
+    rows += [row("sdn", seed, [0.5, 0.8]) for seed in (0, 2)]
+    text = script.tables({"rows": rows}, {})
+    assert "seeds: 3." in text
+    assert "Seeds of those that have fewer: `sdn` 2." in text
+    rows.append(row("sdn", 1, [0.5, 0.8]))
+    assert "fewer" not in script.tables({"rows": rows}, {})
+
+
 def test_times_are_ratios_of_the_same_round_and_of_both_halves(script, tmp_path):
     times = importlib.import_module("strategy_times")
     metrics = tmp_path / "metrics.csv"
