@@ -3,11 +3,11 @@
     OMP_NUM_THREADS=1 python benchmarks/guarantee_simulation.py
 
 draws a calibrate and a certify cohort again and again for each setting, finds the policy as
-`endoexit calibrate` does, and compares its true risk with the promise. Takes 40 minutes on one core. Writes
-benchmarks/results/guarantee_simulation.json after each setting, and in the end the tables of
-docs/guarantee-simulation.md. `--table-only` makes the tables again from the JSON, `--part` runs a
-part of the settings, and `--resume` leaves out those that already have so many repetitions of the
-same seed.
+`endoexit calibrate` does, and compares its true risk with the promise. Takes 40 minutes on one
+core. Writes benchmarks/results/guarantee_simulation.json after each setting, and in the end the
+tables of docs/guarantee-simulation.md. `--table-only` makes the tables again from the JSON,
+`--part` runs a part of the settings, and `--resume` leaves out those that already have so many
+repetitions of the same seed.
 """
 
 import argparse

@@ -1,13 +1,16 @@
 """A run on changed images: unchanged ones as in its evaluation, each change on its own."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from endoexit.cli.main import app
 from endoexit.errors import RunError, UsageError
+from endoexit.evaluation import robustness_study
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.latency import keeping_threads
 from endoexit.evaluation.robustness import ATTACKS, FILE, Robustness, robustness_tables
@@ -149,6 +152,34 @@ def test_attacks_are_added_to_what_was_measured(run, session, robustness):
     assert len(robustness_tables(both)) == len(robustness_tables(robustness)) + 1
     alone = measure_robustness(session, "val", corruptions=False, attacks=True)
     assert len(robustness_tables(alone)) == 1, "what is of another role is not kept"
+
+
+def test_attacks_change_pixels_whatever_the_normalisation_of_the_run(session):
+    """The same network behind another normalisation is attacked by the same pixels."""
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    theirs = session.preprocessing
+    scale, shift, own_scale, own_shift = (
+        torch.tensor(values)[:, None, None] for values in (std, mean, theirs.std, theirs.mean)
+    )
+
+    def network(values):
+        return session.network((values * scale + shift - own_shift) / own_scale)
+
+    names = ("images", "manifest", "track", "backend")
+    elsewhere = SimpleNamespace(
+        preprocessing=SimpleNamespace(mean=mean, std=std),
+        network=network,
+        **{name: getattr(session, name) for name in names},
+    )
+    clean = session.logits("val")
+    rows, expected = (
+        list(robustness_study._attacked(each, clean, needs_features=False))
+        for each in (elsewhere, session)
+    )
+    for (name, _, logits, _), (same, _, known, _) in zip(rows, expected, strict=True):
+        assert name == same
+        # A sign may differ where a gradient is almost 0.
+        assert np.abs(logits - known).mean() < 0.01 * np.abs(known).mean()
 
 
 @pytest.mark.precision

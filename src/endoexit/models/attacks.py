@@ -44,8 +44,8 @@ def attack(
         network: Network in evaluation mode.
         images: Images (B, 3, S, S), values 0 to 1.
         labels: Class indices (B,).
-        loss: What grows.
-        start: Where it starts; by default at the images.
+        loss: Loss that grows.
+        start: Images that it starts at; by default the images themselves.
         epsilon: Largest change of a value.
         step: Change of a step.
         steps: Number of steps.

@@ -47,6 +47,8 @@ class LogisticBoF(nn.Module):
             What a region does not fill at the right and at the bottom is left out.
     """
 
+    only_exits_read_it = True  # although it belongs to the trunk: later exits read the sum
+
     def __init__(self, channels: int, codewords: int, region: int | None = None) -> None:
         super().__init__()
         self.codebook = nn.Conv2d(channels, codewords, 1)

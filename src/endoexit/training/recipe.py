@@ -35,10 +35,10 @@ class ImageSettings(Record):
         canvas: Side of the square to which whole images are stretched before
             training crops are taken from them.
         resize: Crop of evaluation and inference; see `Preprocessing`.
-        crop_ratio: See `Preprocessing`.
+        crop_ratio: Share of the side that is kept; see `Preprocessing`.
         early_size: Side of the training crops in the first `early_share` of the
             epochs (progressive resizing: cheaper, and a regulariser).
-        early_share: 0 for none.
+        early_share: Share of the epochs with training crops of `early_size`; 0 for none.
         mean: Means of the normalisation; null for those of the starting weights, which are 0.5
             where there are none.
         std: Standard deviations of the normalisation; null as for `mean`.

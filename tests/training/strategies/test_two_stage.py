@@ -34,21 +34,26 @@ def test_the_parts_are_joint_sums_of_the_exits_that_learn():
     assert (first.keeps, second.keeps) == (False, True)
 
 
-@pytest.mark.parametrize("name", ["ee_hifuse_nano", "efficientnet_lite0"])
+@pytest.mark.parametrize("name", ["ee_hifuse_nano", "efficientnet_lite0", "bof_cifar10"])
 def test_answers_are_those_of_the_network_and_reach_what_learns_alone(name):
-    tiny = {"width": 8, "heads": [1] * 4, "depths": [1] * 4, "exits": [1, 2]}
-    lite = {"exits": "3,5", "size": 32}
-    model = create_model(name, 3, **(tiny if "hifuse" in name else lite)).eval()
+    settings = {
+        "ee_hifuse_nano": {"width": 8, "heads": [1] * 4, "depths": [1] * 4, "exits": [1, 2]},
+        "efficientnet_lite0": {"exits": "3,5", "size": 32},
+        "bof_cifar10": {"size": 32},
+    }
+    model = create_model(name, 3, **settings[name]).eval()
     images = torch.randn(2, 3, 32, 32)
     logits = model(images)
     for epoch, expected in ((1, logits[-1:]), (4, logits[:-1])):
         strategy = begun(epoch)
+        rests = {id(p) for part in strategy.resting(model) for p in part.parameters()}
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) not in rests)
         answers = strategy.answers(model, shown(images))
         for got, want in zip(answers, expected, strict=True):
             assert torch.equal(got, want)
         model.zero_grad()
         strategy(answers, torch.tensor([0, 2])).backward()
-        rests = {id(p) for part in strategy.resting(model) for p in part.parameters()}
         for name_of, parameter in model.named_parameters():
             assert (parameter.grad is None) == (id(parameter) in rests), name_of
 

@@ -2,7 +2,6 @@
 
 from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
 
 from endoexit.models.staged import Stage, StagedClassifier, State
@@ -15,7 +14,8 @@ class TwoStageSettings(TwoPartSettings):
 
     Kaya et al., ICML 2019 ("IC-only"); Teerapittayanon et al., ICPR 2016, begin so too. In the
     second part the trunk, its normalisation and the final exit are frozen, so that the final exit
-    is as good as without early exits. The learning rate warms up and falls in each part.
+    stays as it is. Layers of the trunk that only early exits read learn with these. The learning
+    rate warms up and falls in each part.
 
     Attributes:
         trunk_share: Share of the epochs in which the trunk and the final exit learn.
@@ -39,8 +39,12 @@ class TwoStage(TwoParts):
         """Return the parts of the network that do not learn in this epoch."""
         stages = [cast(Stage, stage) for stage in model.stages]
         if self.second:
-            return [*(stage.trunk for stage in stages), stages[-1].head]
-        return [stage.head for stage in stages[:-1]]
+            trunk = [part for stage in stages for part in _needed_behind(stage.trunk)]
+            return [*trunk, stages[-1].head]
+        of_exits = [
+            part for stage in stages for part in stage.trunk.modules() if _is_of_exits(part)
+        ]
+        return [*(stage.head for stage in stages[:-1]), *of_exits]
 
     def answers(self, model: StagedClassifier, shown: Shown) -> list[Tensor]:
         """Return the logits of the exits that learn: the final one, or all the others."""
@@ -50,8 +54,8 @@ class TwoStage(TwoParts):
         for number, stage in enumerate(model.stages, start=1):
             if self.second and number == last:
                 break
-            with torch.set_grad_enabled(not self.second and torch.is_grad_enabled()):
-                state, head, seen = cast(Stage, stage).opened(state)
+            # What rests asks for no gradients, so in the second part there are none for the trunk.
+            state, head, seen = cast(Stage, stage).opened(state)
             if self.second or number == last:
                 logits.append(head(seen))
         return logits
@@ -60,3 +64,16 @@ class TwoStage(TwoParts):
         del teacher
         learning = logits[: len(self.weights) - 1] if self.second else logits[-1:]
         return self._entropies(learning, target).sum()
+
+
+def _is_of_exits(module: nn.Module) -> bool:
+    """Return whether only early exits read what a layer of the trunk computes."""
+    return bool(getattr(module, "only_exits_read_it", False))
+
+
+def _needed_behind(module: nn.Module) -> list[nn.Module]:
+    """Return the largest parts of a trunk that hold no layer which only early exits read."""
+    if not any(_is_of_exits(part) for part in module.modules()):
+        return [module]
+    kept = [child for child in module.children() if not _is_of_exits(child)]
+    return [part for child in kept for part in _needed_behind(child)]

@@ -10,8 +10,8 @@ class WeightedSettings(StrategySettings):
     """Σ_k w_k CE_k.
 
     Attributes:
-        weights: Weights of the exits: one number each, or "equal", "linear", "pabee", "sdn" or
-            "branchynet"; see `endoexit.training.strategies.weights.weights_of`.
+        weights: Weights of the exits: one number each, or "equal", "linear", "pabee", "sdn",
+            "branchynet" or "eenet"; see `endoexit.training.strategies.weights.weights_of`.
     """
 
     name: Literal["weighted"] = "weighted"
