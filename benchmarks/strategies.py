@@ -14,7 +14,7 @@ tables into docs/strategies.md.
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from endoexit.machine import describe_machine, library_versions
 from endoexit.runtime.session import open_session
 from real import train
 from real_split import make_manifest
-from strategy_rules import DROPS, measure_policies, rules_table
+from strategy_rules import DROPS, measure_policies, rules_sentence, rules_table
 from tables import (
     RESULTS,
     ROOT,
@@ -185,7 +185,12 @@ def tables(result: dict[str, Any], times: dict[str, Any]) -> str:
         missing = ", ".join(f"`{name}`" for name in planned if name not in of)
         if missing:
             what += f" Not trained yet: {missing}."
-        parts += [f"{what} {_sentence(of)}{_teachers(of)}", table, rules_table(rows)]
+        parts += [
+            f"{what} {_sentence(of)}{_teachers(of)}",
+            table,
+            rules_sentence(rows),
+            rules_table(rows),
+        ]
     return "\n\n".join(parts)
 
 
@@ -193,7 +198,7 @@ def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[st
     rows = of[name]
     line = [f"`{name}`"]
     line += [mean_and_range([100 * row["accuracy"][k] for row in rows]) for k in range(exits)]
-    gains = [] if name == BASE else _gains(name, of)
+    gains = [] if name == BASE else _gains(name, of, _accuracy)
     error = f" ± {statistics.stdev(gains) / len(gains) ** 0.5:.1f}" if len(gains) > 1 else ""
     line.append(f"{statistics.fmean(gains):+.1f}{error}" if gains else "–")
     for number in range(len(DROPS)):
@@ -211,34 +216,45 @@ def _time(ratio: dict[str, float] | None) -> str:
     return median if set(ends) == {median} else f"{median} ({'–'.join(ends)})"
 
 
-def _gains(name: str, of: dict[str, list[dict[str, Any]]]) -> list[float]:
-    """Return the points that the mean over the exits wins against the joint sum, by seed."""
-    base = {row["seed"]: statistics.fmean(row["accuracy"]) for row in of.get(BASE, [])}
-    return [
-        100 * (statistics.fmean(row["accuracy"]) - base[row["seed"]])
-        for row in of[name]
-        if row["seed"] in base
-    ]
+def _gains(
+    name: str, of: dict[str, list[dict[str, Any]]], figure: Callable[[dict[str, Any]], float]
+) -> list[float]:
+    """Return by how many hundredths a figure is larger than that of the joint sum, by seed."""
+    base = {row["seed"]: figure(row) for row in of.get(BASE, [])}
+    return [100 * (figure(row) - base[row["seed"]]) for row in of[name] if row["seed"] in base]
+
+
+def _accuracy(row: dict[str, Any]) -> float:
+    return statistics.fmean(row["accuracy"])
+
+
+def _cost(row: dict[str, Any]) -> float:
+    return float(row["policies"][0]["cost"])
 
 
 def _sentence(of: dict[str, list[dict[str, Any]]]) -> str:
     """Say which strategies are better, or worse, than the joint sum with every seed."""
-    better, worse = [], []
-    for name in of:
-        gains = _gains(name, of)
-        if name == BASE or not gains:
-            continue
-        words = f"`{name}` ({statistics.fmean(gains):+.1f} points)"
-        if min(gains) > 0:
-            better.append(words)
-        elif max(gains) < 0:
-            worse.append(words)
     if BASE not in of:
         return "The joint sum was not trained, so nothing is compared."
+    more, less = _always(of, _accuracy)
+    dearer, cheaper = _always(of, _cost)
     return (
-        "In the mean over the exits, better than the joint sum with every seed: "
-        f"{', '.join(better) or 'none'}; worse with every seed: {', '.join(worse) or 'none'}."
+        f"In the mean over the exits, better than the joint sum with every seed: {more}; worse "
+        f"with every seed: {less}. A policy that gives up {100 * DROPS[0]:g} point costs less than "
+        f"that of the joint sum with every seed: {cheaper}; more with every seed: {dearer}."
     )
+
+
+def _always(
+    of: dict[str, list[dict[str, Any]]], figure: Callable[[dict[str, Any]], float]
+) -> tuple[str, str]:
+    """Return which strategies have a larger figure with every seed, and which a smaller one."""
+    words: dict[bool, list[str]] = {True: [], False: []}
+    for name in of:
+        gains = _gains(name, of, figure)
+        if name != BASE and gains and (min(gains) > 0 or max(gains) < 0):
+            words[min(gains) > 0].append(f"`{name}` ({statistics.fmean(gains):+.1f} points)")
+    return ", ".join(words[True]) or "none", ", ".join(words[False]) or "none"
 
 
 def _teachers(of: dict[str, list[dict[str, Any]]]) -> str:

@@ -73,6 +73,21 @@ def _least(session: Session, drop: float, temperatures: tuple[float, ...]) -> fl
     return min(point.cost for point in front if point.score >= floor) / costs[-1]
 
 
+def rules_sentence(rows: Sequence[dict[str, Any]]) -> str:
+    """Say which gates cost less than thresholds by more than twice the standard error."""
+    cheaper = []
+    for kind in KINDS:
+        costs = [100 * (row["rules"][kind]["cost"] - row["rules"][PLAIN]["cost"]) for row in rows]
+        if len(costs) > 1:
+            mean, error = statistics.fmean(costs), statistics.stdev(costs) / len(costs) ** 0.5
+            if mean + 2 * error < 0:
+                cheaper.append(f"`{kind}` ({mean:+.1f} points)")
+    return (
+        f"Gates that cost less than `{PLAIN}` by more than twice the standard error: "
+        f"{', '.join(cheaper) or 'none'}."
+    )
+
+
 def rules_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return the table of rules: means over all runs of a network.
 

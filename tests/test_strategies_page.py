@@ -54,13 +54,24 @@ def test_a_table_has_means_spreads_and_the_time_beside_the_joint_sum(script):
     text = script.tables({"rows": rows}, {"nano": {"ratios": times}})
     assert "One image takes 51 million multiply-adds through all exits." in text
     assert "better than the joint sum with every seed: `eenet` (+5.3 points); worse" in text
-    assert "worse with every seed: none." in text, "one of the two seeds is as good"
+    assert "worse with every seed: none. A" in text, "one of the two seeds is as good"
+    assert "costs less than that of the joint sum with every seed: none; more" in text
     assert text.count("| 1.00 |") == 1, "the range of a ratio that does not vary is left out"
     line = next(line for line in text.splitlines() if line.startswith("| `eenet`"))
     assert [cell.strip() for cell in line.split("|")[2:-1]] == [
         "60.5 (60.0–61.0)", "85.0 (80.0–90.0)", "+5.3 ± 4.7", "50.0 (50.0–50.0)", "45.0", "+0.0",
         "40.0 (40.0–40.0)", "35.0", "-1.0", "2.00 (1.90–2.20)",
     ]  # fmt: skip
+
+
+def test_it_says_whose_policies_cost_less(script):
+    names = ("joint", "sdn", "eenet", "linear")
+    rows = [row(name, seed, [0.5, 0.8]) for name in names for seed in (0, 1)]
+    for each in rows:
+        shift = {"eenet": 0.1, "sdn": -0.2, "linear": 0.1 - each["seed"] / 5}
+        each["policies"][0]["cost"] += shift.get(each["strategy"], 0)
+    text = script.tables({"rows": rows}, {})
+    assert "with every seed: `sdn` (-20.0 points); more with every seed: `eenet` (+10.0" in text
 
 
 def test_gates_are_compared_with_thresholds_on_the_same_runs(script):
@@ -72,6 +83,12 @@ def test_gates_are_compared_with_thresholds_on_the_same_runs(script):
         ["`jei_dnn`", "42.0 (+2.0 ± 0.0)", "-1.5 (-2.0 ± 0.0)", "150"],
         ["`eenet`", "43.0 (+3.0 ± 0.0)", "-2.5 (-3.0 ± 0.0)", "more than 1600"],
     ]
+    assert "by more than twice the standard error: none." in text
+    rows = [row("joint", seed, [0.5, 0.8]) for seed in (0, 1, 2)]
+    for seed, each in enumerate(rows):
+        each["rules"]["jei_dnn"]["cost"] = 0.3 + seed / 100
+        each["rules"]["linear_gate"]["cost"] = 0.3 + seed / 10
+    assert "standard error: `jei_dnn` (-9.0 points)." in script.tables({"rows": rows}, {})
 
 
 def test_results_of_earlier_calls_are_kept_and_replaced_run_by_run(script):
