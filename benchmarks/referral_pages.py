@@ -51,23 +51,25 @@ def simulation_table(simulation: dict) -> str:
 
 
 def run_table(result: dict) -> str:
-    header = ("goal", "images", "unsure", "unlike", "answered", "wrong of these", "G multiply-adds")
+    header = ("goal", "images", "unsure", "unlike", "answered", "wrong of these", "G multiply-adds",
+              "AUROC of energy, exits 1 to M", "AUROC of distance")  # fmt: skip
     rows = []
     for goal, seen in result["goals"].items():
         if "refused" in seen:
-            rows.append((goal, "refused", *[""] * 5))
+            rows.append((goal, "refused", *[""] * 7))
             continue
         good = seen["referrals"]["rows"][0]
         rows.append((
             goal, f"{good['images']} of test", *(percent(good[why] / good["images"])
             for why in ("unsure", "unlike")), percent(good["coverage"]["value"]),
-            percent(good["risk"]["value"]), f"{seen['macs'] / 1e9:.3f}",
+            percent(good["risk"]["value"]), f"{seen['macs'] / 1e9:.3f}", "", "",
         ))  # fmt: skip
         rows += [
             (goal, f"{folder['images']} of {folder['name']}",
              *(percent(folder[why] / folder["images"]) for why in ("unsure", "unlike")),
              percent(1 - (folder["unsure"] + folder["unlike"]) / folder["images"]), "",
-             f"{folder['macs'] / 1e9:.3f}")
+             f"{folder['macs'] / 1e9:.3f}", ", ".join(f"{area:.2f}" for area in folder["auroc"]),
+             f"{folder['distance_auroc']:.2f}" if "distance_auroc" in folder else "")
             for folder in seen["foreign"] or ()
         ]  # fmt: skip
     return markdown_table(header, rows)

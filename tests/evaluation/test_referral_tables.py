@@ -32,6 +32,13 @@ def test_tables_show_shares_in_percent_and_say_what_is_missing(run):
     ears = foreign_table(evaluation_with_referrals)
     assert "| ears | 50 | 10.0 | 80.0 | 2.50 | 0.912, 0.950 |" in ears.markdown()
     assert any("2 images could not be read" in note for note in ears.notes)
+    (foreign,) = evaluation_with_referrals.foreign
+    by_features = evaluation_with_referrals.replaced(
+        foreign=(foreign, foreign.replaced(name="noise", distance_auroc=0.99876))
+    )
+    text = foreign_table(by_features).markdown()
+    assert "| noise | 50 | 10.0 | 80.0 | 2.50 | 0.912, 0.950 | 0.999 |" in text
+    assert "| ears | 50 | 10.0 | 80.0 | 2.50 | 0.912, 0.950 | – |" in text
     assert {table.title, ears.title} <= {
         shown.title for shown in evaluation_tables(evaluation_with_referrals)
     }

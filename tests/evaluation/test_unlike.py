@@ -8,6 +8,7 @@ from endoexit.errors import PolicyError, UsageError
 from endoexit.evaluation.fitting import CalibrationOptions, calibrate_run
 from endoexit.evaluation.study import Options, evaluate_run
 from endoexit.evaluation.unlike import fit_distance
+from endoexit.images.reference import ImageRef
 from endoexit.policy.distance import distances
 from endoexit.policy.goal_options import make_goal
 from endoexit.policy.options import RuleOptions
@@ -74,6 +75,15 @@ def test_a_run_refers_foreign_images_at_the_cost_of_exit_1(run, tmp_path):
     (noise,) = evaluation.foreign
     assert noise.unlike == noise.images == 6
     assert noise.exit_shares[0] == 1.0
+    distance = policy.referral.unlike
+    paths = sorted((tmp_path / "n").iterdir())
+    foreign = np.stack([session.preprocessing.load(ImageRef(path)) for path in paths])
+    near, far = (
+        distances(session.features(each), distance.whitening, distance.means)
+        for each in (images, foreign)
+    )
+    pairs = (far[:, None] > near).mean() + 0.5 * (far[:, None] == near).mean()
+    assert noise.distance_auroc == pytest.approx(pairs)
 
 
 def test_a_measure_without_a_share_makes_no_sense():

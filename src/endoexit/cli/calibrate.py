@@ -70,8 +70,8 @@ def calibrate(
     max_referral: Annotated[
         float | None,
         typer.Option(
-            help="Largest share of images that are referred to a human, as few as possible, so "
-            "that the guarantee holds for the answered ones."
+            help="Largest share of images that may be referred to a human, so that the guarantee "
+            "holds for the answered ones."
         ),
     ] = None,
     refer_unlike: Annotated[

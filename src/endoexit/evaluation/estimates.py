@@ -1,6 +1,6 @@
 """Records of figures: a value with its interval, scores of a class, scores of all answers."""
 
-from endoexit.documents import Record
+from endoexit.documents import Record, unless_none
 
 
 class Interval(Record):
@@ -134,6 +134,8 @@ class Foreign(Record):
         macs: Mean multiply-adds of an image.
         auroc: Area (M,) under the ROC curve of the energy of each exit, foreign images against
             those of the cohort.
+        distance_auroc: The same of the distance of features at exit 1; None for a policy that
+            does not refer by it.
     """
 
     name: str
@@ -144,3 +146,4 @@ class Foreign(Record):
     exit_shares: tuple[float, ...]
     macs: float
     auroc: tuple[float, ...]
+    distance_auroc: float | None = unless_none

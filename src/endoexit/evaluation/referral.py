@@ -1,6 +1,7 @@
 """Referral on a cohort and on foreign images: coverage, risk, and what is recognised as foreign."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from endoexit.evaluation.intervals import GroupBootstrap, exact_interval
 from endoexit.models.cost import Complexity
 from endoexit.policy import ExitPolicy, fixed_exit
 from endoexit.policy.coverage import area_under, coverage, risk_curve, sureness_of
+from endoexit.policy.distance import Distance, Features, distances
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.referral import ANSWERED, UNLIKE, UNSURE, energy
 from endoexit.runtime.exits import all_exits
@@ -123,13 +125,12 @@ def foreign_images(
     """
     logits, images, failed = _logits_of(session, folder)
 
+    @cache
     def features() -> NDArray[np.float32]:
         return session.features(images)
 
     exits = policy.assign(logits, features)
     codes = policy.referred(logits, exits, features)
-    labels = np.repeat([0, 1], [good.logits.shape[1], logits.shape[1]])
-    pairs = zip(good.logits, logits, strict=True)
     shares = np.bincount(exits - 1, minlength=policy.num_exits) / len(exits)
     return Foreign(
         name=folder.resolve().name,
@@ -140,12 +141,27 @@ def foreign_images(
         exit_shares=tuple(shares.tolist()),
         macs=cost.mean_macs(tuple(shares.tolist())),
         auroc=tuple(
-            float(
-                metrics.roc_auc_score(labels, np.concatenate([energy(of_good), energy(of_foreign)]))
-            )
-            for of_good, of_foreign in pairs
+            _area(energy(of_good), energy(of_foreign))
+            for of_good, of_foreign in zip(good.logits, logits, strict=True)
         ),
+        distance_auroc=_area_of_distance(policy, good.features, features),
     )
+
+
+def _area_of_distance(policy: ExitPolicy, good: Features | None, foreign: Features) -> float | None:
+    unlike = None if policy.referral is None else policy.referral.unlike
+    if not isinstance(unlike, Distance) or good is None:
+        return None
+    near, far = (
+        distances(features(), unlike.whitening, unlike.means) for features in (good, foreign)
+    )
+    return _area(near, far)
+
+
+def _area(good: NDArray[np.float64], foreign: NDArray[np.float64]) -> float:
+    """Return the area under the ROC curve of a measure that is larger for foreign images."""
+    labels = np.repeat([0, 1], [len(good), len(foreign)])
+    return float(metrics.roc_auc_score(labels, np.concatenate([good, foreign])))
 
 
 def _logits_of(

@@ -59,8 +59,11 @@ def foreign_table(evaluation: Evaluation) -> Table | None:
             lambda row: ", ".join(significant(area) for area in row.auroc)
         ),
     }
+    if any(row.distance_auroc is not None for row in evaluation.foreign):
+        distance = Column("AUROC of distance, exit 1", form=significant, brief="of\ndistance")
+        columns[distance] = lambda row: row.distance_auroc
     unread = sum(row.failed for row in evaluation.foreign)
-    notes = ["AUROC: 1 where the energy of an exit parts foreign images from these, 0.5 by chance."]
+    notes = ["AUROC: 1 where a measure parts foreign images from these, 0.5 by chance."]
     if unread:
         notes.append(f"{counted(unread, 'image')} could not be read and are not counted.")
     return Table.of("Foreign images", columns, evaluation.foreign, notes)

@@ -175,8 +175,8 @@ class Guarantee(GoalBase):
         unit: What counts as one independent draw: an image, or a group with its mean loss;
             "auto" takes groups where a certify group holds several images.
         max_referral: Largest share of the images that may be referred to a human; the risks are
-            then those of the answered ones, and as few as possible are referred. None where all
-            images are answered.
+            then those of the answered ones, and few are referred; see `pairs.REFERRAL_COST`. None
+            where all images are answered.
     """
 
     kind: Literal["guarantee"] = "guarantee"

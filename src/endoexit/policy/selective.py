@@ -1,4 +1,4 @@
-"""Guarantees on the answered images: refer as few as possible, and prove the rest right enough.
+"""Guarantees on the answered images: refer few, and prove the rest right enough.
 
 The test is that of selective classification (Geifman and El-Yaniv 2017, "Selective
 classification for deep neural networks"). For a policy that was fixed before certify was seen,
