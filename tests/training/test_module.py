@@ -27,7 +27,6 @@ def module(**recipe: object) -> ExitTraining:
         global_rank=0,
         current_epoch=9,
         estimated_stepping_batches=100,
-        scaler=None,
     )
     return made
 
@@ -104,22 +103,6 @@ def test_frozen_normalisation_keeps_weights_and_statistics_while_the_exits_learn
     assert not before["stages.0.head.inner.2.running_mean"].equal(
         after["stages.0.head.inner.2.running_mean"]
     )
-
-
-@pytest.mark.parametrize(("limit", "norm"), [(0.5, 0.5), (1000.0, 3.0), (None, 3.0)])
-def test_the_norm_of_all_gradients_is_clipped(limit, norm):
-    """Lightning itself refuses to clip for the fused optimiser of a CPU."""
-    made = module()
-    optimizer = made.configure_optimizers()["optimizer"]
-    assert optimizer.defaults["fused"]
-    for parameter in made.model.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    size = torch.stack([p.grad.norm() for p in made.model.parameters()]).norm()
-    for parameter in made.model.parameters():
-        parameter.grad *= 3 / size
-    made.configure_gradient_clipping(optimizer, limit, "norm")
-    clipped = torch.stack([p.grad.norm() for p in made.model.parameters()]).norm()
-    assert clipped.item() == pytest.approx(norm, rel=1e-4)
 
 
 def test_vectors_and_biases_are_not_decayed():

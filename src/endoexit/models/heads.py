@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoexit.models.pools import mean_of_positions, over_channels, over_positions
 from endoexit.models.staged import State
 
 OPEN = 3.0  # sigmoid(3) = 0.95
@@ -20,7 +19,7 @@ class SpatialGate(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """Return the attention map in (0, 1), shape (B, 1, H, W)."""
-        summary = torch.cat(over_channels(x), dim=1)
+        summary = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), dim=1)
         return torch.sigmoid(self.norm(self.conv(summary)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,8 +52,7 @@ class Cbam(nn.Module):
 
     def channels(self, x: Tensor) -> Tensor:
         """Weight the channels of x, shape (B, C, H, W)."""
-        largest, mean = (pool.flatten(1) for pool in over_positions(x))
-        scores = self._score(mean) + self._score(largest)
+        scores = self._score(x.mean((2, 3))) + self._score(x.amax((2, 3)))
         return x * torch.sigmoid(scores)[:, :, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,7 +80,7 @@ class CbamHead(nn.Module):
 
     def forward(self, state: State) -> Tensor:
         """Return logits (B, classes) from the state's last tensor, the fused map."""
-        result: Tensor = self.classify(mean_of_positions(self.attention(state[-1])))
+        result: Tensor = self.classify(self.attention(state[-1]).mean((2, 3)))
         return result
 
     def gates(self, state: State) -> list[Tensor]:
@@ -115,5 +113,5 @@ class FinalClassifier(nn.Module):
 
     def forward(self, state: State) -> Tensor:
         """Return logits (B, classes) from the state's last tensor, the fused map."""
-        result: Tensor = self.classify(self.norm(mean_of_positions(state[-1])))
+        result: Tensor = self.classify(self.norm(state[-1].mean((2, 3))))
         return result

@@ -210,30 +210,11 @@ class ExitTraining(lightning.LightningModule):
         self.val_loss.reset()
         self.val_accuracy.reset()
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip the norm of all gradients.
-
-        Lightning refuses it for a fused optimiser, which could undo a scale of the gradients
-        itself. Where no scale is in use there is nothing to undo.
-        """
-        if self.trainer.scaler is not None:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val is not None:
-            weights = [each for group in optimizer.param_groups for each in group["params"]]
-            nn.utils.clip_grad_norm_(weights, gradient_clip_val)
-
     def configure_optimizers(self) -> Any:
         """Return AdamW with warm-up and cosine in each part, stepped after each batch."""
         settings, epochs = self.recipe.optimizer, self.recipe.epochs
         groups = parameter_groups(self.model, settings, self.loss.parameters())
-        # On a CPU one call for all weights saves most of the time of a step over many small ones.
-        fused = self.device.type == "cpu" and self.trainer.scaler is None
-        optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=fused)
+        optimizer = torch.optim.AdamW(groups, lr=settings.lr)
         total = int(self.trainer.estimated_stepping_batches)
         # Steps at which the parts of the training end.
         ends = [round(total * end / epochs) for end in accumulate(self.loss.parts(epochs))]

@@ -111,7 +111,7 @@ def test_the_rate_rises_and_falls_in_each_part():
     )
     model = create_model("ee_hifuse_nano", 3, width=8, heads=[1] * 4, depths=[1] * 4)
     module = ExitTraining(model, recipe, Preprocessing(size=32), 0)
-    module._trainer = SimpleNamespace(estimated_stepping_batches=100, scaler=None)
+    module._trainer = SimpleNamespace(estimated_stepping_batches=100)
     rate = module.configure_optimizers()["lr_scheduler"]["scheduler"].lr_lambdas[0]
     assert [rate(step) for step in (0, 10, 40, 50, 100)] == pytest.approx([0.1, 1, 0.1, 1, 0])
     assert rate(39) < 0.01

@@ -6,7 +6,6 @@ from torch.nn import functional
 
 from endoexit.models.heads import SpatialGate
 from endoexit.models.hifuse.layers import ChannelNorm, ConvNorm, join
-from endoexit.models.pools import over_positions
 
 
 class ChannelGate(nn.Module):
@@ -24,7 +23,8 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weight the channels of x, shape (B, C, H, W)."""
-        largest, mean = over_positions(x)
+        # amax and mean, not pooling layers: kernels sized from a tensor do not export.
+        largest, mean = x.amax((2, 3), keepdim=True), x.mean((2, 3), keepdim=True)
         return x * torch.sigmoid(self._score(largest) + self._score(mean))
 
 
