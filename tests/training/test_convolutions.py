@@ -61,17 +61,6 @@ def assert_as_exact_as_pytorch(leaves, stride, padding, *, groups):
         assert gap < max(0.006, 1.01 * known), f"{name}: {gap:.1e}, PyTorch {known:.1e}"
 
 
-@pytest.mark.parametrize("inputs", [16, 96])
-def test_pointwise_convolutions_are_linear_layers(inputs):
-    torch.manual_seed(4)
-    images = torch.randn(2, inputs, 5, 7).bfloat16().float()
-    images = images.contiguous(memory_format=torch.channels_last)
-    leaves = [images, torch.randn(24, inputs, 1, 1).bfloat16().float(), torch.randn(24)]
-    with mock.patch.object(functional, "linear", wraps=functional.linear) as linear:
-        assert_as_exact_as_pytorch(leaves, (1, 1), (0, 0), groups=1)
-    linear.assert_called_once()
-
-
 @pytest.mark.parametrize(
     ("what", "changes"),
     [

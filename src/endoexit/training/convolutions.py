@@ -2,9 +2,7 @@
 
 PyTorch 2.13 has no fast code for two gradients of depthwise convolutions: that of the images where
 the stride is not 1, and that of kernels larger than 3×3. Both are computed here from what is fast:
-the first in float32, the second from windows of 3×3 entries of the kernel. A 1×1 convolution
-of a channels-last map is computed as the linear layer that it is, several times faster where
-channels are many and positions few.
+the first in float32, the second from windows of 3×3 entries of the kernel.
 `benchmarks/convolutions.py` measures the difference.
 """
 
@@ -68,10 +66,6 @@ def _convolve(  # noqa: PLR0917 - the arguments of PyTorch's own function
             images, kernel, strides, paddings
         )
         return maps if bias is None else maps + bias.to(torch.bfloat16)[:, None, None]
-    plain = groups == 1 and strides == (1, 1) and paddings == (0, 0)
-    if plain and weight.shape[2:] == (1, 1) and _is_channels_last(input):
-        rows = functional.linear(input.permute(0, 2, 3, 1), weight.flatten(1), bias)
-        return rows.permute(0, 3, 1, 2)
     return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -81,10 +75,6 @@ def _is_slow_depthwise(weight: Tensor, stride: Pair, groups: int) -> bool:
         and (stride != (1, 1) or max(weight.shape[2:]) > _SIDE)
         and min(weight.shape[2:]) >= _SIDE
     )
-
-
-def _is_channels_last(maps: Tensor) -> bool:
-    return maps.is_contiguous(memory_format=torch.channels_last)
 
 
 def _computes_in_bfloat16(images: Tensor) -> bool:
