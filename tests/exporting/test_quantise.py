@@ -91,6 +91,24 @@ def accuracies(stages, images, labels):
     return np.mean(right, axis=0)
 
 
+def test_stages_take_one_image_while_they_are_quantised_and_any_number_in_their_files(
+    spoilt, tmp_path
+):
+    """With a free number, OpenVINO ends the process in int8 on processors with AMX."""
+    import openvino
+
+    model, images, _ = spoilt
+    stages = exported(model, tmp_path / "stages", OpenVinoStages)
+    quantise_stages(stages, Int8(images[:8]), silent)
+    for number in range(1, len(stages.inputs) + 1):
+        (path,) = (tmp_path / "stages").glob(f"{number}.xml")
+        kept = openvino.Core().read_model(path)
+        for ports in (kept.inputs, kept.outputs):
+            assert all(port.partial_shape[0].is_dynamic for port in ports)
+        read = stages.read(number)
+        assert all(port.partial_shape[0] == 1 for port in (*read.inputs, *read.outputs))
+
+
 @pytest.mark.parametrize("files", [OpenVinoStages, OnnxStages])
 def test_ranges_hold_what_few_images_show(tmp_path, files):
     """The mean of the ranges of all images cut the strong ones: an error of 0.65, not 0.06."""

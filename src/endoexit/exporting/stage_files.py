@@ -18,6 +18,7 @@ from endoexit.exporting.graphs import StageGraph, save_openvino, write_onnx, wri
 Arrays = list[NDArray[np.float32]]
 Stage = Callable[[Arrays], Arrays]
 """A stage at work: from the state before to the state after and the logits."""
+ANY_NUMBER = -1  # of images, for OpenVINO
 
 
 class ExportedStages(Protocol):
@@ -58,6 +59,9 @@ class ExportedStages(Protocol):
 class OpenVinoStages:
     """Stages as OpenVINO reads them: two files each.
 
+    The files take any number of images. At work here, and in NNCF, they take one: with a free
+    number, int8 ends the process on processors with AMX (openvinotoolkit/openvino, issue 37577).
+
     Args:
         folder: Folder of the stages.
     """
@@ -77,10 +81,11 @@ class OpenVinoStages:
 
     def read(self, number: int) -> Any:
         """See `ExportedStages`."""
-        return self._core.read_model(self._path(number))
+        return _taking(1, self._core.read_model(self._path(number)))
 
     def replace(self, number: int, model: Any) -> None:
         """See `ExportedStages`; the model may still hold the files that are written over."""
+        model = _taking(ANY_NUMBER, model)
         path, new = self._path(number), self._folder / f"int8-{number}.xml"
         save_openvino(model, new)
         for suffix in (".xml", ".bin"):
@@ -110,6 +115,13 @@ class OpenVinoStages:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.xml"
+
+
+def _taking(images: int, model: Any) -> Any:
+    """Return an OpenVINO model that takes so many images at once."""
+    shapes = [list(port.partial_shape)[1:] for port in model.inputs]
+    model.reshape({index: [images, *rest] for index, rest in enumerate(shapes)})
+    return model
 
 
 class OnnxStages:
