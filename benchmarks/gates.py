@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import sem
 
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
@@ -167,7 +168,7 @@ def compared(here: np.ndarray, plain: np.ndarray) -> str:
     away = here - plain
     if not away.any():
         return ""
-    return f" ({away.mean():+.1f} ± {away.std(ddof=1) / np.sqrt(len(away)):.1f})"
+    return f" ({away.mean():+.1f} ± {sem(away):.1f})"
 
 
 def cells(rows: list[dict], name: str, kind: str, goal: str) -> tuple[str, str]:

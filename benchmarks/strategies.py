@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import sem
+
 from endoexit.artifacts.run import open_run
 from endoexit.files import read_json, write_json
 from endoexit.machine import describe_machine, library_versions
@@ -199,7 +201,7 @@ def _line(name: str, of: dict[str, list[dict[str, Any]]], exits: int) -> list[st
     line = [f"`{name}`"]
     line += [mean_and_range([100 * row["accuracy"][k] for row in rows]) for k in range(exits)]
     gains = [] if name == BASE else _gains(name, of, _accuracy)
-    error = f" ± {statistics.stdev(gains) / len(gains) ** 0.5:.1f}" if len(gains) > 1 else ""
+    error = f" ± {sem(gains):.1f}" if len(gains) > 1 else ""
     line.append(f"{statistics.fmean(gains):+.1f}{error}" if gains else "–")
     for number in range(len(DROPS)):
         policies = [row["policies"][number] for row in rows]
@@ -248,11 +250,14 @@ def _sentence(of: dict[str, list[dict[str, Any]]]) -> str:
 def _always(
     of: dict[str, list[dict[str, Any]]], figure: Callable[[dict[str, Any]], float]
 ) -> tuple[str, str]:
-    """Return which strategies have a larger figure with every seed, and which a smaller one."""
+    """Return which strategies have a larger figure with every seed, and which a smaller one.
+
+    Those that miss a seed of the joint sum are left out.
+    """
     words: dict[bool, list[str]] = {True: [], False: []}
     for name in of:
         gains = _gains(name, of, figure)
-        if name != BASE and gains and (min(gains) > 0 or max(gains) < 0):
+        if len(gains) == len(of[BASE]) and (min(gains) > 0 or max(gains) < 0):
             words[min(gains) > 0].append(f"`{name}` ({statistics.fmean(gains):+.1f} points)")
     return ", ".join(words[True]) or "none", ", ".join(words[False]) or "none"
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import sem
 
 from endoexit.evaluation.fitting import CalibrationOptions, exit_costs, find_run_policy
 from endoexit.policy.goal_options import make_goal
@@ -79,8 +80,8 @@ def rules_sentence(rows: Sequence[dict[str, Any]]) -> str:
     for kind in KINDS:
         costs = [100 * (row["rules"][kind]["cost"] - row["rules"][PLAIN]["cost"]) for row in rows]
         if len(costs) > 1:
-            mean, error = statistics.fmean(costs), statistics.stdev(costs) / len(costs) ** 0.5
-            if mean + 2 * error < 0:
+            mean = statistics.fmean(costs)
+            if mean + 2 * sem(costs) < 0:
                 cheaper.append(f"`{kind}` ({mean:+.1f} points)")
     return (
         f"Gates that cost less than `{PLAIN}` by more than twice the standard error: "

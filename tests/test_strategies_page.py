@@ -114,6 +114,9 @@ def test_strategies_with_fewer_seeds_are_named(script):
     text = script.tables({"rows": rows}, {})
     assert "seeds: 3." in text
     assert "Seeds of those that have fewer: `sdn` 2." in text
+    rows[-1]["accuracy"] = rows[-2]["accuracy"] = [0.6, 0.9]
+    text = script.tables({"rows": rows}, {})
+    assert "better than the joint sum with every seed: none" in text, "two seeds are not all"
     rows.append(row("sdn", 1, [0.5, 0.8]))
     assert "fewer" not in script.tables({"rows": rows}, {})
 

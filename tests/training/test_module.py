@@ -22,11 +22,7 @@ def module(**recipe: object) -> ExitTraining:
     image = {"size": 32, "canvas": 40, "early_size": 64, "early_share": 0.5}
     made = ExitTraining(model, Recipe.model_validate({"image": image} | recipe), PREPROCESSING, 7)
     made._trainer = SimpleNamespace(
-        training=True,
-        global_step=5,
-        global_rank=0,
-        current_epoch=9,
-        estimated_stepping_batches=100,
+        training=True, global_step=5, global_rank=0, current_epoch=9, estimated_stepping_batches=100
     )
     return made
 

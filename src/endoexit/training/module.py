@@ -17,7 +17,7 @@ from endoexit.images.preprocessing import Preprocessing
 from endoexit.models import StagedClassifier
 from endoexit.models.quantised import is_quantised
 from endoexit.training.augment import Augment, mixup
-from endoexit.training.convolutions import FastConvolutions
+from endoexit.training.depthwise import FastDepthwise
 from endoexit.training.loading import Batch
 from endoexit.training.rates import frozen_norms, parameter_groups
 from endoexit.training.recipe import OptimizerSettings, Recipe
@@ -155,7 +155,7 @@ class ExitTraining(lightning.LightningModule):
         elif self.teacher is not None:
             known = self.teacher.answers(for_teacher[0])
         shown = Shown(images, target, cast(Tensor, self.mean), cast(Tensor, self.std), maps)
-        with FastConvolutions():
+        with FastDepthwise():
             answers = self.loss.answers(self.model, shown)
         loss: Tensor = self.loss(answers, target, known)
         if not torch.isfinite(loss):

@@ -1,9 +1,9 @@
-"""What the package's way to compute convolutions saves in a training step on a CPU.
+"""What the package's gradients of depthwise convolutions save in a training step on a CPU.
 
-    python benchmarks/convolutions.py [--threads 1] [--rounds 11]
+    python benchmarks/depthwise_gradients.py [--threads 1] [--rounds 11]
 
 Steps (forward, loss, backward) in bfloat16 with and without them, one after the other in one
-process, batches of 32 at 128×128, random images. Writes benchmarks/results/convolutions.json
+process, batches of 32 at 128×128, random images. Writes benchmarks/results/depthwise_gradients.json
 and the table of docs/networks.md.
 """
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 from endoexit.files import write_json
 from endoexit.machine import describe_machine, library_versions
 from endoexit.models import StagedClassifier, create_model
-from endoexit.training.convolutions import FastConvolutions
+from endoexit.training.depthwise import FastDepthwise
 from tables import RESULTS, ROOT, markdown_table, replace_between
 
 PAGE = ROOT / "docs" / "networks.md"
@@ -34,7 +34,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 def step(model: StagedClassifier, images: Tensor, labels: Tensor, *, fast: bool) -> float:
     """Return the seconds of one step."""
-    context: AbstractContextManager[Any] = FastConvolutions() if fast else nullcontext()
+    context: AbstractContextManager[Any] = FastDepthwise() if fast else nullcontext()
     start = time.perf_counter()
     model.zero_grad()
     with torch.autocast("cpu", torch.bfloat16), context:
@@ -81,7 +81,7 @@ def table(result: dict[str, Any]) -> str:
         markdown_table(header, rows)
         + f"\n\nOne step in bfloat16, batches of {BATCH} at {SIZE}×{SIZE}, threads: "
         f"{result['threads']}, {machine['processor']}, PyTorch {versions['torch']}. Made by "
-        "`python benchmarks/convolutions.py`."
+        "`python benchmarks/depthwise_gradients.py`."
     )
 
 
@@ -96,15 +96,15 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     rows = [measure(name, options, arguments.rounds) for name, options in NETWORKS.items()]
     result = {
-        "command": f"python benchmarks/convolutions.py --threads {arguments.threads} "
+        "command": f"python benchmarks/depthwise_gradients.py --threads {arguments.threads} "
         f"--rounds {arguments.rounds}",
         "threads": arguments.threads,
         "rows": rows,
         "machine": describe_machine(),
         "versions": library_versions(),
     }
-    write_json(RESULTS / "convolutions.json", result)
-    replace_between(PAGE, "convolutions", table(result))
+    write_json(RESULTS / "depthwise_gradients.json", result)
+    replace_between(PAGE, "depthwise gradients", table(result))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Convolutions in bfloat16 whose training PyTorch computes slowly on CPUs.
+"""Gradients of depthwise convolutions in bfloat16, where PyTorch computes them slowly on CPUs.
 
-PyTorch 2.13 has no fast code for two gradients of depthwise convolutions: that of the images where
-the stride is not 1, and that of kernels larger than 3×3. Both are computed here from what is fast:
-the first in float32, the second from windows of 3×3 entries of the kernel.
-`benchmarks/convolutions.py` measures the difference.
+PyTorch 2.13 has no fast code for two of them: the gradient of the images where the stride is not 1,
+and the gradient of kernels larger than 3×3. Both are computed here from what is fast: the first in
+float32, the second from windows of 3×3 entries of the kernel.
+`benchmarks/depthwise_gradients.py` measures the difference.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,12 @@ from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
 
 _SIDE = 3  # of the largest kernel whose gradient is fast
-_DIMENSIONS = 4  # of images (B, C, H, W) and of kernels
 
 Pair = tuple[int, int]
 
 
-class FastConvolutions(TorchFunctionMode):
-    """Context in which slow convolutions are computed as this module does.
+class FastDepthwise(TorchFunctionMode):
+    """Context in which slow depthwise convolutions take the gradients of this module.
 
     Everything else is left as it is: other devices, precisions and convolutions.
     """
@@ -35,7 +34,7 @@ class FastConvolutions(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call the function; a slow convolution is computed here."""
+        """Call the function; a slow convolution gets its gradients from here."""
         del types
         known = kwargs or {}
         return _convolve(*args, **known) if func is functional.conv2d else func(*args, **known)
@@ -50,35 +49,27 @@ def _convolve(  # noqa: PLR0917 - the arguments of PyTorch's own function
     dilation: int | Pair = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolve as `torch.nn.functional.conv2d` does, but fast."""
+    """Convolve as `torch.nn.functional.conv2d` does, with fast gradients."""
+    strides = _pair(stride)
     if (
-        isinstance(padding, str)
-        or _pair(dilation) != (1, 1)
-        or weight.ndim != _DIMENSIONS
-        or not _computes_in_bfloat16(input)
+        not isinstance(padding, str)
+        and _pair(dilation) == (1, 1)
+        and weight.shape[:2] == (groups, 1)
+        and (strides != (1, 1) or max(weight.shape[2:]) > _SIDE)
+        and min(weight.shape[2:]) >= _SIDE
+        and _computes_in_bfloat16(input)
     ):
-        return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
-    strides, paddings = _pair(stride), _pair(padding)
-    if _is_slow_depthwise(weight, strides, groups):
         # Casts are part of the graph, as under autocast: gradients come back in float32.
         images, kernel = input.to(torch.bfloat16), weight.to(torch.bfloat16)
         maps: Tensor = _Depthwise.apply(  # type: ignore[no-untyped-call]
-            images, kernel, strides, paddings
+            images, kernel, strides, _pair(padding)
         )
         return maps if bias is None else maps + bias.to(torch.bfloat16)[:, None, None]
     return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
-def _is_slow_depthwise(weight: Tensor, stride: Pair, groups: int) -> bool:
-    return (
-        weight.shape[:2] == (groups, 1)
-        and (stride != (1, 1) or max(weight.shape[2:]) > _SIDE)
-        and min(weight.shape[2:]) >= _SIDE
-    )
-
-
 def _computes_in_bfloat16(images: Tensor) -> bool:
-    if images.device.type != "cpu" or images.ndim != _DIMENSIONS or not torch.is_grad_enabled():
+    if images.device.type != "cpu" or images.ndim != 4 or not torch.is_grad_enabled():
         return False
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") is torch.bfloat16
