@@ -199,8 +199,8 @@ def test_the_tables_of_changed_images_are_those_of_their_result(load):
 
 
 def test_foreign_images_are_referred_by_their_features_at_the_cost_of_exit_1(load):
-    benchmark = load("referral")
-    goals = read_json(benchmark.RESULT)["run"]["goals"]
+    benchmark = load("referral_pages")
+    goals = read_json(load("referral").RESULT)["run"]["goals"]
     page = benchmark.PAGE.read_text(encoding="utf-8")
     assert benchmark.run_table({"goals": goals}) in page
     seen = goals["refer unlike by features"]
