@@ -142,12 +142,18 @@ def test_attacks_are_added_to_what_was_measured(run, session, robustness):
     robustness.write(run.path / FILE)
     both = measure_robustness(session, "train", corruptions=False, attacks=True)
     assert both.of("noise") == robustness.of("noise")
-    assert [row.change for row in both.rows if row.change in ATTACKS] == list(ATTACKS)
+    early = [f"exit {number}" for number in range(1, len(both.rows[0].shares))]
+    attacks = [row for row in both.rows if row.change in {*early, *ATTACKS}]
+    assert [row.change for row in attacks] == [*early, *ATTACKS]
     (main,), (worst,) = both.of("main"), both.of("max-average")
     assert main.final.value < both.rows[0].final.value, "an attack on it makes the final exit worse"
+    assert main.final.value < both.of("exit 1")[0].final.value, "more than one on another exit"
     assert worst.strength == 1
     attacked = robustness_tables(both)[-1]
     assert attacked.title == "Accuracy under attack"
+    assert [row[0] for row in attacked.rows] == [
+        "none", *(f"on {name}" for name in early), *ATTACKS.values()
+    ]  # fmt: skip
     assert f"at most {255 * EPSILON:g}/255, in {STEPS} steps" in attacked.notes[0]
     assert len(robustness_tables(both)) == len(robustness_tables(robustness)) + 1
     alone = measure_robustness(session, "val", corruptions=False, attacks=True)

@@ -1,5 +1,6 @@
 """A run on changed images: answered at every strength of every change."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,9 @@ from endoexit.evaluation.adaptive import promises_shown
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
-from endoexit.evaluation.robustness import ATTACKS, FILE, UNCHANGED, ChangedRow, Robustness
+from endoexit.evaluation.robustness import FILE, UNCHANGED, ChangedRow, Robustness
 from endoexit.machine import library_versions
-from endoexit.models.attacks import attack, average, max_average, random_starts, single
+from endoexit.models.attacks import attack, average, random_starts, single, strongest
 from endoexit.policy import ExitPolicy
 from endoexit.policy.distance import Features
 from endoexit.policy.logits import LogitSet
@@ -132,17 +133,22 @@ def _attacked(session: Session, clean: RoleLogits, needs_features: bool) -> Iter
         answers: Sequence[Tensor] = model((values - mean) / std)
         return answers
 
-    answers: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ATTACKS}
-    features: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ATTACKS}
+    answers: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
+    features: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
     with session.track("attacked images", len(images)) as bar:
         for start in range(0, len(images), BATCH_SIZE):
             batch = torch.tensor(images[start : start + BATCH_SIZE]).permute(0, 3, 1, 2) / 255
             labels = torch.tensor(clean.labels[start : start + BATCH_SIZE])
-            starts = random_starts(batch, exits, random)
+            singles = {
+                f"exit {number}" if number < exits else "main": attack(
+                    network, batch, labels, single(number), start=start
+                )
+                for number, start in enumerate(random_starts(batch, exits, random), start=1)
+            }
             attacked = {
-                "main": attack(network, batch, labels, single(exits)),
+                **singles,
                 "average": attack(network, batch, labels, average),
-                "max-average": max_average(network, batch, labels, starts),
+                "max-average": strongest(network, labels, list(singles.values())),
             }
             for name, values in attacked.items():
                 with torch.no_grad():

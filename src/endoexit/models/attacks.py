@@ -71,8 +71,6 @@ def max_average(
 ) -> Tensor:
     """Return the strongest of the attacks on single exits, for each image.
 
-    The strongest is the one with the largest sum of the cross entropies of all exits.
-
     Args:
         network: Network in evaluation mode.
         images: Images (B, 3, S, S), values 0 to 1.
@@ -82,16 +80,32 @@ def max_average(
         step: Change of a step.
         steps: Number of steps.
     """
-    best, largest = images, torch.full((len(images),), -torch.inf, device=images.device)
-    for number, start in enumerate(starts, start=1):
-        attacked = attack(network, images, labels, single(number), start=start, epsilon=epsilon,
-                          step=step, steps=steps)  # fmt: skip
+    return strongest(network, labels, [
+        attack(network, images, labels, single(number), start=start, epsilon=epsilon, step=step,
+               steps=steps)
+        for number, start in enumerate(starts, start=1)
+    ])  # fmt: skip
+
+
+def strongest(network: Exits, labels: Tensor, attacks: Sequence[Tensor]) -> Tensor:
+    """Return each image as that attack left it that harms most.
+
+    Harm is the sum of the cross entropies of all exits.
+
+    Args:
+        network: Network in evaluation mode.
+        labels: Class indices (B,).
+        attacks: The images (B, 3, S, S) under each of at least one attack.
+    """
+    best, largest = attacks[0], torch.full((len(labels),), -torch.inf, device=labels.device)
+    for attacked in attacks:
         with torch.no_grad():
-            exits = network(attacked)
-            harm = sum(cross_entropy(logits, labels, reduction="none") for logits in exits)
-        better = torch.as_tensor(harm) > largest
+            harm = torch.stack([
+                cross_entropy(logits, labels, reduction="none") for logits in network(attacked)
+            ]).sum(dim=0)  # fmt: skip
+        better = harm > largest
         best = torch.where(better[:, None, None, None], attacked, best)
-        largest = torch.where(better, torch.as_tensor(harm), largest)
+        largest = torch.where(better, harm, largest)
     return best
 
 
