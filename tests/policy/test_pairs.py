@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from endoexit.policy.goal_options import make_goal
+from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.pairs import Cohort, in_order, pairs_of
 from endoexit.policy.referral import fit_unlike, sureness
@@ -17,7 +18,7 @@ def tried(data, share=0.3, unlike=None):
     goal = make_goal(guarantee=["error<=0.1"], max_referral=share)
     here = Cohort.of(ExitTable(data, (1.0,) * 3, COSTS), unlike)
     known = [loss_table(goal.risks[0], data, CLASSES)]
-    return here, pairs_of(here, known, [1.0], goal, RuleOptions(candidates=10))
+    return here, pairs_of(here, known, goal, RuleOptions(candidates=10))
 
 
 def test_no_pair_refers_more_than_the_share_and_each_says_what_it_does(make_data):
@@ -46,9 +47,34 @@ def test_the_final_exit_alone_is_tried_and_no_rule_seems_safer_than_it(make_data
 def test_the_order_is_from_safe_to_few_referred(make_data):
     _, pairs = tried(make_data(3, images=300))
     sequence, front = in_order(pairs)
-    assert sequence[-len(front) :] == front[::-1]
     scores = [pair.score for pair in front]
     assert scores == sorted(scores)
-    rungs = sequence[: -len(front)]
-    assert all(rung.referred > front[-1].referred for rung in rungs)
-    assert [rung.referred for rung in rungs] == sorted((r.referred for r in rungs), reverse=True)
+    full = max(pair.cost for pair in pairs)
+    spent = [50 * pair.referred + pair.cost / full for pair in sequence]
+    assert spent == sorted(spent, reverse=True)
+    assert [pair for pair in sequence if pair in front] == front[::-1]
+    rungs = [pair for pair in sequence if pair not in front]
+    assert rungs
+    assert all(rung.no_worse for rung in rungs)
+
+
+def test_the_test_starts_with_the_share_allowed_even_if_calibrate_shows_no_gain(make_data):
+    """Of the final exit, one image is wrong and surest of all: referring more mends nothing."""
+    data = make_data(3, images=200)
+    logits, labels = data.logits.copy(), data.labels.copy()
+    labels[:] = logits[-1].argmax(axis=1)
+    surest = sureness(logits[-1], logits[:-1].argmax(axis=2).T).argmax()
+    labels[surest] = (labels[surest] + 1) % 3
+    here, pairs = tried(LogitSet("calibrate", logits, labels))
+    sequence, front = in_order(pairs)
+    assert front[-1].referred < 0.05
+    rungs = [pair for pair in sequence if pair not in front]
+    assert 0.28 < rungs[0].referred <= 0.3
+    assert np.diff([pair.referred for pair in sequence]).min() > -0.3 / 4
+    final = {pair.threshold: pair for pair in pairs if pair.rule == FixedRule(exit=3)}
+    for rung in rungs:
+        exits = here.exits(rung.rule)
+        answered = here.answered(exits, rung.threshold)
+        wrong = data.predictions[exits - 1, np.arange(200)] != labels
+        assert (wrong & answered).sum() <= 1, "no worse than the final exit"
+        assert rung.cost <= min(pair.cost for pair in final.values())

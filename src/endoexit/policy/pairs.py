@@ -1,15 +1,15 @@
 """Pairs of a rule and a threshold of referral: what they do on calibrate, and their order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, xlogy
+from scipy.special import xlogy
 
 from endoexit.policy.goals import Guarantee
-from endoexit.policy.guarantee import LADDER_STEPS, risk_score
+from endoexit.policy.guarantee import risk_score
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.referral import AnyUnlike, Referral, sureness
 from endoexit.policy.risks import LossTable
@@ -22,6 +22,8 @@ from endoexit.policy.table import ExitTable
 # What one referred image weighs, in images that go through the whole network: a human's minute is
 # dearer than a processor's second, but half the cost for one more image in a hundred is worth it.
 REFERRAL_COST = 50.0
+# Shares of referral at which a pair is tested, from the share allowed to none.
+REFERRAL_STEPS = 16
 # Thresholds tried at the final exit, from "no image is unsure" to the largest share allowed.
 LEVELS = 40
 
@@ -83,7 +85,8 @@ class Pair:
         cost: Mean cost of an image.
         referred: Share of the images that are referred.
         score: Least evidence over the risks that a risk is under its tolerance; see `_evidence`.
-        passes: Whether certify is expected to show enough, if its images are like these.
+        no_worse: Whether no risk sees more wrong answers than with the final exit alone and the
+            same threshold.
     """
 
     rule: Rule
@@ -92,13 +95,12 @@ class Pair:
     cost: float
     referred: float
     score: float
-    passes: bool
+    no_worse: bool
 
 
 def pairs_of(
     here: Cohort,
     known: Sequence[LossTable],
-    sizes: Sequence[float],
     goal: Guarantee,
     options: RuleOptions,
 ) -> list[Pair]:
@@ -110,7 +112,6 @@ def pairs_of(
     Args:
         here: The calibrate cohort.
         known: Losses (R) of each risk on it.
-        sizes: Number of certify units for each image of it, for each risk (R,).
         goal: Guarantee with the largest share.
         options: Which rules are tried.
     """
@@ -126,21 +127,20 @@ def pairs_of(
         answered = ((exits < here.first) & ~((exits == final) & unsure)).astype(np.float64)
         images = counted @ answered.T  # (R, T)
         losses = [table.losses[exits - 1, np.arange(len(exits))] for table in known]
-        wrong = np.maximum(np.stack(losses) @ answered.T, least)
+        wrong = np.stack(losses) @ answered.T
         if not pairs:  # the final exit comes first
             least = wrong
-        scores = _evidence(wrong, images, limits).min(axis=0)
-        scale = np.asarray(sizes)[:, None]
-        passes = bdtr(wrong * scale, (images * scale + 0.5).astype(np.int64), limits) <= goal.delta
+        scores = _evidence(np.maximum(wrong, least), images, limits).min(axis=0)
+        no_worse = np.all(wrong <= least, axis=0)
         referred = 1.0 - answered.mean(axis=1)
         cost = float(costs[exits - 1].mean())
         pairs += [
-            Pair(rule, exits, threshold, cost, share, score, all_pass)
-            for threshold, share, score, all_pass in zip(
+            Pair(rule, exits, threshold, cost, share, score, as_good)
+            for threshold, share, score, as_good in zip(
                 thresholds,
                 referred.tolist(),
                 scores.tolist(),
-                np.all(passes, axis=0).tolist(),
+                no_worse.tolist(),
                 strict=True,
             )
             if share <= most
@@ -204,25 +204,29 @@ def _evidence(
 
 
 def in_order(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Return the pairs to test, safest first, and those of the front, fewest referred first.
+    """Return the pairs to test, most referred first, and those of the front, fewest referred first.
 
-    Before the front's safest pair come some that refer still more, so that the test does not end
-    at once when that pair was merely lucky on calibrate.
+    Calibrate is small, so whether more referral makes the front's pairs safer is often left to a
+    few images. That it does is known beforehand: between them, and before them up to the share
+    allowed, come others that are no worse than the final exit.
     """
     full = max(pair.cost for pair in pairs)
     spent = np.array([REFERRAL_COST * pair.referred + pair.cost / full for pair in pairs])
-    kept = pareto_front(spent, np.array([pair.score for pair in pairs]))
-    front = [pairs[index] for index in kept]
-    safest = front[-1]
-    safer = sorted(
-        (
-            pair
-            for pair in pairs
-            if pair.passes and pair.rule == safest.rule and pair.referred > safest.referred
-        ),
-        key=lambda pair: pair.referred,
-        reverse=True,
-    )
-    places = np.unique(np.linspace(0, len(safer) - 1, LADDER_STEPS).round().astype(int))
-    rungs = [safer[place] for place in places] if safer else []
-    return [*rungs, *reversed(front)], front
+    scores = np.array([pair.score for pair in pairs])
+    front: list[int] = pareto_front(spent, scores).tolist()
+    tried: set[int] = {*front, *_rungs(pairs)}
+    sequence = sorted(tried, key=lambda index: float(-spent[index]))
+    return [pairs[index] for index in sequence], [pairs[index] for index in front]
+
+
+def _rungs(pairs: Sequence[Pair]) -> Iterator[int]:
+    """Yield the places of pairs at ever smaller shares of referral, the cheapest at each."""
+    sound = [place for place, pair in enumerate(pairs) if pair.no_worse]
+    shares = np.array([pairs[place].referred for place in sound])
+    costs = np.array([pairs[place].cost for place in sound])
+    step = shares.max() / REFERRAL_STEPS
+    for most in np.linspace(shares.max(), 0.0, REFERRAL_STEPS, endpoint=False):
+        within = np.flatnonzero((shares <= most) & (shares > most - step))
+        if len(within):
+            within = within[shares[within] >= shares[within].max() - step / 2]
+            yield sound[within[np.lexsort((-shares[within], costs[within]))[0]]]

@@ -9,7 +9,8 @@ Binomial(a, R). The exact binomial p-value P(Binomial(a, ε) ≤ wrong) is there
 a, and so also on average over a. With no image answered it is 1. The number of referred images
 may be whatever it is: no correction is needed for it.
 
-Many policies are tested in a fixed order, from safe to the one that refers least, until one fails
+Many policies are tested in a fixed order, from one that refers as many images as is allowed to one
+that refers none, until one fails
 (see `certify_sequence`, whose argument needs no more than a valid p-value for each). Where images
 have groups, one image is drawn from each group before anything is seen: the drawn images are
 independent, and those of them that are answered are tested.
@@ -74,8 +75,7 @@ def answered_guarantee(
     ]
     require_enough(risks, goal.delta)
     here = Cohort.of(table, unlike)
-    sizes = [units.count / loss.num_images for units, loss in zip(risks, known, strict=True)]
-    pairs = pairs_of(here, known, sizes, goal, options)
+    pairs = pairs_of(here, known, goal, options)
     sequence, front = in_order(pairs)
     fresh = Cohort.of(ExitTable(certify, table.temperatures, table.costs), unlike)
     trials = tested(
