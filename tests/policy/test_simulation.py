@@ -96,3 +96,15 @@ def test_the_truth_of_the_answered_is_what_many_images_show():
     unknown = POLICY.replaced(referral=unlike)
     with pytest.raises(ValueError, match="not for unlike"):
         NETWORK.truth(unknown)
+
+
+def test_a_margin_of_1_is_one_that_rounds_to_it():
+    """With a low temperature many margins are 1 in floating point, and reach the threshold 1."""
+    policy = fixed_exit(3, 3).replaced(
+        temperatures=(1.0, 1.0, 0.1), referral=Referral(unsure=Unsure(threshold=1.0))
+    )
+    data = NETWORK.draw(100_000, np.random.default_rng(0), "certify")
+    exits = policy.assign(data.logits)
+    seen = coverage(data, exits, policy.referred(data.logits, exits))
+    assert 0.3 < seen.coverage < 0.9
+    assert 1 - seen.coverage == pytest.approx(NETWORK.truth(policy).referred, abs=0.02)

@@ -18,7 +18,7 @@ from endoexit.tables import Column, Table
 
 FILE = "robustness.json"
 UNCHANGED = "unchanged"
-ATTACKS = {  # beside those on one early exit, named "exit 1" and so on
+ATTACKS = {  # on several exits, or the last; those on one early exit: "exit 1" and so on
     "main": "on the final exit",
     "average": "on all exits at once",
     "max-average": "on each exit, the worst for each image",

@@ -26,6 +26,7 @@ from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.rules.threshold import ThresholdRule
 
 CLASSES = ("other", "finding")
+_ALMOST_ONE = float(np.nextafter(1.0, 0.0))
 RISK_CLASSES: dict[RiskName, str | None] = {
     "disagreement": None,
     "accuracy_loss": None,
@@ -145,8 +146,11 @@ class SimulatedExits:
         wrong = middle - ndtr((-early - self._means[:-1]) / spread[:-1])
 
         def cut(agreeing: int) -> float:
-            margin = min(1.0, unsure.threshold * len(self.costs) / agreeing)
-            return policy.temperatures[-1] * float(logit((1.0 + margin) / 2.0))
+            margin = unsure.threshold * len(self.costs) / agreeing
+            if margin > 1.0:
+                return float("inf")
+            # A margin of 1 is one that rounds to it.
+            return policy.temperatures[-1] * float(logit(min((1.0 + margin) / 2.0, _ALMOST_ONE)))
 
         answered_right, answered_wrong = 0.0, 0.0
         for signs in itertools.product((True, False), repeat=len(cuts)):
