@@ -1,29 +1,32 @@
 """Every goal of `endoexit calibrate` on a run trained on real images, and what test then showed.
 
-    python benchmarks/real_policies.py                    the first run of benchmarks/real.py
+    python benchmarks/real_policies.py                    the fine-tuned run of benchmarks/real.py
     python benchmarks/real_policies.py --run FOLDER       another one
     python benchmarks/real_policies.py --table-only       the tables again from the JSON
 
-The goals are in this file. They were written before any of them was tried, and those about cost are
-shares of the network's own cost. Policies are found on calibrate and proven on certify;
-test is looked at once for each, and the run keeps the policy that it has. The run needs an
-evaluation.json with times measured on this machine (`endoexit evaluate`). Takes two minutes on two
-cores that do nothing else. Writes benchmarks/results/real_policies_colonoscopy.json, the table of
-the README and those of docs/real-policies.md (see real_policies_pages.py).
+The goals are in real_policies_goals.py. They were written before any of them was tried, and those
+about cost are shares of the network's own cost. Images of calibrate are shared out to calibrate and
+certify. Policies are found on calibrate and proven on certify; test is looked at once for each. All
+of it happens in a copy of the run, whose times are measured first. Takes three minutes on two cores
+that do nothing else. Writes benchmarks/results/real_policies_colonoscopy.json, the table of the
+README and those of docs/real-policies.md (see real_policies_pages.py).
 """
 
 import argparse
+import shutil
 import sys
-from dataclasses import asdict, dataclass, field
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from endoexit import evaluate
 from endoexit.artifacts.run import Run, open_run
-from endoexit.errors import EndoexitError
+from endoexit.data.manifest import Manifest
+from endoexit.errors import PolicyError
 from endoexit.evaluation.adaptive import promises_shown
-from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.fitting import CalibrationOptions, exit_costs, find_run_policy
 from endoexit.evaluation.intervals import GroupBootstrap
 from endoexit.evaluation.latency import answers_by_the_clock
@@ -33,7 +36,6 @@ from endoexit.machine import describe_machine, library_versions
 from endoexit.policy import ExitPolicy
 from endoexit.policy.choice import limit_in
 from endoexit.policy.comparisons import oracle, random_assignment
-from endoexit.policy.document import Costs
 from endoexit.policy.goal_options import make_goal
 from endoexit.policy.goals import (
     AccuracyDrop,
@@ -43,96 +45,29 @@ from endoexit.policy.goals import (
     Goal,
 )
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.options import RuleOptions
+from endoexit.policy.referral import ANSWERED
 from endoexit.policy.table import outcome
 from endoexit.runtime.logits import RoleLogits
 from endoexit.runtime.session import open_session
+from real_policies_goals import Ask, asked
 from real_policies_pages import write_pages
-from tables import RESULTS, ROOT
+from real_split import make_manifest
+from real_studies import THRESHOLD
+from tables import RESULTS, ROOT, without_places
 
-RUN = ROOT / "runs" / "real" / "colonoscopy" / "ee_hifuse_nano-seed0"
+RUN = ROOT / "runs" / "real" / "colonoscopy" / "lite0-seed0"
 RESULT = RESULTS / "real_policies_colonoscopy.json"
-FINDING = "polyp"
-RISKS = ("disagreement", "accuracy_loss", f"missed[{FINDING}]")
-TOLERANCES = (0.05, 0.1)
-RULES = (
-    RuleOptions(),
-    RuleOptions(thresholds="shared"),
-    RuleOptions(thresholds="geometric"),
-    RuleOptions(rule="entropy"),
-    RuleOptions(rule="margin"),
-    RuleOptions(rule="patience"),
-    RuleOptions(rule="fixed"),
-    RuleOptions(temperature_scaling=False),
-)
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One thing that is asked for.
-
-    Attributes:
-        name: Name of the kind of goal.
-        wanted: Goal that is asked for.
-        rules: Policies that are tried.
-        table: Table of its row.
-        readme: Whether its row is in the README as well.
-    """
-
-    name: str
-    wanted: dict[str, Any]
-    rules: RuleOptions = field(default_factory=RuleOptions)
-    table: str = "plain"
-    readme: bool = False
-
-
-def asked(ms: Costs, macs: Costs) -> list[Ask]:
-    """Return all goals, from the cost of the whole network."""
-    whole_ms = ms.values[-1]
-    half_ms = round(whole_ms / 2, 1)
-    plain = [
-        Ask("max-ms", {"max_ms": half_ms}, readme=True),
-        Ask("max-macs", {"max_macs": float(f"{macs.values[-1] / 2:.3g}")}),
-        Ask("mean-exit-cost", {"mean_exit_cost": 0.4}),
-        Ask("mean-exit-cost", {"mean_exit_cost": 0.6}),
-        Ask("min-accuracy", {"min_accuracy": 0.8}),
-        Ask("min-accuracy", {"min_accuracy": 0.95}),
-        Ask("max-accuracy-drop", {"max_accuracy_drop": 0.0}),
-        Ask("max-accuracy-drop", {"max_accuracy_drop": 0.01}, readme=True),
-        Ask("budget", {"budget": f"1000 images, {half_ms:g} seconds"}),
-        *(
-            Ask("deadline-ms", {"deadline_ms": round(share * whole_ms, 1)})
-            for share in (0.4, 0.7, 1.5)
-        ),
-    ]
-    guarantees = [
-        Ask(
-            "guarantee",
-            {"guarantee": [f"{name}<={tolerance}" for name in names], "unit": unit},
-            table="guarantee",
-            readme=unit is None and (tolerance == TOLERANCES[0] or len(names) > 1),
-        )
-        for tolerance in TOLERANCES
-        for names in (*((name,) for name in RISKS), RISKS)
-        for unit in (None, "image")
-    ]
-    small = Ask("guarantee", {"guarantee": ["disagreement<=0.02"]}, table="guarantee", readme=True)
-    rules = [Ask("rule", {"mean_exit_cost": 0.5}, rule, "rule") for rule in RULES]
-    return [*plain, *guarantees, small, *rules]
 
 
 class Subject:
-    """A run with what is needed to see what a policy does on test."""
+    """A run with what is needed to see what a policy does on test; its times are measured here."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, manifest: Manifest) -> None:
         self.run = run
-        timing = Evaluation.read(run.path / "evaluation.json").timing
-        if timing is None:
-            raise SystemExit(
-                f"{run.path} was evaluated without times: endoexit evaluate {run.path}"
-            )
-        self.timing = timing
-        self.session = open_session(run, threads=timing.threads)
+        evaluated = evaluate(run.path, threshold=THRESHOLD, manifest=manifest.path).evaluation
+        assert evaluated.timing is not None
+        self.timing = evaluated.timing
+        self.session = open_session(run, threads=self.timing.threads, manifest=manifest)
         self.logits: dict[str, RoleLogits] = {
             role: self.session.logits(role) for role in ("calibrate", "certify", "test")
         }
@@ -150,11 +85,14 @@ class Subject:
             exits = np.array([answer.exit for answer in answers])
             late = float(np.mean([answer.deadline_missed for answer in answers]))
         right = self.test.correct[exits - 1, np.arange(len(exits))].astype(float)
+        answered = policy.referred(self.test.logits, exits, self.test.features) == ANSWERED
+        against = GroupBootstrap(self.test.groups[answered])
         seen = {unit: outcome(self.test, exits, cost.values) for unit, cost in self.costs.items()}
         promises = promises_shown(policy, self.test, self.run.classes, self.bootstrap)
         return {
-            "accuracy": seen["macs"].accuracy,
-            "minus_final": self.bootstrap.mean(right - self.test.correct[-1]).model_dump(),
+            "referred": float(1 - answered.mean()),
+            "accuracy": float(right[answered].mean()),
+            "minus_final": against.mean((right - self.test.correct[-1])[answered]).model_dump(),
             "macs": seen["macs"].cost / self.costs["macs"].values[-1],
             "ms": seen["ms"].cost,
             "shares": seen["macs"].exit_shares,
@@ -167,7 +105,7 @@ class Subject:
 
     def by_the_clock(self, policy: ExitPolicy) -> list[Any]:
         """Answer the test images one by one under a deadline."""
-        test = self.run.manifest().cohort("test").images
+        test = self.session.manifest.cohort("test").images
         images = cache_images(test, self.run.config.preprocessing).images
         return answers_by_the_clock(self.session, images, policy)
 
@@ -180,12 +118,13 @@ def row(subject: Subject, ask: Ask) -> dict[str, Any]:
         "table": ask.table,
         "readme": ask.readme,
         "goal": " and ".join(ask.wanted["guarantee"]) if "guarantee" in ask.wanted else str(goal),
+        "most_referred": ask.wanted.get("max_referral"),
         "wanted": ask.wanted,
         "rules": ask.rules.model_dump(),
     }
     try:
         result = find_run_policy(subject.session, goal, CalibrationOptions(rules=ask.rules))
-    except EndoexitError as error:
+    except PolicyError as error:
         return made | {"refused": str(error)}
     policy = result.policy
     seen = subject.on_test(policy)
@@ -216,18 +155,27 @@ def kept(goal: Goal, subject: Subject, seen: dict[str, Any]) -> bool:
     return bool(spent <= limit_in(goal, costs))
 
 
-def measure(run: Run) -> dict[str, Any]:
-    """Return the document of one run."""
-    subject = Subject(run)
+def measure(run: Path) -> dict[str, Any]:
+    """Return the document of one run, measured in a copy of it."""
+    with tempfile.TemporaryDirectory(dir=run.parent) as folder:  # a manifest's root may be
+        copy = shutil.copytree(run, folder, dirs_exist_ok=True)  # relative to the run
+        manifest = make_manifest("colonoscopy", Path(copy) / "roles.csv")
+        subject = Subject(open_run(Path(copy)), manifest)
+        return document(subject) | {"run": f"{run.parent.name}/{run.name}"}
+
+
+def document(subject: Subject) -> dict[str, Any]:
+    """Return what every goal gives."""
+    run = subject.run
     test = subject.test
     macs = subject.costs["macs"].values
     best = oracle(test, macs)
     return {
         "command": "python benchmarks/real_policies.py",
-        "run": f"{run.path.parent.name}/{run.path.name}",
+        "training": without_places(run.config.command.partition(" --out ")[0]),
         "model": run.config.model,
         "weights_sha256": run.weights_sha256,
-        "manifest_sha256": run.manifest().sha256,
+        "manifest_sha256": subject.session.manifest.sha256,
         "preprocessing": run.config.preprocessing.fingerprint(),
         "precision": str(subject.logits["test"].precision),
         "classes": run.classes,
@@ -259,7 +207,7 @@ def main() -> int:
     parser.add_argument("--table-only", action="store_true", help="use the JSON that is there")
     arguments = parser.parse_args()
     if not arguments.table_only:
-        write_json(RESULT, measure(open_run(arguments.run)))
+        write_json(RESULT, measure(arguments.run))
     write_pages(read_json(RESULT))
     return 0
 

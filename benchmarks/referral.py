@@ -7,8 +7,8 @@
 `golden` reads the logits of three fine-tuned networks on colonoscopy (tests/golden), and those of
 trained runs. All their images that trained nothing are split 50 times into calibrate, certify and
 test; each split asks for a promise and holds it against test. A few minutes. `simulation` draws
-cohorts from simulated exits whose truth is known, 2000 times for each size: does the promise hold?
-About half an hour on one core, by estimate; `--resume` leaves out the sizes that have so many
+cohorts from simulated exits whose truth is known, 2000 times for each setting: does the promise
+hold? About 20 minutes on one core; `--resume` leaves out the settings that have so many
 repetitions. `run` calibrates copies of a trained run, certifies them, and evaluates them with
 foreign images: the folders named, noise, black frames and phantom images. Each part is written into
 benchmarks/results/referral.json, and its table into docs/referral.md; `--table-only` makes the
@@ -35,10 +35,10 @@ from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.referral import sureness
 from endoexit.policy.search import find_policy
-from endoexit.policy.simulation import CLASSES, SimulatedExits
 from endoexit.runtime.session import open_session
 from foreign import make_foreign
 from referral_pages import write_tables
+from referral_simulation import REPETITIONS, is_row_of, repeat, settings
 from tables import RESULTS, ROOT, without_places
 
 RESULT = RESULTS / "referral.json"
@@ -54,8 +54,6 @@ SHARES = (0.3, 0.45)  # of calibrate and certify; the rest is test
 MOST = 0.4
 TOLERANCES = (0.05, 0.03, 0.02, 0.01)
 DELTA = 0.05
-SETTINGS = {100: 0.05, 500: 0.03, 2000: 0.02}  # of the simulation: images and tolerance
-REPETITIONS = 2000
 GOALS = {
     "error<=0.02": {"guarantee": ["error<=0.02"], "max_referral": MOST, "refer_unlike": 0.05},
     "error<=0.01": {"guarantee": ["error<=0.01"], "max_referral": MOST, "refer_unlike": 0.05},
@@ -157,42 +155,20 @@ def measure_golden(runs: list[Path]) -> dict:
     return by_name
 
 
-def measure_simulation(repetitions: int, *, resume: bool) -> dict:
-    """Return how often a promise is broken on exits whose truth is known; keep each size."""
-    network = SimulatedExits()
-    costs = Costs(values=network.costs, unit="relative", source="simulated")
-    by_images: dict = read_json(RESULT).get("simulation", {}) if RESULT.is_file() else {}
-    for images, tolerance in SETTINGS.items():
-        if resume and by_images.get(str(images), {}).get("repetitions") == repetitions:
+def measure_simulation(repetitions: int, *, resume: bool) -> list[dict]:
+    """Return how often each promise is broken; each row is kept as soon as it is made.
+
+    A setting that is not done yet keeps its earlier row, which says how often it was repeated.
+    """
+    rows: list[dict] = read_json(RESULT).get("simulation", []) if RESULT.is_file() else []
+    for setting in settings():
+        earlier = [row for row in rows if is_row_of(row, setting)]
+        if resume and earlier and earlier[0]["repetitions"] == repetitions:
             continue
-        goal = make_goal(guarantee=[f"error<={tolerance}"], delta=DELTA, max_referral=0.3)
-        broken, refused, referred, cost = 0, 0, 0.0, 0.0
-        for repetition in range(repetitions):
-            generator = np.random.default_rng((repetition, images))
-            cohorts = [network.draw(images, generator, name) for name in ("calibrate", "certify")]
-            try:
-                policy = find_policy(
-                    goal, calibrate=cohorts[0], certify=cohorts[1], costs=costs, classes=CLASSES
-                ).policy
-            except PolicyError:
-                refused += 1
-                continue
-            truth = network.truth(policy)
-            broken += bool(truth.risks["error"] > tolerance)
-            referred += truth.referred
-            cost += float(truth.cost)
-        promised = max(1, repetitions - refused)
-        by_images[str(images)] = {
-            "tolerance": tolerance,
-            "repetitions": repetitions,
-            "broken": broken / repetitions,
-            "allowed": DELTA + 3 * float(np.sqrt(DELTA * (1 - DELTA) / repetitions)),
-            "refused": refused / repetitions,
-            "referred": referred / promised,
-            "cost": cost / promised,
-        }
-        keep("simulation", by_images)
-    return by_images
+        made = [row for row in rows if row not in earlier] + [repeat(setting, repetitions)]
+        rows = [row for each in settings() for row in made if is_row_of(row, each)]
+        keep("simulation", rows)
+    return rows
 
 
 def keep(name: str, measured: dict) -> None:
@@ -242,7 +218,7 @@ def main() -> int:
     parser.add_argument("--foreign", action="append", type=Path, default=[])
     parser.add_argument("--manifest", type=Path, help="roles to take in place of the run's")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
-    parser.add_argument("--resume", action="store_true", help="leave out sizes that are done")
+    parser.add_argument("--resume", action="store_true", help="leave out settings that are done")
     parser.add_argument("--table-only", action="store_true", help="use the JSON that is there")
     options = parser.parse_args()
     if not options.table_only:
@@ -257,10 +233,7 @@ def main() -> int:
         keep(options.part, measured)
     results = read_json(RESULT)
     write_tables(results)
-    broken = [
-        row for row in results.get("simulation", {}).values() if row["broken"] > row["allowed"]
-    ]
-    return 1 if broken else 0
+    return int(any(row["broken"] > row["allowed"] for row in results.get("simulation", [])))
 
 
 if __name__ == "__main__":

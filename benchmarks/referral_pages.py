@@ -40,13 +40,13 @@ def promise_table(golden: dict) -> str:
     ])  # fmt: skip
 
 
-def simulation_table(simulation: dict) -> str:
-    header = ("images", "guarantee", "repetitions", "broken", "allowed", "refused", "referred",
-              "mean cost")  # fmt: skip
+def simulation_table(rows: list[dict]) -> str:
+    header = ("promise", "groups", "number", "repetitions", "broken", "allowed", "refused",
+              "referred", "mean cost")  # fmt: skip
     return markdown_table(header, [
-        (images, f"`error<={row['tolerance']}`", str(row["repetitions"]),
+        (f"`{row['promise']}`", row["design"], str(row["groups"]), str(row["repetitions"]),
          *(percent(row[name]) for name in ("broken", "allowed", "refused", "referred", "cost")))
-        for images, row in simulation.items()
+        for row in rows
     ])  # fmt: skip
 
 
