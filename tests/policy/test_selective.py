@@ -11,6 +11,7 @@ from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.promises import check_promises, promise_words
 from endoexit.policy.pvalues import binomial_p_value
+from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.search import find_policy
 from endoexit.policy.simulation import CLASSES, GroupDesign, SimulatedExits
 
@@ -86,6 +87,16 @@ def test_a_final_exit_that_is_good_enough_refers_none():
     result, _, _ = search(goal(tolerance=0.2))
     assert result.policy.referral is None
     assert result.policy.promises[0].referred == 0.0
+
+
+def test_a_policy_without_early_exits_says_that_none_with_them_was_proven():
+    result, _, _ = search(goal(0.05, delta=0.05), seed=6, images=100)
+    assert isinstance(result.policy.rule, FixedRule)
+    assert result.policy.promises[0].referred > 0
+    assert result.policy.note == (
+        "With early exits, no policy that refers so few could be proven: every image uses the "
+        "final exit."
+    )
 
 
 def test_groups_are_tested_by_one_image_of_each():

@@ -33,7 +33,8 @@ from endoexit.policy.table import ExitTable, outcome
 from endoexit.policy.units import UnitLosses, counting
 
 EVERY_IMAGE_AT_THE_FINAL_EXIT = (
-    "No policy with early exits refers so few: every image uses the final exit."
+    "With early exits, no policy that refers so few could be proven: every image uses the final "
+    "exit."
 )
 
 
