@@ -19,6 +19,7 @@ from endoexit.policy.simulation import (
     SimulatedExits,
 )
 from guarantee_simulation import MOSTLY_SINGLE
+from repetitions import share_allowed
 
 REPETITIONS = 2000
 DELTA, MOST = 0.05, 0.3
@@ -93,7 +94,7 @@ def repeat(setting: Setting, repetitions: int) -> dict:
         **setting.facts,
         "repetitions": repetitions,
         "broken": broken / repetitions,
-        "allowed": DELTA + 3 * float(np.sqrt(DELTA * (1 - DELTA) / repetitions)),
+        "allowed": share_allowed(DELTA, repetitions),
         "refused": refused / repetitions,
         "referred": referred / promised,
         "cost": cost / promised,

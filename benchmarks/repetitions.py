@@ -58,8 +58,13 @@ class Repetitions:
 
     @property
     def allowed(self) -> float:
-        """δ and three standard errors of a share of δ."""
-        return self.delta + 3.0 * math.sqrt(self.delta * (1.0 - self.delta) / self.repetitions)
+        """Largest share of repetitions in which the promise may be broken."""
+        return share_allowed(self.delta, self.repetitions)
+
+
+def share_allowed(delta: float, repetitions: int) -> float:
+    """Return δ and three standard errors of a share of δ."""
+    return delta + 3.0 * math.sqrt(delta * (1.0 - delta) / repetitions)
 
 
 def repeat_guarantee(

@@ -10,10 +10,9 @@ a, and so also on average over a. With no image answered it is 1. The number of 
 may be whatever it is: no correction is needed for it.
 
 Many policies are tested in a fixed order, from one that refers as many images as is allowed to one
-that refers none, until one fails
-(see `certify_sequence`, whose argument needs no more than a valid p-value for each). Where images
-have groups, one image is drawn from each group before anything is seen: the drawn images are
-independent, and those of them that are answered are tested.
+that refers few, until one fails (see `certify_sequence`, whose argument needs no more than a valid
+p-value for each). Where images have groups, one image is drawn from each group before anything is
+seen: the drawn images are independent, and those of them that are answered are tested.
 """
 
 import numpy as np
