@@ -6,6 +6,7 @@ READY := .venv/.ready
 .PHONY: help setup demo serve ray-demo test test-timm test-without-bf16 soak lint format docs real clean
 
 help:
+	@echo "make setup   make the environment in .venv"
 	@echo "make demo    set up, then train and evaluate on synthetic images, in minutes"
 	@echo "make serve   set up, then serve the demo's model on this machine, with a page"
 	@echo "make ray-demo    set up, then run a job on a cluster of two nodes and kill one"

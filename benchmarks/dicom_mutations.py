@@ -288,8 +288,9 @@ def table(result: dict[str, Any]) -> str:
         ("what a file claims or is", "error", "time", "memory", "memory of the codecs"), lines
     )
     note = (
-        f"Bounds: {MOST_S:g} s and {MOST_BYTES // 2**30} GiB a process. Processes of the codecs "
-        f"were replaced {result['images']['codec_processes_replaced']} times. Measured on "
+        f"More than {MOST_S:g} s or {MOST_BYTES // 2**30} GiB would count as a failure. Processes "
+        f"of the codecs were replaced {result['images']['codec_processes_replaced']} times. "
+        "Measured on "
         f"{machine_words(result['machine'])}. Made by `{result['command']}`."
     )
     return f"{many_files}\n\n{single}\n\n{note}"

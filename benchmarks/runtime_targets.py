@@ -67,7 +67,7 @@ def way_targets(results: dict[str, Any]) -> Iterator[str]:
         "A figure with quartiles is “unclear” where the target is between them. Accuracies are "
         "those of the images of test."
     )
-    header = ("what", "target", "measured [quartiles]", "met", "what limits it", "machine")
+    header = ("what", "target", "measured [quartiles]", "result", "what limits it", "machine")
     yield markdown_table(header, [row.cells for row in rows])
 
 

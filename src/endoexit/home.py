@@ -24,6 +24,17 @@ def cache_directory() -> Path:
     return Path(named) if named else home_for_caches() / ".cache" / "endoexit"
 
 
+def make_cache(folder: Path) -> None:
+    """Make a cache folder that only this user can read: it holds pixels of patients.
+
+    One that exists already stays as it is, because whoever made it chose who may read it.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def usable_home() -> Path | None:
     """Return the home folder; None if there is none, or no caches can be kept in it."""
     try:

@@ -302,6 +302,21 @@ def test_default_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fold
     assert cache_directory() == tmp_path / ".cache" / "endoexit"
 
 
+def test_pixels_are_for_the_user_alone_unless_the_folder_was_shared_on_purpose(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ENDOEXIT_CACHE", raising=False)
+    cache_images(sorted(folder.iterdir()), SQUARE)
+    assert (tmp_path / ".cache" / "endoexit").stat().st_mode & 0o777 == 0o700
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o775)
+    cache_images(sorted(folder.iterdir()), SQUARE, shared)
+    assert shared.stat().st_mode & 0o777 == 0o775
+    assert files_of(shared)[0].parent.stat().st_mode & 0o700 == 0o700
+
+
 def test_directory_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EndoexitError, match=r"cannot write the image cache .* ENDOEXIT_CACHE"):

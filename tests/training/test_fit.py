@@ -221,7 +221,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(tiny_manifest, tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("wrong", [{"accelerator": "gpu"}, {"strategy": "dpp"}])
+@pytest.mark.parametrize("wrong", [{"accelerator": "gpu"}, {"parallel": "dpp"}])
 def test_a_machine_that_cannot_do_it_is_wrong_usage(tiny_manifest, tmp_path, wrong):
     run = prepared(tiny_manifest, tmp_path / "run")
     option = " ".join(f"--{name} {value}" for name, value in wrong.items())

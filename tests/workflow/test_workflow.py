@@ -23,7 +23,7 @@ OF_THE_SHELL = {"as_json", "help", "names", "names_key"}
 ONLY_COMMAND = {
     "audit": {"threshold"},  # the old name of near_bits
     "split": {"threshold"},
-    "train": {"resume", "quantise", "start", "devices", "strategy", "change"},
+    "train": {"resume", "quantise", "start", "devices", "parallel", "change"},
     "calibrate": set(inspect.signature(endoexit.make_goal).parameters)
     | {"rule", "thresholds", "candidates", "temperature", "refer_unlike", "unlike_by"},
 }

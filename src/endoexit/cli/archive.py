@@ -54,7 +54,7 @@ def plan(
     precision: PrecisionOption = None,
     frames: FramesOption = "first",
     shard_images: Annotated[
-        int, typer.Option(min=1, help="Images of a shard: a kill loses at most these.")
+        int, typer.Option(min=1, help="Images of a shard; a kill loses one shard a worker.")
     ] = 2048,
     null: NullOption = False,
     names: NamesOption = "path",

@@ -62,9 +62,9 @@ def audit(
     """Find broken files, copies, near-copies, leaks and shortcuts in a folder of images.
 
     The class of an image is the name of its folder, or of the folder above where
-    folders are patients; folders above may be named train, val and test. Next to a
-    folder `images`, no other folder is read. Nothing is deleted or moved. Findings
-    do not change the exit code. With `--names`, no path below the
+    folders are patients; folders above may be named train, val and test. If there is a
+    folder `images`, only that one is read. Nothing is deleted or moved. Findings
+    do not change the exit code. With `--names index` or `hash`, no path below the
     folder is shown or written, except in the CSV of groups, which `endoexit split` reads.
 
     Example: `endoexit audit kvasir --near-bits 15 --out kvasir-audit.json`

@@ -40,7 +40,10 @@ def bench(
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of every contender; else all cores.")
+        int | None,
+        typer.Option(
+            min=1, help="Threads of every contender.  [default: OMP_NUM_THREADS, else all cores]"
+        ),
     ] = None,
     rounds: Annotated[
         int, typer.Option(min=2, help="Number of times that each contender is timed.")

@@ -125,7 +125,8 @@ def calibrate(
 
     Temperatures and thresholds come from the images with the role calibrate. A guarantee is
     proven on images with the role certify: with probability 1 − delta it holds for new images from
-    the same source. If no policy keeps it, every image uses the final exit, and a warning says so.
+    the same source. If no policy with early exits can be proven, every image uses the final exit,
+    and a warning says so. The command is refused if not even the final exit can be proven.
 
     Example: `endoexit calibrate runs/nano --guarantee "disagreement<=0.05"`
     """

@@ -35,12 +35,15 @@ def evaluate(
     corruptions: Annotated[
         bool,
         typer.Option(
-            "--corruptions", help="Also with blur, glare, JPEG, light, colour, bubbles and noise."
+            "--corruptions",
+            help="Evaluate changed images too: blur, glare, JPEG, light, colour, bubbles, noise.",
         ),
     ] = False,
     attacks: Annotated[
         bool,
-        typer.Option("--attacks", help="Also under attack by someone who knows the network."),
+        typer.Option(
+            "--attacks", help="Evaluate images too that an attacker changed who knows the network."
+        ),
     ] = False,
     foreign: Annotated[
         list[Path] | None,
@@ -51,7 +54,11 @@ def evaluate(
     manifest: ManifestOption = None,
     timing: Annotated[bool, typer.Option(help="Measure CPU time per image.")] = True,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads while times are measured; else all cores.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads while times are measured.  [default: OMP_NUM_THREADS, else all cores]",
+        ),
     ] = None,
     out: Annotated[
         Path | None,

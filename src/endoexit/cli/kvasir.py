@@ -35,14 +35,14 @@ def kvasir(
     model: Annotated[
         str | None,
         typer.Option(
-            help=f"Network with early exits; a smaller one for a trial.  [default: {MODEL}, with "
-            f"fine-tune {FINE_TUNED}]"
+            help=f"Network with early exits; a smaller one for a trial.  [default: {MODEL}; with "
+            f"fine-tune: {FINE_TUNED}]"
         ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Starting weights, as of `train`.  [default: fresh ones, with fine-tune "
+            help="Starting weights, as of `train`.  [default: fresh ones; with fine-tune: "
             f"{WEIGHTS}]"
         ),
     ] = None,

@@ -63,7 +63,12 @@ def predict(
         typer.Option(help="Answer each batch in this time, with the last exit that finished."),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network; else measured.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads of the network.  [default: OMP_NUM_THREADS, else all cores, or for a "
+            "bundle what is fastest]",
+        ),
     ] = None,
     precision: PrecisionOption = None,
     null: NullOption = False,

@@ -27,7 +27,10 @@ def serve(
     ] = None,
     threshold: ThresholdOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network; else all cores.")
+        int | None,
+        typer.Option(
+            min=1, help="Threads of the network.  [default: OMP_NUM_THREADS, else all cores]"
+        ),
     ] = None,
     streams: Annotated[
         int | None,

@@ -62,7 +62,14 @@ def train(
         str | None,
         typer.Option(
             help="Recipe that comes with the package, or a YAML file.  "
-            "[default: small-data, with --weights fine-tune]"
+            "[default: small-data; with --weights: fine-tune]"
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="Training strategy, such as joint or self-distil, with its default settings.  "
+            "[default: as the recipe]",
         ),
     ] = None,
     teacher: Annotated[
@@ -108,7 +115,12 @@ def train(
         Literal["auto", "cpu", "gpu"], typer.Option(help="Device of the training.")
     ] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on a CPU.")] = 1,
-    strategy: Annotated[str, typer.Option(help="Lightning strategy, such as ddp.")] = "auto",
+    parallel: Annotated[
+        str,
+        typer.Option(
+            help="How several devices share the training: auto, or a way of Lightning, such as ddp."
+        ),
+    ] = "auto",
     threads: Annotated[
         int | None,
         typer.Option(
@@ -131,7 +143,8 @@ def train(
     Example: `endoexit train manifest.csv --model efficientnet_lite0 --weights pip:lite0`
     """
     chosen = {"--model": model, "--weights": weights, "--exits": exits, "--head": head,
-              "--recipe": recipe, "--teacher": teacher, "--root": root}  # fmt: skip
+              "--recipe": recipe, "--strategy": strategy, "--teacher": teacher,
+              "--root": root}  # fmt: skip
     settled = {"--out": out, "--seed": seed, "--set": change or None}
     _check_beginning(
         manifest=manifest,
@@ -154,7 +167,7 @@ def train(
     where = Machine(
         accelerator=accelerator,
         devices=devices,
-        strategy=strategy,
+        parallel=parallel,
         threads=threads,
         progress_bar=sys.stderr.isatty() and not is_helper_process(),
         cache=cache,
@@ -174,6 +187,7 @@ def train(
                 exits=exits,
                 head=head,
                 recipe=recipe,
+                strategy=strategy,
                 teacher=teacher,
                 changes=tuple(change or ()),
                 out=out,

@@ -29,7 +29,12 @@ def video(
     threshold: ThresholdOption = None,
     precision: PrecisionOption = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the network; else measured.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads of the network.  [default: OMP_NUM_THREADS, else all cores, or for a "
+            "bundle what is fastest]",
+        ),
     ] = None,
     live: Annotated[
         bool,

@@ -28,6 +28,7 @@ from filelock import FileLock
 
 from endoexit.errors import DataError, EndoexitError, ImageError
 from endoexit.files import replacing, sha256_bytes, write_json
+from endoexit.home import make_cache
 from endoexit.images.decode import decoder, read_bytes
 from endoexit.images.preprocessing import Preprocessing
 from endoexit.images.reference import ImageRef, name_of
@@ -65,6 +66,7 @@ class Shelf:
 
     def __init__(self, directory: Path, preprocessing: Preprocessing) -> None:
         # Another version of the decoder may give other pixels, or read what this one cannot.
+        self._directory = directory
         self.folder = directory / f"{preprocessing.geometry()[:16]}-{decoder()}"
         self.preprocessing = preprocessing
 
@@ -88,7 +90,8 @@ class Shelf:
         The system ends the hold of a process that dies.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_cache(self._directory)
+            self.folder.mkdir(exist_ok=True)
             lock = FileLock(self.folder / ".lock").acquire()
         except OSError as error:
             raise EndoexitError(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from endoexit.artifacts.run import Run
+from endoexit.errors import UsageError
 from endoexit.progress import Track, silent
 from endoexit.training.recipe import Recipe, read_recipe
 from endoexit.training.start import create_run
@@ -26,7 +27,9 @@ class TrainingRequest:
         head: Name of the exit head. None for that of the network's settings.
         recipe: Name of a recipe or path of a YAML file. None for `RECIPE`, and for
             `RECIPE_WITH_WEIGHTS` where there are starting weights.
-        teacher: Folder of a trained run that teaches this one. None for the recipe's strategy.
+        strategy: Name of a training strategy, with its default settings. None for the recipe's.
+        teacher: Folder of a trained run that teaches this one by the strategy distil. None for
+            none.
         changes: Changes of the recipe, such as "epochs=5".
         out: Run folder to make. None for `runs/<model>-<recipe>-seed<seed>`.
         root: Folder that the manifest's paths are relative to. None for the one that it names.
@@ -39,6 +42,7 @@ class TrainingRequest:
     exits: str | None = None
     head: str | None = None
     recipe: str | None = None
+    strategy: str | None = None
     teacher: Path | None = None
     changes: tuple[str, ...] = ()
     out: Path | None = None
@@ -55,14 +59,25 @@ class TrainingRequest:
         """Return the recipe with all that is to be different from it.
 
         Raises:
-            UsageError: There is no such recipe, or a setting that it does not know.
+            UsageError: There is no such recipe, a setting that it does not know, or a teacher for
+                a strategy that takes none.
         """
         shape = {"exits": self.exits, "head": self.head}
-        taught: tuple[str, ...] = ()
+        changes: list[str] = []
+        # In quotes, which YAML reads as JSON does: a name or a path may hold a colon.
+        if self.strategy is not None:
+            changes.append(f'strategy={{"name": {json.dumps(self.strategy)}}}')
         if self.teacher is not None:
-            # In quotes, which YAML reads as JSON does: a path may hold a colon.
-            taught = (f"strategy.name={NAME}", f"strategy.teacher={json.dumps(str(self.teacher))}")
-        return read_recipe(self._recipe, (*taught, *self.changes)).with_model(
+            if self.strategy not in (None, NAME):
+                raise UsageError(
+                    f"a teacher is for the strategy {NAME}, not {self.strategy}: leave out "
+                    "--teacher or --strategy."
+                )
+            changes += [
+                f"strategy.name={NAME}",
+                f"strategy.teacher={json.dumps(str(self.teacher))}",
+            ]
+        return read_recipe(self._recipe, (*changes, *self.changes)).with_model(
             {name: value for name, value in shape.items() if value is not None}
         )
 

@@ -57,7 +57,8 @@ class Machine:
     Attributes:
         accelerator: "auto", "cpu" or "gpu".
         devices: GPUs, or processes on a CPU.
-        strategy: Strategy of Lightning; "auto" takes ddp for more than one device.
+        parallel: Strategy of Lightning by which several devices share a training; "auto" takes
+            ddp for more than one device.
         threads: CPU threads of each process; None for `OMP_NUM_THREADS`, or the usable cores.
         progress_bar: Whether to show one (on a terminal).
         cache: Folder of decoded images; None for the user's cache.
@@ -65,7 +66,7 @@ class Machine:
 
     accelerator: str = "auto"
     devices: int = 1
-    strategy: str = "auto"
+    parallel: str = "auto"
     threads: int | None = None
     progress_bar: bool = False
     cache: Path | None = None
@@ -84,7 +85,7 @@ def fit(run: Run, machine: Machine, *, advance: Advance = lambda _: None) -> Run
 
     Raises:
         TrainingError: The loss is not finite any more.
-        UsageError: The machine has no such devices, or there is no such strategy.
+        UsageError: The machine has no such devices, or there is no such way to share.
         RunError: Another process trains this run.
         WriteError: A file cannot be written (disk full); resume when there is space.
     """
@@ -189,17 +190,17 @@ def _make_trainer(
         save_on_train_epoch_end=True,
     )
     checkpoint.FILE_EXTENSION = LAST.suffix
-    strategy = machine.strategy
-    if strategy == "auto" and machine.devices > 1:
-        strategy = "ddp"
-    if strategy == "ddp" and rests:
-        strategy = "ddp_find_unused_parameters_true"
+    parallel = machine.parallel
+    if parallel == "auto" and machine.devices > 1:
+        parallel = "ddp"
+    if parallel == "ddp" and rests:
+        parallel = "ddp_find_unused_parameters_true"
     try:
         with _quiet():
             return lightning.Trainer(
                 accelerator=machine.accelerator,
                 devices=machine.devices,
-                strategy=strategy,
+                strategy=parallel,
                 precision=run.config.training_precision,  # type: ignore[arg-type]
                 max_epochs=recipe.epochs,
                 gradient_clip_val=recipe.optimizer.gradient_clip,
@@ -217,8 +218,8 @@ def _make_trainer(
             )
     except (MisconfigurationException, ValueError) as error:
         raise UsageError(
-            f"--accelerator {machine.accelerator} --devices {machine.devices} --strategy "
-            f"{machine.strategy} cannot be used here: {error} Choose others, and continue with: "
+            f"--accelerator {machine.accelerator} --devices {machine.devices} --parallel "
+            f"{machine.parallel} cannot be used here: {error} Choose others, and continue with: "
             f"endoexit train --resume {run.path}"
         ) from error
 

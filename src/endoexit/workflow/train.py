@@ -18,6 +18,7 @@ def train(
     exits: str | None = None,
     head: str | None = None,
     recipe: str | Path | None = None,
+    strategy: str | None = None,
     teacher: str | Path | None = None,
     changes: Sequence[str] = (),
     out: str | Path | None = None,
@@ -43,6 +44,8 @@ def train(
             HiFuse. By default "rdi" at the first exit and "conv" at the others.
         recipe: Recipe that comes with the package, or a YAML file. By default "small-data", with
             weights "fine-tune".
+        strategy: Training strategy, such as "joint" or "self-distil", with its default settings.
+            By default the strategy of the recipe.
         teacher: Folder of a trained run that teaches every exit of this one: the strategy
             "distil". By default the strategy of the recipe.
         changes: Changes of settings of the recipe, such as "epochs=5": the option `--set`.
@@ -72,6 +75,7 @@ def train(
         exits=exits,
         head=head,
         recipe=None if recipe is None else str(recipe),
+        strategy=strategy,
         teacher=optional_path(teacher),
         changes=tuple(changes),
         out=optional_path(out),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from endoexit.errors import EndoexitError
 from endoexit.files import replacing
-from endoexit.home import cache_directory, is_private
+from endoexit.home import cache_directory, is_private, make_cache
 
 MOST_BYTES = 2**30
 SUFFIX = ".compiled"
@@ -51,7 +51,8 @@ class CompiledStages:
         if self._folder is None or len(compiled) + _DIGEST > self._most_bytes:
             return
         with contextlib.suppress(OSError, EndoexitError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_cache(self._folder.parent)
+            make_cache(self._folder)
             if not is_private(self._folder):
                 return
             with replacing(self._folder / f"{key}{SUFFIX}") as file:
