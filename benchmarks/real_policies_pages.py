@@ -86,8 +86,8 @@ def tally(result: Entry) -> str:
         if row["table"] == "plain" and row["policy"]["deadline_ms"] is None
     ]
     return (
-        f"On test {sum(promised)} of {len(promised)} guarantees were kept, and {sum(plain)} of "
-        f"{len(plain)} goals without a guarantee were met."
+        f"Of all goals, {sum(promised)} of {len(promised)} guarantees were kept on test, and "
+        f"{sum(plain)} of {len(plain)} goals without a guarantee were met."
     )
 
 

@@ -156,7 +156,7 @@ def _network(name: str, part: dict[str, Any], profiles: dict[str, Any]) -> Itera
     yield (
         "The limit is the time that the final exit's multiply-adds take at the rate of a large "
         "matrix product of the same precision. The columns of exits give the share of that rate "
-        "that each exit reaches."
+        "that each exit reaches. Above 100 % its layers are faster than that product."
     )
     header = ("computes in", "GMACs a second", "limit of the final exit, ms", *EXITS[:4])
     yield markdown_table(header, rows)
