@@ -97,3 +97,9 @@ def test_features_are_not_computed_on_a_gpu(run):
     with pytest.raises(UsageError, match="computed on the CPU"):
         session.features(np.zeros((1, 32, 32, 3), np.uint8))
     object.__setattr__(session.precision, "device", "cpu")
+
+
+def test_train_images_that_are_all_alike_tell_no_distance():
+    alike = np.ones((30, 4), dtype=np.float32)
+    with pytest.raises(PolicyError, match=r"are all alike, .* or take --unlike-by energy"):
+        fit_distance(alike, LABELS[:30], alike, 0.1)

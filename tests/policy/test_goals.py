@@ -4,7 +4,7 @@ import pytest
 
 from endoexit.errors import UsageError
 from endoexit.policy.goal_options import make_goal
-from endoexit.policy.goals import Anytime, CostLimit, Guarantee
+from endoexit.policy.goals import Anytime, CostLimit, Guarantee, probability_words
 from endoexit.policy.risks import Risk
 
 
@@ -56,3 +56,9 @@ def test_a_guarantee_without_referral_does_not_mention_it():
     assert str(asked) == (
         "error<=0.02 among the answered, at most 0.2 referred, with probability 0.95"
     )
+
+
+@pytest.mark.parametrize(("delta", "words"), [(0.05, "0.95"), (0.1, "0.9"), (1e-9, "0.999999999")])
+def test_no_promise_is_certain(delta, words):
+    assert probability_words(delta) == words
+    assert str(make_goal(guarantee=["error<=0.1"], delta=delta)).endswith(f"probability {words}")

@@ -47,3 +47,9 @@ def test_an_image_in_both_roles_is_refused_without_groups(make_data):
 def test_two_networks_are_refused(make_data):
     with pytest.raises(PolicyError, match=r"calibrate has .* \(3, 3\), certify \(4, 3\)"):
         require_disjoint(make_data(exits=3), make_data(exits=4))
+
+
+def test_an_image_without_a_group_is_refused():
+    groups = np.array(["a", None], dtype=object)
+    with pytest.raises(PolicyError, match=r"calibrate: an image has None for a group: name a"):
+        LogitSet("calibrate", np.zeros((2, 2, 3)), np.zeros(2, dtype=int), groups)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from endoexit.errors import PolicyError
 from endoexit.policy.goal_options import make_goal
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
@@ -78,3 +79,17 @@ def test_the_test_starts_with_the_share_allowed_even_if_calibrate_shows_no_gain(
         wrong = data.predictions[exits - 1, np.arange(200)] != labels
         assert (wrong & answered).sum() <= 1, "no worse than the final exit"
         assert rung.cost <= min(pair.cost for pair in final.values())
+
+
+@pytest.mark.parametrize(
+    ("images", "share", "most"), [(100, 0.3, 30), (100, 0.29, 29), (10, 0.3, 3)]
+)
+def test_as_many_are_referred_as_are_allowed_in_spite_of_rounding(make_data, images, share, most):
+    _, pairs = tried(make_data(3, images=images), share=share)
+    assert max(round(pair.referred * images) for pair in pairs) == most
+
+
+def test_more_unlike_images_than_may_be_referred_is_an_error(make_data):
+    data = make_data(3, images=300)
+    with pytest.raises(PolicyError, match=r"more than 0.05 of the calibrate images look unlike"):
+        tried(data, share=0.05, unlike=fit_unlike(data.logits, 0.2))

@@ -7,7 +7,12 @@ from endoexit.errors import PolicyError
 from endoexit.policy import fixed_exit
 from endoexit.policy.document import Promise
 from endoexit.policy.logits import LogitSet
-from endoexit.policy.promises import check_promises, counted_words, promise_words
+from endoexit.policy.promises import (
+    check_promises,
+    counted_lines,
+    counted_words,
+    promise_words,
+)
 from endoexit.policy.risks import parse_risk
 
 CLASSES = ("normal", "polyp")
@@ -105,3 +110,33 @@ def test_a_promise_on_a_class_that_the_cohort_lacks():
     by_group = policy.replaced(promises=(promise("disagreement", unit="group"),))
     with pytest.raises(PolicyError, match="groups of the test images"):
         check_promises(by_group, normal, CLASSES)
+
+
+def test_promises_that_count_otherwise_say_so_one_by_one():
+    drawn = promise("missed[polyp]", unit="group").replaced(
+        group_value="one image", method="exact binomial"
+    )
+    means = promise("disagreement", unit="group")
+    assert counted_lines([means, means]) == [": each group, with its mean loss"]
+    assert counted_lines([means, drawn]) == [
+        " for disagreement: each group, with its mean loss",
+        " for missed[polyp]: each group, with its mean loss, tested by one image that was drawn "
+        "from it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("risk", "labels", "why"),
+    [
+        ("error", [0, 1], "all such images are referred"),
+        ("error[polyp]", [0, 1], "all such images are referred"),
+        ("error[polyp]", [0, 0], "no image of class 'polyp'"),
+    ],
+)
+def test_why_a_cohort_shows_nothing(risk, labels, why):
+    policy = fixed_exit(1, 1).replaced(
+        referral={"unsure": {"threshold": 1.0}}, promises=(promise(risk).replaced(referred=0.5),)
+    )
+    data = LogitSet("test", np.zeros((1, 2, 2)), np.array(labels))
+    (check,) = check_promises(policy, data, CLASSES)
+    assert (check.images, check.kept, check.unseen) == (0, None, why)

@@ -10,6 +10,7 @@ from endoexit.policy.goal_options import make_goal
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.proven import FELL_BACK, FINAL_ONLY
+from endoexit.policy.pvalues import binomial_p_value
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.search import find_policy
 from endoexit.policy.temperature import fit_temperatures
@@ -197,3 +198,26 @@ def test_calibrate_decides_how_groups_are_tested(large):
         ("one image", "exact trinomial"),
     ]
     assert {promise.images for promise in (*by_means, *by_one)} == {250}
+
+
+def test_what_could_be_promised_of_several_risks_shares_out_delta(make_data):
+    calibrate = make_data(4, images=300, seed=1)
+    certify = make_data(4, images=300, seed=2, name="certify")
+    bounds = {}
+    for risks in (["error"], ["error", "error[class 1]"]):
+        asked = [f"{risk}<={0.01 if risk == 'error' else 0.99}" for risk in risks]
+        with pytest.raises(PolicyError) as refused:
+            find(calibrate, certify, guarantee=asked)
+        bounds[len(risks)] = float(re.search(r"promise error <= (0\.\d+)", str(refused.value))[1])
+    wrong = (~certify.correct[-1]).astype(float)
+    assert binomial_p_value(wrong, bounds[1]) <= 0.05 < binomial_p_value(wrong, bounds[1] - 0.001)
+    assert binomial_p_value(wrong, bounds[2]) <= 0.025 < binomial_p_value(wrong, bounds[2] - 0.001)
+
+
+def test_counting_images_is_noted_where_the_final_exit_alone_was_proven(make_data):
+    calibrate = make_data(4, images=300, seed=1)
+    certify = make_data(4, images=300, seed=2, name="certify")
+    grouped = replace(certify, groups=np.arange(300) // 3)
+    final = float((~certify.correct[-1]).mean())
+    result = find(calibrate, grouped, guarantee=[f"error<={final + 0.05:.3f}"], unit="image")
+    assert "300 certify images come from 100 groups" in result.policy.note

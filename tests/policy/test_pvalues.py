@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from endoexit.errors import UsageError
 from endoexit.policy.pvalues import (
     BETS,
     P_VALUES,
     betting_p_value,
     binomial_p_value,
     smallest_sample,
+    trinomial_p_value,
 )
 
 
@@ -92,3 +94,9 @@ def test_smallest_sample_is_the_first_that_can_pass(method, tolerance, delta):
 
 def test_smallest_sample_of_the_rule_of_three():
     assert smallest_sample(0.02, 0.05, "exact binomial") == 149  # ln .05 / ln .98 = 148.3
+
+
+def test_no_number_of_images_proves_what_the_interval_of_gains_leaves_open():
+    with pytest.raises(UsageError, match=r"delta of more than 1e-06, not with 1e-07: ask for a"):
+        smallest_sample(0.1, 1e-7, "exact trinomial")
+    assert trinomial_p_value(np.zeros(smallest_sample(0.1, 2e-6, "exact trinomial")), 0.1) <= 2e-6

@@ -60,7 +60,7 @@ def test_at_most_the_share_of_the_images_is_referred_at_any_exit(share, images, 
         logits = np.round(logits)
     unlike = Referral(unlike=fit_unlike(logits, share))
     referred = unlike.first_unlike(logits) <= 3
-    assert referred.sum() <= share * images
+    assert referred.sum() <= share * images + 1e-6  # rounding costs no image
     if not ties:  # and no fewer than it may be: one image more in the tail would be too many
         assert referred.sum() >= int(share * images) - 2
 

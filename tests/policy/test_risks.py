@@ -111,6 +111,8 @@ def test_parsing():
         ("sensitivity[polyp]>=1.5", "between 0 and 1, got 1.5"),
         ("sensitivity[polyp]<=0.95", r"has to be large: write 'sensitivity\[polyp\]>=0.95'"),
         ("error>=0.05", "has to be small: write 'error<=0.05'"),
+        ("error>=0.95", "has to be small: write 'error<=0.05'"),
+        ("sensitivity[polyp]<=0.05", r"has to be large: write 'sensitivity\[polyp\]>=0.95'"),
         ("specificity>=0.9", r"needs a class, such as .specificity\[polyp\]>=0\.95"),
         ("disagreement<=1.5", "between 0 and 1"),
         ("missed<=0.01", r"needs a class, such as .missed\[polyp\]<=0\.01"),

@@ -114,3 +114,9 @@ def test_relabelling_classes_changes_nothing(golden):
             first.policy.assign(data.logits), second.policy.assign(renamed.logits)
         )
         assert first.expected == second.expected
+
+
+def test_a_distance_that_was_asked_for_and_not_given_is_refused(make_data):
+    data, options = make_data(4), RuleOptions(refer_unlike=0.1, unlike_by="mahalanobis")
+    with pytest.raises(UsageError, match=r"pass it as `distance`, or take unlike_by=\"energy\""):
+        find(data, options=options, mean_exit_cost=0.5)

@@ -171,3 +171,29 @@ def test_other_goals_may_refer_what_is_unlike():
     assert result.policy.referral.unsure is None
     assert result.answered.unlike <= 0.05 * calibrate.num_images
     assert result.expected.cost <= 0.6
+
+
+def test_images_counted_one_by_one_in_spite_of_their_groups_are_noted():
+    design = GroupDesign("pairs", (2,), 0.9)
+    result, _, _ = search(goal(0.1, unit="image"), design=design)
+    assert "800 certify images come from 400 groups" in result.policy.note
+    by_group, _, _ = search(goal(0.1), design=design)
+    assert by_group.policy.note is None
+
+
+def test_a_class_of_which_every_image_is_referred_does_not_ask_for_more_referral():
+    def cohort(name, of_b, start):
+        labels = np.arange(400) % 2
+        margin = np.where(labels == 1, of_b, 6.0) + np.linspace(start, start + 1e-4, 400)
+        logits = np.zeros((2, 400, 2))
+        logits[:, np.arange(400), labels] = margin
+        return LogitSet(name, logits, labels)
+
+    costs = Costs(values=(0.5, 1.0), unit="relative", source="made")
+    asked = make_goal(guarantee=["sensitivity[b]>=0.9", "error[a]<=0.05"], max_referral=0.3)
+    calibrate = cohort("calibrate", np.where(np.arange(400) % 4 == 1, -1.0, 4.0), 0.0)
+    match = "all 200 such images of certify are referred"
+    with pytest.raises(PolicyError, match=match) as refused:
+        find_policy(asked, calibrate=calibrate, certify=cohort("certify", -1e-2, 1e-3), costs=costs,
+                    classes=("a", "b"), options=RuleOptions(temperature_scaling=False))  # fmt: skip
+    assert "--max-referral" not in str(refused.value)

@@ -247,12 +247,13 @@ def _referral(calibrated: "Calibrated") -> list[str]:
 
 
 def _promises(calibrated: "Calibrated") -> list[str]:
-    from endoexit.policy.promises import counted_words, promise_words
+    from endoexit.policy.promises import counted_lines, promise_words
 
     promises = calibrated.policy.promises
     lines = [f"Promise: {promise_words(promise)}." for promise in promises]
     if promises:
-        lines.append(f"Counted as one: {counted_words(promises[0])} ({promises[0].unit_reason}).")
+        why = promises[0].unit_reason
+        lines += [f"Counted as one{what} ({why})." for what in counted_lines(promises)]
     return lines
 
 

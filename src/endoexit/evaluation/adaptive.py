@@ -115,8 +115,7 @@ def promises_shown(
 
 def _observed(check: PromiseCheck, like: GroupBootstrap) -> Estimate:
     if check.observed is None:
-        which = "another class than" if check.risk.name == "specificity" else "class"
-        return Estimate(value=None, reason=f"no image of {which} {check.risk.of_class!r}")
+        return Estimate(value=None, reason=check.unseen)
     bootstrap = GroupBootstrap(check.groups, like.resamples, like.seed)
     # Without a single loss every draw agrees; losses from 0 to 1 have the exact interval then.
     interval_of = bootstrap.proportion if check.risk.binary else bootstrap.mean

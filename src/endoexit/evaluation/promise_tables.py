@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from endoexit.errors import counted
 from endoexit.evaluation.document import Adaptive, Evaluation, PromiseShown
 from endoexit.evaluation.figures import SHARE, percent, percent_with_interval
-from endoexit.policy.promises import counted_words
+from endoexit.policy.goals import probability_words
+from endoexit.policy.promises import counted_lines
 from endoexit.tables import Column, Table
 
 
@@ -46,9 +47,10 @@ def promise_table(evaluation: Evaluation) -> Table | None:
 
 def _about_promises(adaptive: Adaptive, role: str) -> Iterator[str]:
     """Yield how sure the promises are, how they count, and what became of each."""
-    first = adaptive.promises[0].promise
-    counts = counted_words(first)
-    yield f"Promised with probability {1 - first.delta:g}, all at once. Counted as one: {counts}."
+    promises = [shown.promise for shown in adaptive.promises]
+    probability = probability_words(promises[0].delta)
+    counts = [f"Counted as one{what}." for what in counted_lines(promises)]
+    yield " ".join([f"Promised with probability {probability}, all at once.", *counts])
     for shown in adaptive.promises:
         if shown.kept is None:
             yield f"{shown.promise.risk.label}: {verdict(None)} ({shown.observed.reason})."

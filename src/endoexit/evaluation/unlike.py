@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
+from endoexit.errors import PolicyError
 from endoexit.policy.distance import Distance, distances
 from endoexit.policy.referral import most_referred
 
@@ -28,7 +29,7 @@ def fit_distance(
         share: Largest share of these that may be referred.
 
     Raises:
-        PolicyError: Too few calibrate images for such a share.
+        PolicyError: Too few calibrate images for such a share, or train images that are all alike.
     """
     allowed = most_referred(share, len(calibrate))
     values = train.astype(np.float64)
@@ -38,7 +39,14 @@ def fit_distance(
     scale = inside.std(axis=0)
     scale[scale == 0.0] = 1.0  # a channel that is always the same tells nothing
     covariance, _ = ledoit_wolf(inside / scale)
-    whitening = _rounded(np.linalg.cholesky(np.linalg.inv(covariance)).T / scale)
+    try:
+        whitening = _rounded(np.linalg.cholesky(np.linalg.inv(covariance)).T / scale)
+    except np.linalg.LinAlgError as error:
+        raise PolicyError(
+            "the features of the train images of each class are all alike, so nothing tells how "
+            "far an image is from them: give train more images of each class, or take "
+            "--unlike-by energy."
+        ) from error
     white = _rounded(means @ whitening.T)
     ordered = np.sort(distances(calibrate, whitening, white))[::-1]
     return Distance(

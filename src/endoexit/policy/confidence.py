@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, TypeGuard, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,6 +50,20 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     return powers
 
 
+def require_finite(logits: NDArray[Any]) -> None:
+    """Refuse logits, of any shape, of which one is NaN or infinite.
+
+    Raises:
+        PolicyError: One is.
+    """
+    # One sum tells for all of them: an infinity or a NaN makes it neither finite.
+    if not math.isfinite(np.add.reduce(logits, axis=None)):
+        raise PolicyError(
+            "logits hold NaN or infinity: the network failed on an image; "
+            "check its weights and its numeric precision."
+        )
+
+
 def _below_largest(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
     """Return logits / temperature, less the largest of each row."""
     scaled: NDArray[np.float64] = np.divide(logits, temperature, dtype=np.float64, order="C")
@@ -57,12 +71,7 @@ def _below_largest(logits: ArrayLike, temperature: float) -> NDArray[np.float64]
         raise PolicyError(
             f"logits have shape {scaled.shape}: the last axis must hold two or more classes."
         )
-    # One sum tells for all of them: an infinity or a NaN makes it neither finite.
-    if not math.isfinite(np.add.reduce(scaled, axis=None)):
-        raise PolicyError(
-            "logits hold NaN or infinity: the network failed on an image; "
-            "check its weights and its numeric precision."
-        )
+    require_finite(scaled)
     scaled -= np.maximum.reduce(scaled, axis=-1, keepdims=True)
     return scaled
 

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -35,6 +36,11 @@ def _require_positive(name: str, value: float) -> None:
 def _require_share(name: str, value: float) -> None:
     if not 0.0 <= value <= 1.0:
         raise UsageError(f"{name} must lie between 0 and 1, got {value:g} (0.88 means 88 %).")
+
+
+def probability_words(delta: float) -> str:
+    """Return 1 − δ, the probability with which a promise holds, without rounding it to 1."""
+    return f"{1 - Decimal(repr(delta)):f}"
 
 
 class GoalBase(Asked, ABC):
@@ -229,7 +235,8 @@ class Guarantee(GoalBase):
         among = ""
         if self.max_referral is not None:
             among = f" among the answered, at most {self.max_referral:g} referred,"
-        return f"{' and '.join(map(str, self.risks))}{among} with probability {1 - self.delta:g}"
+        risks = " and ".join(map(str, self.risks))
+        return f"{risks}{among} with probability {probability_words(self.delta)}"
 
 
 class Anytime(GoalBase):

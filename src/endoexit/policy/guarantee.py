@@ -140,31 +140,43 @@ def not_promised(
     exits: NDArray[np.int64],
     delta: float,
     answered: NDArray[np.bool_] | None = None,
+    most_referred: float | None = None,
 ) -> str:
     """Return why risks of one assignment cannot be promised, and what could be.
+
+    What could be is proven with δ shared out among the risks: whoever asks for the bounds of this
+    message, which come from certify, would otherwise get several chances of a false promise.
 
     Args:
         risks: Losses of each risk on certify.
         exits: Exit (N,) of each image: the final one, or that of the safest policy.
         delta: Chance that the guarantee fails, δ.
         answered: Mask (N,) of the images that are answered; None for all.
+        most_referred: Largest share that may be referred, if any may.
     """
     failed = [units for units in risks if measure_risk(units, exits, answered).p_value > delta]
     which = "with the final exit" if answered is None else "among the answered images"
-    return " ".join(
+    seen = [units.of(exits, answered) for units in failed]
+    why = [
         f"{units.table.risk.words} cannot be promised with delta {delta:g}, not even {which}: "
-        f"{_shown(units, units.of(exits, answered), delta)}"
-        for units in failed
-    )
+        f"{_shown(units, losses, delta, len(risks))}"
+        for units, losses in zip(failed, seen, strict=True)
+    ]
+    if most_referred is not None and all(len(losses) for losses in seen):
+        why.append(f"Or allow more than {most_referred:g} to be referred with --max-referral.")
+    return " ".join(why)
 
 
-def _shown(units: UnitLosses, losses: NDArray[np.float64], delta: float) -> str:
+def _shown(units: UnitLosses, losses: NDArray[np.float64], delta: float, risks: int) -> str:
     risk = units.table.risk
     if not len(losses):
-        return f"certify has no such {units.unit}. Give certify more images."
+        return (
+            f"all {units.count} such {units.unit}s of certify are referred. Ask for a larger "
+            "tolerance, or train further."
+        )
     share, p_value = float(losses.mean()), P_VALUES[units.method]
     tolerances = (step / 1000 for step in range(1, 1000))
-    best = next((each for each in tolerances if p_value(losses, each) <= delta), None)
+    best = next((each for each in tolerances if p_value(losses, each) <= delta / risks), None)
     could = "" if best is None else f"It could promise {risk.replaced(tolerance=best).words}. "
     more = next(
         (

@@ -46,6 +46,11 @@ class LogitSet:
             raise PolicyError(
                 f"{self.name}: {shape[1]} images need as many labels and groups, in their order."
             )
+        if self.groups is not None and any(group is None for group in self.groups.tolist()):
+            raise PolicyError(
+                f"{self.name}: an image has None for a group: name a group for every image, or "
+                "give no groups."
+            )
         if not (np.issubdtype(self.labels.dtype, np.integer)
                 and self.labels.min() >= 0 and self.labels.max() < shape[2]):  # fmt: skip
             raise PolicyError(

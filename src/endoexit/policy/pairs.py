@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from endoexit.errors import PolicyError
 from endoexit.policy.goals import Guarantee
 from endoexit.policy.guarantee import risk_score
 from endoexit.policy.options import RuleOptions
-from endoexit.policy.referral import AnyUnlike, Referral, sureness
+from endoexit.policy.referral import AnyUnlike, Referral, sureness, within_share
 from endoexit.policy.risks import LossTable
 from endoexit.policy.rules.base import Rule
 from endoexit.policy.rules.catalog import RULES
@@ -114,6 +115,9 @@ def pairs_of(
         known: Losses (R) of each risk on it.
         goal: Guarantee with the largest share.
         options: Which rules are tried.
+
+    Raises:
+        PolicyError: More images look unlike than may be referred.
     """
     most = goal.max_referral or 0.0
     costs, final = np.asarray(here.table.costs), here.table.data.num_exits
@@ -133,18 +137,25 @@ def pairs_of(
         scores = _evidence(np.maximum(wrong, least), images, limits).min(axis=0)
         no_worse = np.all(wrong <= least, axis=0)
         referred = 1.0 - answered.mean(axis=1)
+        allowed = answered.sum(axis=1) >= len(exits) - within_share(most, len(exits))
         cost = float(costs[exits - 1].mean())
         pairs += [
             Pair(rule, exits, threshold, cost, share, score, as_good)
-            for threshold, share, score, as_good in zip(
+            for threshold, share, score, as_good, is_allowed in zip(
                 thresholds,
                 referred.tolist(),
                 scores.tolist(),
                 no_worse.tolist(),
+                allowed.tolist(),
                 strict=True,
             )
-            if share <= most
+            if is_allowed
         ]
+    if not pairs:
+        raise PolicyError(
+            f"more than {most:g} of the calibrate images look unlike the training images, so none "
+            "may be referred as unsure: raise --max-referral, or refer fewer as unlike."
+        )
     return pairs
 
 
@@ -155,8 +166,9 @@ def _thresholds(here: Cohort, share: float) -> tuple[float | None, ...]:
     images exit early that few are asked at the final exit.
     """
     sure = np.sort(here.sure)
-    fine = np.linspace(1, share * len(sure), LEVELS)
-    coarse = np.linspace(share * len(sure), len(sure) - 1, LEVELS // 2)
+    most = round(share * len(sure), 9)  # 0.29 of 100 is 29
+    fine = np.linspace(1, most, LEVELS)
+    coarse = np.linspace(most, len(sure) - 1, LEVELS // 2)
     places = np.unique(np.concatenate([fine, coarse]).astype(int))
     values = {float(sure[place]) for place in places if place < len(sure)}
     return (None, *sorted(value for value in values if value > sure[0]))

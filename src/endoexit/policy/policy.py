@@ -150,7 +150,8 @@ class ExitPolicy(Record):
             Shape (B,); all True at exit M.
 
         Raises:
-            PolicyError: Shapes that do not fit, an exit that does not exist, logits not finite.
+            PolicyError: Shapes that do not fit, an exit that does not exist, logits that the rule
+                reads and that are not finite.
         """
         scores = self._checked(exit_number, logits)
         earlier = np.asarray(previous)
@@ -227,7 +228,7 @@ class ExitPolicy(Record):
             features: Features (N, D) at exit 1, for a policy that `needs_features`.
 
         Raises:
-            PolicyError: Shapes that do not fit, logits not finite.
+            PolicyError: Shapes that do not fit, logits that the rule reads and that are not finite.
         """
         scores = np.asarray(logits)
         if scores.ndim != 3 or len(scores) != self.num_exits:

@@ -1,11 +1,13 @@
 """The promises of a policy: in words, and what another cohort, such as test, shows of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoexit.policy.document import Promise
+from endoexit.policy.goals import probability_words
 from endoexit.policy.logits import LogitSet
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.referral import ANSWERED
@@ -22,11 +24,13 @@ class PromiseCheck:
         losses: Loss (n,) of each image, or mean loss of each group, that the risk is a mean over;
             empty where the cohort has none.
         groups: Group (n,) of each of them, as whole numbers.
+        unseen: Why there are none; None where there are some.
     """
 
     promise: Promise
     losses: NDArray[np.float64]
     groups: NDArray[np.int64]
+    unseen: str | None = None
 
     @property
     def risk(self) -> Risk:
@@ -70,7 +74,7 @@ def promise_words(promise: Promise) -> str:
             proof += f"; {promise.referred:.1%} were referred"
     return (
         f"{promise.risk.words} on new {promise.unit}s{among}, with probability "
-        f"{1 - promise.delta:g} ({proof})"
+        f"{probability_words(promise.delta)} ({proof})"
     )
 
 
@@ -81,6 +85,14 @@ def counted_words(promise: Promise) -> str:
     if promise.group_value == "one image" and promise.method != "by construction":
         return "each group, with its mean loss, tested by one image that was drawn from it"
     return "each group, with its mean loss"
+
+
+def counted_lines(promises: Sequence[Promise]) -> list[str]:
+    """Return what counts as one draw, for each promise where they differ, as ends of sentences."""
+    words = {promise.risk.label: counted_words(promise) for promise in promises}
+    if len(set(words.values())) == 1:
+        return [f": {next(iter(words.values()))}"]
+    return [f" for {label}: {counts}" for label, counts in words.items()]
 
 
 def check_promises(
@@ -115,13 +127,18 @@ def _check(
     """
     referring = promise.referred is not None
     among = answered if referring else np.ones(data.num_images, dtype=np.bool_)
-    if not (counted_images(promise.risk, data, classes) & among).any():
-        return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64))
+    counted = counted_images(promise.risk, data, classes)
+    if not (counted & among).any():
+        which = "another class than" if promise.risk.name == "specificity" else "class"
+        unseen = f"no image of {which} {promise.risk.of_class!r}"
+        if counted.any():
+            unseen = "all such images are referred"
+        return PromiseCheck(promise, np.empty(0), np.empty(0, dtype=np.int64), unseen)
     table = loss_table(promise.risk, data, classes)
     if promise.unit == "group":
         units = UnitLosses(table, group_numbers(data), "one image" if referring else "mean")
         losses = units.of(exits, answered if referring else None)
         return PromiseCheck(promise, losses, np.arange(len(losses)))
     members = np.arange(data.num_images) if data.groups is None else group_numbers(data)
-    counted = among[table.counted]
-    return PromiseCheck(promise, table.of(exits)[counted], members[table.counted][counted])
+    kept = among[table.counted]
+    return PromiseCheck(promise, table.of(exits)[kept], members[table.counted][kept])

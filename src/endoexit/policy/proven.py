@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from endoexit.errors import PolicyError, UsageError
 from endoexit.policy.choice import Chosen, front_points
 from endoexit.policy.goals import GroupValue, Guarantee
@@ -12,6 +10,7 @@ from endoexit.policy.guarantee import (
     certify_sequence,
     kept_by_construction,
     not_promised,
+    promised,
     require_enough,
     risk_score,
 )
@@ -24,7 +23,13 @@ from endoexit.policy.rules.catalog import RULES
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.selective import answered_guarantee
 from endoexit.policy.table import ExitTable
-from endoexit.policy.units import UnitLosses, better_value, counting, group_numbers
+from endoexit.policy.units import (
+    UnitLosses,
+    better_value,
+    counting,
+    dependence,
+    group_numbers,
+)
 
 FELL_BACK = (
     "No policy with early exits could be proven to keep the guarantee: every image uses the final "
@@ -100,13 +105,18 @@ def guaranteed(
     tested = [trial.p_value for trial in certified.trials[len(sequence) - len(candidates) :]]
     untested = [None] * (len(candidates) - len(tested))
     front = front_points(candidates, table, [*untested, *reversed(tested)])
-    rule, promises, note = certified.rule, certified.promises, None
+    rule, promises = certified.rule, certified.promises
+    notes = [dependence(counted, certify)]
     if rule is None or (rule.exits(table) == table.data.num_exits).all():
-        rule, note = final, FINAL_ONLY if absolute else FELL_BACK
-        if not absolute:
+        rule = final
+        if absolute:  # it was tested first; another rule may exit early on certify alone
+            notes.insert(0, FINAL_ONLY)
+            tests = zip(certified.trials[0].tests, risks, strict=True)
+            promises = tuple(promised(test, units, goal.delta) for test, units in tests)
+        else:
+            notes = [FELL_BACK]
             promises = tuple(kept_by_construction(units, goal.delta) for units in risks)
-    elif counted.groups is None:
-        note = _dependence(certify)
+    note = " ".join(filter(None, notes)) or None
     promises = tuple(promise.replaced(unit_reason=counted.reason) for promise in promises)
     crossed = next((each.crossed for each in candidates if each.rule is rule), None)
     return Chosen(rule, front, promises=promises, note=note, trials=certified.trials,
@@ -126,16 +136,3 @@ def _group_value(
     exits = [candidate.exits(table) for candidate in reversed(candidates)]
     keeping = [taken for taken in exits if units.of(taken).mean() <= known.risk.tolerance]
     return better_value(units.share_between(keeping or exits[:1]), delta)
-
-
-def _dependence(certify: LogitSet) -> str | None:
-    """Return what a reader must know when images of one group were counted one by one."""
-    if certify.groups is None:
-        return None
-    groups = len(np.unique(certify.groups))
-    if groups == certify.num_images:
-        return None
-    return (
-        f"The {certify.num_images} certify images come from {groups} groups and were counted as "
-        "independent; if images of one group are alike, count groups instead."
-    )

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import binom
 
+from endoexit.errors import UsageError
 from endoexit.policy.goals import Method
-from endoexit.policy.trinomial import trinomial_p_value
+from endoexit.policy.trinomial import LEAST_P_VALUE, trinomial_p_value
 
 # Constant bets, as shares of the largest that cannot lose everything.
 BETS = (np.arange(64) + 0.5) / 64
@@ -54,9 +55,19 @@ P_VALUES: dict[Method, Callable[[NDArray[np.float64], float], float]] = {
 
 
 def smallest_sample(tolerance: float, delta: float, method: Method) -> int:
-    """Return how many images without a single loss it takes for a p-value of at most δ."""
+    """Return how many images without a single loss it takes for a p-value of at most δ.
+
+    Raises:
+        UsageError: No number of images proves so much.
+    """
     if method == "exact binomial":
         return math.ceil(math.log(delta) / math.log1p(-tolerance) - 1e-12)
+
+    if method == "exact trinomial" and delta <= LEAST_P_VALUE:
+        raise UsageError(
+            f"accuracy_loss can be promised with a delta of more than {LEAST_P_VALUE:.2g}, not "
+            f"with {delta:g}: ask for a larger delta."
+        )
 
     def enough(images: int) -> bool:
         return P_VALUES[method](np.zeros(images), tolerance) <= delta

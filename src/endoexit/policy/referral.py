@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from endoexit.documents import Record
 from endoexit.errors import PolicyError
-from endoexit.policy.confidence import confidence
+from endoexit.policy.confidence import confidence, require_finite
 from endoexit.policy.distance import Distance, Features
 from endoexit.policy.features import agreement
 
@@ -203,11 +203,7 @@ def energy(logits: ArrayLike) -> NDArray[np.float64]:
         PolicyError: Logits that are not finite.
     """
     scores = np.array(logits, dtype=np.float64, order="C")
-    if not math.isfinite(np.add.reduce(scores, axis=None)):
-        raise PolicyError(
-            "logits hold NaN or infinity: the network failed on an image; "
-            "check its weights and its numeric precision."
-        )
+    require_finite(scores)
     largest = np.maximum.reduce(scores, axis=-1)
     powers = np.exp(scores - largest[..., None])
     return np.asarray(-(largest + np.log(np.add.reduce(powers, axis=-1))))
@@ -246,9 +242,15 @@ def most_referred(share: float, images: int) -> int:
     Raises:
         PolicyError: Less than one.
     """
-    if share * images < 1:
+    allowed = within_share(share, images)
+    if allowed < 1:
         raise PolicyError(
             f"a share of {share:g} is less than one of {images} calibrate images: allow more, or "
             f"give calibrate at least {math.ceil(1 / share)} images."
         )
-    return int(share * images)
+    return allowed
+
+
+def within_share(share: float, images: int) -> int:
+    """Return the largest number of images that is at most a share of them, in spite of rounding."""
+    return math.floor(round(share * images, 9))

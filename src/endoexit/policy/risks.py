@@ -128,11 +128,11 @@ def parse_risk(text: str) -> Risk:
         raise unknown_name("risk", name, RISKS)
     is_floor = name in _FLOORS
     if (sign == ">=") != is_floor:
-        right = ">=" if is_floor else "<="
-        size = "large" if is_floor else "small"
-        raise UsageError(
-            f"{name} has to be {size}: write {text.replace(str(sign), right).strip()!r}."
-        )
+        # Of the share and its complement, the one that promises more.
+        meant = round(max(value, 1 - value) if is_floor else min(value, 1 - value), 12)
+        right, size = (">=", "large") if is_floor else ("<=", "small")
+        label = name if of_class is None else f"{name}[{of_class}]"
+        raise UsageError(f"{name} has to be {size}: write '{label}{right}{meant:g}'.")
     return Risk(
         name=name, tolerance=round(1.0 - value, 12) if is_floor else value, of_class=of_class
     )

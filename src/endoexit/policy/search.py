@@ -106,6 +106,11 @@ def find_policy(
     table = ExitTable(calibrate, temperatures, costs.values)
     unlike: AnyUnlike | None = distance
     if options.refer_unlike is not None and distance is None:
+        if options.unlike_by == "mahalanobis":
+            raise UsageError(
+                'unlike_by="mahalanobis" needs a fitted distance of features: pass it as '
+                '`distance`, or take unlike_by="energy".'
+            )
         unlike = fit_unlike(calibrate.logits, options.refer_unlike)
     if isinstance(goal, Guarantee):
         chosen = guaranteed(goal, table, certify, classes, options, unlike=unlike)

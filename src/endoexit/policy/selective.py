@@ -29,7 +29,7 @@ from endoexit.policy.referral import AnyUnlike, Referral, Unsure
 from endoexit.policy.risks import loss_table
 from endoexit.policy.rules.fixed import FixedRule
 from endoexit.policy.table import ExitTable, outcome
-from endoexit.policy.units import UnitLosses, counting
+from endoexit.policy.units import UnitLosses, counting, dependence
 
 EVERY_IMAGE_AT_THE_FINAL_EXIT = (
     "With early exits, no policy that refers so few could be proven: every image uses the final "
@@ -86,10 +86,7 @@ def answered_guarantee(
     passed = len(trials) - (not trials[-1].passed)
     if not passed:
         exits, answered = fresh.decide(sequence[0].rule, sequence[0].threshold)
-        raise PolicyError(
-            f"{not_promised(risks, exits, goal.delta, answered)} Or allow more than "
-            f"{goal.max_referral:g} to be referred with --max-referral."
-        )
+        raise PolicyError(not_promised(risks, exits, goal.delta, answered, goal.max_referral))
     pair, tests = sequence[passed - 1], trials[passed - 1].tests
     promises = tuple(
         promised(test, units, goal.delta).replaced(
@@ -101,12 +98,13 @@ def answered_guarantee(
         id(candidate): trial.p_value for candidate, trial in zip(sequence, trials, strict=False)
     }
     final = isinstance(pair.rule, FixedRule) and pair.rule.exit == table.data.num_exits
+    notes = [EVERY_IMAGE_AT_THE_FINAL_EXIT if final else None, dependence(counted, certify)]
     return Chosen(
         pair.rule,
         tuple(_point(candidate, here, p_values.get(id(candidate))) for candidate in front),
         referral=_referral(pair.threshold, unlike),
         promises=promises,
-        note=EVERY_IMAGE_AT_THE_FINAL_EXIT if final else None,
+        note=" ".join(filter(None, notes)) or None,
         trials=trials,
         crossed=pair.exits,
     )

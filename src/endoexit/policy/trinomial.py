@@ -16,6 +16,8 @@ from scipy.stats import binom
 
 # Chance that the interval for the share of gains misses it, which is added to the p-value.
 MISSED = 1e-6
+# Smallest p-value: a little more than that, for what the sums leave out.
+LEAST_P_VALUE = 1.001 * MISSED
 # Chance under which a number of gains is not looked at.
 NEGLIGIBLE = 1e-12
 # Width of a cell of that interval, in standard errors of the mean loss.
@@ -60,7 +62,7 @@ def _p_value(lost: int, gained: int, images: int, tolerance: float) -> float:
     worth = (chance > NEGLIGIBLE) & (losses >= 0) & (losses < images - gains)
     cell, place = np.nonzero(worth)
     below[worth] = bdtr(losses[place], images - gains[place], share[cell, 0])
-    return min(float((chance * below).sum(axis=1).max()) + 1.001 * MISSED, 1.0)
+    return min(float((chance * below).sum(axis=1).max()) + LEAST_P_VALUE, 1.0)
 
 
 def _binomial(

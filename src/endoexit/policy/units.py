@@ -54,6 +54,19 @@ def counting(choice: UnitChoice, data: LogitSet) -> Counting:
     return Counting("image", None, reason)
 
 
+def dependence(counted: Counting, data: LogitSet) -> str | None:
+    """Return what a reader must know where images of one group were counted one by one."""
+    if counted.groups is not None or data.groups is None:
+        return None
+    groups = len(np.unique(group_numbers(data)))
+    if groups == data.num_images:
+        return None
+    return (
+        f"The {data.num_images} {data.name} images come from {groups} groups and were counted as "
+        "independent; if images of one group are alike, count groups instead."
+    )
+
+
 def group_numbers(data: LogitSet) -> NDArray[np.int64]:
     """Return the group of each image (N,) as a whole number.
 

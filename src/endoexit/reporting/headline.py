@@ -12,6 +12,7 @@ from endoexit.evaluation.figures import (
     significant,
 )
 from endoexit.evaluation.promise_tables import verdict
+from endoexit.policy.goals import probability_words
 from endoexit.reporting.material import Material
 from endoexit.reporting.words import in_print
 
@@ -132,6 +133,7 @@ def _promise(shown: PromiseShown, role: str) -> Tile:
         label,
         verdict(shown.kept),
         f"{role} shows {percent_with_interval(shown.as_named)} % in "
-        f"{counted(shown.units, promise.unit)}; promised with probability {1 - promise.delta:g}",
+        f"{counted(shown.units, promise.unit)}; promised with probability "
+        f"{probability_words(promise.delta)}",
         warn=not shown.kept,
     )

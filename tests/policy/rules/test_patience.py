@@ -1,5 +1,8 @@
 import numpy as np
+import pytest
 
+from endoexit.errors import PolicyError
+from endoexit.policy import patience_policy
 from endoexit.policy.options import RuleOptions
 from endoexit.policy.rules.patience import PatienceRule
 from endoexit.policy.table import ExitTable
@@ -27,3 +30,11 @@ def test_safest_first(make_data):
     table = ExitTable(make_data(4), (1.0,) * 4, (1.0, 2.0, 3.0, 4.0))
     rules = PatienceRule.tried(table, RuleOptions(rule="patience"))
     assert [rule.patience for rule in rules] == [4, 3, 2]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_network_that_failed_is_refused_at_the_first_exit(bad):
+    logits = np.zeros((3, 2, 4))
+    logits[0, 1, 0] = bad
+    with pytest.raises(PolicyError, match="NaN or infinity"):
+        patience_policy(3, 2).assign(logits)

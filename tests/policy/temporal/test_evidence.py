@@ -82,3 +82,10 @@ def test_two_changes_are_at_least_k_answers_apart(answers, frames):
     changes = [at for at in range(1, len(labels_shown)) if labels_shown[at] != labels_shown[at - 1]]
     assert all(b - a >= frames for a, b in itertools.pairwise(changes))
     assert all(change >= frames for change in changes)
+
+
+def test_a_count_that_began_before_a_cut_does_not_go_on_after_it():
+    rule = Evidence(keep=0.9, frames=3)
+    labels = [0, *[1] * 20]
+    begun = shown(rule, labels).index(1) - 1  # one more answer would show label 1
+    assert shown(rule, labels, {begun + 1})[begun + 1 : begun + 3] == [0, 0]

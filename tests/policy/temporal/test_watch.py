@@ -118,3 +118,32 @@ def test_a_clip_in_two_parts_is_decided_as_in_one():
     generator = np.random.default_rng(0)
     frames = [shifted(still("polyps"), int(step)) for step in generator.integers(0, 3, 40)]
     assert seen(settings, frames)[1][:20] == seen(settings, frames[:20])[1]
+
+
+def test_a_label_does_not_outlast_referred_frames_without_the_blind_rule_either():
+    watch = Watch(TemporalSettings(blind=None), POLICY)
+    watch.answered(watch.look(still("polyps"), 0.0), 1, answer(1), 1)
+    shown = []
+    for at in range(1, 40):
+        watch.look(still("polyps"), at / FPS)
+        watch.referred()
+        shown.append(watch.shown)
+    assert shown == [1] * 25 + [None] * 14  # a second
+
+
+@pytest.mark.parametrize("hidden", ["referred", "blind"])
+def test_a_cut_to_a_frame_without_an_answer_counts_at_the_next_answer(hidden):
+    settings = TemporalSettings(evidence=Evidence(keep=0.9), exit_memory=None, reuse=None)
+    watch = Watch(settings, POLICY)
+    here, there = still("polyps"), shifted(still("polyps"), 60)
+    for at in range(20):
+        watch.answered(watch.look(here, at / FPS), 0, answer(0), 1)
+    look = watch.look(np.zeros_like(here) if hidden == "blind" else there, 20 / FPS)
+    assert look.cut
+    if hidden == "referred":
+        watch.referred()
+    shown = []
+    for at in range(21, 26):
+        look = watch.look(there, at / FPS)
+        shown.append(watch.answered(look, 1, answer(1), 1))
+    assert shown == [0, 0, 1, 1, 1]

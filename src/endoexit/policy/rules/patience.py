@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from endoexit.policy.confidence import require_finite
 from endoexit.policy.rules.base import Rule
 from endoexit.policy.table import ExitTable
 
@@ -37,6 +38,7 @@ class PatienceRule(Rule):
         gates: NDArray[np.float64] | None = None,
     ) -> NDArray[np.bool_]:
         """Tell which images exit at an early exit; see `Rule.decide`."""
+        require_finite(logits)  # a NaN would count as a label
         before = self.patience - 1
         if previous.shape[1] < before:
             return np.zeros(len(logits), dtype=np.bool_)

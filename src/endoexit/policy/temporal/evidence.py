@@ -36,7 +36,7 @@ class Gathered:
         """
         logs = np.log(np.maximum(probabilities, _LEAST))
         if self._scores is None or cut:
-            self._scores = logs
+            self._scores, self._ahead, self._count = logs, None, 0
         else:
             self._scores = self._rule.keep * self._scores + (1 - self._rule.keep) * logs
         leader = int(self._scores.argmax())

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from endoexit.policy.policy import ExitPolicy
 from endoexit.policy.temporal.evidence import Gathered
 from endoexit.policy.temporal.exit_memory import Remembered
-from endoexit.policy.temporal.settings import TemporalSettings
+from endoexit.policy.temporal.settings import Blind, TemporalSettings
 from endoexit.policy.temporal.sight import BlindKind, Sight, blindness, see
 
 
@@ -58,6 +58,7 @@ class Watch:
         self._since_computed = 0
         self._now_s = self._seen_s = 0.0
         self._shown: int | None = None
+        self._is_new_view = False
 
     def look(self, pixels: npt.NDArray[np.uint8], time_s: float) -> Look:
         """Look at the next frame.
@@ -71,6 +72,7 @@ class Watch:
         distance = None if self._computed is None else sight.distance(self._computed)
         cut = change is not None and change >= self.settings.cut
         self._before, self._now_s = sight, time_s
+        self._is_new_view |= cut  # until an answer comes: that frame may be blind or referred
         blind = None if self.settings.blind is None else blindness(sight, self.settings.blind)
         if blind is not None:
             self._since_computed += 1
@@ -114,7 +116,8 @@ class Watch:
         if self._memory is not None and not look.reuse:
             self._memory.note(label, exit_number, helped=helped)
         gathered = self._gathered
-        shown = label if gathered is None else gathered.add(probabilities, cut=look.cut)
+        shown = label if gathered is None else gathered.add(probabilities, cut=self._is_new_view)
+        self._is_new_view = False
         self._shown, self._seen_s = shown, self._now_s
         return shown
 
@@ -137,8 +140,7 @@ class Watch:
 
     def _show_on(self) -> None:
         """Keep what is shown, unless the last answer is too long ago."""
-        rule = self.settings.blind
-        if rule is not None and self._now_s - self._seen_s > rule.hold_s:
+        if self._now_s - self._seen_s > (self.settings.blind or Blind()).hold_s:
             self._shown = None
             if self._gathered is not None:
                 self._gathered.forget()
