@@ -203,14 +203,25 @@ def test_a_threshold_out_of_range_is_wrong_usage(run, value):
     assert "--threshold" in result.stderr
 
 
-def test_a_manifest_given_by_hand_may_have_some_of_the_classes(run, tmp_path):
-    # As a cohort of another hospital may have: no image of one class.
-    rows = [row for row in run.manifest().rows if row.label != "green"]
+def evaluated_on(run, rows):
     lines = ["path,label,group,role"] + [f"{r.path},{r.label},{r.group},test" for r in rows]
     manifest = run.manifest().root / "elsewhere.csv"
     manifest.write_text("\n".join(lines) + "\n")
     result = invoke(run.path, "--manifest", manifest, "--no-timing")
     manifest.unlink()
+    return result
+
+
+def test_a_manifest_given_by_hand_must_not_have_images_that_trained_the_network(run):
+    result = evaluated_on(run, run.manifest().rows)
+    assert "images of the role 'test' trained this network" in str(result.exception)
+    assert not list(run.path.glob("evaluation-????????.json"))
+
+
+def test_a_manifest_given_by_hand_may_have_some_of_the_classes(run, tmp_path):
+    # As a cohort of another hospital may have: no image of one class.
+    new = [row for row in run.manifest().rows if row.role not in {"train", "val"}]
+    result = evaluated_on(run, [row for row in new if row.label != "green"])
     assert result.exit_code == 0, result.exception
     assert "without classes that do not occur: green" in result.stdout
     written = next(run.path.glob("evaluation-*.json"))

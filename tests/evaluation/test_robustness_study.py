@@ -13,7 +13,13 @@ from endoexit.errors import RunError, UsageError
 from endoexit.evaluation import robustness_study
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.latency import keeping_threads
-from endoexit.evaluation.robustness import ATTACKS, FILE, Robustness, robustness_tables
+from endoexit.evaluation.robustness import (
+    ATTACKS,
+    FILE,
+    Robustness,
+    robustness_file,
+    robustness_tables,
+)
 from endoexit.evaluation.robustness_study import measure_robustness
 from endoexit.models.attacks import EPSILON, STEPS
 from endoexit.policy import deadline_policy
@@ -23,6 +29,8 @@ from endoexit.policy.risks import parse_risk
 from endoexit.runtime.deciding import served_provenance
 from endoexit.runtime.session import open_session
 from evaluation_runs import copy_run
+
+TRAIN = "robustness-train.json"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +67,7 @@ def test_the_rows_are_those_of_the_changed_images(session, robustness):
 
 
 def test_it_is_kept_and_read_again(run, robustness, tmp_path):
-    assert Robustness.read(run.path / FILE) == robustness
+    assert Robustness.read(run.path / TRAIN) == robustness
     (tmp_path / FILE).write_text("{}")
     with pytest.raises(RunError, match="evaluate --corruptions"):
         Robustness.read(tmp_path / FILE)
@@ -139,7 +147,7 @@ def test_the_command_prints_the_tables_and_one_document(run):
 
 
 def test_attacks_are_added_to_what_was_measured(run, session, robustness):
-    robustness.write(run.path / FILE)
+    robustness.write(run.path / TRAIN)
     both = measure_robustness(session, "train", corruptions=False, attacks=True)
     assert both.of("noise") == robustness.of("noise")
     early = [f"exit {number}" for number in range(1, len(both.rows[0].shares))]
@@ -194,3 +202,13 @@ def test_a_bundle_without_gradients_cannot_be_attacked(bundles):
     session = open_session(bundle, manifest=bundles.run.manifest(), threads=1)
     with pytest.raises(RunError, match="not a network in PyTorch: name the run"):
         measure_robustness(session, corruptions=False, attacks=True)
+
+
+def test_other_images_have_a_file_of_their_own_and_are_never_mixed(run, robustness):
+    assert robustness_file(run.path / "evaluation.json").name == FILE
+    assert robustness_file(run.path / "evaluation-val-12345678.json").name == (
+        "robustness-val-12345678.json"
+    )
+    assert robustness_file(run.path / "mine.json").name == FILE
+    assert robustness.is_like(robustness)
+    assert not robustness.is_like(robustness.replaced(manifest_sha256="0" * 64))

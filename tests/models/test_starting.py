@@ -52,6 +52,16 @@ def test_the_weights_of_a_run_start_another_with_other_classes(tmp_path):
     assert all(before[name].equal(after[name]) for name in same)
 
 
+def test_exits_that_read_each_other_start_with_other_classes_too(tmp_path):
+    settings = SPEC.settings | {"collaborate": True}
+    path = tmp_path / "weights.safetensors"
+    save_file(NetworkSpec("efficientnet_lite0", 4, 64, settings).build().state_dict(), path)
+    six_classes = NetworkSpec("efficientnet_lite0", 6, 64, settings)
+    _, origin = start_from(six_classes, read_start(str(path), six_classes))
+    fresh = {name.partition(".head.")[2] for name in origin.fresh}
+    assert fresh == {"classify.weight", "classify.bias", "lift.0.weight", "lift.0.bias"}
+
+
 def test_weights_of_another_network_are_refused(tmp_path, whole):
     larger = NetworkSpec("efficientnet_lite2", 4, 64)
     with pytest.raises(ModelError, match="of another network:\n  blocks"):

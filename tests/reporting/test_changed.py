@@ -34,8 +34,13 @@ def test_the_page_shows_every_change_and_the_figure(run):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"weights_sha256": "0"}, {"role": "val"}, {"policy": threshold_policy(4, 0.9)}],
-    ids=["weights", "role", "policy"],
+    [
+        {"weights_sha256": "0"},
+        {"role": "val"},
+        {"manifest_sha256": "0"},
+        {"policy": threshold_policy(4, 0.9)},
+    ],
+    ids=["weights", "role", "manifest", "policy"],
 )
 def test_what_was_measured_for_another_state_is_not_shown(run, changes):
     robustness = Robustness.read(run.path / FILE)

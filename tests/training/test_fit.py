@@ -261,7 +261,7 @@ def test_a_damaged_checkpoint_says_what_to_do(tiny_manifest, tmp_path):
 def test_a_folder_that_exists_is_not_overwritten(tiny_run, tiny_manifest):
     done = endoexit("train", tiny_manifest, "--out", tiny_run)
     assert done.returncode == 2
-    assert f"endoexit train --resume {tiny_run}" in done.stderr
+    assert f"{tiny_run} has been trained already: choose another --out." in done.stderr
 
 
 def test_wrong_usage_exits_with_2(tiny_manifest, tmp_path):

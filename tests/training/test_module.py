@@ -101,6 +101,16 @@ def test_frozen_normalisation_keeps_weights_and_statistics_while_the_exits_learn
     )
 
 
+@pytest.mark.parametrize("warmup", [1, 2, 50])
+def test_in_a_short_training_the_rate_still_falls(warmup):
+    made = module(epochs=2, optimizer={"lr": 1.0, "warmup_epochs": warmup, "final": 0.0})
+    made.trainer.estimated_stepping_batches = 16
+    scheduler = made.configure_optimizers()["lr_scheduler"]["scheduler"]
+    rates = [scheduler.lr_lambdas[0](step) for step in range(17)]
+    assert max(rates) == 1.0
+    assert rates[-1] == pytest.approx(0.0, abs=1e-9)
+
+
 def test_vectors_and_biases_are_not_decayed():
     made = module(optimizer={"weight_decay": 0.07, "lr": 0.01, "warmup_start": 0.5})
     configured = made.configure_optimizers()

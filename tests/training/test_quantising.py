@@ -118,11 +118,22 @@ def test_runs_that_cannot_be_fine_tuned(tiny_run, tmp_path):
     for change, words in (
         ("precision=bf16-mixed", "rounds f32, not bf16-mixed"),
         ("strategy.name=equilibrium", "looks into stages"),
+        ("strategy.name=collaboration", "looks into stages"),
+        ("strategy.hints=1", "strategy.hints looks into stages"),
+        ("model.collaborate=true", "read each other's answers"),
         ("epoch=3", "did you mean 'epochs'"),
     ):
         with pytest.raises(UsageError, match=words):
             QuantisingRequest(tiny_run, (change,), tmp_path / "out").start()
     assert not (tmp_path / "out").exists()
+
+
+def test_a_setting_of_the_strategy_is_one_of_that_which_int8_takes(tiny_run):
+    run = open_run(tiny_run)
+    changed = QuantisingRequest(tiny_run, ("strategy.alpha=0.9",)).settings(run).strategy
+    assert (changed.name, changed.alpha, changed.exit_by_exit) == ("distil", 0.9, True)
+    joint = QuantisingRequest(tiny_run, ("strategy.name=joint",)).settings(run).strategy
+    assert joint.name == "joint"
 
 
 def test_options_that_do_not_go_together(tiny_run, tmp_path):

@@ -89,6 +89,21 @@ def test_a_recipe_that_does_not_fit_the_network_is_refused_before_it_starts(chan
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("image.size=320", r"canvas of 256 pixels is smaller than the image of 320: .*canvas=640"),
+        ("image.mean=[123.7, 116.3, 103.5]", r"image\.mean"),
+        ("image.std=[58.4, 57.1, 57.4]", r"image\.std"),
+        ("image.std=[0, 0.2, 0.2]", r"image\.std"),
+    ],
+)
+def test_sizes_and_normalisations_that_would_spoil_a_training_are_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        read_recipe("paper", [change])
+    assert read_recipe("paper", ["image.mean=[0, 0, 0]", "image.std=[1, 1, 1]"])
+
+
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
     settings = OptimizerSettings(warmup_start=0.1, final=0.01)
     rates = [learning_rate_factor(step, 110, 10, settings) for step in range(111)]

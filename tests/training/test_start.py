@@ -95,6 +95,8 @@ def test_the_precision_follows_the_processor_where_there_is_no_gpu(
     monkeypatch.setattr(start, "describe_machine", lambda: {"instructions": instructions})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_precision("auto", "cpu") == expected
+    with pytest.raises(UsageError, match="16-mixed needs a GPU: take bf16-mixed or"):
+        resolve_precision("16-mixed", "cpu")
     assert resolve_precision("32-true", "cpu") == "32-true"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     assert resolve_precision("auto") == "16-mixed"

@@ -1,5 +1,6 @@
 """Another run as the teacher: the same view at its own size, what is kept, what is refused."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from torch.nn import functional
 import tiny_project
 from cascade_runs import LARGE, member_run
 from endoexit.artifacts.cascade import make_cascade
-from endoexit.artifacts.run import open_run
+from endoexit.artifacts.run import open_run, write_config
 from endoexit.artifacts.source import CARD, WEIGHTS
 from endoexit.data.manifest import read_manifest, write_manifest
 from endoexit.data.rows import ManifestRow
@@ -140,6 +141,29 @@ def test_a_teacher_that_learnt_from_what_is_kept_unseen_is_refused(tiny_manifest
     with pytest.raises(DataError, match=r"leaky learnt from \d+ images that .* keeps unseen") as no:
         prepared(tiny_manifest, tmp_path / "run", leaky.path)
     assert f"of the role {role}: train it again with {tiny_manifest}" in str(no.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_taught_the_teacher_counts_and_so_do_starting_weights(tiny_manifest, tmp_path):
+    manifest = read_manifest(tiny_manifest)
+    rows = [
+        ManifestRow(row.path, row.label, row.group, "train" if row.role == "test" else row.role)
+        for row in manifest.rows
+    ]
+    leaking = write_manifest(tmp_path / "manifest.csv", rows, manifest.root).path
+    leaky = member_run(tmp_path / "leaky", leaking)
+    taught = member_run(tmp_path / "taught", tiny_manifest)
+    recipe = taught.config.recipe | {"strategy": {"name": "distil", "teacher": str(leaky.path)}}
+    write_config(taught.path, taught.config.replaced(recipe=recipe))
+    (taught.path / CARD).touch()
+    match = r"leaky learnt from \d+ images that .* keeps unseen"
+    with pytest.raises(DataError, match=match):
+        prepared(tiny_manifest, tmp_path / "run", taught.path)
+    like = f"model={json.dumps(leaky.config.overrides)}"
+    settings = read_recipe(str(tiny_project.write_recipe(manifest.root)), [*AT_32, like])
+    with pytest.raises(DataError, match=match):
+        create_run(tmp_path / "run", tiny_manifest, "ee_hifuse_nano", settings, seed=0, root=None,
+                   weights=str(leaky.path / WEIGHTS))  # fmt: skip
     assert not (tmp_path / "run").exists()
 
 

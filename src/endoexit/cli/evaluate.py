@@ -114,7 +114,7 @@ def evaluate(
         output.warn(f"role {role}: {evaluation.caution}")
     document = _document(evaluation, evaluated.cohort)
     if evaluated.robustness is not None:
-        _show_robustness(output, evaluated.robustness, written.parent)
+        _show_robustness(output, evaluated.robustness, written)
         document["robustness"] = evaluated.robustness.model_dump(mode="json")
     output.document(document)
 
@@ -129,13 +129,13 @@ def _print(output: Output, evaluation: "Evaluation") -> None:
         output.say(paragraph(f"From its calibration: {evaluation.adaptive.policy.note}"))
 
 
-def _show_robustness(output: Output, robustness: "Robustness", folder: Path) -> None:
+def _show_robustness(output: Output, robustness: "Robustness", evaluation: Path) -> None:
     from endoexit.cli.tables import with_notes
-    from endoexit.evaluation.robustness import FILE, robustness_tables
+    from endoexit.evaluation.robustness import robustness_file, robustness_tables
 
     for table in robustness_tables(robustness):
         output.say(*with_notes(table), "")
-    output.say(f"Written: {folder / FILE}")
+    output.say(f"Written: {robustness_file(evaluation)}")
 
 
 def _document(evaluation: "Evaluation", cohort: "Cohort") -> dict[str, Any]:

@@ -8,8 +8,11 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from endoexit.artifacts.lineage import learnt_from
+from endoexit.artifacts.run import Run
 from endoexit.artifacts.source import POLICY, Source
 from endoexit.data.manifest import Cohort
+from endoexit.data.unseen import LEARNT_FROM
 from endoexit.errors import DataError, PolicyError, RunError, counted
 from endoexit.evaluation.document import Evaluation
 from endoexit.evaluation.unlike import fit_distance
@@ -188,16 +191,24 @@ def require_unseen(source: Source, cohort: Cohort) -> None:
     """Refuse images that trained the network of a run, or chose its epoch.
 
     The run's own manifest gives each group one role; images of another manifest are compared
-    with it by content. A run without a manifest (imported weights), or a bundle, cannot be checked.
+    with it by content, and with those of its teacher and starting weights. A run without a
+    manifest (imported weights), or a bundle, cannot be checked.
 
     Raises:
         DataError: There are such images; the message counts them and names one.
     """
     try:
-        manifest = source.manifest()
+        own = source.manifest()
     except RunError:
         return
-    used = [manifest.root / row.path for row in manifest.rows if row.role in ("train", "val")]
+    learnt = learnt_from(source).values() if isinstance(source, Run) else ()
+    by_hash = {manifest.sha256: manifest for manifest in (own, *learnt)}
+    used = [
+        manifest.root / row.path
+        for manifest in by_hash.values()
+        for row in manifest.rows
+        if row.role in LEARNT_FROM
+    ]
     # Only files of the same size can have the same content: few need to be read.
     files = {image.path: index for index, image in enumerate(cohort.images)}
     sizes = {path.stat().st_size for path in files}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -16,7 +17,7 @@ from endoexit.evaluation.promise_tables import verdict
 from endoexit.policy import ExitPolicy
 from endoexit.tables import Column, Table
 
-FILE = "robustness.json"
+FILE = "robustness.json"  # of the test role of the run's own manifest
 UNCHANGED = "unchanged"
 ATTACKS = {  # on several exits, or the last; those on one early exit: "exit 1" and so on
     "main": "on the final exit",
@@ -52,6 +53,13 @@ class ChangedRow(Record):
     promises: tuple[PromiseShown, ...]
 
 
+def robustness_file(evaluation: Path) -> Path:
+    """Return the file of changed images that belongs to the file of an evaluation."""
+    kind, hyphen, images = evaluation.stem.partition("-")
+    ours = kind == "evaluation"  # not a file that the user renamed
+    return evaluation.with_name(f"robustness{hyphen}{images}.json" if ours else FILE)
+
+
 class Robustness(Document):
     """The document `robustness.json`.
 
@@ -61,6 +69,8 @@ class Robustness(Document):
         images: Number of images.
         model: Name of the network.
         weights_sha256: SHA-256 of the weights file.
+        manifest_sha256: SHA-256 of the manifest that lists the images; None in documents before
+            this field.
         precision: Backend and numeric precision.
         decided_by: What decides where images exit, in words.
         policy: Exit policy.
@@ -77,6 +87,7 @@ class Robustness(Document):
     images: int
     model: str
     weights_sha256: str
+    manifest_sha256: str | None = None
     precision: str
     decided_by: str
     policy: ExitPolicy
@@ -86,7 +97,15 @@ class Robustness(Document):
 
     def is_like(self, other: "Robustness") -> bool:
         """Return whether both are of one policy of one network on the same images."""
-        names = ("role", "images", "weights_sha256", "precision", "policy", "seed")
+        names = (
+            "role",
+            "images",
+            "weights_sha256",
+            "manifest_sha256",
+            "precision",
+            "policy",
+            "seed",
+        )
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     @property

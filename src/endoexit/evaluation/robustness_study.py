@@ -15,7 +15,8 @@ from endoexit.evaluation.adaptive import promises_shown
 from endoexit.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from endoexit.evaluation.estimates import Estimate
 from endoexit.evaluation.intervals import RESAMPLES, GroupBootstrap
-from endoexit.evaluation.robustness import FILE, UNCHANGED, ChangedRow, Robustness
+from endoexit.evaluation.robustness import UNCHANGED, ChangedRow, Robustness, robustness_file
+from endoexit.evaluation.study import evaluation_path
 from endoexit.machine import library_versions
 from endoexit.models.attacks import attack, average, random_starts, single, strongest
 from endoexit.policy import ExitPolicy
@@ -38,7 +39,7 @@ def measure_robustness(
     corruptions: bool = True,
     attacks: bool = False,
 ) -> Robustness:
-    """Answer changed images of a role, and write `robustness.json`.
+    """Answer changed images of a role, and write what they show; see `robustness_path`.
 
     The images are changed at the size at which the network sees them. The policy stays as it is:
     it was fitted on images without these changes. What an earlier measurement of the same policy
@@ -56,13 +57,9 @@ def measure_robustness(
         UsageError: The policy is a deadline: where images exit depends on the clock.
         ModelError: The network gives values that are not finite.
     """
+    require_no_deadline(session)
     clean = session.logits(role)
     decider = session.decide(len(clean.logits))
-    if decider.policy.deadline_ms is not None:
-        raise UsageError(
-            f"the policy of {session.source.path} is a deadline, so the clock decides where "
-            "images exit: give a threshold, or calibrate for another goal."
-        )
     needs_features = decider.policy.needs_features
     answered: list[Answered] = [(UNCHANGED, 0, clean.logits, clean.features)]
     if corruptions:
@@ -74,6 +71,7 @@ def measure_robustness(
         images=len(clean.labels),
         model=session.source.config.model,
         weights_sha256=session.source.weights_sha256,
+        manifest_sha256=session.manifest.sha256,
         precision=str(clean.precision),
         decided_by=decider.rule,
         policy=decider.policy,
@@ -81,9 +79,28 @@ def measure_robustness(
         seed=SEED,
         versions=library_versions(),
     )
-    robustness = _with_earlier(robustness, session.results / FILE)
-    robustness.write(session.results / FILE)
+    file = robustness_path(session, role)
+    robustness = _with_earlier(robustness, file)
+    robustness.write(file)
     return robustness
+
+
+def robustness_path(session: Session, role: str) -> Path:
+    """Return where the study is kept: next to the evaluation of the same images."""
+    return robustness_file(evaluation_path(session, role))
+
+
+def require_no_deadline(session: Session) -> None:
+    """Refuse a policy with which the clock decides where images exit.
+
+    Raises:
+        UsageError: The policy is a deadline.
+    """
+    if session.decider.policy.deadline_ms is not None:
+        raise UsageError(
+            f"the policy of {session.source.path} is a deadline, so the clock decides where "
+            "images exit: give a threshold, or calibrate for another goal."
+        )
 
 
 def _with_earlier(robustness: Robustness, file: Path) -> Robustness:

@@ -97,7 +97,7 @@ def evaluate_run(
         _check_twin(source, twin.source)
     with keeping_threads():
         logits = session.logits(role)
-        of_twin = None if twin is None else twin.logits(role)
+        of_twin = None if twin is None else _of_twin(twin, role)
         decision = _decide(session, logits, cohort, options)
         measured = _measure(session, twin, cohort, decision, options) if options.timing else None
     cost = source.complexity
@@ -136,6 +136,16 @@ def evaluate_run(
     if path == source.path / EVALUATION:
         put_figures(source.path, card_figures(evaluation))
     return evaluation
+
+
+def _of_twin(twin: Session, role: str) -> RoleLogits:
+    logits = twin.logits(role)
+    if len(logits.logits) > 1:
+        raise UsageError(
+            f"{twin.source.path} has early exits, so it shows nothing of what they cost: compare "
+            "with a run of the same network that was trained with --exits none."
+        )
+    return logits
 
 
 def _check_twin(source: Source, twin: Source) -> None:

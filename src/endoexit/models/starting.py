@@ -12,7 +12,7 @@ from endoexit.files import sha256_file
 from endoexit.models import timm_networks
 from endoexit.models.backbones import BackboneConfig, build_from
 from endoexit.models.catalog import model_config
-from endoexit.models.collaboration import collaborates
+from endoexit.models.collaboration import CollaboratingHead, collaborates
 from endoexit.models.origin import Origin
 from endoexit.models.pretrained import (
     PACKAGED,
@@ -129,11 +129,13 @@ def _load_staged(model: StagedClassifier, tensors: Mapping[str, Tensor]) -> Load
 
 
 def _last_layers(model: StagedClassifier) -> tuple[str, ...]:
-    """Return the prefixes of the last linear layer of each exit."""
+    """Return the prefixes of the layers whose sizes are the number of classes."""
     prefixes = []
     for number, stage in enumerate(model.stages):
         head: nn.Module = stage.head  # type: ignore[assignment]
         linear = [name for name, layer in head.named_modules() if isinstance(layer, nn.Linear)]
         if linear:
             prefixes.append(f"stages.{number}.head.{linear[-1]}.")
+        if isinstance(head, CollaboratingHead) and head.lift is not None:  # reads logits
+            prefixes.append(f"stages.{number}.head.lift.0.")
     return tuple(prefixes)

@@ -14,8 +14,7 @@ from endoexit.artifacts.source import EVALUATION, Source
 from endoexit.data.manifest import sidecar_path
 from endoexit.errors import DataError, EndoexitError, PolicyError, RunError, UsageError, counted
 from endoexit.evaluation.document import Evaluation
-from endoexit.evaluation.robustness import FILE as ROBUSTNESS
-from endoexit.evaluation.robustness import Robustness
+from endoexit.evaluation.robustness import Robustness, robustness_file
 from endoexit.files import read_json, sha256_file
 from endoexit.images.cache import contents_sha256
 from endoexit.images.reference import ImageRef
@@ -78,7 +77,7 @@ def open_material(
         audit=unless_changed(find_audit(source.path, root, audit), root, evaluated.images.paths),
         images=root,
         attention=attention_of(source),
-        robustness=_robustness(evaluated, file.parent / ROBUSTNESS),
+        robustness=_robustness(evaluated, robustness_file(file)),
         facts=_facts(source, file, evaluated),
         steps=steps(source, evaluated, file, policy),
         named={"evaluation": evaluation, "images": images, "audit": audit, "paper": paper},
@@ -130,8 +129,9 @@ def _robustness(evaluation: Evaluation, file: Path) -> Robustness | None:
     if not file.is_file():
         return None
     robustness = Robustness.read(file)
-    evaluated = (evaluation.run.weights_sha256, evaluation.role)
-    same = (robustness.weights_sha256, robustness.role) == evaluated
+    evaluated = (evaluation.run.weights_sha256, evaluation.role, evaluation.manifest_sha256)
+    shown = (robustness.weights_sha256, robustness.role, robustness.manifest_sha256)
+    same = shown == evaluated
     policy = _policy(evaluation)
     if not same or (policy is not None and policy != robustness.policy):
         return None

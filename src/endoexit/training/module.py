@@ -223,7 +223,9 @@ class ExitTraining(lightning.LightningModule):
             part = min(bisect_right(ends, step), len(ends) - 1)
             begin = ends[part - 1] if part else 0
             length = ends[part] - begin
-            warmup = min(length, round(total * min(1.0, settings.warmup_epochs / epochs)))
+            warmup = round(total * min(1.0, settings.warmup_epochs / epochs))
+            if warmup >= length:  # so short a part: half of it is for the fall
+                warmup = length // 2
             return learning_rate_factor(step - begin, length, warmup, settings)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -29,7 +29,7 @@ EPOCHS, SLOWER = 3, 0.05
 TEMPERATURE = 1.0
 RANGE_IMAGES = 64
 # What an exit reads is taken from inside a stage by these, past its quantisers.
-_INSIDE_STAGES = {"equilibrium", "two-stage"}
+_INSIDE_STAGES = {"collaboration", "equilibrium", "two-stage"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class QuantisingRequest:
             freeze_norm=True,
         )
         strategy = recipe.strategy
-        if not any(change.strip().startswith("strategy") for change in self.changes):
+        settings = {change.partition("=")[0].strip() for change in self.changes}
+        if not settings & {"strategy", "strategy.name"}:
             strategy = DistilSettings(
                 teacher=str(self.source.resolve()),
                 exit_by_exit=True,
@@ -93,10 +94,17 @@ class QuantisingRequest:
             raise UsageError(
                 f"a training for int8 rounds f32, not {changed.precision}: leave precision out."
             )
-        if changed.strategy.name in _INSIDE_STAGES:
+        hints = isinstance(changed.strategy, DistilSettings) and changed.strategy.hints > 0
+        if changed.strategy.name in _INSIDE_STAGES or hints:
+            what = "strategy.hints" if hints else f"the strategy {changed.strategy.name}"
             raise UsageError(
-                f"the strategy {changed.strategy.name} looks into stages, which int8 does not "
-                "allow: take another one, such as --set strategy.name=joint."
+                f"{what} looks into stages, which int8 does not allow: take another strategy, such "
+                "as --set strategy.name=joint."
+            )
+        if changed.model.get("collaborate"):
+            raise UsageError(
+                f"the exits of {source.path} read each other's answers (model.collaborate), which "
+                "a training for int8 cannot follow: export it to int8 as it is."
             )
         return changed
 

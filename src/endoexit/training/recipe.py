@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -25,6 +25,7 @@ MAX_BYTES = 1 << 20
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+_Value = Annotated[float, Field(ge=0, le=1)]  # of a pixel
 
 
 class ImageSettings(Record):
@@ -39,8 +40,8 @@ class ImageSettings(Record):
         early_size: Side of the training crops in the first `early_share` of the
             epochs (progressive resizing: cheaper, and a regulariser).
         early_share: Share of the epochs with training crops of `early_size`; 0 for none.
-        mean: Means of the normalisation; null for those of the starting weights, which are 0.5
-            where there are none.
+        mean: Means of the normalisation, of values between 0 and 1; null for those of the starting
+            weights, which are 0.5 where there are none.
         std: Standard deviations of the normalisation; null as for `mean`.
         interpolation: Interpolation that images are resized with; null for that of the starting
             weights, which is bilinear where there are none.
@@ -52,9 +53,18 @@ class ImageSettings(Record):
     crop_ratio: float = Field(1.0, gt=0, le=1)
     early_size: int = Field(96, ge=MIN_SIDE, le=1024)
     early_share: float = Field(0.0, ge=0, lt=1)
-    mean: tuple[float, float, float] | None = None
-    std: tuple[Positive, Positive, Positive] | None = None
+    mean: tuple[_Value, _Value, _Value] | None = None
+    std: tuple[Share, Share, Share] | None = None
     interpolation: Interpolation | None = None
+
+    @model_validator(mode="after")
+    def _canvas_is_no_smaller(self) -> Self:
+        if self.canvas < self.size:
+            raise ValueError(
+                f"the canvas of {self.canvas} pixels is smaller than the image of {self.size}: set "
+                f"it too (--set image.canvas={2 * self.size})"
+            )
+        return self
 
     @property
     def sides(self) -> set[int]:
@@ -121,8 +131,8 @@ class AugmentSettings(Record):
         rotation: Largest angle, degrees.
         scale: Smallest and largest factor of magnification; null for none.
         shift: Largest shift across and down, as a share of the side.
-        brightness: Largest relative change of the brightness.
-        contrast: Largest relative change of the contrast.
+        brightness: Largest amount that is added to all values, which are between 0 and 1.
+        contrast: Largest relative change of all values.
         saturation: Largest relative change of the saturation.
         hue: Largest shift, in turns.
         erase: Probability of erasing a rectangle of 2-20 % of the image.

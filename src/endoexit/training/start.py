@@ -6,9 +6,11 @@ from pathlib import Path
 
 import torch
 
+from endoexit.artifacts.lineage import learnt_from, run_of_weights
 from endoexit.artifacts.run import Run, RunConfig, open_run, write_config
 from endoexit.artifacts.source import CONFIG, MANIFEST
 from endoexit.data.manifest import Manifest, copy_manifest, read_manifest, sidecar_path
+from endoexit.data.unseen import check_unseen
 from endoexit.errors import UsageError, unknown_name
 from endoexit.files import make_folder
 from endoexit.machine import describe_machine, library_versions
@@ -49,8 +51,8 @@ def create_run(
     Raises:
         ModelError: The starting weights are damaged or of another network.
         UsageError: Unknown model or setting, a teacher of other classes, or the folder exists.
-        DataError: The manifest cannot be used for training, or the teacher learnt from images that
-            are kept unseen here.
+        DataError: The manifest cannot be used for training, or the teacher or the starting weights
+            learnt from images that are kept unseen here.
         RunError: There is no such teacher, or its training has not ended.
         EndoexitError: The folder cannot be written.
     """
@@ -60,9 +62,11 @@ def create_run(
         user_networks.allow(model)
     create_model_cheaply(model, len(manifest.classes), recipe)
     spec = network_of(model, len(manifest.classes), recipe).settled()
+    weights = _with_whole_path(weights)
     origin = None if weights is None else start_from(spec, read_start(weights, spec))[1]
     check_free(path)
     recipe = with_whole_path(recipe)
+    _check_start(weights, manifest, track)
     teacher = open_teacher(recipe, manifest, track)
     machine = describe_machine()  # takes a second: before there is a folder
     make_folder(path)
@@ -84,6 +88,21 @@ def create_run(
     )
     write_config(path, config)
     return open_run(path)
+
+
+def _with_whole_path(weights: str | None) -> str | None:
+    """Return starting weights that are found from any folder."""
+    if weights is None or not Path(weights).is_file():
+        return weights
+    return str(Path(weights).resolve())
+
+
+def _check_start(weights: str | None, manifest: Manifest, track: Track) -> None:
+    """Refuse the weights of a run that learnt from images which this training keeps unseen."""
+    run = None if weights is None else run_of_weights(weights)
+    if run is not None:
+        why = "figures are of images that the starting weights have not learnt from"
+        check_unseen(learnt_from(run), manifest, str(manifest.path), why=why, track=track)
 
 
 def network_of(model: str, num_classes: int, recipe: Recipe) -> NetworkSpec:
@@ -131,6 +150,8 @@ def check_free(path: Path) -> None:
     """Refuse a folder that holds anything but what a start that was killed leaves behind."""
     if not path.exists():
         return
+    if (path / CONFIG).is_file() and open_run(path).is_complete:
+        raise UsageError(f"{path} has been trained already: choose another --out.")
     if (path / CONFIG).is_file():
         raise UsageError(
             f"{path} exists already: choose another --out, or continue an interrupted training: "
@@ -143,7 +164,15 @@ def check_free(path: Path) -> None:
 
 
 def resolve_precision(wanted: str, accelerator: str = "auto") -> str:
-    """Return Lightning's name of the precision; "auto" asks the processor or GPU."""
+    """Return Lightning's name of the precision; "auto" asks the processor or GPU.
+
+    Raises:
+        UsageError: 16-mixed, without a GPU.
+    """
+    if wanted == "16-mixed" and (accelerator == "cpu" or not torch.cuda.is_available()):
+        raise UsageError(
+            "the precision 16-mixed needs a GPU: take bf16-mixed or 32-true, or leave it out."
+        )
     if wanted != "auto":
         return wanted
     if accelerator != "cpu" and torch.cuda.is_available():

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from endoexit.artifacts.lineage import learnt_from
 from endoexit.artifacts.run import Run, open_run
 from endoexit.data.manifest import Manifest
 from endoexit.data.unseen import check_unseen
@@ -96,7 +97,8 @@ def open_teacher(recipe: Recipe, manifest: Manifest, track: Track = silent) -> R
     Raises:
         UsageError: It knows other classes, or is a cascade.
         RunError: There is no such run, its training has not ended, or its manifest is gone.
-        DataError: It learnt from images that this training keeps unseen.
+        DataError: It, or a run that it was made from, learnt from images that this training keeps
+            unseen.
     """
     path = teacher_path(recipe)
     if path is None:
@@ -119,8 +121,9 @@ def open_teacher(recipe: Recipe, manifest: Manifest, track: Track = silent) -> R
             f"{', '.join(run.classes)} and {manifest.path} has {', '.join(manifest.classes)}: "
             "train the teacher with this manifest."
         )
+    run.known_manifest()  # of the runs behind it, those are checked that are still there
     check_unseen(
-        {str(path): run.known_manifest()},
+        learnt_from(run),
         manifest,
         str(manifest.path),
         why="figures are of images that the teacher has not passed on",

@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from endoexit.data.manifest import Cohort
+from endoexit.data.unseen import UNSEEN
 from endoexit.errors import UsageError
 from endoexit.evaluation.document import Evaluation
+from endoexit.evaluation.fitting import require_unseen
 from endoexit.evaluation.robustness import Robustness
-from endoexit.evaluation.robustness_study import measure_robustness
+from endoexit.evaluation.robustness_study import measure_robustness, require_no_deadline
 from endoexit.evaluation.study import Options, evaluate_run, evaluation_path
 from endoexit.files import optional_path
 from endoexit.precision import Device, FloatFormat
@@ -81,7 +83,8 @@ def evaluate(
 
     Raises:
         RunError: A run has no weights or no manifest.
-        DataError: No image has the role, or images cannot be read.
+        DataError: No image has the role, images cannot be read, or images of another manifest took
+            part in training.
         UsageError: An option that does not fit, or a twin of other classes or another manifest.
         PolicyError: A threshold out of range, or a policy that was fitted for something else.
     """
@@ -98,6 +101,10 @@ def evaluate(
     )
     listed = optional_path(manifest)
     session = opening(Path(run), threshold=threshold, manifest=listed)
+    if listed is not None and role in UNSEEN:
+        require_unseen(session.source, session.manifest.cohort(role))
+    if corruptions or attacks:
+        require_no_deadline(session)
     evaluation = evaluate_run(
         session,
         Options(role=role, timing=timing, foreign=tuple(map(Path, foreign))),

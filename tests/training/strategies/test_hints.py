@@ -1,5 +1,7 @@
 """Hints: the loss by its formula, which exits follow which, what is kept, what is refused."""
 
+import copy
+
 import pytest
 import safetensors.torch
 import torch
@@ -93,6 +95,15 @@ def test_the_run_keeps_the_tensors_of_its_network_alone(tiny_manifest, tmp_path)
               Machine(accelerator="cpu", threads=1))  # fmt: skip
     kept = safetensors.torch.load_file(run.path / "weights.safetensors")
     assert kept.keys() == run.create_model().state_dict().keys()
+
+
+def test_they_learn_in_double_precision_too(networks):
+    model, teacher = map(copy.deepcopy, networks)
+    hints = Hints(model, 32, teacher, 32).double()
+    model.double(), teacher.double()
+    images = torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    maps, taught = (seen_by_exits(network, images)[1] for network in (model, teacher))
+    assert {loss.dtype for loss in hints(maps, tuple(taught))} == {torch.float64}
 
 
 def test_a_teacher_without_early_exits_is_refused(networks):

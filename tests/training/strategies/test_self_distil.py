@@ -56,6 +56,23 @@ def test_the_temperature_grows_only_when_the_teacher_is_sure_and_training():
     assert alike.temperature.item() == 1.0
 
 
+def test_all_processes_of_a_training_have_the_same_temperature(monkeypatch):
+    """The other process is so unsure that both together are."""
+    strategy = SelfDistilSettings().build(2, 0.0).train()
+    kept = strategy.temperature
+    distributed = torch.distributed
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_reduce", lambda value: value.mul_(0.9))
+    sure, unsure = torch.tensor([[9.0, 0.0]]), torch.tensor([[0.1, 0.0]])
+    strategy([unsure, sure], torch.tensor([0]))
+    assert strategy.temperature.item() == 1.0
+    monkeypatch.setattr(distributed, "all_reduce", lambda value: value.mul_(2))
+    strategy([unsure, sure], torch.tensor([0]))
+    assert strategy.temperature.item() == pytest.approx(1.05)
+    assert strategy.temperature is kept  # the one that processes share
+
+
 def test_a_network_without_early_exits_learns_from_the_labels():
     logits, labels = golden_logits("phuong_lampert")
     alone = SelfDistilSettings().build(1, 0.1)(logits[-1:], labels)

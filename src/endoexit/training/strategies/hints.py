@@ -63,8 +63,9 @@ class Hints(nn.Module):
         losses = []
         for k, j in enumerate(self.exits):
             with torch.autocast(maps[k].device.type, enabled=False):
-                ours = self.regressions[k](self.ours[k][0](maps[k]).float())
-                theirs = self.theirs[j][0](taught[j]).detach().float()
+                layer = self.regressions[k]
+                ours = layer(self.ours[k][0](maps[k]).to(layer.weight.dtype))
+                theirs = self.theirs[j][0](taught[j]).detach().to(ours.dtype)
                 side = tuple(map(min, ours.shape[2:], theirs.shape[2:]))
                 ours, theirs = (functional.adaptive_avg_pool2d(x, side) for x in (ours, theirs))
                 losses.append(functional.mse_loss(ours, theirs) / 2)

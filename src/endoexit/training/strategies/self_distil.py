@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 from endoexit.training.strategies.base import Strategy, StrategySettings, softened_entropy
@@ -65,11 +65,20 @@ class SelfDistillation(Strategy):
         return (1 - self.alpha) * hard + self.alpha * self._distillation(logits)
 
     def _distillation(self, logits: list[Tensor]) -> Tensor:
-        t, last = self.temperature, logits[-1].detach()
+        t, last = self.temperature.clone(), logits[-1].detach()
         terms = torch.stack([softened_entropy(last, z, t) for z in logits[:-1]])
         loss = t**2 * (terms @ self.weights[:-1].to(terms.dtype))
         if self.training and self.anneals:
-            sure = functional.softmax(last / t, dim=1).amax(1).mean()
+            sure = _over_processes(functional.softmax(last / t, dim=1).amax(1).mean())
             if bool(sure > _SURE):
-                self.temperature = t * _GROWTH
+                self.temperature.mul_(_GROWTH)
         return loss
+
+
+def _over_processes(value: Tensor) -> Tensor:
+    """Return the mean of a value over the processes of a training, so that all decide alike."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    total = value.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
