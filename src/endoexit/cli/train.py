@@ -48,14 +48,14 @@ def train(
         str | None,
         typer.Option(
             help="Layers with an exit behind them: auto, numbers of groups such as 3,5,6, names, "
-            "or none; not for HiFuse.  [default: auto]"
+            "or none. HiFuse, MSDNet and BranchyNet have fixed ones.  [default: auto]"
         ),
     ] = None,
     head: Annotated[
         str | None,
         typer.Option(
-            help="Exit head, such as conv, or one for each exit, such as rdi,conv,conv; not for "
-            "HiFuse.  [default: rdi for the first exit, conv for the others]"
+            help="Exit head, such as conv, or one for each exit, such as rdi,conv,conv; as "
+            "--exits, not for all networks.  [default: rdi for the first exit, conv for the others]"
         ),
     ] = None,
     recipe: Annotated[

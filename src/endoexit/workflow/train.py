@@ -39,7 +39,7 @@ def train(
         weights: Starting weights: "pip:lite0", "pip:lite1", "pip:lite2", a file (.safetensors,
             .pth), or "timm", which fetches those of "timm:NAME". By default fresh ones.
         exits: Layers with an exit behind them: "auto", numbers of groups such as "3,5,6", names,
-            or "none"; not for HiFuse. By default "auto".
+            or "none"; not for networks with fixed ones, such as HiFuse. By default "auto".
         head: Exit head, such as "conv", or one for each exit, such as "rdi,conv,conv"; not for
             HiFuse. By default "rdi" at the first exit and "conv" at the others.
         recipe: Recipe that comes with the package, or a YAML file. By default "small-data", with
