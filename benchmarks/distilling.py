@@ -28,6 +28,7 @@ from tables import RESULTS, ROOT, markdown_table, mean_and_range, replace_betwee
 
 RESULT = RESULTS / "distilling.json"
 NETWORK, DEFAULT, ALONE = "lite0-96", "default", "joint"
+_LONG = ("--set", "epochs=60")
 _TAUGHT = STRATEGIES["distil"].removesuffix("}")
 # The strategy, and further options of the training.
 SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -41,7 +42,9 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "exit by exit": (f"{_TAUGHT}, exit_by_exit: true}}", ()),
     "exits 3 and 4 alone": (f"{_TAUGHT}, exits: [3, 4]}}", ()),
     "hints": (f"{_TAUGHT}, hints: 1}}", ()),
-    "60 epochs": (STRATEGIES["distil"], ("--set", "epochs=60")),
+    "60 epochs": (STRATEGIES["distil"], _LONG),
+    "hints, 60 epochs": (f"{_TAUGHT}, hints: 1}}", _LONG),
+    "joint, 60 epochs": (STRATEGIES[ALONE], _LONG),
 }
 SAME = {ALONE: "joint", DEFAULT: "distil"}  # their runs in strategies.py
 
@@ -53,8 +56,8 @@ def carry_out(name: str, seed: int, study: Study) -> dict[str, Any]:
     if name not in SAME:
         asked = settings % teacher if "%s" in settings else settings
         what = [*NETWORKS[NETWORK], *study.changes, *options, "--set", f"strategy={asked}"]
-    run = study.runs / f"{NETWORK}-{SAME.get(name) or f'taught-{name.replace(chr(32), chr(45))}'}"
-    run = run.with_name(f"{run.name}-seed{seed}")
+    words = SAME.get(name) or f"taught-{name.replace(',', '').replace(' ', '-')}"
+    run = study.runs / f"{NETWORK}-{words}-seed{seed}"
     study.train(what, seed, run)
     return {
         "setting": name,
