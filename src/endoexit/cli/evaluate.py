@@ -42,7 +42,8 @@ def evaluate(
     attacks: Annotated[
         bool,
         typer.Option(
-            "--attacks", help="Evaluate images too that an attacker changed who knows the network."
+            "--attacks",
+            help="Evaluate attacked images too, changed by someone who knows the network.",
         ),
     ] = False,
     foreign: Annotated[
